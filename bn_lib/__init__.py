@@ -1,0 +1,75 @@
+"""Batch Normalization and its relatives in readable NumPy; on a GPU through optional CuPy.
+
+Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
+(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains).
+`experiments` and `figures` are what the book's chapters call; they need the `[book]` extra and are not imported here.
+"""
+
+from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from bn_lib.convention import Convention
+from bn_lib.layer import Layer
+from bn_lib.moments import Moments
+from bn_lib.network import (
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    softmax_cross_entropy,
+)
+from bn_lib.normalizers import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    conditional_batch_norm,
+    conditional_batch_norm_backward,
+    group_norm,
+    group_norm_backward,
+    instance_norm,
+    instance_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+)
+from bn_lib.standardize import standardize, standardize_backward
+from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
+
+__all__ = [
+    "SGD",
+    "BatchNorm",
+    "Conv2d",
+    "Convention",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GroupNorm",
+    "History",
+    "InstanceNorm",
+    "Layer",
+    "LayerNorm",
+    "Moments",
+    "ReLU",
+    "Recorder",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "accuracy",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_inference",
+    "conditional_batch_norm",
+    "conditional_batch_norm_backward",
+    "fit",
+    "group_norm",
+    "group_norm_backward",
+    "instance_norm",
+    "instance_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
+    "softmax_cross_entropy",
+    "standardize",
+    "standardize_backward",
+    "train_step",
+]

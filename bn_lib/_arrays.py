@@ -1,0 +1,66 @@
+"""What every other module needs to know about arrays: their namespace, their precisions, their shapes.
+
+`bn_lib` is written against the Python array API standard, so the same code runs on NumPy, on CuPy, and on any other
+array that follows it. NumPy 2 is such a namespace itself; for every other kind `array-api-compat` (which comes with
+the `[gpu]` extra) finds it. No module here imports CuPy.
+"""
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+
+# No static type covers NumPy and CuPy at once: docstrings give shapes and dtypes, and run-time checks enforce them.
+Array: TypeAlias = Any
+Namespace: TypeAlias = Any
+Axes: TypeAlias = int | tuple[int, ...]
+
+
+def namespace(x: Array) -> Namespace:
+    """Return the module whose functions work on `x`: `numpy` for a NumPy array, `cupy` for a CuPy array."""
+    if isinstance(x, np.ndarray | np.generic):
+        return np
+    try:
+        from array_api_compat import array_namespace
+    except ImportError as error:
+        raise TypeError(
+            f"arrays of type {type(x).__name__} need the package array-api-compat: pip install 'bn-lib[gpu]'"
+        ) from error
+    return array_namespace(x)
+
+
+def work_dtype(x: Array) -> Any:
+    """The precision in which elements are computed: float32 for float16 input, otherwise the input's own."""
+    xp = namespace(x)
+    return x.dtype if x.dtype in (xp.float32, xp.float64) else xp.float32
+
+
+def statistics_dtype(x: Array) -> Any:
+    """The precision in which sums are kept: one step wider than the elements where there is one.
+
+    float16 -> float32, float32 -> float64, float64 -> float64. Statistics are a few numbers per channel, so the wider
+    type costs nothing, and a sum over a million float32 elements keeps its digits.
+    """
+    xp = namespace(x)
+    return xp.float64 if x.dtype in (xp.float32, xp.float64) else xp.float32
+
+
+def as_axes(axis: Axes, ndim: int) -> tuple[int, ...]:
+    """Return `axis` as a sorted tuple of non-negative axes of an array with `ndim` dimensions."""
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    if any(not -ndim <= a < ndim for a in axes):
+        raise ValueError(f"axis is {axis}; expected axes between {-ndim} and {ndim - 1} for an array of rank {ndim}")
+    positive = tuple(sorted(a % ndim for a in axes))
+    if len(set(positive)) != len(positive):
+        raise ValueError(f"axis is {axis}; expected every axis once")
+    return positive
+
+
+def count_along(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """How many elements share one mean when an array of this shape is reduced over `axes`."""
+    return math.prod(shape[a] for a in axes)
+
+
+def channel_shape(ndim: int) -> tuple[int, ...]:
+    """The shape that lets a `(C,)` array meet a `(N, C, *spatial)` array of rank `ndim`: `(1, C, 1, ...)`."""
+    return (1, -1) + (1,) * (ndim - 2)

@@ -1,0 +1,207 @@
+"""The normalizers as layers: parameters, running statistics, training and inference modes.
+
+The mathematics is in `normalizers`; a layer decides *which* statistics are used and keeps them.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+
+from bn_lib._arrays import Array, Namespace
+from bn_lib._checks import check_eps, check_input, check_number, check_parameter, check_positive_int
+from bn_lib.convention import Convention
+from bn_lib.layer import Layer
+from bn_lib.moments import Moments
+from bn_lib.normalizers import (
+    NormCache,
+    batch_norm,
+    batch_norm_backward,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalize_with,
+)
+
+
+class BatchNorm(Layer):
+    """Batch Normalization as a layer: this batch's statistics in training, running ones in inference.
+
+    Training:   y = gamma * (x - mu_B) / sqrt(sigma2_B + eps) + beta, and the running statistics move towards the
+                batch's: new = (1 - w) * old + w * batch with w = momentum
+    Inference:  y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta, and nothing moves
+
+    Args:
+        num_features: C, the number of channels.
+        eps: added to the variance, inside the root; >= 0.
+        momentum: w, the weight of the new batch (PyTorch's meaning; `in_convention` takes the others'). None gives
+            the plain average over all batches since the statistics were last reset.
+        unbiased_running_var: whether running_var averages the unbiased variance (PyTorch, the paper) or the biased
+            one (Keras, Flax). The variance that normalizes a training batch is the biased one in any case.
+        dtype: of gamma and beta.
+        xp: the namespace that the parameters live in: numpy, or cupy.
+
+    Attributes:
+        gamma, beta: scale and shift, `(C,)`; start at 1 and 0.
+        running_mean, running_var: `(C,)`, float64; start at 0 and 1.
+        num_batches_tracked: how many batches went into them, an integer array of shape `()`.
+
+    Raises:
+        TypeError, ValueError: for an argument out of range; `forward` as `batch_norm` does. A call that raises leaves
+            the layer as it was.
+
+    Source: Ioffe and Szegedy (2015), Algorithms 1 and 2; running averages as in torch.nn.BatchNorm2d.
+    """
+
+    parameter_names = ("gamma", "beta")
+    buffer_names = ("running_mean", "running_var", "num_batches_tracked")
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        unbiased_running_var: bool = True,
+        dtype: Any = np.float64,
+        xp: Namespace = np,
+    ) -> None:
+        super().__init__()
+        channels = check_positive_int(num_features, "num_features")
+        self.num_features = channels
+        self.eps = check_eps(eps)
+        self.momentum = None if momentum is None else check_number(momentum, "momentum", low=0.0, high=1.0)
+        self.unbiased_running_var = unbiased_running_var
+        self.gamma = xp.ones((channels,), dtype=dtype)
+        self.beta = xp.zeros((channels,), dtype=dtype)
+        self._xp = xp
+        self.reset_running_statistics()
+
+    @classmethod
+    def in_convention(cls, convention: str | Convention, num_features: int, **options: Any) -> Self:
+        """A layer that follows another framework: its defaults, its meaning of momentum, its running variance.
+
+        Args:
+            convention: "pytorch", "keras", "flax" or "paper", or a `Convention`.
+            num_features: C, the number of channels.
+            options: as the constructor's; `momentum` is in the convention's own meaning.
+        """
+        convention = Convention.named(convention)
+        momentum = convention.batch_weight(options.pop("momentum", convention.default_momentum))
+        eps = options.pop("eps", convention.default_eps)
+        return cls(num_features, eps=eps, momentum=momentum, unbiased_running_var=convention.unbiased, **options)
+
+    def reset_running_statistics(self) -> None:
+        """Forget all batches: mean 0, variance 1, no updates."""
+        self.running_mean = self._xp.zeros((self.num_features,), dtype=self._xp.float64)
+        self.running_var = self._xp.ones((self.num_features,), dtype=self._xp.float64)
+        self.num_batches_tracked = self._xp.asarray(0, dtype=self._xp.int64)
+
+    def forward(self, x: Array) -> Array:
+        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`; in training also update the statistics.
+
+        Raises:
+            TypeError, ValueError: as `batch_norm` in training and `batch_norm_inference` in inference.
+        """
+        if self.training:
+            y, self._cache = batch_norm(x, self.gamma, self.beta, eps=self.eps)
+            self._update_running(self._cache.moments)
+        else:
+            check_input(x)
+            check_parameter(x, self.gamma, "gamma")
+            y, self._cache = normalize_with(x, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Gradient with respect to the last x; `grads["gamma"]` and `grads["beta"]` are set.
+
+        After a forward pass in inference mode the statistics are constants, so only the direct path remains:
+        dx = gamma * dy / sqrt(running_var + eps).
+        """
+        dx, self.grads["gamma"], self.grads["beta"] = batch_norm_backward(dy, self._last())
+        return dx
+
+    def _update_running(self, moments: Moments) -> None:
+        batches = self.num_batches_tracked + 1
+        weight = 1 / float(batches) if self.momentum is None else self.momentum
+        batch_mean = self._xp.reshape(moments.mean, (-1,))
+        batch_var = self._xp.reshape(moments.var(ddof=int(self.unbiased_running_var)), (-1,))
+        self.running_mean = (1 - weight) * self.running_mean + weight * batch_mean
+        self.running_var = (1 - weight) * self.running_var + weight * batch_var
+        self.num_batches_tracked = self._xp.asarray(batches)
+
+
+class _SampleNorm(Layer):
+    """Base of the normalizers that look at one sample at a time, so training and inference are the same."""
+
+    parameter_names = ("gamma", "beta")
+
+    def __init__(self, num_features: int, *, eps: float = 1e-5, dtype: Any = np.float64, xp: Namespace = np) -> None:
+        super().__init__()
+        self.num_features = check_positive_int(num_features, "num_features")
+        self.eps = check_eps(eps)
+        self.gamma = xp.ones((self.num_features,), dtype=dtype)
+        self.beta = xp.zeros((self.num_features,), dtype=dtype)
+
+    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+        raise NotImplementedError
+
+    def forward(self, x: Array) -> Array:
+        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
+        y, self._cache = self._normalize(x)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Gradient with respect to the last x; `grads["gamma"]` and `grads["beta"]` are set."""
+        dx, self.grads["gamma"], self.grads["beta"] = batch_norm_backward(dy, self._last())
+        return dx
+
+
+class LayerNorm(_SampleNorm):
+    """Layer Normalization as a layer: each sample over all its channels and positions. See `layer_norm`.
+
+    Args:
+        num_features: C; gamma and beta have shape `(C,)`.
+        eps: added to the variance; >= 0.
+        dtype: of gamma and beta.
+        xp: the namespace that the parameters live in.
+    """
+
+    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+        return layer_norm(x, self.gamma, self.beta, eps=self.eps)
+
+
+class InstanceNorm(_SampleNorm):
+    """Instance Normalization as a layer: each channel of each sample over its positions. See `instance_norm`.
+
+    Args:
+        num_features: C; gamma and beta have shape `(C,)`.
+        eps: added to the variance; >= 0.
+        dtype: of gamma and beta.
+        xp: the namespace that the parameters live in.
+    """
+
+    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+        return instance_norm(x, self.gamma, self.beta, eps=self.eps)
+
+
+class GroupNorm(_SampleNorm):
+    """Group Normalization as a layer: each group of channels of each sample. See `group_norm`.
+
+    Args:
+        groups: number of groups; divides `num_features`.
+        num_features: C; gamma and beta have shape `(C,)`.
+        eps: added to the variance; >= 0.
+        dtype: of gamma and beta.
+        xp: the namespace that the parameters live in.
+    """
+
+    def __init__(
+        self, groups: int, num_features: int, *, eps: float = 1e-5, dtype: Any = np.float64, xp: Namespace = np
+    ) -> None:
+        super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
+        self.groups = check_positive_int(groups, "groups")
+        if self.num_features % self.groups:
+            raise ValueError(f"groups is {groups}; expected a divisor of the {num_features} channels")
+
+    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+        return group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)

@@ -1,0 +1,143 @@
+"""How frameworks write down the same running statistics, and exact conversion between their ways.
+
+Three choices differ and none is wrong: whether `momentum` is the weight of the new batch or of the old average, whether
+the variance that is stored is the biased or the unbiased one, and the default values. Mixing two of them up is one of
+the most common mistakes when a model moves from one framework to another.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, Self
+
+from bn_lib._arrays import Array
+from bn_lib._checks import check_number, check_positive_int
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How one framework keeps running statistics.
+
+    Attributes:
+        name: the name under which `Convention.named` finds it.
+        momentum_weighs: "batch" if new = (1 - momentum) * old + momentum * batch, "old" if
+            new = momentum * old + (1 - momentum) * batch, "none" for the plain average over all batches.
+        unbiased: whether the variance that is stored is divided by m - 1 (True) or by m (False), for m values.
+        default_momentum: the framework's default; None for the plain average.
+        default_eps: the framework's default.
+        source: where this is written.
+
+    The four that are known are `Convention.PYTORCH`, `KERAS`, `FLAX` and `PAPER`. In all of them the variance that
+    normalizes a training batch is the biased one.
+    """
+
+    name: str
+    momentum_weighs: str
+    unbiased: bool
+    default_momentum: float | None
+    default_eps: float
+    source: str
+
+    PYTORCH: ClassVar[Self]
+    KERAS: ClassVar[Self]
+    FLAX: ClassVar[Self]
+    PAPER: ClassVar[Self]
+
+    @classmethod
+    def named(cls, convention: "str | Convention") -> "Convention":
+        """Return the convention of that name ("pytorch", "keras", "flax", "paper"), or the one given.
+
+        Raises:
+            ValueError: if there is none of that name.
+        """
+        if isinstance(convention, Convention):
+            return convention
+        known = {c.name: c for c in (cls.PYTORCH, cls.KERAS, cls.FLAX, cls.PAPER)}
+        if convention not in known:
+            raise ValueError(f"convention is {convention!r}; expected one of {', '.join(known)}")
+        return known[convention]
+
+    def batch_weight(self, momentum: float | None) -> float | None:
+        """The weight of the new batch, in [0, 1], that this convention means by `momentum`; None for plain averages.
+
+        Worked on the decimal digits as written, so that 0.9 becomes 0.1 and not 0.09999999999999998.
+
+        Raises:
+            ValueError: if `momentum` is not between 0 and 1, or given where the convention has none.
+        """
+        if momentum is None:
+            return None
+        momentum = check_number(momentum, "momentum", low=0.0, high=1.0)
+        if self.momentum_weighs == "none":
+            raise ValueError(
+                f"momentum is {momentum:g}; expected None: the convention {self.name!r} averages all batches equally"
+            )
+        return momentum if self.momentum_weighs == "batch" else float(1 - Decimal(repr(momentum)))
+
+    def convert_momentum(self, momentum: float | None, to: "str | Convention") -> float | None:
+        """The number that `to` calls momentum for the same running average.
+
+        Raises:
+            ValueError: if `to` has no such number: an exponential average is never a plain one, or the reverse.
+        """
+        to = Convention.named(to)
+        weight = self.batch_weight(momentum)
+        # Reading a weight as a momentum and reading a momentum as a weight are the same step: w or 1 - w.
+        return to.batch_weight(weight)
+
+    def convert_running_var(
+        self,
+        running_var: Array,
+        to: "str | Convention",
+        *,
+        count: int,
+        momentum: float | None,
+        updates: int,
+        initial: float = 1.0,
+    ) -> Array:
+        """The running variance that `to` would hold after the same batches.
+
+        A running variance is decay**updates * initial + (a weighted sum of batch variances), decay = 1 - the weight
+        of a batch. Only the sum is rescaled, by count / (count - 1) or its inverse; the initial value is not.
+
+        Args:
+            running_var: what this convention holds.
+            to: the convention to convert to.
+            count: values per channel in each batch (N times the positions); the same for all batches, at least 2.
+            momentum: in this convention's meaning; None for plain averages, where nothing is left of `initial`.
+            updates: how many batches went in.
+            initial: the value before the first batch; 1 in every framework here.
+
+        Returns:
+            An array of the shape of `running_var`.
+
+        Raises:
+            ValueError: if count is below 2 or updates below 1.
+        """
+        to = Convention.named(to)
+        count, updates = check_positive_int(count, "count"), check_positive_int(updates, "updates")
+        if count < 2:
+            raise ValueError(f"count is {count}; expected at least 2, or there is no unbiased variance")
+        if self.unbiased == to.unbiased:
+            return running_var * 1
+        weight = self.batch_weight(momentum)
+        left_of_initial = 0.0 if weight is None else (1 - weight) ** updates * initial
+        factor = count / (count - 1) if to.unbiased else (count - 1) / count
+        return left_of_initial + (running_var - left_of_initial) * factor
+
+
+Convention.PYTORCH = Convention(
+    "pytorch", "batch", unbiased=True, default_momentum=0.1, default_eps=1e-5,
+    source="torch.nn.BatchNorm1d, PyTorch documentation",
+)  # fmt: skip
+Convention.KERAS = Convention(
+    "keras", "old", unbiased=False, default_momentum=0.99, default_eps=1e-3,
+    source="keras.layers.BatchNormalization, Keras 3 documentation and source",
+)  # fmt: skip
+Convention.FLAX = Convention(
+    "flax", "old", unbiased=False, default_momentum=0.99, default_eps=1e-5,
+    source="flax.linen.BatchNorm, Flax documentation and source",
+)  # fmt: skip
+Convention.PAPER = Convention(
+    "paper", "none", unbiased=True, default_momentum=None, default_eps=1e-5,
+    source="Ioffe and Szegedy (2015), Algorithm 2, lines 8 to 11",
+)  # fmt: skip

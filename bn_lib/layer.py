@@ -1,0 +1,125 @@
+"""What every layer of a network is: parameters with gradients, a training mode, a state that can be saved.
+
+The layers themselves are in `batchnorm` (normalizers) and `network` (everything else).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from bn_lib._arrays import Array, namespace
+
+
+class Layer:
+    """Base of all layers: `forward(x)` keeps what `backward(dy)` needs; `backward` returns dx and fills `grads`.
+
+    A subclass names its trained arrays in `parameter_names` and its other stored arrays in `buffer_names`.
+
+    Attributes:
+        training: True after `.train()` (the start), False after `.eval()`.
+        grads: the gradient of each parameter after `backward`, by name.
+    """
+
+    parameter_names: tuple[str, ...] = ()
+    buffer_names: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.training = True
+        self.grads: dict[str, Array] = {}
+        self._cache: Any = None
+
+    def forward(self, x: Array) -> Array:
+        """Return the output for `x`."""
+        raise NotImplementedError
+
+    def backward(self, dy: Array) -> Array:
+        """Return the gradient with respect to the last input, given that with respect to the last output."""
+        raise NotImplementedError
+
+    def __call__(self, x: Array) -> Array:
+        """Same as `forward`."""
+        return self.forward(x)
+
+    def train(self) -> Self:
+        """Switch to training mode; return the layer."""
+        self.training = True
+        return self
+
+    def eval(self) -> Self:
+        """Switch to inference mode; return the layer."""
+        self.training = False
+        return self
+
+    def layers(self) -> Iterator["Layer"]:
+        """This layer, and for a container every layer inside it."""
+        yield self
+
+    def named_state(self) -> Iterator[tuple[str, "Layer", str]]:
+        """Every stored array as (name in the state dict, its layer, its attribute)."""
+        for name in (*self.parameter_names, *self.buffer_names):
+            yield name, self, name
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all parameters and buffers, by name."""
+        state = {}
+        for key, layer, name in self.named_state():
+            value = getattr(layer, name)
+            state[key] = namespace(value).asarray(value, copy=True)
+        return state
+
+    def load_state_dict(self, state: dict[str, Array]) -> Self:
+        """Set all parameters and buffers from `state`; return the layer. Nothing changes if this raises.
+
+        Raises:
+            ValueError: if a name is missing, unknown, or of another shape.
+        """
+        slots = {key: (layer, name) for key, layer, name in self.named_state()}
+        missing, unknown = slots.keys() - state.keys(), state.keys() - slots.keys()
+        if missing or unknown:
+            raise ValueError(
+                f"state lacks {sorted(missing) or 'nothing'} and has the unknown {sorted(unknown) or 'nothing'}; "
+                f"expected exactly {sorted(slots)}"
+            )
+        ready = {}
+        for key, (layer, name) in slots.items():
+            current = getattr(layer, name)
+            if tuple(state[key].shape) != tuple(current.shape):
+                raise ValueError(f"state[{key!r}] has shape {state[key].shape}; expected {current.shape}")
+            ready[key] = namespace(current).asarray(state[key], dtype=current.dtype, copy=True)
+        for key, (layer, name) in slots.items():
+            setattr(layer, name, ready[key])
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the state dict to `path` as a NumPy `.npz` file (the ending must be `.npz`)."""
+        np.savez(_npz(path), allow_pickle=False, **{k: to_numpy(v) for k, v in self.state_dict().items()})
+
+    def load(self, path: str | Path) -> Self:
+        """Read a state dict that `save` wrote; return the layer. Nothing changes if this raises.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: as `load_state_dict`; also if the file holds pickled objects, which are never loaded.
+        """
+        with np.load(_npz(path), allow_pickle=False) as file:
+            return self.load_state_dict(dict(file))
+
+    def _last(self) -> Any:
+        """What the last `forward` kept for `backward`."""
+        if self._cache is None:
+            raise RuntimeError(f"{type(self).__name__}.backward was called before forward; call forward(x) first")
+        return self._cache
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """Return `x` as a NumPy array, copied from the GPU if that is where it is."""
+    return x.get() if hasattr(x, "get") else np.asarray(x)
+
+
+def _npz(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"path is {path}; expected a file name that ends in .npz")
+    return path

@@ -1,0 +1,398 @@
+"""The small network that the chapters train: dense and convolutional layers, activations, dropout, and the loss.
+
+Written to be read, in the spirit of the normalizers: a forward formula, its gradient, nothing hidden. Normalizing
+layers are in `batchnorm`; the optimizer and the training loop in `training`.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from bn_lib._arrays import Array, Namespace, channel_shape, namespace, statistics_dtype
+from bn_lib._checks import check_float_array, check_labels, check_number, check_positive_int
+from bn_lib.layer import Layer
+
+Watcher = Callable[[str, int, Layer, Array], None]
+
+
+def initial_weights(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, init: str | float, rng: np.random.Generator, dtype: Any
+) -> Array:
+    """Normally distributed weights with mean 0.
+
+    Args:
+        shape: of the result.
+        fan_in: inputs that one output sums.
+        fan_out: outputs that one input goes to.
+        init: "he" for a standard deviation of sqrt(2 / fan_in) (He et al. 2015, eq. 10), "glorot" for
+            sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010, eq. 12), or the standard deviation itself.
+        rng: where the numbers come from.
+        dtype: of the result.
+
+    Raises:
+        ValueError: if `init` is none of these.
+    """
+    if init == "he":
+        std = math.sqrt(2 / fan_in)
+    elif init == "glorot":
+        std = math.sqrt(2 / (fan_in + fan_out))
+    elif isinstance(init, str):
+        raise ValueError(f"init is {init!r}; expected 'he', 'glorot' or a standard deviation")
+    else:
+        std = check_number(init, "init", low=0.0)
+    return (rng.normal(size=shape) * std).astype(dtype)
+
+
+class Dense(Layer):
+    """A fully connected layer: y = x @ weight + bias.
+
+    Args:
+        inputs: features of x.
+        outputs: features of y.
+        bias: whether to add one. Leave it out before Batch Normalization, which subtracts it again.
+        init: see `initial_weights`; the bias starts at 0.
+        rng: source of the initial weights; required, so that every run can be repeated.
+        dtype: of weight and bias.
+        xp: the namespace that the parameters live in.
+
+    Attributes:
+        weight: `(inputs, outputs)`.
+        bias: `(outputs,)`, or None.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        rng: np.random.Generator,
+        bias: bool = True,
+        init: str | float = "he",
+        dtype: Any = np.float64,
+        xp: Namespace = np,
+    ) -> None:
+        super().__init__()
+        inputs, outputs = check_positive_int(inputs, "inputs"), check_positive_int(outputs, "outputs")
+        self.weight = xp.asarray(initial_weights((inputs, outputs), inputs, outputs, init, rng, dtype))
+        self.bias = xp.zeros((outputs,), dtype=dtype) if bias else None
+        self.parameter_names = ("weight", "bias") if bias else ("weight",)
+
+    def forward(self, x: Array) -> Array:
+        """Return `(N, outputs)` for x of shape `(N, inputs)`."""
+        check_float_array(x)
+        if x.ndim != 2 or x.shape[1] != self.weight.shape[0]:
+            raise ValueError(f"x has shape {x.shape}; expected (N, {self.weight.shape[0]})")
+        self._cache = x
+        y = x @ self.weight
+        return y if self.bias is None else y + self.bias
+
+    def backward(self, dy: Array) -> Array:
+        """dx = dy @ weight.T; dweight = x.T @ dy; dbias = sum(dy)."""
+        x = self._last()
+        self.grads["weight"] = x.T @ dy
+        if self.bias is not None:
+            self.grads["bias"] = namespace(dy).sum(dy, axis=0)
+        return dy @ self.weight.T
+
+
+class Conv2d(Layer):
+    """A two-dimensional convolution (cross-correlation, as everywhere in deep learning) with zero padding.
+
+        y[n, f, i, j] = bias[f] + sum over c, a, b of weight[f, c, a, b] * x[n, c, i*stride + a, j*stride + b]
+
+    The windows are gathered into columns (im2col), so the sum is one matrix product.
+
+    Args:
+        inputs: channels of x.
+        outputs: channels of y.
+        kernel_size: height and width of the window.
+        stride: step from one window to the next.
+        padding: zeros added on every side; kernel_size // 2 keeps the size for an odd window and stride 1.
+        bias: whether to add one. Leave it out before Batch Normalization.
+        init: see `initial_weights`; the bias starts at 0.
+        rng: source of the initial weights; required, so that every run can be repeated.
+        dtype: of weight and bias.
+        xp: the namespace that the parameters live in.
+
+    Attributes:
+        weight: `(outputs, inputs, kernel_size, kernel_size)`.
+        bias: `(outputs,)`, or None.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: int,
+        *,
+        rng: np.random.Generator,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+        init: str | float = "he",
+        dtype: Any = np.float64,
+        xp: Namespace = np,
+    ) -> None:
+        super().__init__()
+        inputs, outputs = check_positive_int(inputs, "inputs"), check_positive_int(outputs, "outputs")
+        self.kernel_size = check_positive_int(kernel_size, "kernel_size")
+        self.stride = check_positive_int(stride, "stride")
+        self.padding = int(check_number(padding, "padding", low=0.0))
+        window = self.kernel_size**2
+        shape = (outputs, inputs, self.kernel_size, self.kernel_size)
+        self.weight = xp.asarray(initial_weights(shape, inputs * window, outputs * window, init, rng, dtype))
+        self.bias = xp.zeros((outputs,), dtype=dtype) if bias else None
+        self.parameter_names = ("weight", "bias") if bias else ("weight",)
+
+    def forward(self, x: Array) -> Array:
+        """Return `(N, outputs, H', W')` for x of shape `(N, inputs, H, W)`; H' = (H + 2*padding - kernel)//stride + 1.
+
+        Raises:
+            ValueError: if x has another shape or is smaller than the window.
+        """
+        check_float_array(x)
+        outputs, inputs = self.weight.shape[:2]
+        if x.ndim != 4 or x.shape[1] != inputs:
+            raise ValueError(f"x has shape {x.shape}; expected (N, {inputs}, H, W)")
+        if min(x.shape[2:]) + 2 * self.padding < self.kernel_size:
+            raise ValueError(
+                f"x has shape {x.shape}; expected at least {self.kernel_size - 2 * self.padding} rows and columns "
+                f"for a window of {self.kernel_size} with padding {self.padding}"
+            )
+        xp = namespace(x)
+        columns, (height, width) = self._columns(x)
+        y = xp.reshape(self.weight, (outputs, -1)) @ columns
+        self._cache = columns, x.shape
+        y = xp.reshape(y, (x.shape[0], outputs, height, width))
+        return y if self.bias is None else y + xp.reshape(self.bias, channel_shape(4))
+
+    def backward(self, dy: Array) -> Array:
+        """The transpose of `forward`: each window's gradient is added back to where the window was read."""
+        xp = namespace(dy)
+        columns, shape = self._last()
+        n, outputs, height, width = dy.shape
+        flat = xp.reshape(dy, (n, outputs, height * width))
+        per_sample = flat @ xp.permute_dims(columns, (0, 2, 1))
+        self.grads["weight"] = xp.reshape(xp.sum(per_sample, axis=0), self.weight.shape)
+        if self.bias is not None:
+            self.grads["bias"] = xp.sum(flat, axis=(0, 2))
+        dcolumns = xp.reshape(self.weight, (outputs, -1)).T @ flat
+        return self._add_back(dcolumns, shape, height, width)
+
+    def _columns(self, x: Array) -> tuple[Array, tuple[int, int]]:
+        """All windows as columns: `(N, inputs * kernel * kernel, H' * W')`."""
+        xp = namespace(x)
+        n, channels, rows, cols = x.shape
+        p, k = self.padding, self.kernel_size
+        padded = xp.zeros((n, channels, rows + 2 * p, cols + 2 * p), dtype=x.dtype)
+        padded[:, :, p : p + rows, p : p + cols] = x
+        height, width = (rows + 2 * p - k) // self.stride + 1, (cols + 2 * p - k) // self.stride + 1
+        columns = xp.empty((n, channels, k, k, height, width), dtype=x.dtype)
+        for a, b, rows_read, cols_read in self._window(height, width):
+            columns[:, :, a, b, :, :] = padded[:, :, rows_read, cols_read]
+        return xp.reshape(columns, (n, channels * k * k, height * width)), (height, width)
+
+    def _add_back(self, dcolumns: Array, shape: tuple[int, ...], height: int, width: int) -> Array:
+        xp = namespace(dcolumns)
+        n, channels, rows, cols = shape
+        p, k = self.padding, self.kernel_size
+        dcolumns = xp.reshape(dcolumns, (n, channels, k, k, height, width))
+        dpadded = xp.zeros((n, channels, rows + 2 * p, cols + 2 * p), dtype=dcolumns.dtype)
+        for a, b, rows_read, cols_read in self._window(height, width):
+            dpadded[:, :, rows_read, cols_read] += dcolumns[:, :, a, b, :, :]
+        return dpadded[:, :, p : p + rows, p : p + cols]
+
+    def _window(self, height: int, width: int) -> Iterator[tuple[int, int, slice, slice]]:
+        """Each place (a, b) in the window with the rows and columns it reads as the window moves."""
+        for a in range(self.kernel_size):
+            for b in range(self.kernel_size):
+                rows = slice(a, a + self.stride * (height - 1) + 1, self.stride)
+                yield a, b, rows, slice(b, b + self.stride * (width - 1) + 1, self.stride)
+
+
+class ReLU(Layer):
+    """y = max(x, 0); its gradient is dy where x > 0, and 0 elsewhere."""
+
+    def forward(self, x: Array) -> Array:
+        """Return max(x, 0), of the shape of x."""
+        check_float_array(x)
+        self._cache = x > 0
+        return namespace(x).where(self._cache, x, namespace(x).zeros_like(x))
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy where x was positive."""
+        positive = self._last()
+        return namespace(dy).where(positive, dy, namespace(dy).zeros_like(dy))
+
+
+class Sigmoid(Layer):
+    """y = 1 / (1 + exp(-x)); its gradient is dy * y * (1 - y)."""
+
+    def forward(self, x: Array) -> Array:
+        """Return the logistic function of x, of its shape; written with tanh so that no exponential overflows."""
+        check_float_array(x)
+        self._cache = 0.5 * (1 + namespace(x).tanh(0.5 * x))
+        return self._cache
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy * y * (1 - y)."""
+        y = self._last()
+        return dy * y * (1 - y)
+
+
+class Tanh(Layer):
+    """y = tanh(x); its gradient is dy * (1 - y**2)."""
+
+    def forward(self, x: Array) -> Array:
+        """Return tanh(x), of the shape of x."""
+        check_float_array(x)
+        self._cache = namespace(x).tanh(x)
+        return self._cache
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy * (1 - y**2)."""
+        y = self._last()
+        return dy * (1 - y * y)
+
+
+class Flatten(Layer):
+    """`(N, C, H, W)` -> `(N, C*H*W)`: what stands between convolutions and a dense layer."""
+
+    def forward(self, x: Array) -> Array:
+        """Return x with everything but the first axis made one."""
+        check_float_array(x)
+        self._cache = x.shape
+        return namespace(x).reshape(x, (x.shape[0], -1))
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy in the shape of x."""
+        return namespace(dy).reshape(dy, self._last())
+
+
+class Dropout(Layer):
+    """In training each element is kept with probability 1 - rate and divided by it; in inference nothing happens.
+
+    Args:
+        rate: probability of dropping an element, 0 <= rate < 1.
+        rng: where the choice comes from; required, so that every run can be repeated.
+
+    Source: Srivastava et al. (2014), in the "inverted" form that leaves inference alone.
+    """
+
+    def __init__(self, rate: float, *, rng: np.random.Generator) -> None:
+        super().__init__()
+        self.rate = check_number(rate, "rate", low=0.0, high=1.0)
+        if self.rate == 1.0:
+            raise ValueError("rate is 1; expected less, or nothing would be left")
+        self._rng = rng
+
+    def forward(self, x: Array) -> Array:
+        """Return x with some elements dropped in training, and x itself in inference."""
+        check_float_array(x)
+        xp = namespace(x)
+        if self.training:
+            keep = xp.asarray(self._rng.random(x.shape) >= self.rate)
+            self._cache = xp.astype(keep, x.dtype) / (1 - self.rate)
+        else:
+            self._cache = xp.ones_like(x)
+        return x * self._cache
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy where x was kept, with the same factor."""
+        return dy * self._last()
+
+
+class Sequential(Layer):
+    """Layers one after the other.
+
+    Its state dict names every array by the layer's position: "0.weight", "1.gamma".
+
+    Attributes:
+        stack: the layers, first to last.
+        watchers: functions called as `watcher(kind, index, layer, array)` with every layer's output ("activation", on
+            the way forward) and the gradient with respect to that output ("gradient", on the way back).
+    """
+
+    def __init__(self, *layers: Layer) -> None:
+        super().__init__()
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layer {i} is a {type(layer).__name__}; expected a Layer")
+        self.stack = layers
+        self.watchers: list[Watcher] = []
+
+    def forward(self, x: Array) -> Array:
+        """Return the last layer's output."""
+        for i, layer in enumerate(self.stack):
+            x = layer.forward(x)
+            self._tell("activation", i, layer, x)
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        """Return the gradient with respect to the first layer's input; every layer's `grads` are set."""
+        for i, layer in reversed(list(enumerate(self.stack))):
+            self._tell("gradient", i, layer, dy)
+            dy = layer.backward(dy)
+        return dy
+
+    def train(self) -> Self:
+        """Switch every layer to training mode."""
+        for layer in self.stack:
+            layer.train()
+        return super().train()
+
+    def eval(self) -> Self:
+        """Switch every layer to inference mode."""
+        for layer in self.stack:
+            layer.eval()
+        return super().eval()
+
+    def layers(self) -> Iterator[Layer]:
+        """Every layer, first to last, those of inner containers among them."""
+        for layer in self.stack:
+            yield from layer.layers()
+
+    def named_state(self) -> Iterator[tuple[str, Layer, str]]:
+        """Every stored array as ("position.name", its layer, its attribute)."""
+        for i, layer in enumerate(self.stack):
+            for key, owner, name in layer.named_state():
+                yield f"{i}.{key}", owner, name
+
+    def _tell(self, kind: str, index: int, layer: Layer, array: Array) -> None:
+        for watcher in self.watchers:
+            watcher(kind, index, layer, array)
+
+
+def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
+    """Mean cross-entropy of the softmax of `logits` against integer `labels`, and its gradient.
+
+        loss = mean over n of (log(sum over k of exp(logits[n, k])) - logits[n, labels[n]])
+        dlogits = (softmax(logits) - onehot(labels)) / N
+
+    The largest logit of each row is subtracted first, so nothing overflows.
+
+    Args:
+        logits: `(N, classes)`, floating point.
+        labels: `(N,)`, integers from 0 to classes - 1.
+
+    Returns:
+        The loss in nats, a Python float, and its gradient, of the shape and dtype of `logits`.
+
+    Raises:
+        TypeError, ValueError: if an argument is of another type or shape.
+    """
+    check_float_array(logits, "logits")
+    if logits.ndim != 2 or 0 in logits.shape:
+        raise ValueError(f"logits has shape {logits.shape}; expected (N, classes)")
+    n, classes = logits.shape
+    check_labels(labels, n, classes)
+    xp = namespace(logits)
+    shifted = logits - xp.max(logits, axis=1, keepdims=True)
+    exponentials = xp.exp(shifted)
+    totals = xp.sum(exponentials, axis=1, keepdims=True)
+    onehot = xp.astype(xp.reshape(labels, (-1, 1)) == xp.arange(classes, dtype=labels.dtype), logits.dtype)
+    per_row = xp.log(totals[:, 0]) - xp.sum(shifted * onehot, axis=1)
+    loss = float(xp.sum(per_row, dtype=statistics_dtype(logits))) / n
+    return loss, (exponentials / totals - onehot) / n

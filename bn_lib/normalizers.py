@@ -1,0 +1,395 @@
+"""Batch Normalization and its relatives as functions: standardize over some axes, then scale and shift.
+
+| normalizer               | one mean is shared by                                  | axes of (N, C, H, W)      |
+|--------------------------|--------------------------------------------------------|---------------------------|
+| batch                    | a channel, over the mini-batch and all positions       | (0, 2, 3)                 |
+| layer                    | a sample, over all its channels and positions          | (1, 2, 3)                 |
+| instance                 | a sample's channel, over its positions                 | (2, 3)                    |
+| group                    | a sample's group of channels, over their positions     | (2, 3, 4) of (N, G, C/G, H, W) |
+| conditional batch        | as batch; gamma and beta are chosen by each sample's class | (0, 2, 3)             |
+
+Every `f(x, ...)` returns `(y, cache)`, and `f_backward(dy, cache)` returns `(dx, dgamma, dbeta)`. Arrays are (N, C) or
+(N, C, *spatial); NumPy or CuPy; float16 (computed in float32), float32 or float64. `y` has the dtype of `x`.
+The running statistics of a layer are not here but in `batchnorm`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bn_lib._arrays import Array, channel_shape, namespace, statistics_dtype, work_dtype
+from bn_lib._checks import (
+    check_enough,
+    check_eps,
+    check_gradient,
+    check_input,
+    check_labels,
+    check_parameter,
+    check_positive_int,
+    check_same_kind,
+)
+from bn_lib.moments import Moments
+from bn_lib.standardize import standardize, standardize_backward, standardize_with
+
+
+@dataclass(frozen=True)
+class NormCache:
+    """What a backward pass needs from its forward pass.
+
+    Attributes:
+        x_hat: the standardized input, shape of x.
+        inv_std: 1 / sqrt(var + eps), broadcastable against the array that was standardized.
+        gamma: the scale as the caller gave it.
+        axes: the axes standardized over; empty when the statistics came from elsewhere and are constants.
+        moments: the statistics of this batch, reduced axes kept at length 1; None when they came from elsewhere.
+        split: the shape in which standardizing took place, (N, G, C/G, *spatial) for groups; None for the shape of x.
+        labels: each sample's class, where gamma and beta have one row per class; otherwise None.
+        dtype: the dtype of x, which dx gets.
+    """
+
+    x_hat: Array
+    inv_std: Array
+    gamma: Array
+    axes: tuple[int, ...]
+    moments: Moments | None
+    split: tuple[int, ...] | None = None
+    labels: Array | None = None
+    dtype: Any = None
+
+
+# Batch
+
+
+def batch_axes(ndim: int) -> tuple[int, ...]:
+    """All axes but the channels': 0 for (N, C), (0, 2, 3) for (N, C, H, W)."""
+    return (0, *range(2, ndim))
+
+
+def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+    """Batch Normalization with the statistics of this mini-batch, as in training.
+
+        mu = mean(x)        sigma2 = mean((x - mu)**2)        per channel, over N and all positions
+        x_hat = (x - mu) / sqrt(sigma2 + eps)
+        y = gamma * x_hat + beta
+
+    Args:
+        x: `(N, C)` or `(N, C, *spatial)`, floating point.
+        gamma: scale, `(C,)`.
+        beta: shift, `(C,)`.
+        eps: added to the variance, in the units of x squared; >= 0.
+
+    Returns:
+        `y`, of the shape and dtype of x, and a cache for `batch_norm_backward`. `cache.moments` holds mu and sigma2.
+
+    Raises:
+        TypeError: not a floating-point array, or arrays of different kinds.
+        ValueError: wrong rank, an empty batch, one value per channel, mismatched gamma or beta, or a bad eps.
+
+    Source: Ioffe and Szegedy (2015), Algorithm 1; section 3.2 for images.
+    """
+    check_input(x)
+    check_parameter(x, gamma, "gamma")
+    check_parameter(x, beta, "beta")
+    check_enough(x, batch_axes(x.ndim), "channel")
+    return _forward(x, gamma, beta, batch_axes(x.ndim), check_eps(eps))
+
+
+def batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+    """Gradients of `batch_norm` with respect to x, gamma and beta.
+
+        dbeta  = sum(dy)
+        dgamma = sum(dy * x_hat)
+        dx     = gamma / sqrt(sigma2 + eps) * (dy - mean(dy) - x_hat * mean(dy * x_hat))
+
+    Args:
+        dy: gradient with respect to y, of its shape.
+        cache: what `batch_norm` returned beside y.
+
+    Returns:
+        `dx` of the shape of x; `dgamma` and `dbeta` of shape `(C,)`.
+
+    Raises:
+        TypeError: `dy` is not a floating-point array of the kind of x.
+        ValueError: `dy` has another shape than y.
+
+    Source: Ioffe and Szegedy (2015), section 3.
+    """
+    return _backward(dy, cache)
+
+
+def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, *, eps: float = 1e-5) -> Array:
+    """Batch Normalization with stored statistics, as in inference: every row is treated on its own.
+
+        y = gamma * (x - mean) / sqrt(var + eps) + beta
+
+    Args:
+        x: `(N, C)` or `(N, C, *spatial)`; N may be 1.
+        gamma: scale, `(C,)`.
+        beta: shift, `(C,)`.
+        mean: stored mean of each channel, `(C,)`.
+        var: stored variance of each channel, `(C,)`, >= 0. It is used as it is: whether it is the biased or the
+            unbiased one is the business of whoever stored it (see `Convention`).
+        eps: added to the variance; >= 0.
+
+    Returns:
+        `y`, of the shape and dtype of x.
+
+    Raises:
+        TypeError: not a floating-point array, or arrays of different kinds.
+        ValueError: wrong rank, an empty batch, mismatched shapes, a negative variance, or a bad eps.
+
+    Source: Ioffe and Szegedy (2015), Algorithm 2, line 11.
+    """
+    check_input(x)
+    for name, parameter in (("gamma", gamma), ("beta", beta), ("mean", mean), ("var", var)):
+        check_parameter(x, parameter, name)
+    if bool(namespace(var).any(var < 0)):
+        raise ValueError(f"var holds {float(namespace(var).min(var)):g}; expected variances >= 0")
+    return normalize_with(x, gamma, beta, mean, var, check_eps(eps))[0]
+
+
+def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> tuple[Array, NormCache]:
+    """`batch_norm_inference` for checked input, with a cache: its backward pass treats mean and var as constants."""
+    xp = namespace(x)
+    shape = channel_shape(x.ndim)
+    x_hat, inv_std = standardize_with(x, xp.reshape(mean, shape), xp.reshape(var, shape), eps=eps)
+    cache = NormCache(x_hat, inv_std, gamma, axes=(), moments=None, dtype=x.dtype)
+    return _scale_and_shift(x_hat, gamma, beta, None, x.dtype), cache
+
+
+# Layer, instance, group
+
+
+def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+    """Layer Normalization: each sample is standardized over all its channels and positions.
+
+    The formula is that of `batch_norm` with the mean over axes (1, ...) in place of (0, ...); so a sample's output
+    does not depend on the rest of the batch, in training and in inference alike.
+
+    Args:
+        x: `(N, C)` or `(N, C, *spatial)`, floating point.
+        gamma: scale, `(C,)`, or `x.shape[1:]` for one value per element (as Ba et al. have it for layers of units).
+        beta: shift, of the shape of gamma.
+        eps: added to the variance; >= 0.
+
+    Returns:
+        `y`, of the shape and dtype of x, and a cache for `layer_norm_backward`.
+
+    Raises:
+        TypeError: not a floating-point array, or arrays of different kinds.
+        ValueError: wrong rank, an empty batch, one value per sample, mismatched gamma or beta, or a bad eps.
+
+    Source: Ba, Kiros and Hinton (2016), eq. 3; Wu and He (2018), section 3, for images.
+    """
+    check_input(x)
+    check_parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
+    check_parameter(x, beta, "beta", tuple(gamma.shape))
+    axes = tuple(range(1, x.ndim))
+    check_enough(x, axes, "sample")
+    return _forward(x, gamma, beta, axes, check_eps(eps))
+
+
+def layer_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+    """Gradients of `layer_norm` with respect to x, gamma and beta; arguments and errors as `batch_norm_backward`.
+
+    gamma now varies along the axes that are averaged, so it stays inside the means, with dx_hat = gamma * dy:
+
+        dx = (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / sqrt(var + eps)
+    """
+    return _backward(dy, cache)
+
+
+def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+    """Instance Normalization: each channel of each sample is standardized over its positions.
+
+    Args:
+        x: `(N, C, *spatial)` with at least one spatial axis, floating point.
+        gamma: scale, `(C,)`.
+        beta: shift, `(C,)`.
+        eps: added to the variance; >= 0.
+
+    Returns:
+        `y`, of the shape and dtype of x, and a cache for `instance_norm_backward`.
+
+    Raises:
+        TypeError: not a floating-point array, or arrays of different kinds.
+        ValueError: no spatial axis, one position, an empty batch, mismatched gamma or beta, or a bad eps.
+
+    Source: Ulyanov, Vedaldi and Lempitsky (2016), eq. 4.
+    """
+    check_input(x)
+    if x.ndim < 3:
+        raise ValueError(f"x has shape {x.shape}; expected (N, C, *spatial): instance_norm averages over positions")
+    check_parameter(x, gamma, "gamma")
+    check_parameter(x, beta, "beta")
+    axes = tuple(range(2, x.ndim))
+    check_enough(x, axes, "channel of a sample")
+    return _forward(x, gamma, beta, axes, check_eps(eps))
+
+
+def instance_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+    """Gradients of `instance_norm` with respect to x, gamma and beta; as `batch_norm_backward`."""
+    return _backward(dy, cache)
+
+
+def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+    """Group Normalization: each group of channels of each sample is standardized over its channels and positions.
+
+    `groups=1` is Layer Normalization, `groups=C` is Instance Normalization.
+
+    Args:
+        x: `(N, C)` or `(N, C, *spatial)`, floating point.
+        gamma: scale, `(C,)`.
+        beta: shift, `(C,)`.
+        groups: number of groups; divides C. Neighbouring channels form a group.
+        eps: added to the variance; >= 0.
+
+    Returns:
+        `y`, of the shape and dtype of x, and a cache for `group_norm_backward`.
+
+    Raises:
+        TypeError: not a floating-point array, arrays of different kinds, or `groups` not a whole number.
+        ValueError: groups do not divide C, one value per group, wrong rank, an empty batch, mismatched gamma or beta,
+            or a bad eps.
+
+    Source: Wu and He (2018), eq. 7.
+    """
+    check_input(x)
+    check_parameter(x, gamma, "gamma")
+    check_parameter(x, beta, "beta")
+    n, channels, *spatial = x.shape
+    groups = check_positive_int(groups, "groups")
+    if channels % groups:
+        raise ValueError(f"groups is {groups}; expected a divisor of the {channels} channels of x")
+    split = (n, groups, channels // groups, *spatial)
+    axes = tuple(range(2, len(split)))
+    grouped = namespace(x).reshape(x, split)
+    check_enough(grouped, axes, "group of a sample")
+    return _forward(x, gamma, beta, axes, check_eps(eps), split=split)
+
+
+def group_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+    """Gradients of `group_norm` with respect to x, gamma and beta; as `layer_norm_backward`."""
+    return _backward(dy, cache)
+
+
+# Conditional
+
+
+def conditional_batch_norm(
+    x: Array, labels: Array, gamma: Array, beta: Array, *, eps: float = 1e-5
+) -> tuple[Array, NormCache]:
+    """Batch Normalization whose scale and shift depend on each sample's class.
+
+        y[i] = gamma[labels[i]] * x_hat[i] + beta[labels[i]]
+
+    The statistics are those of the whole mini-batch, whatever the classes in it.
+
+    Args:
+        x: `(N, C)` or `(N, C, *spatial)`, floating point.
+        labels: each sample's class, `(N,)`, integers from 0 to classes - 1.
+        gamma: scales, `(classes, C)`.
+        beta: shifts, `(classes, C)`.
+        eps: added to the variance; >= 0.
+
+    Returns:
+        `y`, of the shape and dtype of x, and a cache for `conditional_batch_norm_backward`.
+
+    Raises:
+        TypeError: not floating-point arrays, labels not integers, or arrays of different kinds.
+        ValueError: an unknown class, or as `batch_norm`.
+
+    Source: de Vries et al. (2017), section 3; Dumoulin et al. (2017), eq. 5, for the choice by class.
+    """
+    check_input(x)
+    check_same_kind(x, gamma, "gamma")
+    if gamma.ndim != 2 or gamma.shape[0] < 1 or gamma.shape[1] != x.shape[1]:
+        raise ValueError(f"gamma has shape {gamma.shape}; expected (classes, {x.shape[1]}) for x of shape {x.shape}")
+    check_parameter(x, beta, "beta", tuple(gamma.shape))
+    check_labels(labels, x.shape[0], gamma.shape[0])
+    if namespace(labels) is not namespace(x):
+        raise TypeError(
+            f"labels is an array of {namespace(labels).__name__} but x is an array of {namespace(x).__name__}"
+        )
+    check_enough(x, batch_axes(x.ndim), "channel")
+    return _forward(x, gamma, beta, batch_axes(x.ndim), check_eps(eps), labels=labels)
+
+
+def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+    """Gradients of `conditional_batch_norm` with respect to x, gamma and beta.
+
+    dx is that of `batch_norm` with each sample's own gamma; the gradients of gamma and beta, `(classes, C)`, collect
+    the samples of each class, and are zero for a class that the batch does not hold.
+    """
+    return _backward(dy, cache)
+
+
+# What they share
+
+
+def _forward(
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    axes: tuple[int, ...],
+    eps: float,
+    *,
+    split: tuple[int, ...] | None = None,
+    labels: Array | None = None,
+) -> tuple[Array, NormCache]:
+    xp = namespace(x)
+    x_hat, inv_std, axes, moments = standardize(xp.reshape(x, split) if split else x, axes, eps=eps)
+    x_hat = xp.reshape(x_hat, x.shape)
+    cache = NormCache(x_hat, inv_std, gamma, axes, moments, split, labels, x.dtype)
+    return _scale_and_shift(x_hat, gamma, beta, labels, x.dtype), cache
+
+
+def _scale_and_shift(x_hat: Array, gamma: Array, beta: Array, labels: Array | None, dtype: Any) -> Array:
+    xp = namespace(x_hat)
+    y = _spread(gamma, x_hat, labels) * x_hat + _spread(beta, x_hat, labels)
+    return xp.astype(y, dtype, copy=False)
+
+
+def _backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+    check_gradient(dy, cache.x_hat)
+    xp = namespace(dy)
+    dy = xp.astype(dy, work_dtype(cache.x_hat), copy=False)
+
+    dgamma = _collect(dy * cache.x_hat, cache)
+    dbeta = _collect(dy, cache)
+
+    dx_hat = _spread(cache.gamma, dy, cache.labels) * dy
+    if not cache.axes:  # the statistics were constants, so only the direct path remains
+        dx = dx_hat * cache.inv_std
+    elif cache.split:
+        x_hat = xp.reshape(cache.x_hat, cache.split)
+        dx = standardize_backward(xp.reshape(dx_hat, cache.split), x_hat, cache.inv_std, cache.axes)
+    else:
+        dx = standardize_backward(dx_hat, cache.x_hat, cache.inv_std, cache.axes)
+    dx = xp.astype(xp.reshape(dx, dy.shape), cache.dtype, copy=False)
+    return dx, dgamma, dbeta
+
+
+def _spread(parameter: Array, x: Array, labels: Array | None) -> Array:
+    """Bring a parameter to the shape and precision in which it meets x."""
+    xp = namespace(x)
+    parameter = xp.astype(parameter, x.dtype, copy=False)
+    if labels is not None:
+        parameter = xp.take(parameter, labels, axis=0)
+        return xp.reshape(parameter, tuple(parameter.shape) + (1,) * (x.ndim - 2))
+    if parameter.ndim == 1:
+        return xp.reshape(parameter, channel_shape(x.ndim))
+    return parameter  # one value per element, which broadcasts over N as it is
+
+
+def _collect(values: Array, cache: NormCache) -> Array:
+    """Sum gradients over everything that shared a parameter: the transpose of `_spread`."""
+    xp = namespace(values)
+    wide = statistics_dtype(values)
+    shape, dtype = tuple(cache.gamma.shape), cache.gamma.dtype
+    if cache.labels is not None:
+        per_sample = xp.sum(xp.reshape(values, (*values.shape[:2], -1)), axis=2, dtype=wide)
+        classes = xp.reshape(xp.arange(shape[0], dtype=cache.labels.dtype), (-1, 1))
+        belongs = xp.astype(classes == cache.labels, wide)  # (classes, N)
+        return xp.astype(belongs @ per_sample, dtype, copy=False)
+    axes = batch_axes(values.ndim) if len(shape) == 1 else (0,)
+    return xp.astype(xp.sum(values, axis=axes, dtype=wide), dtype, copy=False)

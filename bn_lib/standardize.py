@@ -1,0 +1,79 @@
+"""The one step that every normalizer shares, forward and backward: subtract the mean, divide by the deviation.
+
+    x_hat = (x - mean) / sqrt(var + eps)
+
+Which axes the mean is taken over makes it Batch, Layer, Instance or Group Normalization; where the scale and shift that
+follow come from makes it plain, conditional or adaptive. Both are decided in `normalizers`, not here. Nothing here
+checks its input: callers have.
+"""
+
+from typing import NamedTuple
+
+from bn_lib._arrays import Array, count_along, namespace, statistics_dtype, work_dtype
+from bn_lib.moments import Moments, center, mean_square
+
+
+class Standardized(NamedTuple):
+    """A standardized array with what its backward pass needs.
+
+    Attributes:
+        x_hat: shape of x; mean 0 and variance var / (var + eps) along `axes`.
+        inv_std: 1 / sqrt(var + eps), with `axes` kept at length 1.
+        axes: the axes that were averaged over.
+        moments: the statistics used, with `axes` kept at length 1.
+    """
+
+    x_hat: Array
+    inv_std: Array
+    axes: tuple[int, ...]
+    moments: Moments
+
+
+def standardize(x: Array, axes: tuple[int, ...], *, eps: float = 1e-5) -> Standardized:
+    """Standardize `x` with its own statistics over `axes`: x_hat = (x - mean) / sqrt(var + eps).
+
+    The variance is the biased one. eps is inside the root, so a constant channel gives x_hat = 0, not 0 / 0.
+
+    Source: Ioffe and Szegedy (2015), Algorithm 1, the first three lines.
+    """
+    xp = namespace(x)
+    count = count_along(x.shape, axes)
+    deviation, mean = center(x, axes)
+    var = mean_square(deviation, axes)
+    inv_std = xp.astype(1 / xp.sqrt(var + eps), deviation.dtype)
+    return Standardized(deviation * inv_std, inv_std, axes, Moments(count, mean, var * count))
+
+
+def standardize_with(x: Array, mean: Array, var: Array, *, eps: float = 1e-5) -> tuple[Array, Array]:
+    """Standardize `x` with statistics from elsewhere that broadcast against it; return x_hat and 1 / sqrt(var + eps).
+
+    The mean is subtracted in two parts, rounded and rest, for the reason that `moments.center` gives.
+    """
+    xp = namespace(x)
+    wide = statistics_dtype(x)
+    mean, var = xp.astype(mean, wide), xp.astype(var, wide)
+    x = xp.astype(x, work_dtype(x), copy=False)
+    rounded_mean = xp.astype(mean, x.dtype)
+    rest = xp.astype(mean - xp.astype(rounded_mean, wide), x.dtype)
+    inv_std = xp.astype(1 / xp.sqrt(var + eps), x.dtype)
+    return ((x - rounded_mean) - rest) * inv_std, inv_std
+
+
+def standardize_backward(dx_hat: Array, x_hat: Array, inv_std: Array, axes: tuple[int, ...]) -> Array:
+    """Gradient with respect to x, given the gradient with respect to x_hat, through all three paths.
+
+        dx = inv_std * (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat))
+
+    The first term is the direct path, the second comes back through the mean, the third through the variance.
+    The result is orthogonal to 1 and, up to eps, to x_hat: shifting or scaling x does not change x_hat.
+
+    Source: Ioffe and Szegedy (2015), section 3, the gradients below Algorithm 1, collected into one line.
+    """
+    xp = namespace(dx_hat)
+    count = count_along(dx_hat.shape, axes)
+    wide = statistics_dtype(dx_hat)
+
+    def mean(values: Array) -> Array:
+        return xp.astype(xp.sum(values, axis=axes, keepdims=True, dtype=wide) / count, dx_hat.dtype)
+
+    return inv_std * (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat))
