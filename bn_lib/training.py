@@ -142,7 +142,8 @@ def accuracy(model: Layer, x: Array, labels: Array) -> float:
     if was_training:
         model.train()
     xp = namespace(logits)
-    return float(xp.sum(xp.argmax(logits, axis=1) == labels)) / labels.shape[0]
+    right = int(xp.sum(xp.astype(xp.argmax(logits, axis=1) == labels, xp.int64)))
+    return right / int(labels.shape[0])
 
 
 class Recorder:
@@ -206,7 +207,7 @@ class Recorder:
 
 def percentiles(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The 15th, 50th and 85th percentile, as in figure 1 of Ioffe and Szegedy (2015)."""
-    return np.percentile(values, [15, 50, 85])
+    return np.asarray(np.percentile(values, [15, 50, 85]))
 
 
 def _progress_bar(total: int, shown: bool) -> Any:

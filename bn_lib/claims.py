@@ -1,0 +1,80 @@
+"""The claims ledger: every empirical claim of the book, measured again.
+
+A claim names its source, what is run here, and the band that our number must fall in. The claims of a chapter stand
+beside its experiments, in `bn_lib.experiments`; here they are collected and measured. Tests run the ledger, and the
+book renders it as a page. Needs the `[book]` extra.
+"""
+
+import importlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+CHAPTERS = ("scale", "covariate_shift", "forward", "backward", "inference", "batch_size", "convolutions")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One empirical claim.
+
+    Attributes:
+        name: short and unique, in words joined by hyphens.
+        chapter: file name of the chapter that makes it, without its ending.
+        says: the claim, in one sentence.
+        source: citation key in `references.bib`.
+        run: what is run here: data, sizes, seeds.
+        measure: runs it and returns our number.
+        band: the lowest and highest value that supports the claim; infinities allowed.
+        unit: what the number is.
+    """
+
+    name: str
+    chapter: str
+    says: str
+    source: str
+    run: str
+    measure: Callable[[], float]
+    band: tuple[float, float]
+    unit: str
+
+    def __post_init__(self) -> None:
+        low, high = self.band
+        if not low < high:
+            raise ValueError(f"claim {self.name!r} has the band {self.band}; expected low < high")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A claim with the number that was measured for it."""
+
+    claim: Claim
+    value: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the number falls in the claim's band (a NaN never does)."""
+        low, high = self.claim.band
+        return not math.isnan(self.value) and low <= self.value <= high
+
+
+def claims() -> tuple[Claim, ...]:
+    """Every claim in the book, in the order of its chapters.
+
+    Raises:
+        ValueError: if two claims have the same name.
+    """
+    found = tuple(claim for chapter in CHAPTERS for claim in _of(chapter))
+    names = [claim.name for claim in found]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"claims share a name: {sorted(twice)}; expected every name once")
+    return found
+
+
+def _of(chapter: str) -> Iterator[Claim]:
+    yield from importlib.import_module(f"bn_lib.experiments.{chapter}").CLAIMS
+
+
+def measure(claim: Claim) -> Measured:
+    """Run a claim's experiment."""
+    return Measured(claim, float(claim.measure()))

@@ -1,0 +1,117 @@
+"""A figure that the reader moves with a slider, where a kernel runs and where none does.
+
+Every frame is drawn beforehand. The slider and the frames are linked in the browser, so the same object works in
+JupyterLab and on a static page; the price is the size of the page, which is why `_svg` is thrifty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, TypeVar
+
+from matplotlib.figure import Figure
+
+from bn_lib.figures._show import show
+from bn_lib.figures._style import style
+
+if TYPE_CHECKING:
+    from ipywidgets import VBox  # type: ignore[import-untyped]
+
+T = TypeVar("T")
+
+
+def flipbook(
+    draw: Callable[[T], Figure],
+    values: Sequence[T],
+    *,
+    label: str,
+    alt: Callable[[T], str],
+    format: str | Callable[[T], str] = "{:g}",
+    start: int = 0,
+    caption: str | None = None,
+) -> VBox:
+    """Draw one frame for each value, and let the reader slide from one to the next.
+
+    Keep the limits of the axes the same in every frame: what moves should be what the figure is about.
+
+    Parameters
+    ----------
+    draw:
+        Draws the figure for one value. It is called once for each value, in the book's style.
+    values:
+        The values, in the order in which they appear on the slider; at least two.
+    label:
+        What the slider sets, with its unit: `"learning rate"`.
+    alt:
+        Tells in words what the frame for one value shows.
+    format:
+        How a value is written beside the slider: a format string, or a function.
+    start:
+        The index of the value shown first; negative counts from the end.
+    caption:
+        Words to print below the frames. They are text, not HTML.
+
+    Returns
+    -------
+    ipywidgets.VBox
+        The slider above the frames. Its children are the `SelectionSlider`, the `Stack` and, if asked for, the caption.
+
+    Raises
+    ------
+    TypeError
+        If `draw` or `alt` is not callable, or `draw` returns something else than a figure.
+    ValueError
+        If there are fewer than two values, `label` or an alternative text is empty, two values are written alike, or
+        `start` is not the index of a value.
+    """
+    import ipywidgets as widgets
+
+    values = list(values)
+    _check(draw, values, label, alt, start)
+    labels = _labels(values, format)
+    frames = []
+    for value in values:
+        with style():
+            fig = draw(value)
+        if not isinstance(fig, Figure):
+            raise TypeError(f"draw must return a matplotlib Figure, got {type(fig).__name__} for the value {value!r}")
+        frames.append(show(fig, alt=alt(value)))
+    start %= len(values)
+    wide = widgets.Layout(width="100%")
+    slider = widgets.SelectionSlider(
+        options=[(text, i) for i, text in enumerate(labels)],
+        index=start,
+        description=label,
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width="100%", max_width="500px"),
+    )
+    stack = widgets.Stack(
+        [widgets.HTML(frame.html, layout=wide) for frame in frames], selected_index=start, layout=wide
+    )
+    widgets.jslink((slider, "index"), (stack, "selected_index"))
+    below = [widgets.HTML(f"<figcaption>{escape(caption)}</figcaption>", layout=wide)] if caption else []
+    box = widgets.VBox([slider, stack, *below], layout=wide)
+    box.add_class("bn-flipbook")
+    return box
+
+
+def _check(draw: object, values: Sequence[object], label: object, alt: object, start: object) -> None:
+    for name, argument in (("draw", draw), ("alt", alt)):
+        if not callable(argument):
+            raise TypeError(f"{name} must be a function of one value, got {type(argument).__name__}")
+    if len(values) < 2:
+        raise ValueError(f"values must have at least two values to flip between, got {len(values)}")
+    if not isinstance(label, str) or not label.strip():
+        raise ValueError(f"label must say what the slider sets, got {label!r}")
+    if not isinstance(start, int) or isinstance(start, bool) or not -len(values) <= start < len(values):
+        raise ValueError(f"start must be the index of one of the {len(values)} values, got {start!r}")
+
+
+def _labels(values: Sequence[T], format: str | Callable[[T], str]) -> list[str]:
+    write = format.format if isinstance(format, str) else format
+    labels = [write(value) for value in values]
+    twice = next((text for text in labels if labels.count(text) > 1), None)
+    if twice is not None:
+        raise ValueError(f"format writes two of the values alike, as {twice!r}: a reader could not tell them apart")
+    return labels
