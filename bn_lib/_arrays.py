@@ -6,6 +6,7 @@ the `[gpu]` extra) finds it. No module here imports CuPy.
 """
 
 import math
+import operator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -47,7 +48,10 @@ def statistics_dtype(x: Array) -> Any:
 
 def as_axes(axis: Axes, ndim: int) -> tuple[int, ...]:
     """Return `axis` as a sorted tuple of non-negative axes of an array with `ndim` dimensions."""
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    try:
+        axes = tuple(operator.index(a) for a in (axis if isinstance(axis, tuple | list) else (axis,)))
+    except TypeError as error:
+        raise TypeError(f"axis is {axis!r}; expected a whole number or a tuple of them") from error
     if any(not -ndim <= a < ndim for a in axes):
         raise ValueError(f"axis is {axis}; expected axes between {-ndim} and {ndim - 1} for an array of rank {ndim}")
     positive = tuple(sorted(a % ndim for a in axes))

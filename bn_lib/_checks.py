@@ -6,7 +6,9 @@ Every message names the argument, the shape or value that was seen, and what was
 import math
 from typing import Any
 
-from bn_lib._arrays import Array, count_along, namespace
+import numpy as np
+
+from bn_lib._arrays import Array, Namespace, count_along, namespace
 
 FLOATS = ("float16", "float32", "float64")
 
@@ -59,6 +61,8 @@ def check_eps(eps: float) -> float:
 def check_number(value: Any, name: str, *, low: float = -math.inf, high: float = math.inf) -> float:
     """Return `value` as a float; raise unless it is a finite number in [low, high]."""
     try:
+        if isinstance(value, str | bytes):  # float() would read "0.1"
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} is {value!r}; expected a number") from error
@@ -73,14 +77,35 @@ def _range(low: float, high: float) -> str:
     return f" >= {low:g}" if math.isfinite(low) else ""
 
 
-def check_positive_int(value: Any, name: str) -> int:
-    """Return `value` as an int; raise unless it is a whole number >= 1."""
+def check_positive_int(value: Any, name: str, *, low: int = 1) -> int:
+    """Return `value` as an int; raise unless it is a whole number >= `low`."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} is {value!r}; expected a whole number >= 1")
+        raise TypeError(f"{name} is {value!r}; expected a whole number >= {low}")
     number = int(value.__index__())
-    if number < 1:
-        raise ValueError(f"{name} is {number}; expected a whole number >= 1")
+    if number < low:
+        raise ValueError(f"{name} is {number}; expected a whole number >= {low}")
     return number
+
+
+def check_rng(rng: Any) -> None:
+    """Raise `TypeError` unless `rng` is a NumPy random generator; a seed is the usual mistake."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator (numpy.random.default_rng(seed))")
+
+
+def check_dtype(dtype: Any, xp: Namespace) -> Any:
+    """Return `dtype` as the namespace `xp` spells it, float64 for None; raise unless it is a floating-point type."""
+    if dtype is None:
+        return xp.float64
+    if any(dtype is getattr(xp, name, None) for name in FLOATS):
+        return dtype
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in FLOATS or not hasattr(xp, name):
+        raise TypeError(f"dtype is {dtype!r}; expected one of {', '.join(FLOATS)}")
+    return getattr(xp, name)
 
 
 def check_enough(x: Array, axes: tuple[int, ...], shared: str) -> None:
@@ -92,22 +117,43 @@ def check_enough(x: Array, axes: tuple[int, ...], shared: str) -> None:
         )
 
 
-def check_gradient(dy: Array, like: Array) -> None:
-    """Raise unless `dy` has the shape and kind of the output that it is the gradient of."""
+def check_gradient(dy: Array, like: Array, shape: tuple[int, ...] | None = None) -> None:
+    """Raise unless `dy` is an array of the kind of `like` with `shape`, that of the output (by default that of `like`).
+
+    NumPy would broadcast a gradient of another shape and return a wrong one without a word.
+    """
     check_same_kind(like, dy, "dy")
-    if dy.shape != like.shape:
-        raise ValueError(f"dy has shape {dy.shape}; expected {like.shape}, the shape of the output")
+    expected = tuple(like.shape if shape is None else shape)
+    if tuple(dy.shape) != expected:
+        raise ValueError(f"dy has shape {dy.shape}; expected {expected}, the shape of the output")
 
 
-def check_labels(labels: Array, n: int, classes: int, name: str = "labels") -> None:
-    """Raise unless `labels` is an integer array of shape `(n,)` with values from 0 to classes - 1."""
+def check_labels(labels: Array, like: Array, classes: int | None, name: str = "labels") -> None:
+    """Raise unless `labels` holds one class, an integer from 0 to classes - 1, for each row of `like`, in its kind.
+
+    With None for `classes` there is no upper bound.
+    """
+    n = like.shape[0]
     if not hasattr(labels, "__array_namespace__"):
         raise TypeError(f"{name} is a {type(labels).__name__}; expected an integer array of shape ({n},)")
     xp = namespace(labels)
+    if xp is not namespace(like):
+        raise TypeError(
+            f"{name} is an array of {xp.__name__} but x is an array of {namespace(like).__name__}; "
+            "expected both of one kind"
+        )
     if not xp.isdtype(labels.dtype, "integral"):
         raise TypeError(f"{name} has dtype {labels.dtype}; expected an integer type")
     if tuple(labels.shape) != (n,):
         raise ValueError(f"{name} has shape {labels.shape}; expected ({n},), one label per row of x")
     low, high = int(xp.min(labels)), int(xp.max(labels))
-    if low < 0 or high >= classes:
-        raise ValueError(f"{name} holds the class {low if low < 0 else high}; expected classes 0 to {classes - 1}")
+    if low < 0 or (classes is not None and high >= classes):
+        expected = "classes from 0" if classes is None else f"classes 0 to {classes - 1}"
+        raise ValueError(f"{name} holds the class {low if low < 0 else high}; expected {expected}")
+
+
+def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
+    """`(N, classes)` with a 1 where `labels` says. Compared as int64: 300 classes do not fit in labels of uint8."""
+    xp = namespace(labels)
+    wide = xp.reshape(xp.astype(labels, xp.int64, copy=False), (-1, 1))
+    return xp.astype(wide == xp.arange(classes, dtype=xp.int64), dtype)

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from bn_lib._arrays import Array, Namespace
-from bn_lib._checks import check_eps, check_input, check_number, check_parameter, check_positive_int
+from bn_lib._arrays import Array, Namespace, namespace
+from bn_lib._checks import check_dtype, check_eps, check_input, check_number, check_parameter, check_positive_int
 from bn_lib.convention import Convention
 from bn_lib.layer import Layer
 from bn_lib.moments import Moments
@@ -37,7 +37,7 @@ class BatchNorm(Layer):
             the plain average over all batches since the statistics were last reset.
         unbiased_running_var: whether running_var averages the unbiased variance (PyTorch, the paper) or the biased
             one (Keras, Flax). The variance that normalizes a training batch is the biased one in any case.
-        dtype: of gamma and beta.
+        dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in: numpy, or cupy.
 
     Attributes:
@@ -62,18 +62,17 @@ class BatchNorm(Layer):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         unbiased_running_var: bool = True,
-        dtype: Any = np.float64,
+        dtype: Any = None,
         xp: Namespace = np,
     ) -> None:
         super().__init__()
-        channels = check_positive_int(num_features, "num_features")
+        channels, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
         self.num_features = channels
         self.eps = check_eps(eps)
         self.momentum = None if momentum is None else check_number(momentum, "momentum", low=0.0, high=1.0)
         self.unbiased_running_var = unbiased_running_var
         self.gamma = xp.ones((channels,), dtype=dtype)
         self.beta = xp.zeros((channels,), dtype=dtype)
-        self._xp = xp
         self.reset_running_statistics()
 
     @classmethod
@@ -92,9 +91,10 @@ class BatchNorm(Layer):
 
     def reset_running_statistics(self) -> None:
         """Forget all batches: mean 0, variance 1, no updates."""
-        self.running_mean = self._xp.zeros((self.num_features,), dtype=self._xp.float64)
-        self.running_var = self._xp.ones((self.num_features,), dtype=self._xp.float64)
-        self.num_batches_tracked = self._xp.asarray(0, dtype=self._xp.int64)
+        xp = namespace(self.gamma)  # not kept: a layer that holds a module can be neither copied nor pickled
+        self.running_mean = xp.zeros((self.num_features,), dtype=xp.float64)
+        self.running_var = xp.ones((self.num_features,), dtype=xp.float64)
+        self.num_batches_tracked = xp.asarray(0, dtype=xp.int64)
 
     def forward(self, x: Array) -> Array:
         """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`; in training also update the statistics.
@@ -121,13 +121,14 @@ class BatchNorm(Layer):
         return dx
 
     def _update_running(self, moments: Moments) -> None:
+        xp = namespace(self.running_mean)
         batches = self.num_batches_tracked + 1
         weight = 1 / float(batches) if self.momentum is None else self.momentum
-        batch_mean = self._xp.reshape(moments.mean, (-1,))
-        batch_var = self._xp.reshape(moments.var(ddof=int(self.unbiased_running_var)), (-1,))
+        batch_mean = xp.reshape(moments.mean, (-1,))
+        batch_var = xp.reshape(moments.var(ddof=int(self.unbiased_running_var)), (-1,))
         self.running_mean = (1 - weight) * self.running_mean + weight * batch_mean
         self.running_var = (1 - weight) * self.running_var + weight * batch_var
-        self.num_batches_tracked = self._xp.asarray(batches)
+        self.num_batches_tracked = xp.asarray(batches)
 
 
 class _SampleNorm(Layer):
@@ -135,9 +136,9 @@ class _SampleNorm(Layer):
 
     parameter_names = ("gamma", "beta")
 
-    def __init__(self, num_features: int, *, eps: float = 1e-5, dtype: Any = np.float64, xp: Namespace = np) -> None:
+    def __init__(self, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np) -> None:
         super().__init__()
-        self.num_features = check_positive_int(num_features, "num_features")
+        self.num_features, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
         self.eps = check_eps(eps)
         self.gamma = xp.ones((self.num_features,), dtype=dtype)
         self.beta = xp.zeros((self.num_features,), dtype=dtype)
@@ -162,7 +163,7 @@ class LayerNorm(_SampleNorm):
     Args:
         num_features: C; gamma and beta have shape `(C,)`.
         eps: added to the variance; >= 0.
-        dtype: of gamma and beta.
+        dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
     """
 
@@ -176,7 +177,7 @@ class InstanceNorm(_SampleNorm):
     Args:
         num_features: C; gamma and beta have shape `(C,)`.
         eps: added to the variance; >= 0.
-        dtype: of gamma and beta.
+        dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
     """
 
@@ -191,12 +192,12 @@ class GroupNorm(_SampleNorm):
         groups: number of groups; divides `num_features`.
         num_features: C; gamma and beta have shape `(C,)`.
         eps: added to the variance; >= 0.
-        dtype: of gamma and beta.
+        dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
     """
 
     def __init__(
-        self, groups: int, num_features: int, *, eps: float = 1e-5, dtype: Any = np.float64, xp: Namespace = np
+        self, groups: int, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np
     ) -> None:
         super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
         self.groups = check_positive_int(groups, "groups")

@@ -25,6 +25,7 @@ class Convention:
         default_momentum: the framework's default; None for the plain average.
         default_eps: the framework's default.
         source: where this is written.
+        plain_average: whether None for a momentum, the plain average over all batches, is one of its choices.
 
     The four that are known are `Convention.PYTORCH`, `KERAS`, `FLAX` and `PAPER`. In all of them the variance that
     normalizes a training batch is the biased one.
@@ -36,6 +37,7 @@ class Convention:
     default_momentum: float | None
     default_eps: float
     source: str
+    plain_average: bool = False
 
     PYTORCH: ClassVar[Self]
     KERAS: ClassVar[Self]
@@ -62,8 +64,12 @@ class Convention:
         Worked on the decimal digits as written, so that 0.9 becomes 0.1 and not 0.09999999999999998.
 
         Raises:
-            ValueError: if `momentum` is not between 0 and 1, or given where the convention has none.
+            TypeError: if `momentum` is not a number.
+            ValueError: if `momentum` is not between 0 and 1, or given where the convention has none, or None where it
+                has no plain average.
         """
+        if momentum is None and not self.plain_average:
+            raise ValueError(f"momentum is None; expected a number: the convention {self.name!r} has no plain average")
         if momentum is None:
             return None
         momentum = check_number(momentum, "momentum", low=0.0, high=1.0)
@@ -127,7 +133,7 @@ class Convention:
 
 Convention.PYTORCH = Convention(
     "pytorch", "batch", unbiased=True, default_momentum=0.1, default_eps=1e-5,
-    source="torch.nn.BatchNorm1d, PyTorch documentation",
+    source="torch.nn.BatchNorm1d, PyTorch documentation", plain_average=True,
 )  # fmt: skip
 Convention.KERAS = Convention(
     "keras", "old", unbiased=False, default_momentum=0.99, default_eps=1e-3,
@@ -139,5 +145,5 @@ Convention.FLAX = Convention(
 )  # fmt: skip
 Convention.PAPER = Convention(
     "paper", "none", unbiased=True, default_momentum=None, default_eps=1e-5,
-    source="Ioffe and Szegedy (2015), Algorithm 2, lines 8 to 11",
+    source="Ioffe and Szegedy (2015), Algorithm 2, line 10", plain_average=True,
 )  # fmt: skip

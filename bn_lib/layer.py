@@ -4,8 +4,10 @@ The layers themselves are in `batchnorm` (normalizers) and `network` (everything
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -73,6 +75,7 @@ class Layer:
         """Set all parameters and buffers from `state`; return the layer. Nothing changes if this raises.
 
         Raises:
+            TypeError: if a value is not an array of numbers that the stored type can hold.
             ValueError: if a name is missing, unknown, or of another shape.
         """
         slots = {key: (layer, name) for key, layer, name in self.named_state()}
@@ -84,27 +87,32 @@ class Layer:
             )
         ready = {}
         for key, (layer, name) in slots.items():
-            current = getattr(layer, name)
-            if tuple(state[key].shape) != tuple(current.shape):
-                raise ValueError(f"state[{key!r}] has shape {state[key].shape}; expected {current.shape}")
-            ready[key] = namespace(current).asarray(state[key], dtype=current.dtype, copy=True)
+            ready[key] = _replacement(state[key], getattr(layer, name), f"state[{key!r}]")
         for key, (layer, name) in slots.items():
             setattr(layer, name, ready[key])
         return self
 
     def save(self, path: str | Path) -> None:
         """Write the state dict to `path` as a NumPy `.npz` file (the ending must be `.npz`)."""
-        np.savez(_npz(path), allow_pickle=False, **{k: to_numpy(v) for k, v in self.state_dict().items()})
+        # Arrays of numbers, so nothing is pickled. (savez takes allow_pickle from NumPy 2.2 on; 2.1 would store it.)
+        arrays: dict[str, Any] = {key: to_numpy(value) for key, value in self.state_dict().items()}
+        np.savez(_npz(path), **arrays)
 
     def load(self, path: str | Path) -> Self:
         """Read a state dict that `save` wrote; return the layer. Nothing changes if this raises.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: as `load_state_dict`; also if the file holds pickled objects, which are never loaded.
+            ValueError: as `load_state_dict`; also if the file is not of that kind or holds pickled objects, which are
+                never loaded.
         """
-        with np.load(_npz(path), allow_pickle=False) as file:
-            return self.load_state_dict(dict(file))
+        path = _npz(path)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                state = dict(file)
+        except (ValueError, TypeError, EOFError, BadZipFile) as error:
+            raise ValueError(f"path is {path}; expected a file of plain arrays that save wrote ({error})") from error
+        return self.load_state_dict(state)
 
     def _last(self) -> Any:
         """What the last `forward` kept for `backward`."""
@@ -113,9 +121,37 @@ class Layer:
         return self._cache
 
 
+@contextmanager
+def buffers_back_if_it_raises(layer: Layer) -> Iterator[None]:
+    """Undo the updates of running statistics if what runs inside raises: a later layer may refuse what an earlier took.
+
+    Layers replace their buffers and never write into them, so the old arrays are the old state.
+    """
+    before = [(owner, name, getattr(owner, name)) for owner in layer.layers() for name in owner.buffer_names]
+    try:
+        yield
+    except BaseException:
+        for owner, name, value in before:
+            setattr(owner, name, value)
+        raise
+
+
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     """Return `x` as a NumPy array, copied from the GPU if that is where it is."""
     return x.get() if hasattr(x, "get") else np.asarray(x)
+
+
+def _replacement(value: Any, current: Array, name: str) -> Array:
+    """A copy of `value` with the type of `current`, if nothing but rounding is lost."""
+    if not hasattr(value, "__array_namespace__"):
+        raise TypeError(f"{name} is a {type(value).__name__}; expected an array of shape {current.shape}")
+    xp = namespace(current)
+    whole = xp.isdtype(current.dtype, "integral")
+    if not namespace(value).isdtype(value.dtype, "integral" if whole else ("integral", "real floating")):
+        raise TypeError(f"{name} has dtype {value.dtype}; expected {'an integer type' if whole else current.dtype}")
+    if tuple(value.shape) != tuple(current.shape):
+        raise ValueError(f"{name} has shape {value.shape}; expected {current.shape}")
+    return xp.asarray(value, dtype=current.dtype, copy=True)
 
 
 def _npz(path: str | Path) -> Path:

@@ -10,15 +10,32 @@ from typing import Any, Self
 
 import numpy as np
 
-from bn_lib._arrays import Array, Namespace, channel_shape, namespace, statistics_dtype
-from bn_lib._checks import check_float_array, check_labels, check_number, check_positive_int
-from bn_lib.layer import Layer
+from bn_lib._arrays import Array, Namespace, channel_shape, namespace, statistics_dtype, work_dtype
+from bn_lib._checks import (
+    check_dtype,
+    check_float_array,
+    check_gradient,
+    check_input,
+    check_labels,
+    check_number,
+    check_positive_int,
+    check_rng,
+    check_same_kind,
+    one_hot,
+)
+from bn_lib.layer import Layer, buffers_back_if_it_raises
 
 Watcher = Callable[[str, int, Layer, Array], None]
 
 
 def initial_weights(
-    shape: tuple[int, ...], fan_in: int, fan_out: int, init: str | float, rng: np.random.Generator, dtype: Any
+    shape: tuple[int, ...],
+    fan_in: int,
+    fan_out: int,
+    init: str | float,
+    rng: np.random.Generator,
+    dtype: Any = None,
+    xp: Namespace = np,
 ) -> Array:
     """Normally distributed weights with mean 0.
 
@@ -29,11 +46,14 @@ def initial_weights(
         init: "he" for a standard deviation of sqrt(2 / fan_in) (He et al. 2015, eq. 10), "glorot" for
             sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010, eq. 12), or the standard deviation itself.
         rng: where the numbers come from.
-        dtype: of the result.
+        dtype: of the result; float64 by default.
+        xp: the namespace of the result.
 
     Raises:
+        TypeError: if `rng` is not a generator, or `dtype` not a floating-point type.
         ValueError: if `init` is none of these.
     """
+    check_rng(rng)
     if init == "he":
         std = math.sqrt(2 / fan_in)
     elif init == "glorot":
@@ -42,7 +62,7 @@ def initial_weights(
         raise ValueError(f"init is {init!r}; expected 'he', 'glorot' or a standard deviation")
     else:
         std = check_number(init, "init", low=0.0)
-    return (rng.normal(size=shape) * std).astype(dtype)
+    return xp.asarray(rng.normal(size=shape) * std, dtype=check_dtype(dtype, xp))
 
 
 class Dense(Layer):
@@ -75,13 +95,14 @@ class Dense(Layer):
     ) -> None:
         super().__init__()
         inputs, outputs = check_positive_int(inputs, "inputs"), check_positive_int(outputs, "outputs")
-        self.weight = xp.asarray(initial_weights((inputs, outputs), inputs, outputs, init, rng, dtype))
-        self.bias = xp.zeros((outputs,), dtype=dtype) if bias else None
+        self.weight = initial_weights((inputs, outputs), inputs, outputs, init, rng, dtype, xp)
+        self.bias = xp.zeros((outputs,), dtype=self.weight.dtype) if bias else None
         self.parameter_names = ("weight", "bias") if bias else ("weight",)
 
     def forward(self, x: Array) -> Array:
         """Return `(N, outputs)` for x of shape `(N, inputs)`."""
         check_float_array(x)
+        check_same_kind(x, self.weight, "weight")
         if x.ndim != 2 or x.shape[1] != self.weight.shape[0]:
             raise ValueError(f"x has shape {x.shape}; expected (N, {self.weight.shape[0]})")
         self._cache = x
@@ -91,6 +112,7 @@ class Dense(Layer):
     def backward(self, dy: Array) -> Array:
         """dx = dy @ weight.T; dweight = x.T @ dy; dbias = sum(dy)."""
         x = self._last()
+        check_gradient(dy, x, (x.shape[0], self.weight.shape[1]))
         self.grads["weight"] = x.T @ dy
         if self.bias is not None:
             self.grads["bias"] = namespace(dy).sum(dy, axis=0)
@@ -139,11 +161,11 @@ class Conv2d(Layer):
         inputs, outputs = check_positive_int(inputs, "inputs"), check_positive_int(outputs, "outputs")
         self.kernel_size = check_positive_int(kernel_size, "kernel_size")
         self.stride = check_positive_int(stride, "stride")
-        self.padding = int(check_number(padding, "padding", low=0.0))
+        self.padding = check_positive_int(padding, "padding", low=0)
         window = self.kernel_size**2
         shape = (outputs, inputs, self.kernel_size, self.kernel_size)
-        self.weight = xp.asarray(initial_weights(shape, inputs * window, outputs * window, init, rng, dtype))
-        self.bias = xp.zeros((outputs,), dtype=dtype) if bias else None
+        self.weight = initial_weights(shape, inputs * window, outputs * window, init, rng, dtype, xp)
+        self.bias = xp.zeros((outputs,), dtype=self.weight.dtype) if bias else None
         self.parameter_names = ("weight", "bias") if bias else ("weight",)
 
     def forward(self, x: Array) -> Array:
@@ -153,6 +175,7 @@ class Conv2d(Layer):
             ValueError: if x has another shape or is smaller than the window.
         """
         check_float_array(x)
+        check_same_kind(x, self.weight, "weight")
         outputs, inputs = self.weight.shape[:2]
         if x.ndim != 4 or x.shape[1] != inputs:
             raise ValueError(f"x has shape {x.shape}; expected (N, {inputs}, H, W)")
@@ -164,14 +187,15 @@ class Conv2d(Layer):
         xp = namespace(x)
         columns, (height, width) = self._columns(x)
         y = xp.reshape(self.weight, (outputs, -1)) @ columns
-        self._cache = columns, x.shape
         y = xp.reshape(y, (x.shape[0], outputs, height, width))
+        self._cache = columns, x.shape, y.shape
         return y if self.bias is None else y + xp.reshape(self.bias, channel_shape(4))
 
     def backward(self, dy: Array) -> Array:
         """The transpose of `forward`: each window's gradient is added back to where the window was read."""
+        columns, shape, output_shape = self._last()
+        check_gradient(dy, columns, output_shape)
         xp = namespace(dy)
-        columns, shape = self._last()
         n, outputs, height, width = dy.shape
         flat = xp.reshape(dy, (n, outputs, height * width))
         per_sample = flat @ xp.permute_dims(columns, (0, 2, 1))
@@ -224,6 +248,7 @@ class ReLU(Layer):
     def backward(self, dy: Array) -> Array:
         """Return dy where x was positive."""
         positive = self._last()
+        check_gradient(dy, positive)
         return namespace(dy).where(positive, dy, namespace(dy).zeros_like(dy))
 
 
@@ -239,6 +264,7 @@ class Sigmoid(Layer):
     def backward(self, dy: Array) -> Array:
         """Return dy * y * (1 - y)."""
         y = self._last()
+        check_gradient(dy, y)
         return dy * y * (1 - y)
 
 
@@ -254,6 +280,7 @@ class Tanh(Layer):
     def backward(self, dy: Array) -> Array:
         """Return dy * (1 - y**2)."""
         y = self._last()
+        check_gradient(dy, y)
         return dy * (1 - y * y)
 
 
@@ -262,13 +289,16 @@ class Flatten(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return x with everything but the first axis made one."""
-        check_float_array(x)
-        self._cache = x.shape
-        return namespace(x).reshape(x, (x.shape[0], -1))
+        check_input(x)
+        y = namespace(x).reshape(x, (x.shape[0], -1))
+        self._cache = x.shape, y
+        return y
 
     def backward(self, dy: Array) -> Array:
         """Return dy in the shape of x."""
-        return namespace(dy).reshape(dy, self._last())
+        shape, y = self._last()
+        check_gradient(dy, y)
+        return namespace(dy).reshape(dy, shape)
 
 
 class Dropout(Layer):
@@ -286,6 +316,7 @@ class Dropout(Layer):
         self.rate = check_number(rate, "rate", low=0.0, high=1.0)
         if self.rate == 1.0:
             raise ValueError("rate is 1; expected less, or nothing would be left")
+        check_rng(rng)
         self._rng = rng
 
     def forward(self, x: Array) -> Array:
@@ -301,7 +332,9 @@ class Dropout(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Return dy where x was kept, with the same factor."""
-        return dy * self._last()
+        factor = self._last()
+        check_gradient(dy, factor)
+        return dy * factor
 
 
 class Sequential(Layer):
@@ -324,10 +357,11 @@ class Sequential(Layer):
         self.watchers: list[Watcher] = []
 
     def forward(self, x: Array) -> Array:
-        """Return the last layer's output."""
-        for i, layer in enumerate(self.stack):
-            x = layer.forward(x)
-            self._tell("activation", i, layer, x)
+        """Return the last layer's output. If a layer raises, all running statistics are as they were."""
+        with buffers_back_if_it_raises(self):
+            for i, layer in enumerate(self.stack):
+                x = layer.forward(x)
+                self._tell("activation", i, layer, x)
         return x
 
     def backward(self, dy: Array) -> Array:
@@ -350,7 +384,8 @@ class Sequential(Layer):
         return super().eval()
 
     def layers(self) -> Iterator[Layer]:
-        """Every layer, first to last, those of inner containers among them."""
+        """This container, then every layer, first to last, those of inner containers among them."""
+        yield self
         for layer in self.stack:
             yield from layer.layers()
 
@@ -387,12 +422,13 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
     if logits.ndim != 2 or 0 in logits.shape:
         raise ValueError(f"logits has shape {logits.shape}; expected (N, classes)")
     n, classes = logits.shape
-    check_labels(labels, n, classes)
-    xp = namespace(logits)
+    check_labels(labels, logits, classes)
+    xp, dtype = namespace(logits), logits.dtype
+    logits = xp.astype(logits, work_dtype(logits), copy=False)  # a sum over classes does not fit in float16
     shifted = logits - xp.max(logits, axis=1, keepdims=True)
     exponentials = xp.exp(shifted)
     totals = xp.sum(exponentials, axis=1, keepdims=True)
-    onehot = xp.astype(xp.reshape(labels, (-1, 1)) == xp.arange(classes, dtype=labels.dtype), logits.dtype)
+    onehot = one_hot(labels, classes, logits.dtype)
     per_row = xp.log(totals[:, 0]) - xp.sum(shifted * onehot, axis=1)
     loss = float(xp.sum(per_row, dtype=statistics_dtype(logits))) / n
-    return loss, (exponentials / totals - onehot) / n
+    return loss, xp.astype((exponentials / totals - onehot) / n, dtype, copy=False)

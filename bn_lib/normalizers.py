@@ -26,6 +26,7 @@ from bn_lib._checks import (
     check_parameter,
     check_positive_int,
     check_same_kind,
+    one_hot,
 )
 from bn_lib.moments import Moments
 from bn_lib.standardize import standardize, standardize_backward, standardize_with
@@ -305,11 +306,7 @@ def conditional_batch_norm(
     if gamma.ndim != 2 or gamma.shape[0] < 1 or gamma.shape[1] != x.shape[1]:
         raise ValueError(f"gamma has shape {gamma.shape}; expected (classes, {x.shape[1]}) for x of shape {x.shape}")
     check_parameter(x, beta, "beta", tuple(gamma.shape))
-    check_labels(labels, x.shape[0], gamma.shape[0])
-    if namespace(labels) is not namespace(x):
-        raise TypeError(
-            f"labels is an array of {namespace(labels).__name__} but x is an array of {namespace(x).__name__}"
-        )
+    check_labels(labels, x, gamma.shape[0])
     check_enough(x, batch_axes(x.ndim), "channel")
     return _forward(x, gamma, beta, batch_axes(x.ndim), check_eps(eps), labels=labels)
 
@@ -350,6 +347,8 @@ def _scale_and_shift(x_hat: Array, gamma: Array, beta: Array, labels: Array | No
 
 
 def _backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+    if not isinstance(cache, NormCache):
+        raise TypeError(f"cache is a {type(cache).__name__}; expected what the forward function returned beside y")
     check_gradient(dy, cache.x_hat)
     xp = namespace(dy)
     dy = xp.astype(dy, work_dtype(cache.x_hat), copy=False)
@@ -388,8 +387,6 @@ def _collect(values: Array, cache: NormCache) -> Array:
     shape, dtype = tuple(cache.gamma.shape), cache.gamma.dtype
     if cache.labels is not None:
         per_sample = xp.sum(xp.reshape(values, (*values.shape[:2], -1)), axis=2, dtype=wide)
-        classes = xp.reshape(xp.arange(shape[0], dtype=cache.labels.dtype), (-1, 1))
-        belongs = xp.astype(classes == cache.labels, wide)  # (classes, N)
-        return xp.astype(belongs @ per_sample, dtype, copy=False)
+        return xp.astype(one_hot(cache.labels, shape[0], wide).T @ per_sample, dtype, copy=False)
     axes = batch_axes(values.ndim) if len(shape) == 1 else (0,)
     return xp.astype(xp.sum(values, axis=axes, dtype=wide), dtype, copy=False)

@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 
 from bn_lib._arrays import Array, namespace
-from bn_lib._checks import check_float_array, check_labels, check_number, check_positive_int
-from bn_lib.layer import Layer, to_numpy
+from bn_lib._checks import check_input, check_labels, check_number, check_positive_int, check_rng
+from bn_lib.layer import Layer, buffers_back_if_it_raises, to_numpy
 from bn_lib.network import Sequential, softmax_cross_entropy
 
 
@@ -21,7 +21,7 @@ class SGD:
 
     Args:
         model: the layer, or container, whose parameters are updated.
-        learning_rate: > 0; may be changed between steps.
+        learning_rate: >= 0; may be changed between steps.
         momentum: 0 <= momentum < 1; 0 is plain gradient descent.
         weight_decay: strength of the L2 penalty, applied to every parameter; >= 0.
 
@@ -29,9 +29,13 @@ class SGD:
     """
 
     def __init__(self, model: Layer, learning_rate: float, *, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
+        if not isinstance(model, Layer):
+            raise TypeError(f"model is a {type(model).__name__}; expected a Layer")
         self.model = model
         self.learning_rate = check_number(learning_rate, "learning_rate", low=0.0)
         self.momentum = check_number(momentum, "momentum", low=0.0, high=1.0)
+        if self.momentum == 1.0:
+            raise ValueError("momentum is 1; expected less, or no gradient would ever be forgotten")
         self.weight_decay = check_number(weight_decay, "weight_decay", low=0.0)
         self._velocity: dict[tuple[int, str], Array] = {}
 
@@ -103,21 +107,26 @@ def fit(
     Raises:
         TypeError, ValueError: if an argument is of another type, shape or range; before the first step.
     """
-    check_float_array(x)
-    check_labels(labels, x.shape[0], int(namespace(labels).max(labels)) + 1)
+    check_input(x)
+    check_labels(labels, x, None)
+    check_rng(rng)
+    if validation is not None:
+        check_input(validation[0], "validation[0]")
+        check_labels(validation[1], validation[0], None, "validation[1]")
     epochs, batch_size = check_positive_int(epochs, "epochs"), check_positive_int(batch_size, "batch_size")
     if batch_size > x.shape[0]:
         raise ValueError(f"batch_size is {batch_size}; expected at most the {x.shape[0]} rows of x")
 
-    history = History()
+    xp, history = namespace(x), History()
     steps_per_epoch = x.shape[0] // batch_size
     with _progress_bar(epochs * steps_per_epoch, progress) as bar:
         for _ in range(epochs):
             model.train()
             order = rng.permutation(x.shape[0])
             for step in range(steps_per_epoch):
-                rows = namespace(x).asarray(order[step * batch_size : (step + 1) * batch_size])
-                history.loss.append(train_step(model, optimizer, x[rows], labels[rows]))
+                rows = xp.asarray(order[step * batch_size : (step + 1) * batch_size])
+                batch = xp.take(x, rows, axis=0), xp.take(labels, rows, axis=0)
+                history.loss.append(train_step(model, optimizer, *batch))
                 bar.update()
                 if after_step is not None:
                     after_step(len(history.loss))
@@ -128,19 +137,32 @@ def fit(
 
 
 def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array) -> float:
-    """One forward pass, one backward pass, one update; return the loss before the update, in nats."""
-    loss, dlogits = softmax_cross_entropy(model.forward(x), labels)
+    """One forward pass, one backward pass, one update; return the loss before the update, in nats.
+
+    Raises:
+        TypeError, ValueError: as the model and `softmax_cross_entropy` do; running statistics are then as before.
+    """
+    with buffers_back_if_it_raises(model):
+        loss, dlogits = softmax_cross_entropy(model.forward(x), labels)
     model.backward(dlogits)
     optimizer.step()
     return loss
 
 
 def accuracy(model: Layer, x: Array, labels: Array) -> float:
-    """Fraction of `labels` that the model gets right in inference mode; its mode is as before afterwards."""
-    was_training = model.training
-    logits = model.eval().forward(x)
-    if was_training:
-        model.train()
+    """Fraction of `labels` that the model gets right in inference mode; every layer's mode is as before afterwards.
+
+    Raises:
+        TypeError, ValueError: as the model does, or if `labels` is not one integer >= 0 per row of x.
+    """
+    check_input(x)
+    check_labels(labels, x, None)
+    modes = [(layer, layer.training) for layer in model.layers()]
+    try:
+        logits = model.eval().forward(x)
+    finally:
+        for layer, training in modes:
+            layer.training = training
     xp = namespace(logits)
     right = int(xp.sum(xp.astype(xp.argmax(logits, axis=1) == labels, xp.int64)))
     return right / int(labels.shape[0])

@@ -16,7 +16,7 @@ from bn_lib.figures._show import show
 from bn_lib.figures._style import style
 
 if TYPE_CHECKING:
-    from ipywidgets import VBox  # type: ignore[import-untyped]
+    from ipywidgets import VBox
 
 T = TypeVar("T")
 
@@ -35,35 +35,22 @@ def flipbook(
 
     Keep the limits of the axes the same in every frame: what moves should be what the figure is about.
 
-    Parameters
-    ----------
-    draw:
-        Draws the figure for one value. It is called once for each value, in the book's style.
-    values:
-        The values, in the order in which they appear on the slider; at least two.
-    label:
-        What the slider sets, with its unit: `"learning rate"`.
-    alt:
-        Tells in words what the frame for one value shows.
-    format:
-        How a value is written beside the slider: a format string, or a function.
-    start:
-        The index of the value shown first; negative counts from the end.
-    caption:
-        Words to print below the frames. They are text, not HTML.
+    Args:
+        draw: draws the figure for one value. It is called once for each value, in the book's style.
+        values: the values, in the order in which they appear on the slider; at least two.
+        label: what the slider sets, with its unit if it has one: `"learning rate"`. May hold `$mathematics$`.
+        alt: tells in words what the frame for one value shows.
+        format: how a value is written beside the slider: a format string, or a function.
+        start: the index of the value shown first; negative counts from the end.
+        caption: words to print below the frames. They are text, not HTML.
 
-    Returns
-    -------
-    ipywidgets.VBox
-        The slider above the frames. Its children are the `SelectionSlider`, the `Stack` and, if asked for, the caption.
+    Returns:
+        The slider above the frames: a `VBox` of a `SelectionSlider`, a `Stack` and, if asked for, the caption.
 
-    Raises
-    ------
-    TypeError
-        If `draw` or `alt` is not callable, or `draw` returns something else than a figure.
-    ValueError
-        If there are fewer than two values, `label` or an alternative text is empty, two values are written alike, or
-        `start` is not the index of a value.
+    Raises:
+        TypeError: if `draw` or `alt` is not callable, or `draw` returns something else than a figure.
+        ValueError: if there are fewer than two values, `label` or an alternative text is empty, two values are written
+            alike, or `start` is not the index of a value.
     """
     import ipywidgets as widgets
 
@@ -83,6 +70,7 @@ def flipbook(
         options=[(text, i) for i, text in enumerate(labels)],
         index=start,
         description=label,
+        tooltip="",
         style={"description_width": "initial"},
         layout=widgets.Layout(width="100%", max_width="500px"),
     )

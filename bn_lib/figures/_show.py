@@ -20,12 +20,9 @@ _serial = itertools.count(1)
 class InlineFigure:
     """A figure that a notebook or a page shows as inline SVG.
 
-    Attributes
-    ----------
-    html:
-        A `<figure>` element.
-    alt:
-        What the figure says, in words.
+    Attributes:
+        html: a `<figure>` element.
+        alt: what the figure says, in words.
     """
 
     html: str
@@ -44,26 +41,17 @@ def show(fig: Figure, *, alt: str, caption: str | None = None) -> InlineFigure:
     Text stays text, the background is the page's, and every colour of `COLOURS` follows the page's theme. Two calls
     never share an id, so any number of figures can stand on one page.
 
-    Parameters
-    ----------
-    fig:
-        The figure. Draw it in the book's style (`styled`, `style` or `use_style`) for the theme to reach its colours.
-    alt:
-        One or two sentences that tell what the figure shows to someone who cannot see it.
-    caption:
-        Words to print below the figure. They are text, not HTML.
+    Args:
+        fig: the figure. The theme reaches its colours if it was drawn in the book's style, as by a `styled` function.
+        alt: one or two sentences that tell what the figure shows to someone who cannot see it.
+        caption: words to print below the figure. They are text, not HTML.
 
-    Returns
-    -------
-    InlineFigure
-        Leave it as the last expression of a cell, or give it to `IPython.display.display`.
+    Returns:
+        What to leave as the last expression of a cell, or to give to `IPython.display.display`.
 
-    Raises
-    ------
-    TypeError
-        If `fig` is not a Matplotlib figure, or `alt` or `caption` not a string.
-    ValueError
-        If `alt` is empty.
+    Raises:
+        TypeError: if `fig` is not a Matplotlib figure, or `alt` or `caption` not a string.
+        ValueError: if `alt` is empty.
     """
     if not isinstance(fig, Figure):
         raise TypeError(f"fig must be a matplotlib Figure, got {type(fig).__name__}")

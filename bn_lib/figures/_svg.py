@@ -85,14 +85,10 @@ def raw_svg(fig: Figure) -> str:
 def page_svg(svg: str, *, alt: str, prefix: str) -> str:
     """Turn a Matplotlib SVG file into an inline `<svg>`.
 
-    Parameters
-    ----------
-    svg:
-        The text of an SVG file written by Matplotlib.
-    alt:
-        What a reader who cannot see the figure is told.
-    prefix:
-        Put before every id that is used, so that no two figures of a page share one.
+    Args:
+        svg: the text of an SVG file written by Matplotlib.
+        alt: what a reader who cannot see the figure is told.
+        prefix: put before every id that is used, so that no two figures of a page share one.
     """
     root = ET.fromstring(svg)
     _drop_namespaces(root)

@@ -1,0 +1,67 @@
+# Every target sets up what it needs, in .venv, and does again only what a change asks for.
+#
+#   make book PYTHON=python3.12     another Python (3.11 to 3.13)
+#   make book PORT=9000             another port than 8000
+
+PYTHON ?= python3
+PORT   ?= 8000
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help book html serve test check format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+book: html serve ## Build the book, serve it on this machine and print its address
+
+html: $(VENV)/.book ## Build the book in _build/html; every warning is an error
+	$(BIN)/jupyter-book build . -W -n --keep-going
+
+serve: $(VENV)/.book ## Serve the book that was built
+	@$(BIN)/python book/_ext/serve.py _build/html $(PORT)
+
+test: $(VENV)/.test ## Run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test ## Put the code in its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.python ## Derive requirements.txt from pyproject.toml again
+	$(BIN)/python -m pip install --quiet uv
+	head -n 2 requirements.txt > requirements.new
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --no-annotate --no-header \
+	  pyproject.toml --extra book --extra course --extra dev >> requirements.new
+	mv requirements.new requirements.txt
+
+clean: ## Remove what was built; the environment stays (it is the folder .venv)
+	rm -rf _build
+
+# The files below are empty: their dates say when a step was last done.
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "This needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not (or is missing): $$($(PYTHON) --version 2>&1)."; \
+	    echo "If you have one under another name: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.book: $(VENV)/.python requirements.txt pyproject.toml
+	@echo "Installing the pinned packages (some minutes the first time)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.python requirements.txt pyproject.toml
+	@echo "Installing the pinned packages and what the tests compare with (some minutes the first time)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[test]'
+	@touch $@ $(VENV)/.book

@@ -1,0 +1,32 @@
+"""The course, for nbgrader: run its commands in this folder.
+
+nbgrader works on .ipynb files; the repository keeps their sources as MyST Markdown, which can be read and compared.
+This file is executed whenever an nbgrader command starts here, so this is where stale .ipynb files are made anew.
+"""
+
+import os
+import sys
+
+c = get_config()  # noqa: F821 - nbgrader puts it there
+
+# nbgrader starts `alembic` by name to set up its gradebook: let it find the one installed beside it, so that
+# .venv/bin/nbgrader works without activating the environment.
+os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", os.defpath)
+
+c.CourseDirectory.course_id = "batch-normalization"
+
+# nbgrader copies every other file of source/ to the students. The sources hold the solutions, so they stay here.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", "*.md"]
+
+# The released cell keeps its line `mean = None`, so it runs as it is: no exception stands between a learner and the
+# cells after it, and the check says what is missing.
+c.ClearSolutions.code_stub = {"python": "# If you need more lines, write them here."}
+
+try:
+    from bn_exercises.sources import sync
+
+    for path in sync(os.path.join(os.path.dirname(os.path.abspath(__file__)), "source")):
+        print(f"nbgrader_config.py: made {path}", file=sys.stderr)
+except Exception as error:
+    # nbgrader would log any other exception, drop this whole file, *.md above included, and go on.
+    sys.exit(f"nbgrader_config.py: the notebooks could not be brought up to date.\n{type(error).__name__}: {error}")

@@ -1,0 +1,140 @@
+"""Every normalizer described once, so that a test is written once and runs for all of them.
+
+(There is no `__init__.py` beside this file on purpose: it would make this folder a package named `bn_lib`.)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import bn_lib
+from bn_lib._arrays import namespace
+
+# The same examples in every run: a red build is a defect, never luck. No deadline: the machine is shared.
+steady = settings(derandomize=True, database=None, deadline=None, max_examples=30)
+
+CLASSES = 4  # of the conditional normalizer; labels use three of them, so one class is always absent
+
+
+def groups_for(channels: int) -> int:
+    """As many groups as leave two channels in each."""
+    return next(g for g in range(max(channels // 2, 1), 0, -1) if channels % g == 0)
+
+
+def labels_for(x: Any) -> Any:
+    xp = namespace(x)
+    return xp.arange(x.shape[0], dtype=xp.int64) % (CLASSES - 1)
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """One normalizer, with its extra arguments bound.
+
+    Attributes:
+        forward: (x, gamma, beta, eps) -> (y, cache).
+        backward: (dy, cache) -> (dx, dgamma, dbeta).
+        parameter_shape: shape of x -> shape of gamma and beta.
+        split: shape of x -> the shape in which it is standardized.
+        axes: rank of x -> the axes, in that shape, that share a mean.
+        least_rank: the lowest rank of x.
+    """
+
+    name: str
+    forward: Callable[..., tuple[Any, Any]]
+    backward: Callable[..., tuple[Any, Any, Any]]
+    axes: Callable[[int], tuple[int, ...]]
+    parameter_shape: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda shape: (shape[1],)
+    split: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda shape: shape
+    least_rank: int = 2
+
+    def values_per_mean(self, shape: tuple[int, ...]) -> int:
+        split = self.split(shape)
+        return int(np.prod([split[a] for a in self.axes(len(shape))]))
+
+    def deviation(self, x: np.ndarray, eps: float) -> np.ndarray:
+        """sqrt(var + eps) of the values that each element of x is standardized with, in the shape of x."""
+        split = x.reshape(self.split(x.shape))
+        std = np.sqrt(split.var(axis=self.axes(x.ndim), keepdims=True) + eps)
+        return np.broadcast_to(std, split.shape).reshape(x.shape)
+
+    def shared(self, x: np.ndarray, values: Callable[[tuple[int, ...]], np.ndarray]) -> np.ndarray:
+        """One number per mean, `values(how many)`, spread to the shape of x."""
+        split = self.split(x.shape)
+        kept = tuple(1 if a in self.axes(x.ndim) else n for a, n in enumerate(split))
+        return np.broadcast_to(values(kept), split).reshape(x.shape)
+
+    def spread(self, parameter: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """gamma or beta as it meets x: the definition, in a line each, that `bn_lib` is held to."""
+        if self.name == "conditional":
+            return np.stack([parameter[k].reshape(-1, *[1] * (x.ndim - 2)) for k in labels_for(x)])
+        return parameter if self.name == "layer, per element" else parameter.reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+def _conditional(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
+    return bn_lib.conditional_batch_norm(x, labels_for(x), gamma, beta, eps=eps)
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, gamma, beta, eps: function(x, gamma, beta, eps=eps)
+
+
+def _group(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
+    return bn_lib.group_norm(x, gamma, beta, groups_for(x.shape[1]), eps=eps)
+
+
+def _batch_axes(rank: int) -> tuple[int, ...]:
+    return (0, *range(2, rank))
+
+
+def _layer_axes(rank: int) -> tuple[int, ...]:
+    return tuple(range(1, rank))
+
+
+NORMALIZERS = (
+    Normalizer("batch", _plain(bn_lib.batch_norm), bn_lib.batch_norm_backward, _batch_axes),
+    Normalizer("layer", _plain(bn_lib.layer_norm), bn_lib.layer_norm_backward, _layer_axes),
+    Normalizer(
+        "layer, per element",
+        _plain(bn_lib.layer_norm),
+        bn_lib.layer_norm_backward,
+        _layer_axes,
+        parameter_shape=lambda shape: shape[1:],
+    ),
+    Normalizer(
+        "instance",
+        _plain(bn_lib.instance_norm),
+        bn_lib.instance_norm_backward,
+        lambda rank: tuple(range(2, rank)),
+        least_rank=3,
+    ),
+    Normalizer(
+        "group",
+        _group,
+        bn_lib.group_norm_backward,
+        lambda rank: tuple(range(2, rank + 1)),
+        split=lambda shape: (shape[0], g := groups_for(shape[1]), shape[1] // g, *shape[2:]),
+    ),
+    Normalizer(
+        "conditional",
+        _conditional,
+        bn_lib.conditional_batch_norm_backward,
+        _batch_axes,
+        parameter_shape=lambda shape: (CLASSES, shape[1]),
+    ),
+)
+
+BY_NAME = {normalizer.name: normalizer for normalizer in NORMALIZERS}
+each_normalizer = pytest.mark.parametrize("normalizer", NORMALIZERS, ids=lambda n: n.name)
+
+
+def typical(normalizer: Normalizer, shape: tuple[int, ...], dtype: Any = np.float64, seed: int = 0) -> tuple[Any, ...]:
+    """x, gamma, beta, dy of ordinary size: channels of unlike means and scales, nothing degenerate."""
+    rng = np.random.default_rng(seed)
+    x = 3 + rng.normal(size=shape) * np.linspace(1, 2, shape[1]).reshape(1, -1, *[1] * (len(shape) - 2))
+    parameter = normalizer.parameter_shape(shape)
+    gamma, beta, dy = 1 + rng.random(parameter), rng.normal(size=parameter), rng.normal(size=shape)
+    return tuple(a.astype(dtype) for a in (x, gamma, beta, dy))

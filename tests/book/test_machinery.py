@@ -1,0 +1,111 @@
+"""The small modules under book/_ext, and what they keep in step."""
+
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from bn_lib.figures import COLOURS
+
+ROOT = Path(__file__).parents[2]
+STATIC = ROOT / "book" / "_static"
+
+
+@pytest.fixture
+def extension(monkeypatch):
+    """Import a module of book/_ext, as Sphinx does."""
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    return __import__
+
+
+def test_the_cache_has_another_place_when_the_code_changes(extension, tmp_path, monkeypatch):
+    execution = extension("execution")
+    monkeypatch.setattr(execution, "ROOT", tmp_path)
+    source = tmp_path / "bn_lib" / "moments.py"
+    source.parent.mkdir()
+
+    def fingerprint(text):
+        source.write_text(text)
+        return execution.fingerprint([source.parent, tmp_path / "requirements.txt"])
+
+    one = fingerprint("a = 1")
+    assert fingerprint("a = 2") != one
+    assert fingerprint("a = 1") == one
+    (tmp_path / "bn_lib" / "__pycache__").mkdir()
+    (tmp_path / "bn_lib" / "__pycache__" / "moments.pyc").write_bytes(b"0")
+    assert fingerprint("a = 1") == one
+    (tmp_path / "requirements.txt").write_text("numpy==2.4.6")
+    assert fingerprint("a = 1") != one
+
+
+def test_what_is_laid_out_by_hand_in_a_docstring_stays_so(extension):
+    keep_layout = extension("docstrings").keep_layout
+    prose = ["Sums.", "", "- one", "  more of one", "", "Args:", "    x: a number.", "", "    y: another."]
+    assert keep_layout(prose)[:-1] == prose
+    assert keep_layout(["So:", "", "    y = a * b", "", "and on."]) == [
+        "So:",
+        "",
+        ".. code-block:: text",
+        "",
+        "        y = a * b",
+        "",
+        "and on.",
+        "",
+    ]
+
+
+def test_the_page_and_the_library_agree_on_colours():
+    css = (STATIC / "book.css").read_text()
+    light, dark = (dict(re.findall(r"--bn-([\w-]+): (#\w{6});", block)) for block in css.split("}")[:2])
+    assert {name.replace("-", "_"): colour for name, colour in light.items()} == dict(COLOURS)
+    assert dark.keys() == light.keys()
+
+
+def test_in_the_dark_lines_can_be_seen_and_words_read():
+    css = (STATIC / "book.css").read_text().split("}")[1]
+    dark = dict(re.findall(r"--bn-([\w-]+): #(\w{6});", css))
+
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    paper = luminance(dark.pop("paper"))
+    dark.pop("grid")
+    for name, colour in dark.items():
+        assert (luminance(colour) + 0.05) / (paper + 0.05) >= 4.5, name
+
+
+def test_what_is_served_says_what_it_is(extension):
+    vendor = extension("vendor")
+    readme = (vendor.VENDOR / "README.md").read_text()
+    assert readme == vendor.readme()
+    for package in vendor.PACKAGES:
+        assert any((vendor.VENDOR / package.folder).iterdir())
+
+
+def test_the_book_is_served_on_another_port_if_one_is_taken(tmp_path):
+    (tmp_path / "index.html").write_text("the book")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, str(ROOT / "book" / "_ext" / "serve.py"), str(tmp_path), str(port)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                said = server.stdout.readline() + server.stdout.readline()
+                address = re.search(r"http://localhost:(\d+)/", said)
+                assert int(address[1]) != port
+                with urllib.request.urlopen(address[0]) as page:
+                    assert page.read() == b"the book"
+            finally:
+                server.terminate()
+
+
+def test_every_target_has_a_line_of_help():
+    makefile = (ROOT / "Makefile").read_text()
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split():
+        assert re.search(rf"^  make {target} +\S", shown, re.MULTILINE), target

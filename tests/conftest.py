@@ -1,0 +1,130 @@
+"""What all rooms' tests share: what to do when a machine lacks something, and the book, built once.
+
+`@pytest.mark.needs("chromium", package="chromium (Debian)")` skips a test where that program is not installed; for a
+module write `needs("module:cupy", ...)`. In CI (`CI=true`) every skip is a failure; elsewhere the run ends with the
+list of what was skipped and which package would run it. `@pytest.mark.gpu` is for tests that no package could run: they
+are left out, and counted, where CuPy finds no device.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+IN_CI = os.environ.get("CI", "").lower() == "true"
+INSTALL = "would run if installed: "
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(name, package): skip without this program, or `module:` name")
+    config.addinivalue_line("markers", "gpu: left out where CuPy finds no device")
+
+
+def is_there(name: str) -> bool:
+    kind, _, module = name.rpartition(":")
+    if kind == "module":
+        return importlib.util.find_spec(module) is not None
+    return shutil.which(name) is not None
+
+
+def has_gpu() -> bool:
+    try:
+        import cupy
+    except ImportError:
+        return False
+    try:
+        return bool(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if on_gpu and not has_gpu():
+        config.hook.pytest_deselected(items=on_gpu)
+        items[:] = [item for item in items if item not in on_gpu]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        if not is_there(mark.args[0]):
+            pytest.skip(f"{INSTALL}{mark.kwargs['package']}")
+
+
+def fail_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Everything that CI can test is installed there, so what it skips is a hole that nobody would see."""
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which in CI is a failure: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fail_in_ci(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    fail_in_ci(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        package = reason.removeprefix("Skipped: ")
+        counts[package] = counts.get(package, 0) + 1
+    if not counts:
+        return
+    terminalreporter.section("skipped on this machine")
+    for reason, count in sorted(counts.items()):
+        terminalreporter.line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build of the whole book, from nothing."""
+
+    html: Path
+    log: str
+    status: int
+
+
+@pytest.fixture(scope="session")
+def book_build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Build the book as `make html` does, but in a folder of its own, with nothing cached.
+
+    To look at one test again and again, `BOOK_CACHE=_build/.jupyter_cache` takes the executed chapters from there.
+    """
+    folder = tmp_path_factory.mktemp("book")
+    options = ["-W", "-n", "--keep-going", "--path-output", str(folder)]
+    build = subprocess.run(
+        [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT), *options],
+        cwd=ROOT,
+        env=os.environ | {"NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Build(folder / "_build" / "html", build.stdout, build.returncode)
+
+
+@pytest.fixture(scope="session")
+def built_site(book_build: Build) -> Path:
+    """The folder of pages."""
+    assert book_build.status == 0, f"the book does not build:\n{book_build.log[-4000:]}"
+    return book_build.html

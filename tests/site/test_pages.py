@@ -1,0 +1,200 @@
+"""Every page in a real browser that can reach nothing but the site: it loads, is drawn, moves, and can be read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from shutil import which
+from threading import Thread
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, sync_playwright
+
+pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
+
+ROOT = Path(__file__).parents[2]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+CHAPTERS = [page for page in PAGES if "/chapters/" in page]
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def address(built_site: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(built_site))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # The rule holds for all requests, also those that Playwright cannot see: a worker's, a font's.
+        arguments = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+        # The package's wrapper script is not found by root without --no-sandbox; Playwright gives that by itself.
+        browser = playwright.chromium.launch(executable_path=which("chromium"), args=arguments)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Seen:
+    """A page, and what it asked for and complained about while it loaded."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str):
+    """Open a page, wait until it is drawn, and keep what it said."""
+    contexts = []
+
+    def open_page(name: str, viewport: dict = DESKTOP, theme: str = "light") -> Seen:
+        context = browser.new_context(viewport=viewport, color_scheme=theme)
+        contexts.append(context)
+        seen = Seen(context.new_page())
+        seen.page.on("request", lambda request: seen.requests.append(request.url))
+        seen.page.on("console", lambda m: seen.complaints.append(m.text) if m.type == "error" else None)
+        seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        seen.page.on("response", lambda r: seen.complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        seen.page.goto(f"{address}{name}.html", wait_until="load")
+        seen.page.evaluate(DRAWN)
+        return seen
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+# Mathematics is typeset, and every widget whose place is marked in the page has been put there.
+DRAWN = """async () => {
+  if (document.querySelector('script[src*="mathjax"]')) await MathJax.startup.promise;
+  const places = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
+  while (document.querySelectorAll('.widget-subarea > *').length < places) await new Promise(r => setTimeout(r, 20));
+  await document.fonts.ready;
+  await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
+}"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    ("viewport", "theme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop-light", "phone-dark"]
+)
+class TestEveryPage:
+    def test_it_loads_from_the_site_alone_without_complaint(self, visit, address, name, viewport, theme):
+        seen = visit(name, viewport, theme)
+        foreign = [url for url in seen.requests if not url.startswith((address, "data:", "blob:"))]
+        assert not foreign
+        assert not seen.complaints
+
+    def test_it_fits_can_be_read_and_is_named(self, visit, name, viewport, theme):
+        page = visit(name, viewport, theme).page
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        assert page.evaluate(UNTYPESET) == []
+        assert page.evaluate(UNNAMED) == []
+        assert page.evaluate(TWICE) == []
+        assert page.evaluate(FAINT) == []
+
+
+# TeX that is still there to be read, and formulas that MathJax could not make sense of.
+UNTYPESET = r"""() => [...document.querySelectorAll('.bd-article .math, .bd-article .widget-label')]
+  .filter(e => e.querySelector('mjx-merror')
+    || (/\\\(|\\\[|\$/.test(e.textContent) && !e.querySelector('mjx-container')))
+  .map(e => e.textContent)"""
+
+UNNAMED = """() => [...document.querySelectorAll('.bd-article :is(svg[role=img], img, [role=slider])')]
+  .filter(e => !(e.getAttribute('aria-label') ?? e.getAttribute('alt') ?? '').trim())
+  .map(e => e.outerHTML.slice(0, 200))"""
+
+TWICE = """() => {
+  const ids = [...document.querySelectorAll('.bn-figure [id]')].map(e => e.id);
+  return ids.filter((id, i) => ids.indexOf(id) !== i);
+}"""
+
+# Words in figures and beside sliders whose contrast with the page is below 4.5 (WCAG 1.4.3).
+FAINT = """() => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = colour => {
+    const [r, g, b] = parts(colour).slice(0, 3).map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if ((parts(colour)[3] ?? 1) > 0) return colour;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  return [...document.querySelectorAll('.bn-figure text, .bn-figure figcaption, .widget-label, .widget-readout')]
+    .filter(e => e.getBoundingClientRect().width > 0 && e.textContent.trim())
+    .filter(e => {
+      const style = getComputedStyle(e);
+      const [words, paper] = [e.tagName === 'text' ? style.fill : style.color, behind(e)].map(luminance);
+      return (Math.max(words, paper) + 0.05) / (Math.min(words, paper) + 0.05) < 4.5;
+    })
+    .map(e => e.textContent);
+}"""
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_reader_can_move_something_by_keyboard_and_by_mouse(visit, name):
+    page = visit(name).page
+    books = page.locator(".bn-flipbook").all()
+    assert books, "a chapter has at least one figure that a reader can move"
+    for book in books:
+        frame = book.locator("svg[role=img]:visible")
+        handle = book.get_by_role("slider")
+        readout = book.locator(".widget-readout")
+
+        def state(frame=frame, readout=readout):
+            assert frame.count() == 1
+            return frame.get_attribute("aria-label"), frame.inner_html(), readout.inner_text()
+
+        handle.scroll_into_view_if_needed()
+        handle.focus()
+        page.keyboard.press("Home")
+        first = state()
+        page.keyboard.press("ArrowRight")
+        second = state()
+        assert all(a != b for a, b in zip(first, second, strict=True)), "the frame, its name and the value all change"
+        assert handle.get_attribute("aria-valuetext") == second[2]
+        page.keyboard.press("ArrowLeft")
+        assert state() == first
+
+        track = book.locator(".noUi-base").bounding_box()
+        grip = handle.bounding_box()
+        page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(track["x"] + track["width"], grip["y"] + grip["height"] / 2, steps=5)
+        page.mouse.up()
+        last = state()
+        page.keyboard.press("End")
+        assert state() == last != first
+
+
+def test_the_theme_is_the_readers_choice(visit):
+    page = visit(CHAPTERS[0]).page
+    colour = "getComputedStyle(document.querySelector('.bn-figure text')).fill"
+    light = page.evaluate(colour)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    assert page.evaluate(colour) != light
+
+
+def test_a_word_can_be_searched_for(visit):
+    page = visit("search").page
+    page.goto(page.url + "?q=learning")
+    page.locator("#search-results li a").first.wait_for(timeout=10_000)
