@@ -10,10 +10,10 @@ BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html serve test check format lock clean
+.PHONY: help book html serve exercises test check format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 book: html serve ## Build the book, serve it on this machine and print its address
 
@@ -23,7 +23,14 @@ html: $(VENV)/.book ## Build the book in _build/html; every warning is an error
 serve: $(VENV)/.book ## Serve the book that was built
 	@$(BIN)/python book/_ext/serve.py _build/html $(PORT)
 
-test: $(VENV)/.test ## Run every test
+exercises: exercises/release/batch-norm ## Open the exercises, without their solutions, in JupyterLab
+	$(BIN)/jupyter lab exercises/release/batch-norm
+
+# Made once: a learner works in these notebooks, so they are never written over.
+exercises/release/batch-norm: | $(VENV)/.book
+	cd exercises && ../$(BIN)/nbgrader generate_assignment batch-norm --create
+
+test: check ## Check style and types, and run every test
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.test ## Check style and types

@@ -107,7 +107,8 @@ class BatchNorm(Layer):
             self._update_running(self._cache.moments)
         else:
             check_input(x)
-            check_parameter(x, self.gamma, "gamma")
+            for name in ("gamma", "beta", "running_mean", "running_var"):
+                check_parameter(x, getattr(self, name), name)
             y, self._cache = normalize_with(x, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
         return y
 

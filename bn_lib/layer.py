@@ -108,7 +108,7 @@ class Layer:
         """
         path = _npz(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 state = dict(file)
         except (ValueError, TypeError, EOFError, BadZipFile) as error:
             raise ValueError(f"path is {path}; expected a file of plain arrays that save wrote ({error})") from error

@@ -6,7 +6,7 @@ statistics (momentum) is not here: that is an average of variances, a different 
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from bn_lib._arrays import Array, Axes, as_axes, count_along, namespace, statistics_dtype, work_dtype
 from bn_lib._checks import check_float_array
@@ -32,10 +32,10 @@ def center(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     return deviation - xp.astype(lost, x.dtype), xp.astype(rounded_mean, wide) + lost
 
 
-def mean_square(deviation: Array, axes: tuple[int, ...]) -> Array:
-    """The mean of `deviation**2` over `axes` (kept as axes of length 1): the biased variance of centred data."""
+def mean_square(deviation: Array, axes: tuple[int, ...], dtype: Any) -> Array:
+    """The mean of `deviation**2` over `axes` (kept as axes of length 1), in `dtype`: the variance of centred data."""
     xp = namespace(deviation)
-    wide = xp.astype(deviation, statistics_dtype(deviation), copy=False)
+    wide = xp.astype(deviation, dtype, copy=False)
     return xp.sum(wide * wide, axis=axes, keepdims=True) / count_along(deviation.shape, axes)
 
 
@@ -74,7 +74,8 @@ class Moments:
             raise ValueError(f"x has shape {x.shape}; expected at least one element along axis {axis}")
         xp = namespace(x)
         deviation, mean = center(x, axes)
-        return cls(count, xp.squeeze(mean, axis=axes), xp.squeeze(mean_square(deviation, axes), axis=axes) * count)
+        var = mean_square(deviation, axes, mean.dtype)
+        return cls(count, xp.squeeze(mean, axis=axes), xp.squeeze(var, axis=axes) * count)
 
     def merge(self, other: "Moments") -> "Moments":
         """Moments of both sets of values together, as if they had been seen at once.

@@ -39,7 +39,7 @@ def standardize(x: Array, axes: tuple[int, ...], *, eps: float = 1e-5) -> Standa
     xp = namespace(x)
     count = count_along(x.shape, axes)
     deviation, mean = center(x, axes)
-    var = mean_square(deviation, axes)
+    var = mean_square(deviation, axes, mean.dtype)
     inv_std = xp.astype(1 / xp.sqrt(var + eps), deviation.dtype)
     return Standardized(deviation * inv_std, inv_std, axes, Moments(count, mean, var * count))
 

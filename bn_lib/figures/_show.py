@@ -63,7 +63,9 @@ def show(fig: Figure, *, alt: str, caption: str | None = None) -> InlineFigure:
         raise TypeError(f"caption must be a string or None, got {type(caption).__name__}")
     svg = _svg_of(fig, alt=" ".join(alt.split()))
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return InlineFigure(html=f'<figure class="bn-figure">{svg}{below}</figure>', alt=alt)
+    return InlineFigure(
+        html=f'<figure class="bn-figure" style="margin-left:0;margin-right:0">{svg}{below}</figure>', alt=alt
+    )
 
 
 def _svg_of(fig: Figure, *, alt: str) -> str:

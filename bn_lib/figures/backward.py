@@ -18,6 +18,18 @@ from bn_lib.figures.forward import aligned, decimal, row
 # By hand
 
 
+def worked_forward(hand: ByHandBackward) -> str:
+    """What is needed of the forward pass."""
+    return aligned(
+        rf"\sqrt{{\sigma_B^2 + \epsilon}} &= {decimal(hand.forward.root)}", rf"\hat x &= {row(hand.forward.x_hat)}"
+    )
+
+
+def worked_dy(hand: ByHandBackward) -> str:
+    """The gradient that arrives."""
+    return rf"dy = {row(hand.dy)}"
+
+
 def worked_parameters(hand: ByHandBackward) -> str:
     """The gradients of beta and gamma."""
     products = [g * h for g, h in zip(hand.dy, hand.forward.x_hat, strict=True)]
@@ -159,6 +171,15 @@ def _plain(values: Sequence[Fraction]) -> str:
     return f"({text})" if len(values) > 1 else text
 
 
+def describe(step: GraphStep) -> str:
+    """A step in words, with its numbers."""
+    title = step.title.replace("$", "").replace(r"\hat x", "x-hat")
+    names = {"mu": "the mean", "var": "the variance", "x_hat": "x-hat"}
+    ways = [f"from {names.get(end, end)} to {names.get(start, start)}" for start, end in step.edges]
+    travelled = f" The gradient goes {', '.join(ways)}." if ways else " No gradient flows yet."
+    return f"{title}.{travelled} Values: {step.values}"
+
+
 @styled
 def graph(step: GraphStep) -> Figure:
     """The computational graph of BN, with the edges of one backward step in the accent colour."""
@@ -217,8 +238,9 @@ def paths_taken(name: str, hand: ByHandBackward) -> Figure:
     place = np.arange(len(taken))
     true = [float(value) for value in hand.dx]
     ax.bar(place - 0.2, true, 0.36, color="none", edgecolor=COLOURS["ink"], linewidth=1.4)
-    colour = COLOURS["with_bn"] if taken == hand.dx else COLOURS["accent"]
-    ax.bar(place + 0.2, [float(value) for value in taken], 0.36, color=colour, hatch=None if taken == hand.dx else "//")
+    right = taken == hand.dx
+    colour = COLOURS["green" if right else "accent"]
+    ax.bar(place + 0.2, [float(value) for value in taken], 0.36, color=colour, hatch=None if right else "//")
     ax.axhline(0, color=COLOURS["muted"], linewidth=1)
     ax.set_xticks(place, [f"$x$ = {float(value):g}" for value in hand.forward.x])
     ax.tick_params(axis="x", length=0)
@@ -227,7 +249,7 @@ def paths_taken(name: str, hand: ByHandBackward) -> Figure:
     total, product = signatures(taken, hand)
     ax.set_title(rf"$\Sigma\,dx$ = {float(total):.2f},  $\Sigma\,dx\cdot\hat x$ = {float(product):.2f}")
     ax.text(4.4, 3.0, "outline: true dx", ha="right", color=COLOURS["ink"])
-    ax.text(4.4, 2.5, f"filled: {name}", ha="right", color=colour)
+    ax.text(4.4, 2.5, f"filled: {name}", ha="right", color=COLOURS["ink" if right else "accent"])
     return fig
 
 
@@ -295,10 +317,10 @@ def step_error(steps: Array, central: Array, one_sided: Array) -> Figure:
     fig, ax = plt.subplots(figsize=(5.2, 3.8))
     _v_curve(ax, steps, one_sided, "amber", "s--")
     _v_curve(ax, steps, central, "accent", "o-")
-    ax.text(1.3e-4, 2e-3, "one-sided", ha="right", color=COLOURS["amber"])
-    ax.text(2e-4, 1.2e-9, "central", color=COLOURS["accent"])
+    ax.text(1.3e-4, 2e-3, "one-sided", ha="right", color=COLOURS["ink"])
+    ax.text(5e-5, 1e-10, "central", color=COLOURS["accent"])
     ax.text(1.5e-12, 5e-8, "rounding,\nas 1/h", color=COLOURS["muted"])
-    ax.text(0.12, 3e-7, "truncation,\nas h²", ha="right", color=COLOURS["muted"])
+    ax.text(0.15, 1e-8, "truncation,\nas h²", ha="right", color=COLOURS["muted"])
     ax.set(xscale="log", yscale="log", ylim=(1e-12, 10), xlabel="step $h$ (standard deviation of $x$: 1)")
     ax.set_ylabel("relative error of the gradient")
     return fig

@@ -139,7 +139,7 @@ def sigmoid_and_gamma(gamma: float, share: float) -> Figure:
     slope = (weights * nodes * _sigmoid(gamma * nodes)).sum() / weights.sum()
     ax.plot(visited, 0.5 + slope * z, "--", color=COLOURS["ink"])
     ax.text(7.8, 0.06, "line: best straight fit", ha="right", color=COLOURS["ink"])
-    ax.text(7.8, 0.18, "thick: middle 95 % of the batch", ha="right", color=COLOURS["accent"])
+    ax.text(7.8, 0.18, "thick: 95 % of inputs", ha="right", color=COLOURS["accent"])
     ax.set(xlim=(-8, 8), ylim=(-0.25, 1.25), yticks=[0, 0.5, 1])
     ax.set(xlabel="input of the sigmoid, from BN", ylabel="output of the sigmoid")
     ax.set_title(f"γ = {gamma:g}: a line explains {100 * share:.1f} %")
@@ -179,14 +179,14 @@ def placement_gains(rates: Sequence[float], gains: Sequence[Array]) -> Figure:
 def variance_error(ratios: Sequence[float], errors: dict[VarianceFormula, Array]) -> Figure:
     """Relative error of two formulas for the variance against mean / standard deviation, both axes logarithmic."""
     fig, ax = plt.subplots()
-    looks = {"one pass": ("without_bn", "o-"), "two passes": ("with_bn", "s-")}
+    looks = {"one pass": ("accent", "o-"), "two passes": ("green", "s-")}
     for formula, values in errors.items():
         colour, line = looks[formula]
-        ax.plot(ratios, values, line, color=COLOURS[colour], markersize=4, label=formula)
+        ax.plot(ratios, values, line, color=COLOURS[colour], markersize=4)
     ax.axhline(1, color=COLOURS["muted"], linestyle=":", linewidth=1.2)
     ax.text(1, 1.5, "no digit right", color=COLOURS["muted"])
-    ax.text(60, 5e-3, "one pass:\nmean(x²) − mean(x)²", ha="right", color=COLOURS["without_bn"])
-    ax.text(100, 1.5e-9, "two passes:\nmean((x − mean(x))²)", ha="left", color=COLOURS["with_bn"])
+    ax.text(400, 1e-3, "one pass:\nmean(x²) − mean(x)²", color=COLOURS["accent"])
+    ax.text(30, 4e-10, "two passes:\nmean((x − mean(x))²)", color=COLOURS["ink"])
     ax.set(xscale="log", yscale="log", ylim=(1e-10, 1e3), xlabel="mean / standard deviation of the batch")
     ax.set_ylabel("relative error of the variance")
     return fig

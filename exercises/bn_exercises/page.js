@@ -65,6 +65,13 @@
       verdict.innerHTML = html;
       verdict.dataset.state = state;
     });
+    // JupyterLab keeps Enter from submitting a form in an output, so it is done here.
+    form.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !event.target.matches("input")) return;
+      event.preventDefault();
+      event.stopPropagation();
+      form.requestSubmit();
+    });
     // A verdict that is no longer about what stands in the field would mislead.
     form.addEventListener("input", () => {
       verdict.textContent = "";

@@ -1,4 +1,4 @@
-"""Show a question on a page that needs no kernel: in the book, and as a cell's output in Jupyter and VS Code.
+"""Show a question on a page that needs no kernel: in the book, and as a cell's output in JupyterLab.
 
 `page.js` compares what the reader answers with numbers that are computed here. It asks the network for nothing and
 needs no MathJax, no widget and no other script.

@@ -20,6 +20,18 @@ def leaf(array):
     return torch.tensor(array, requires_grad=True)
 
 
+def well_scaled(normalizer, x):
+    """x with a mean of 1 and a standard deviation of 2 for all values that share a mean.
+
+    Where few values share one, some lie close together by chance, and there PyTorch's float32 is off by 1e-5 (group,
+    64x8) against float64, ours by 3e-7. `test_numerics` has such inputs; here the two are compared.
+    """
+    split = x.reshape(normalizer.split(x.shape))
+    axes = normalizer.axes(x.ndim)
+    x_hat = (split - split.mean(axis=axes, keepdims=True)) / split.std(axis=axes, keepdims=True)
+    return (1 + 2 * x_hat).reshape(x.shape)
+
+
 def their_batch(x, gamma, beta):
     return functional.batch_norm(x, None, None, gamma, beta, training=True, eps=EPS)
 
@@ -65,6 +77,7 @@ def test_normalizers(name, shape, dtype):
     if len(shape) < normalizer.least_rank:
         shape = (*shape, 4)
     x, gamma, beta, dy = typical(normalizer, shape, dtype)
+    x = well_scaled(normalizer, x)
     y, cache = normalizer.forward(x, gamma, beta, EPS)
     ours = y, *normalizer.backward(dy, cache)
 

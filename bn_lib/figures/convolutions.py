@@ -1,0 +1,207 @@
+"""Figures of the chapter on convolutions."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from bn_lib._arrays import Array
+from bn_lib.experiments.convolutions import Curve, Symptom, sharing
+from bn_lib.figures._style import COLOURS, styled
+
+_BN = (("with BN", COLOURS["with_bn"], "o", "-"), ("without BN", COLOURS["without_bn"], "s", "--"))
+
+# Which values share a mean
+
+
+class Shared(NamedTuple):
+    """One mean of one kind of normalization: a stop on the walk through a block.
+
+    Attributes:
+        kind: as `sharing` knows it.
+        mean: the number of the mean, from 0.
+    """
+
+    kind: str
+    mean: int
+
+
+BLOCK = (3, 4, 2, 3)
+_KINDS = {"batch": "Batch", "layer": "Layer", "instance": "Instance", "group": "Group", "samples": "Mistake"}
+
+
+def walk() -> tuple[Shared, ...]:
+    """Every mean of Batch and Layer Normalization, and the first few of the others, which have more."""
+    stops = {"batch": 4, "layer": 3, "instance": 3, "group": 3, "samples": 3}
+    return tuple(Shared(kind, mean) for kind, count in stops.items() for mean in range(count))
+
+
+def name_of(stop: Shared) -> str:
+    """What the slider shows beside itself."""
+    return f"{_KINDS[stop.kind]} {stop.mean + 1}"
+
+
+def _count(stop: Shared) -> tuple[Array, int, int]:
+    """Which cells share the mean, how many they are, and how many such means there are."""
+    numbers = sharing(BLOCK, stop.kind)
+    chosen = numbers == stop.mean
+    return chosen, int(chosen.sum()), int(numbers.max()) + 1
+
+
+@styled
+def shared_mean(stop: Shared) -> Figure:
+    """A block of feature maps, one row for each sample and one column for each channel, with the cells of one mean."""
+    samples, channels, rows, columns = BLOCK
+    chosen, values, means = _count(stop)
+    fig, ax = plt.subplots(figsize=(5.2, 3.5))
+    gap = 0.9
+    for n, c, i, j in np.ndindex(BLOCK):
+        x, y = c * (columns + gap) + j, -(n * (rows + gap) + i + 1)
+        inside = bool(chosen[n, c, i, j])
+        ax.add_patch(
+            Rectangle(
+                (x, y),
+                1,
+                1,
+                facecolor=COLOURS["accent"] if inside else "none",
+                edgecolor=COLOURS["muted"],
+                linewidth=0.8,
+            )
+        )
+    for c in range(channels):
+        ax.text(c * (columns + gap) + columns / 2, 0.35, f"channel {c + 1}", ha="center", va="bottom", fontsize=10)
+    for n in range(samples):
+        ax.text(-0.4, -(n * (rows + gap) + rows / 2), f"sample {n + 1}", ha="right", va="center", fontsize=10)
+    ax.set(xlim=(-3.4, channels * (columns + gap) - gap + 0.1), ylim=(-samples * (rows + gap) + gap - 0.1, 1.2))
+    ax.set_aspect("equal")
+    ax.axis("off")
+    kind = "Samples only" if stop.kind == "samples" else f"{_KINDS[stop.kind]} norm"
+    ax.set_title(f"{kind}: {values} values share a mean, {means} means", x=0.02)
+    return fig
+
+
+def shared_mean_in_words(stop: Shared) -> str:
+    """Alternative text for `shared_mean`."""
+    samples, channels, rows, columns = BLOCK
+    _, values, means = _count(stop)
+    where = {
+        "batch": f"all positions of channel {stop.mean + 1} in all {samples} samples",
+        "layer": f"all positions of all {channels} channels of sample {stop.mean + 1}",
+        "instance": f"all positions of channel {stop.mean % channels + 1} of sample {stop.mean // channels + 1}",
+        "group": f"all positions of the {'first' if stop.mean % 2 == 0 else 'last'} two channels of sample "
+        f"{stop.mean // 2 + 1}",
+        "samples": f"one position of channel {stop.mean // (rows * columns) + 1} in all {samples} samples, a mistake",
+    }[stop.kind]
+    return (
+        f"A block of {samples} samples with {channels} channels of {rows} by {columns}. These cells share a mean: "
+        f"{where}. They are {values} values, and there are {means} such means."
+    )
+
+
+def table_of_symptoms(found: Mapping[str, Symptom]) -> str:
+    """What can be seen of each choice of axes, as a Markdown table."""
+    lines = [
+        "| averaged over | axes | shape of the mean | values per mean | channel mean off 0 by | channel std off 1 by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, seen in found.items():
+        off = [f"{value:.2f}" if value > 1e-9 else "0" for value in (seen.channel_mean, seen.channel_std)]
+        lines.append(f"| {name} | {seen.axes} | {seen.shape} | {seen.count} | {off[0]} | {off[1]} |")
+    return "\n".join(lines)
+
+
+# How many values a feature map is worth
+
+
+@styled
+def noise_of_the_mean(images: Sequence[int], measured: Mapping[str, Sequence[float]], positions: int) -> Figure:
+    """The noise of a channel's mean against the number of images, between two laws.
+
+    Args:
+        images: in a mini-batch.
+        measured: for each kind of data, standard deviations of the mean in standard deviations of the data.
+        positions: H * W.
+    """
+    fig, ax = plt.subplots(figsize=(5.2, 3.6))
+    n = np.array(images, dtype=float)
+    for values, label in ((n, "if an image were 1 value"), (n * positions, f"if it were {positions} values")):
+        ax.plot(n, 1 / np.sqrt(values), "--", color=COLOURS["muted"], linewidth=1.3)
+        ax.annotate(
+            label, (n[0], values[0] ** -0.5), xytext=(12, 3), textcoords="offset points", fontsize=10,
+            color=COLOURS["muted"],
+        )  # fmt: skip
+    looks = zip(("o", "s"), (COLOURS["green"], COLOURS["accent"]), strict=True)
+    for (label, noise), (marker, colour) in zip(measured.items(), looks, strict=True):
+        ax.plot(n, noise, marker=marker, color=colour)
+        ax.annotate(
+            label, (n[1], noise[1]), xytext=(6, -14), textcoords="offset points", fontsize=10, color=colour, ha="center"
+        )
+    ax.set(xscale="log", yscale="log", xlabel="images in the mini-batch, N", ylabel="noise of the mean (σ)")
+    ax.set_xticks(images, [str(k) for k in images])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set(ylim=(0.006, 1.6), xlim=(0.85, images[-1] * 1.2))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_title("A count of values says little about noise")
+    return fig
+
+
+# A small CNN
+
+
+@styled
+def losses(rate: float, with_bn: Sequence[Curve], without_bn: Sequence[Curve]) -> Figure:
+    """Training loss of both networks at one learning rate: thin for each seed, thick for their mean."""
+    fig, ax = plt.subplots(figsize=(5.2, 3.6))
+    final = []
+    for (label, colour, _, dashes), curves in zip(_BN, (with_bn, without_bn), strict=True):
+        loss = np.array([curve.loss for curve in curves])
+        steps = np.arange(1, loss.shape[1] + 1)
+        for one in loss:
+            ax.plot(steps, one, color=colour, linewidth=0.7, alpha=0.4)
+        ax.plot(steps, loss.mean(axis=0), dashes, color=colour, label=label)
+        final.append(100 * np.mean([curve.accuracy[-1] for curve in curves]))
+    ax.axhline(np.log(10), color=COLOURS["muted"], linestyle=":", linewidth=1.3)
+    ax.text(steps[-1], np.log(10) + 0.06, "guessing", ha="right", fontsize=10, color=COLOURS["muted"])
+    ax.set(xlim=(0, steps[-1] + 1), ylim=(0, 3.6), xlabel="update", ylabel="training loss (nats)")
+    ax.set_title(f"rate {rate:g}: right in the end {final[0]:.0f} % with, {final[1]:.0f} % without")
+    ax.legend(loc="upper right")
+    return fig
+
+
+def losses_in_words(rate: float, with_bn: Sequence[Curve], without_bn: Sequence[Curve]) -> str:
+    """Alternative text for `losses`."""
+    ends = [
+        (np.mean([curve.loss[-10:] for curve in curves]), 100 * np.mean([curve.accuracy[-1] for curve in curves]))
+        for curves in (with_bn, without_bn)
+    ]
+    return (
+        f"At a learning rate of {rate:g} the training loss ends at {ends[0][0]:.2f} nats with BN and at "
+        f"{ends[1][0]:.2f} without; the test accuracy at {ends[0][1]:.0f} and {ends[1][1]:.0f} percent."
+    )
+
+
+@styled
+def accuracy_by_rate(rates: Sequence[float], with_bn: Array, without_bn: Array) -> Figure:
+    """Final test accuracy against the learning rate: a line through the means, a mark for each seed.
+
+    Args:
+        rates: learning rates.
+        with_bn: accuracies in percent, one row per rate and one column per seed.
+        without_bn: likewise.
+    """
+    fig, ax = plt.subplots(figsize=(5.2, 3.4))
+    for (label, colour, marker, dashes), accuracies in zip(_BN, (with_bn, without_bn), strict=True):
+        ax.plot(rates, accuracies.mean(axis=1), dashes, marker=marker, color=colour, label=label)
+        for column in accuracies.T:
+            ax.plot(rates, column, marker, color=colour, markersize=3.5, alpha=0.5)
+    ax.set(xscale="log", ylim=(0, 103), xlabel="learning rate", ylabel="test accuracy (%)")
+    ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    ax.xaxis.set_minor_locator(NullLocator())
+    best = [accuracies.mean(axis=1).max() for accuracies in (with_bn, without_bn)]
+    ax.set_title(f"Best mean: {best[0]:.0f} % with BN, {best[1]:.0f} % without")
+    ax.legend(loc="lower left")
+    return fig

@@ -1,0 +1,134 @@
+"""What is saved is what is loaded: every array, its type, and what the layer does with it afterwards."""
+
+import numpy as np
+import pytest
+
+import bn_lib
+from bn_lib import SGD, BatchNorm, Conv2d, Dense, Dropout, Flatten, ReLU, Sequential
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def model(seed=0, dtype=np.float64):
+    r = rng(seed)
+    return Sequential(
+        Conv2d(1, 2, 2, rng=r, dtype=dtype),
+        BatchNorm(2, dtype=dtype),
+        ReLU(),
+        Sequential(Flatten(), Dense(8, 3, bias=False, rng=r, dtype=dtype), bn_lib.LayerNorm(3, dtype=dtype)),
+    )
+
+
+X, LABELS = rng(1).normal(size=(6, 1, 3, 3)), np.array([0, 1, 2, 0, 1, 2])
+
+
+def trained(dtype=np.float64):
+    trained = model(dtype=dtype)
+    sgd = SGD(trained, 0.1)
+    for _ in range(3):
+        bn_lib.train_step(trained, sgd, X.astype(dtype), LABELS)
+    return trained
+
+
+NAMES = {
+    "0.weight",
+    "0.bias",
+    "1.gamma",
+    "1.beta",
+    "1.running_mean",
+    "1.running_var",
+    "1.num_batches_tracked",
+    "3.1.weight",
+    "3.2.gamma",
+    "3.2.beta",
+}
+
+
+def test_names_are_positions():
+    assert model().state_dict().keys() == NAMES
+    assert BatchNorm(2).state_dict().keys() == {"gamma", "beta", "running_mean", "running_var", "num_batches_tracked"}
+    assert Dropout(0.5, rng=rng()).state_dict() == {}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("as_text", [True, False])
+def test_save_and_load(tmp_path, dtype, as_text):
+    path = tmp_path / "state.npz"
+    path = str(path) if as_text else path
+    source, target = trained(dtype), model(seed=9, dtype=dtype)
+    source.save(path)
+    assert target.load(path) is target
+    for key, value in source.state_dict().items():
+        loaded = target.state_dict()[key]
+        assert (loaded.dtype, loaded.shape) == (value.dtype, value.shape)
+        assert np.array_equal(loaded, value), key
+    assert int(target.stack[1].num_batches_tracked) == 3
+    x = X.astype(dtype)
+    assert np.array_equal(target.eval().forward(x), source.eval().forward(x))
+
+
+def test_the_file_holds_the_state_and_nothing_else(tmp_path):
+    """NumPy 2.1 stores an argument that its savez does not know as one more array."""
+    trained().save(tmp_path / "state.npz")
+    with np.load(tmp_path / "state.npz", allow_pickle=False) as file:
+        assert set(file.files) == NAMES
+
+
+def test_training_goes_on_as_if_it_had_not_stopped(tmp_path):
+    once = trained()
+    once.save(tmp_path / "state.npz")
+    again = model(seed=9).load(tmp_path / "state.npz")
+    losses = []
+    for network in (once, again):
+        sgd = SGD(network, 0.1)
+        losses.append([bn_lib.train_step(network, sgd, X, LABELS) for _ in range(3)])
+    assert losses[0] == losses[1]
+
+
+def test_a_state_dict_is_a_copy_both_ways():
+    source = trained()
+    state = source.state_dict()
+    for value in state.values():
+        value += 1
+    assert all(not np.array_equal(state[key], value) for key, value in source.state_dict().items())
+    source.load_state_dict(state)
+    for value in state.values():
+        value += 1
+    assert all(not np.array_equal(state[key], value) for key, value in source.state_dict().items())
+
+
+def test_a_state_dict_does_not_move_while_training_goes_on():
+    """Parameters are replaced, never written into: a reference to an old one stays what it was."""
+    source = trained()
+    state, weight = source.state_dict(), source.stack[0].weight
+    copy = weight.copy()
+    bn_lib.train_step(source, SGD(source, 0.1), X, LABELS)
+    assert np.array_equal(weight, copy)
+    assert not np.array_equal(source.state_dict()["1.running_mean"], state["1.running_mean"])
+
+
+def test_what_is_loaded_takes_the_type_of_what_was_there():
+    layer = BatchNorm(2, dtype=np.float32)
+    state = layer.state_dict()
+    layer.load_state_dict(
+        {
+            **state,
+            "gamma": np.array([0.1, 3.0]),
+            "running_mean": np.array([1, 2]),
+            "running_var": np.array([1, 2], np.float32),
+            "num_batches_tracked": np.array(7, np.int32),
+        }
+    )
+    assert layer.gamma.dtype == np.float32
+    assert np.array_equal(layer.gamma, np.array([0.1, 3.0], np.float32))
+    assert layer.running_mean.dtype == layer.running_var.dtype == np.float64
+    assert layer.num_batches_tracked.dtype == np.int64
+    assert int(layer.num_batches_tracked) == 7
+
+
+def test_modes_and_settings_are_not_part_of_the_state():
+    layer = BatchNorm(2, eps=0.5, momentum=0.9).eval()
+    layer.load_state_dict(BatchNorm(2).state_dict())
+    assert (layer.eps, layer.momentum, layer.training) == (0.5, 0.9, False)
