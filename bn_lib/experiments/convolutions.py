@@ -15,7 +15,7 @@ from bn_lib._arrays import Array, Axes
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.claims import Claim
 from bn_lib.experiments.digits import load_digits, small_cnn
-from bn_lib.network import Conv2d, Sequential
+from bn_lib.network import Conv2d, ReLU, Sequential
 from bn_lib.normalizers import batch_norm
 from bn_lib.training import SGD, fit
 
@@ -62,7 +62,7 @@ class Symptom(NamedTuple):
     Attributes:
         axes: that were averaged over.
         shape: of the mean, without those axes.
-        count: values that share a mean.
+        values: how many share a mean.
         channel_mean: the largest absolute mean of an output channel; 0 for BN.
         channel_std: the largest distance of an output channel's standard deviation from 1; 0 for BN.
         difference: the largest absolute difference from BN's output.
@@ -70,7 +70,7 @@ class Symptom(NamedTuple):
 
     axes: tuple[int, ...]
     shape: tuple[int, ...]
-    count: int
+    values: int
     channel_mean: float
     channel_std: float
     difference: float
@@ -78,10 +78,10 @@ class Symptom(NamedTuple):
 
 # What was averaged, in words, and its axes in (N, C, H, W).
 AXES: Mapping[str, tuple[int, ...]] = {
-    "samples and positions (BN)": (0, 2, 3),
+    "samples, positions (BN)": (0, 2, 3),
     "samples only": (0,),
     "positions only": (2, 3),
-    "channels and positions": (1, 2, 3),
+    "channels, positions": (1, 2, 3),
     "channels only": (1,),
     "everything": (0, 1, 2, 3),
 }
@@ -95,7 +95,7 @@ def symptom(x: Array, axes: tuple[int, ...]) -> Symptom:
     return Symptom(
         axes=axes,
         shape=tuple(size for axis, size in enumerate(x.shape) if axis not in axes),
-        count=math.prod(x.shape[axis] for axis in axes),
+        values=math.prod(x.shape[axis] for axis in axes),
         channel_mean=float(np.abs(y.mean(axis=(0, 2, 3))).max()),
         channel_std=float(np.abs(y.std(axis=(0, 2, 3)) - 1).max()),
         difference=float(np.abs(y - right).max()),
@@ -219,16 +219,23 @@ def train_cnn(with_bn: bool, rate: float, *, seed: int, epochs: int = 3, batch_s
 @cache
 def values_per_image_in_cnn(*, rate: float = 0.4, seed: int = 0) -> tuple[Array, ...]:
     """`values_per_image` of what each convolution of a trained network with BN puts out for the training images."""
-    model = _train(True, rate, seed, 3, 64)[0]
-    state = model.state_dict()
     seen = []
     x = load_digits(flat=False).train[0]
-    for layer in model.eval().stack:
+    for layer in _train(True, rate, seed, 3, 64)[0].eval().stack:  # inference mode changes nothing in a layer
         x = layer.forward(x)
         if isinstance(layer, Conv2d):
             seen.append(values_per_image(x))
-    model.load_state_dict(state).train()
     return tuple(seen)
+
+
+def firing_share(with_bn: bool, rate: float, *, seed: int) -> float:
+    """Share of the second ReLU layer's outputs that are positive, over the 360 test images, after training."""
+    model = _train(with_bn, rate, seed, 3, 64)[0].eval()
+    relus = [i for i, layer in enumerate(model.stack) if isinstance(layer, ReLU)]
+    maps = load_digits(flat=False).test[0]
+    for layer in model.stack[: relus[1] + 1]:
+        maps = layer.forward(maps)
+    return float(np.mean(maps > 0))
 
 
 def final_accuracy(with_bn: bool, rate: float, *, seeds: Sequence[int] = SEEDS) -> float:

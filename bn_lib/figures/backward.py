@@ -240,7 +240,7 @@ def paths_taken(name: str, hand: ByHandBackward) -> Figure:
     ax.bar(place - 0.2, true, 0.36, color="none", edgecolor=COLOURS["ink"], linewidth=1.4)
     right = taken == hand.dx
     colour = COLOURS["green" if right else "accent"]
-    ax.bar(place + 0.2, [float(value) for value in taken], 0.36, color=colour, hatch=None if right else "//")
+    ax.bar(place + 0.2, [float(value) for value in taken], 0.36, color=colour)
     ax.axhline(0, color=COLOURS["muted"], linewidth=1)
     ax.set_xticks(place, [f"$x$ = {float(value):g}" for value in hand.forward.x])
     ax.tick_params(axis="x", length=0)
@@ -304,11 +304,11 @@ def verdict_table(verdicts: Mapping[str, Mapping[str, bool]]) -> str:
     head = "".join(f'<th scope="col">{escape(check)}</th>' for check in checks)
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{'<strong>caught</strong>' if caught[check] else '·'}</td>" for check in checks)
+        + "".join(f"<td>{'✓' if caught[check] else '·'}</td>" for check in checks)
         + "</tr>"
         for name, caught in verdicts.items()
     )
-    return f'<table class="bn-table"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<table class="table"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 @styled
@@ -320,7 +320,7 @@ def step_error(steps: Array, central: Array, one_sided: Array) -> Figure:
     ax.text(1.3e-4, 2e-3, "one-sided", ha="right", color=COLOURS["ink"])
     ax.text(5e-5, 1e-10, "central", color=COLOURS["accent"])
     ax.text(1.5e-12, 5e-8, "rounding,\nas 1/h", color=COLOURS["muted"])
-    ax.text(0.15, 1e-8, "truncation,\nas h²", ha="right", color=COLOURS["muted"])
+    ax.text(0.15, 4e-10, "truncation,\nas h²", ha="right", color=COLOURS["muted"])
     ax.set(xscale="log", yscale="log", ylim=(1e-12, 10), xlabel="step $h$ (standard deviation of $x$: 1)")
     ax.set_ylabel("relative error of the gradient")
     return fig

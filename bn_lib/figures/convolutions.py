@@ -1,7 +1,7 @@
 """Figures of the chapter on convolutions."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -105,12 +105,13 @@ def shared_mean_in_words(stop: Shared) -> str:
 def table_of_symptoms(found: Mapping[str, Symptom]) -> str:
     """What can be seen of each choice of axes, as a Markdown table."""
     lines = [
-        "| averaged over | axes | shape of the mean | values per mean | channel mean off 0 by | channel std off 1 by |",
+        "| averaged over | axes | shape of the mean | values per mean | mean off by | std off by |",
         "|---|---|---|---|---|---|",
     ]
     for name, seen in found.items():
         off = [f"{value:.2f}" if value > 1e-9 else "0" for value in (seen.channel_mean, seen.channel_std)]
-        lines.append(f"| {name} | {seen.axes} | {seen.shape} | {seen.count} | {off[0]} | {off[1]} |")
+        axes, shape = (", ".join(map(str, numbers)).replace(" ", "\u00a0") for numbers in (seen.axes, seen.shape))
+        lines.append(f"| {name} | {axes} | ({shape}) | {seen.values} | {off[0]} | {off[1]} |")
     return "\n".join(lines)
 
 
@@ -128,18 +129,17 @@ def noise_of_the_mean(images: Sequence[int], measured: Mapping[str, Sequence[flo
     """
     fig, ax = plt.subplots(figsize=(5.2, 3.6))
     n = np.array(images, dtype=float)
-    for values, label in ((n, "if an image were 1 value"), (n * positions, f"if it were {positions} values")):
+    for values in (n, n * positions):
         ax.plot(n, 1 / np.sqrt(values), "--", color=COLOURS["muted"], linewidth=1.3)
-        ax.annotate(
-            label, (n[0], values[0] ** -0.5), xytext=(12, 3), textcoords="offset points", fontsize=10,
-            color=COLOURS["muted"],
-        )  # fmt: skip
+    quiet: dict[str, Any] = {"textcoords": "offset points", "fontsize": 10, "color": COLOURS["muted"]}
+    ax.annotate("1 value per image", (n[0], 1), xytext=(12, 3), **quiet)
+    ax.annotate(
+        f"{positions} values per image", (n[-1], (n[-1] * positions) ** -0.5), xytext=(4, 16), ha="right", **quiet
+    )
     looks = zip(("o", "s"), (COLOURS["green"], COLOURS["accent"]), strict=True)
     for (label, noise), (marker, colour) in zip(measured.items(), looks, strict=True):
         ax.plot(n, noise, marker=marker, color=colour)
-        ax.annotate(
-            label, (n[1], noise[1]), xytext=(6, -14), textcoords="offset points", fontsize=10, color=colour, ha="center"
-        )
+        ax.annotate(label, (n[0], noise[0]), xytext=(0, -34), textcoords="offset points", fontsize=10, color=colour)
     ax.set(xscale="log", yscale="log", xlabel="images in the mini-batch, N", ylabel="noise of the mean (σ)")
     ax.set_xticks(images, [str(k) for k in images])
     ax.xaxis.set_minor_locator(NullLocator())

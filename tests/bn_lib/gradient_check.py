@@ -32,9 +32,12 @@ ROUNDING = 2.0**-53
 
 
 def numeric_gradient(
-    f: Callable[[np.ndarray], Any], at: np.ndarray, dy: Any, step: np.ndarray
+    f: Callable[[np.ndarray], Any], at: np.ndarray, dy: Any, step: np.ndarray, terms: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Five-point central differences of sum(dy * f(at)), and how far their rounding can put each of them off."""
+    """Five-point central differences of sum(dy * f(at)), and how far their rounding can put each of them off.
+
+    `terms`: the size of what f adds up, where it may cancel: gamma * x_hat + beta can be 0 and is rounded all the same.
+    """
     gradient, rounding = np.zeros(at.shape), np.zeros(at.shape)
     for i in np.ndindex(at.shape):
         h = (at[i] + step[i]) - at[i]  # a step that is taken exactly
@@ -47,7 +50,7 @@ def numeric_gradient(
         near, far, ahead, behind = f_moved(1), f_moved(2), f_moved(-1), f_moved(-2)
         # Outputs are subtracted from each other before they are weighted: those that did not move leave exact zeros.
         gradient[i] = np.sum(dy * (8 * (near - ahead) - (far - behind)) / (12 * h))
-        rounding[i] = 8 * ROUNDING * np.sum(np.abs(dy)) * np.max(np.abs(near)) / abs(h)
+        rounding[i] = 8 * ROUNDING * np.sum(np.abs(dy)) * max(np.max(np.abs(near)), terms) / abs(h)
     return gradient, rounding
 
 
@@ -65,10 +68,11 @@ def gradient_error(
     analytic: Any,
     *,
     unit: Any = 1.0,
+    terms: float = 0.0,
     allow_rounding: bool = True,
 ) -> float:
     """Relative error of `analytic` as the gradient of sum(dy * f(at)); `unit`: the length on which f changes."""
     assert np.shape(analytic) == at.shape
     step = np.broadcast_to(np.asarray(unit) * FRACTION, at.shape)
-    numeric, rounding = numeric_gradient(f, at, dy, step)
+    numeric, rounding = numeric_gradient(f, at, dy, step, terms)
     return relative_error(np.asarray(analytic), numeric, rounding if allow_rounding else 0.0, step)

@@ -61,7 +61,7 @@ def normalizer_errors(normalizer, x, gamma, beta, dy, eps, backward=None, allow_
     def y(x=x, gamma=gamma, beta=beta):
         return normalizer.forward(x, gamma, beta, eps)[0]
 
-    options = {"allow_rounding": allow_rounding}
+    options = {"terms": np.abs(gamma).max() + np.abs(beta).max(), "allow_rounding": allow_rounding}
     return (
         gradient_error(lambda v: y(x=v), x, dy, dx, unit=normalizer.deviation(x, eps), **options),
         gradient_error(lambda v: y(gamma=v), gamma, dy, dgamma, **options),

@@ -190,7 +190,10 @@ def test_a_second_look_at_a_batch_shrinks_its_distance_by_1_minus_momentum():
 
 
 def test_a_plain_average_has_no_exponential_counterpart():
-    assert Convention.PAPER.convert_momentum(None, to="keras") is None
+    assert Convention.PAPER.convert_momentum(None, to="pytorch") is None
+    for other in ("keras", "flax"):
+        with pytest.raises(ValueError, match="has no plain average"):
+            Convention.PAPER.convert_momentum(None, to=other)
     with pytest.raises(ValueError, match="averages all batches equally"):
         Convention.PYTORCH.convert_momentum(0.1, to="paper")
 

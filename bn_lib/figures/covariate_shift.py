@@ -1,0 +1,202 @@
+"""What chapter 2 shows: its figures, and the lines of its worked example as TeX.
+
+Each function takes the numbers that `bn_lib.experiments.covariate_shift` computed.
+"""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bn_lib.experiments.covariate_shift import Chain, Run, Term, of_order
+from bn_lib.figures._style import COLOURS, styled
+
+_ORDER_COLOUR = ("muted", "accent", "green", "amber")
+_ORDER_NAME = ("before", "1st order", "2nd order", "3rd order")
+_SUBSCRIPT = "₀₁₂₃"
+_POWER = ("", "−a", "+a²", "−a³")
+_RUN_LOOKS = {
+    "without BN": ("without_bn", "-"),
+    "with BN": ("with_bn", "-"),
+    "without BN, larger weights": ("muted", "--"),
+}
+
+
+def term_name(term: Term) -> str:
+    """A term as text with subscripts: "+a² x g₁g₂w₃"."""
+    factors = "".join(("g" if layer in term.moved else "w") + _SUBSCRIPT[layer] for layer in (1, 2, 3))
+    return f"{_POWER[term.order]} x {factors}".strip()
+
+
+@styled
+def stacked_terms(chain: Chain, terms: tuple[Term, ...], *, limits: tuple[float, float] = (-7.0, 6.6)) -> Figure:
+    """The eight terms, each starting where the one before ended, and where a first-order step would have ended.
+
+    Args:
+        chain: the network before the step.
+        terms: of `expand`.
+        limits: of the horizontal axis, the same for every learning rate.
+    """
+    fig, ax = plt.subplots(figsize=(5.2, 4.4))
+    reached = 0.0
+    for row, term in enumerate(terms):
+        value = float(term.value)
+        ax.barh(row, value, left=reached, height=0.62, color=COLOURS[_ORDER_COLOUR[term.order]])
+        if row:
+            ax.plot([reached, reached], [row - 1, row], color=COLOURS["ink"], lw=0.6)
+        reached += value
+    linear = float(of_order(terms, 0) + of_order(terms, 1))
+    for x, words, style, row, end in (
+        (linear, "1st order predicts", ":", 3, 9.3),
+        (reached, "the step gives", "-", 7, 8.3),
+    ):
+        ax.plot([x, x], [row, end], color=COLOURS["ink"], lw=1.2, ls=style)
+        ax.text(x, end + 0.15, f"{words} {_signed(x)}", ha=_beside(x, limits), va="center")
+    ax.axvline(float(chain.target), color=COLOURS["muted"], lw=0.8, ls="--", zorder=0)
+    ax.text(float(chain.target), -0.7, "target", color=COLOURS["muted"], ha="center", va="bottom")
+    ax.set_yticks(range(len(terms)), [term_name(term) for term in terms])
+    for label, term in zip(ax.get_yticklabels(), terms, strict=True):
+        label.set_color(COLOURS[_ORDER_COLOUR[term.order]])
+    ax.set(xlim=limits, ylim=(9.9, -0.6), xlabel="y, term by term")
+    ax.grid(axis="y", visible=False)
+    return fig
+
+
+@styled
+def unit_percentiles(runs: tuple[Run, ...], layer: int = -1) -> Figure:
+    """The 15th, 50th and 85th percentile of a typical sigmoid's input over training, one panel for each run."""
+    fig, axes = plt.subplots(len(runs), 1, figsize=(5.2, 2.5 * len(runs)), sharex=True, sharey=True)
+    for ax, run in zip(axes, runs, strict=True):
+        low, middle, high = run.percentiles[:, layer, :, run.typical_unit(layer)].T
+        colour = COLOURS[_RUN_LOOKS[run.name][0]]
+        ax.fill_between(run.steps, low, high, color=colour, alpha=0.18, lw=0)
+        for curve, width in ((low, 1.0), (middle, 2.0), (high, 1.0)):
+            ax.plot(run.steps, curve, color=colour, lw=width)
+        for curve, words in ((low, "15 %"), (middle, "50 %"), (high, "85 %")):
+            _end_label(ax, run.steps[-1], curve[-1], words)
+        ax.set_title(run.name, color=colour)
+        ax.set_ylabel("input of the sigmoid")
+    last = int(runs[0].steps[-1])
+    axes[-1].set(xlabel="training step", xlim=(0, last * 1.13), xticks=range(0, last + 1, 250))
+    return fig
+
+
+@styled
+def units_at(runs: tuple[Run, Run], at: int, *, units: int = 8) -> Figure:
+    """Where the inputs of some sigmoids of each hidden layer lie at one time of training.
+
+    A bar reaches from the 15th to the 85th percentile of a unit's inputs, a dot is the median.
+
+    Args:
+        runs: the runs to show side by side.
+        at: index of the measurement, into `Run.steps`.
+        units: how many units of each layer to show, evenly spaced.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(5.2, 4.6), sharey=True)
+    epoch = int(runs[0].steps[at]) // runs[0].steps_per_epoch
+    for ax, run in zip(axes, runs, strict=True):
+        colour = COLOURS[_RUN_LOOKS[run.name][0]]
+        layers, count = run.percentiles.shape[1], run.percentiles.shape[3]
+        for layer in range(layers):
+            rows = -(layer * (units + 2) + np.arange(units))
+            low, middle, high = run.percentiles[at, layer][:, :: -(-count // units)][:, :units]
+            ax.hlines(rows, low, high, color=colour, lw=2.5, alpha=0.5)
+            ax.plot(middle, rows, "o", color=colour, ms=3.5)
+        ax.set(xlim=(-4.5, 4.5), xticks=(-4, -2, 0, 2, 4), xlabel="input of the sigmoid")
+        ax.set_title(f"{run.name}\n{100 * run.accuracy[epoch]:.0f} % right", color=colour, fontsize=11)
+        ax.set_yticks([-(layer * (units + 2) + (units - 1) / 2) for layer in range(layers)])
+        ax.set_yticklabels([f"layer {layer + 1}" for layer in range(layers)], rotation=90, va="center")
+        ax.grid(axis="y", visible=False)
+        ax.tick_params(axis="y", length=0)
+    return fig
+
+
+@styled
+def accuracy_curves(runs: tuple[Run, ...]) -> Figure:
+    """Test accuracy after each epoch, one line for each run."""
+    fig, ax = plt.subplots()
+    for run in runs:
+        colour, dash = _RUN_LOOKS[run.name]
+        steps = run.steps_per_epoch * np.arange(len(run.accuracy))
+        ax.plot(steps, 100 * run.accuracy, dash, color=COLOURS[colour])
+    for words, x, y, colour in (
+        ("with BN", 90, 102, "with_bn"),
+        ("without BN,\nlarger weights", 130, 77, "muted"),
+        ("without BN", 720, 50, "without_bn"),
+    ):
+        ax.text(x, y, words, color=COLOURS[colour], va="center")
+    ax.set(xlim=(0, runs[0].steps[-1]), ylim=(0, 106), xlabel="training step", ylabel="test digits right (%)")
+    return fig
+
+
+def worked_gradients(chain: Chain) -> str:
+    """Answer and gradients of the chain, with numbers, as TeX."""
+    w1, w2, w3 = (_decimal(w) for w in chain.weights)
+    x, pull = _decimal(chain.x), _decimal(chain.y - chain.target)
+    g1, g2, g3 = (_decimal(g) for g in chain.gradients)
+    return _aligned(
+        [
+            rf"y &= {x} \cdot {w1} \cdot {w2} \cdot {w3} = {_decimal(chain.y)}",
+            rf"\partial L / \partial y &= y - t = {_decimal(chain.y)} - {_decimal(chain.target)} = {pull}",
+            rf"g_1 &= {pull} \cdot x\,w_2 w_3 = {x} \cdot {w2} \cdot {w3} = {g1}",
+            rf"g_2 &= {pull} \cdot x\,w_1 w_3 = {x} \cdot {w1} \cdot {w3} = {g2}",
+            rf"g_3 &= {pull} \cdot x\,w_1 w_2 = {x} \cdot {w1} \cdot {w2} = {g3}",
+        ]
+    )
+
+
+def worked_terms(chain: Chain, terms: tuple[Term, ...], rate: Fraction) -> str:
+    """The eight terms with their numbers, one a line, as TeX."""
+    lines = []
+    for term in terms:
+        sign, power = ("+", "-")[term.order % 2], ("", r"a\,", r"a^2\,", r"a^3\,")[term.order]
+        symbols, numbers = [], []
+        for layer, w, g in zip((1, 2, 3), chain.weights, chain.gradients, strict=True):
+            moved = layer in term.moved
+            symbols.append(f"{'g' if moved else 'w'}_{layer}")
+            numbers.append(_decimal(g if moved else w))
+        scale = "" if not term.order else rf"{_decimal(rate**term.order)} \cdot "
+        product = scale + r" \cdot ".join([_decimal(chain.x), *numbers])
+        lines.append(rf"{sign}{power}x\,{''.join(symbols)} &= {sign}{product} &&= {_decimal(term.value, plus=True)}")
+    total = sum((term.value for term in terms), Fraction(0))
+    return _aligned([*lines, rf"&\text{{sum}} &&= \phantom{{+}}{_decimal(total)}"])
+
+
+def worked_check(chain: Chain, rate: Fraction) -> str:
+    """The same answer without expanding: step each weight, then multiply, as TeX."""
+    stepped = [w - rate * g for w, g in zip(chain.weights, chain.gradients, strict=True)]
+    y = chain.x * stepped[0] * stepped[1] * stepped[2]
+    lines = [
+        rf"w_{i} - a\,g_{i} &= {_decimal(w)} - {_decimal(rate)} \cdot {_decimal(g)} = {_decimal(new)}"
+        for i, w, g, new in zip((1, 2, 3), chain.weights, chain.gradients, stepped, strict=True)
+    ]
+    product = r" \cdot ".join(_decimal(new) for new in stepped)
+    return _aligned([*lines, rf"y &= {_decimal(chain.x)} \cdot {product} = {_decimal(y)}"])
+
+
+def _decimal(value: Fraction, *, plus: bool = False) -> str:
+    """A fraction whose decimals end, written out in full."""
+    if 10**12 % value.denominator:
+        raise ValueError(f"{value} has no end of decimals; expected a number to write out in full")
+    return f"{Decimal(value.numerator) / Decimal(value.denominator):{'+' if plus else ''}f}"
+
+
+def _aligned(lines: list[str]) -> str:
+    return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"
+
+
+def _signed(number: float) -> str:
+    return f"{number:.2f}".replace("-", "−")
+
+
+def _beside(x: float, limits: tuple[float, float]) -> Literal["left", "right"]:
+    """How to align words at `x` so that they stay inside."""
+    return "left" if x < sum(limits) / 2 else "right"
+
+
+def _end_label(ax: Axes, x: float, y: float, words: str) -> None:
+    ax.annotate(words, (x, y), xytext=(4, 0), textcoords="offset points", fontsize=10, va="center")
