@@ -394,7 +394,7 @@ def runaway_loss_change() -> float:
 
 
 def gradient_times_scale(a: float = 10.0, *, seed: int = 0) -> float:
-    """a * |dL/d(aW)| / |dL/dW| for a network of Dense, BN, ReLU and Dense on 60 digits in float64: 1 by theory.
+    """`a * |dL/d(aW)| / |dL/dW|` for a network of Dense, BN, ReLU and Dense on 60 digits in float64: 1 by theory.
 
     Args:
         a: the factor on the weights before BN.

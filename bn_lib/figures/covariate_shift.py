@@ -55,7 +55,7 @@ def stacked_terms(chain: Chain, terms: tuple[Term, ...], *, limits: tuple[float,
         (reached, "the step gives", "-", 7, 8.3),
     ):
         ax.plot([x, x], [row, end], color=COLOURS["ink"], lw=1.2, ls=style)
-        ax.text(x, end + 0.15, f"{words} {_signed(x)}", ha=_beside(x, limits), va="center")
+        ax.text(x, end + 0.15, f" {words} {_signed(x)} ", ha=_beside(x, limits), va="center")
     ax.axvline(float(chain.target), color=COLOURS["muted"], lw=0.8, ls="--", zorder=0)
     ax.text(float(chain.target), -0.7, "target", color=COLOURS["muted"], ha="center", va="bottom")
     ax.set_yticks(range(len(terms)), [term_name(term) for term in terms])
