@@ -126,12 +126,12 @@ class Run(NamedTuple):
     gamma: Array | None
 
     def movement(self, layer: int = -1) -> float:
-        """How far the inputs of a hidden layer's sigmoids moved: the length of the percentiles' way, typical unit.
+        """How far the inputs of a hidden layer's sigmoids moved: the length of the percentiles' path, typical unit.
 
         The absolute changes from one measurement to the next are added up, averaged over the three percentiles; then
         the median over the units is taken. In units of the sigmoid's input.
         """
-        return float(np.median(_way(self.percentiles[:, layer])))
+        return float(np.median(_path_length(self.percentiles[:, layer])))
 
     def relative_movement(self, layer: int = -1) -> float:
         """The same with each change divided by the distance from the 15th to the 85th percentile at that time."""
@@ -147,8 +147,8 @@ class Run(NamedTuple):
 
     def typical_unit(self, layer: int = -1) -> int:
         """The unit whose inputs moved as far as the median unit's."""
-        way = _way(self.percentiles[:, layer])
-        return int(np.argsort(way)[len(way) // 2])
+        length = _path_length(self.percentiles[:, layer])
+        return int(np.argsort(length)[len(length) // 2])
 
     def steps_to(self, accuracy: float) -> int:
         """The training steps after which a test accuracy was first reached, to the epoch.
@@ -162,8 +162,8 @@ class Run(NamedTuple):
         return int(np.argmax(reached)) * self.steps_per_epoch
 
 
-def _way(inputs: Array) -> Array:
-    """The length of the way of each unit's percentiles, from `(times, 3, units)` to `(units,)`."""
+def _path_length(inputs: Array) -> Array:
+    """The length of the path of each unit's percentiles, from `(times, 3, units)` to `(units,)`."""
     return np.abs(np.diff(inputs, axis=0)).mean(axis=1).sum(axis=0)
 
 
@@ -293,10 +293,10 @@ CLAIMS = (
         chapter=_CHAPTER,
         says="The distributions of the last sigmoids' inputs are more stable during training with BN than without.",
         source="ioffe2015batch",
-        run=f"{_RUNS}. Way of the 15th, 50th and 85th percentile over all training images, typical unit.",
+        run=f"{_RUNS}. Path of the 15th, 50th and 85th percentile over all training images, typical unit.",
         measure=_movement_ratio,
         band=(2.0, math.inf),
-        unit="way without BN divided by way with BN",
+        unit="path length without BN divided by that with BN",
     ),
     Claim(
         name="sigmoid-network-trains-faster-with-bn",
@@ -316,7 +316,7 @@ CLAIMS = (
         run=f"{_RUNS}. Initial weights with a standard deviation of 0.5 instead of Glorot's.",
         measure=_control_movement,
         band=(0.5, 1.5),
-        unit="way from larger weights divided by way from Glorot's, both without BN",
+        unit="path length from larger weights divided by that from Glorot's, both without BN",
     ),
     Claim(
         name="movement-alone-does-not-set-the-speed",

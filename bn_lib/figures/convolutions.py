@@ -134,7 +134,7 @@ def noise_of_the_mean(images: Sequence[int], measured: Mapping[str, Sequence[flo
     quiet: dict[str, Any] = {"textcoords": "offset points", "fontsize": 10, "color": COLOURS["muted"]}
     ax.annotate("1 value per image", (n[0], 1), xytext=(12, 3), **quiet)
     ax.annotate(
-        f"{positions} values per image", (n[-1], (n[-1] * positions) ** -0.5), xytext=(4, 16), ha="right", **quiet
+        f"{positions} values per image", (n[-1], (n[-1] * positions) ** -0.5), xytext=(4, 29), ha="right", **quiet
     )
     looks = zip(("o", "s"), (COLOURS["green"], COLOURS["accent"]), strict=True)
     for (label, noise), (marker, colour) in zip(measured.items(), looks, strict=True):

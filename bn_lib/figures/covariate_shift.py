@@ -3,7 +3,6 @@
 Each function takes the numbers that `bn_lib.experiments.covariate_shift` computed.
 """
 
-from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 
 from bn_lib.experiments.covariate_shift import Chain, Run, Term, of_order
 from bn_lib.figures._style import COLOURS, styled
+from bn_lib.figures.forward import aligned, decimal
 
 _ORDER_COLOUR = ("muted", "accent", "green", "amber")
 _ORDER_NAME = ("before", "1st order", "2nd order", "3rd order")
@@ -135,17 +135,15 @@ def accuracy_curves(runs: tuple[Run, ...]) -> Figure:
 
 def worked_gradients(chain: Chain) -> str:
     """Answer and gradients of the chain, with numbers, as TeX."""
-    w1, w2, w3 = (_decimal(w) for w in chain.weights)
-    x, pull = _decimal(chain.x), _decimal(chain.y - chain.target)
-    g1, g2, g3 = (_decimal(g) for g in chain.gradients)
-    return _aligned(
-        [
-            rf"y &= {x} \cdot {w1} \cdot {w2} \cdot {w3} = {_decimal(chain.y)}",
-            rf"\partial L / \partial y &= y - t = {_decimal(chain.y)} - {_decimal(chain.target)} = {pull}",
-            rf"g_1 &= {pull} \cdot x\,w_2 w_3 = {x} \cdot {w2} \cdot {w3} = {g1}",
-            rf"g_2 &= {pull} \cdot x\,w_1 w_3 = {x} \cdot {w1} \cdot {w3} = {g2}",
-            rf"g_3 &= {pull} \cdot x\,w_1 w_2 = {x} \cdot {w1} \cdot {w2} = {g3}",
-        ]
+    w1, w2, w3 = (decimal(w) for w in chain.weights)
+    x, pull = decimal(chain.x), decimal(chain.y - chain.target)
+    g1, g2, g3 = (decimal(g) for g in chain.gradients)
+    return aligned(
+        rf"y &= {x} \cdot {w1} \cdot {w2} \cdot {w3} = {decimal(chain.y)}",
+        rf"\partial L / \partial y &= y - t = {decimal(chain.y)} - {decimal(chain.target)} = {pull}",
+        rf"g_1 &= {pull} \cdot x\,w_2 w_3 = {x} \cdot {w2} \cdot {w3} = {g1}",
+        rf"g_2 &= {pull} \cdot x\,w_1 w_3 = {x} \cdot {w1} \cdot {w3} = {g2}",
+        rf"g_3 &= {pull} \cdot x\,w_1 w_2 = {x} \cdot {w1} \cdot {w2} = {g3}",
     )
 
 
@@ -158,12 +156,12 @@ def worked_terms(chain: Chain, terms: tuple[Term, ...], rate: Fraction) -> str:
         for layer, w, g in zip((1, 2, 3), chain.weights, chain.gradients, strict=True):
             moved = layer in term.moved
             symbols.append(f"{'g' if moved else 'w'}_{layer}")
-            numbers.append(_decimal(g if moved else w))
-        scale = "" if not term.order else rf"{_decimal(rate**term.order)} \cdot "
-        product = scale + r" \cdot ".join([_decimal(chain.x), *numbers])
-        lines.append(rf"{sign}{power}x\,{''.join(symbols)} &= {sign}{product} &&= {_decimal(term.value, plus=True)}")
+            numbers.append(decimal(g if moved else w))
+        scale = "" if not term.order else rf"{decimal(rate**term.order)} \cdot "
+        product = scale + r" \cdot ".join([decimal(chain.x), *numbers])
+        lines.append(rf"{sign}{power}x\,{''.join(symbols)} &= {sign}{product} = {_plus(term.value)}")
     total = sum((term.value for term in terms), Fraction(0))
-    return _aligned([*lines, rf"&\text{{sum}} &&= \phantom{{+}}{_decimal(total)}"])
+    return aligned(*lines, rf"\text{{sum}} &= {decimal(total)}")
 
 
 def worked_check(chain: Chain, rate: Fraction) -> str:
@@ -171,22 +169,16 @@ def worked_check(chain: Chain, rate: Fraction) -> str:
     stepped = [w - rate * g for w, g in zip(chain.weights, chain.gradients, strict=True)]
     y = chain.x * stepped[0] * stepped[1] * stepped[2]
     lines = [
-        rf"w_{i} - a\,g_{i} &= {_decimal(w)} - {_decimal(rate)} \cdot {_decimal(g)} = {_decimal(new)}"
+        rf"w_{i} - a\,g_{i} &= {decimal(w)} - {decimal(rate)} \cdot {decimal(g)} = {decimal(new)}"
         for i, w, g, new in zip((1, 2, 3), chain.weights, chain.gradients, stepped, strict=True)
     ]
-    product = r" \cdot ".join(_decimal(new) for new in stepped)
-    return _aligned([*lines, rf"y &= {_decimal(chain.x)} \cdot {product} = {_decimal(y)}"])
+    product = r" \cdot ".join(decimal(new) for new in stepped)
+    return aligned(*lines, rf"y &= {decimal(chain.x)} \cdot {product} = {decimal(y)}")
 
 
-def _decimal(value: Fraction, *, plus: bool = False) -> str:
-    """A fraction whose decimals end, written out in full."""
-    if 10**12 % value.denominator:
-        raise ValueError(f"{value} has no end of decimals; expected a number to write out in full")
-    return f"{Decimal(value.numerator) / Decimal(value.denominator):{'+' if plus else ''}f}"
-
-
-def _aligned(lines: list[str]) -> str:
-    return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"
+def _plus(value: Fraction) -> str:
+    """A decimal with its sign, whichever it is."""
+    return ("+" if value > 0 else "") + decimal(value)
 
 
 def _signed(number: float) -> str:

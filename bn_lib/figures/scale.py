@@ -3,7 +3,6 @@
 Each function takes the numbers that `bn_lib.experiments.scale` computed.
 """
 
-from decimal import Decimal
 from fractions import Fraction
 
 import matplotlib.pyplot as plt
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from bn_lib._arrays import Array
 from bn_lib.experiments.scale import DigitsStage, Stage, Sweep, Worked, eigenvalues, hand_problem, predicted_steps
 from bn_lib.figures._style import COLOURS, styled
+from bn_lib.figures.forward import aligned, decimal
 
 
 def contour_ellipse(h: Array, minimum: Array, half_width: float, *, points: int = 72) -> Array:
@@ -140,9 +140,9 @@ def worked_hessian(worked: Worked) -> str:
         terms = " + ".join(str(row[i] * row[j]) for row in x)
         name = f"H_{{{i + 1}{j + 1}}}"
         lines.append(
-            rf"{name} &= \tfrac{{1}}{{{len(x)}}} ({terms}) = \tfrac{{{product}}}{{{len(x)}}} = {_decimal(entry)}"
+            rf"{name} &= \tfrac{{1}}{{{len(x)}}} ({terms}) = \tfrac{{{product}}}{{{len(x)}}} = {decimal(entry)}"
         )
-    return _aligned(lines)
+    return aligned(*lines)
 
 
 def worked_eigenvalues(worked: Worked) -> str:
@@ -151,46 +151,31 @@ def worked_eigenvalues(worked: Worked) -> str:
     trace, determinant = h11 + h22, h11 * h22 - h12**2
     root = worked.largest - worked.smallest
     limit = 2 / worked.largest
-    return _aligned(
-        [
-            rf"\text{{trace}} &= {h11} + {h22} = {trace}",
-            rf"\text{{determinant}} &= {h11} \cdot {h22} - {h12}^2 = {determinant}",
-            rf"\lambda &= \tfrac12 \bigl({trace} \pm \sqrt{{{trace}^2 - 4 \cdot {determinant}}}\bigr)"
-            rf" = \tfrac12 ({trace} \pm {root})",
-            rf"\lambda_{{\max}} &= {worked.largest}, \qquad \lambda_{{\min}} = {worked.smallest}",
-            rf"\eta &< \tfrac{{2}}{{{worked.largest}}} = \tfrac{{{limit.numerator}}}{{{limit.denominator}}}"
-            rf" \approx {float(limit):.5f}",
-        ]
+    return aligned(
+        rf"\text{{trace}} &= {h11} + {h22} = {trace}",
+        rf"\text{{determinant}} &= {h11} \cdot {h22} - {h12}^2 = {determinant}",
+        rf"\lambda &= \tfrac12 \bigl({trace} \pm \sqrt{{{trace}^2 - 4 \cdot {determinant}}}\bigr)",
+        rf"&= \tfrac12 ({trace} \pm {root})",
+        rf"\lambda_{{\max}} &= {worked.largest}, \qquad \lambda_{{\min}} = {worked.smallest}",
+        rf"\eta &< \tfrac{{2}}{{{worked.largest}}} = \tfrac{{{limit.numerator}}}{{{limit.denominator}}}"
+        rf" \approx {float(limit):.5f}",
     )
 
 
 def worked_step(worked: Worked, step: int) -> str:
     """One step of descent on the problem by hand, `step` counting from 0, as TeX."""
-    (h11, h12, h22), rate = worked.h, _decimal(worked.rate)
+    (h11, h12, h22), rate = worked.h, decimal(worked.rate)
     matrix = rf"\begin{{pmatrix}} {h11} & {h12} \\ {h12} & {h22} \end{{pmatrix}}"
     before, gradient, after = worked.weights[step], worked.gradients[step], worked.weights[step + 1]
     off = (before[0] - int(hand_problem().weights[0]), before[1] - int(hand_problem().weights[1]))
-    return _aligned(
-        [
-            rf"\nabla L &= {matrix} {_column(off)} = {_column(gradient)}",
-            rf"w_{{{step + 1}}} &= {_column(before)} - {rate} {_column(gradient)} = {_column(after)}",
-        ]
+    return aligned(
+        rf"\nabla L &= {matrix} {_column(off)} = {_column(gradient)}",
+        rf"w_{{{step + 1}}} &= {_column(before)} - {rate} {_column(gradient)} = {_column(after)}",
     )
 
 
 def _column(values: tuple[Fraction, Fraction]) -> str:
-    return rf"\begin{{pmatrix}} {_decimal(values[0])} \\ {_decimal(values[1])} \end{{pmatrix}}"
-
-
-def _decimal(value: Fraction) -> str:
-    """A fraction whose decimals end, written out in full."""
-    if 10**12 % value.denominator:
-        raise ValueError(f"{value} has no end of decimals; expected a number to write out in full")
-    return f"{Decimal(value.numerator) / Decimal(value.denominator):f}"
-
-
-def _aligned(lines: list[str]) -> str:
-    return r"\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}"
+    return rf"\begin{{pmatrix}} {decimal(values[0])} \\ {decimal(values[1])} \end{{pmatrix}}"
 
 
 def _label(ax: Axes, text: str, at: Array, offset: tuple[int, int]) -> None:

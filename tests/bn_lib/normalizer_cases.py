@@ -15,7 +15,7 @@ import bn_lib
 from bn_lib._arrays import namespace
 
 # The same examples in every run: a red build is a defect, never luck. No deadline: the machine is shared.
-steady = settings(derandomize=True, database=None, deadline=None, max_examples=30)
+steady = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 
 CLASSES = 4  # of the conditional normalizer; labels use three of them, so one class is always absent
 
