@@ -153,7 +153,7 @@ def check_labels(labels: Array, like: Array, classes: int | None, name: str = "l
 
 
 def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
-    """`(N, classes)` with a 1 where `labels` says. Compared as int64: 300 classes do not fit in labels of uint8."""
+    """`(N, classes)` with a 1 where `labels` says. Counted in int64: 300 classes do not fit in labels of uint8."""
     xp = namespace(labels)
     wide = xp.reshape(xp.astype(labels, xp.int64, copy=False), (-1, 1))
     return xp.astype(wide == xp.arange(classes, dtype=xp.int64), dtype)

@@ -132,7 +132,6 @@ def fit(
                     after_step(len(history.loss))
             if validation is not None:
                 history.accuracy.append(accuracy(model, *validation))
-    model.train()
     return history
 
 

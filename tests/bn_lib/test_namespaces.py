@@ -50,7 +50,7 @@ def test_inference_and_moments():
 
 def test_softmax_cross_entropy():
     logits, labels = np.random.default_rng(0).normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
-    for kind in (np.int64, np.int32, np.uint8):
+    for kind in (np.int64, np.int32, np.uint8, np.uint64):
         loss, dlogits = bn_lib.softmax_cross_entropy(strict.asarray(logits), strict.asarray(labels.astype(kind)))
         expected, gradient = bn_lib.softmax_cross_entropy(logits, labels)
         assert loss == expected
