@@ -27,6 +27,9 @@ class Convention:
         source: where this is written.
         plain_average: whether None for a momentum, the plain average over all batches, is one of its choices.
 
+    KERAS is Keras 3. The fused kernel of TensorFlow 2 stored the unbiased variance instead, for images only
+    (TensorFlow issue 55545).
+
     The four that are known are `Convention.PYTORCH`, `KERAS`, `FLAX` and `PAPER`. In all of them the variance that
     normalizes a training batch is the biased one.
     """

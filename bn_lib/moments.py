@@ -19,7 +19,8 @@ def center(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     The mean of what is left is what the rounding lost, and goes next. With a mean of 1e4 and a standard deviation of
     1e-2 in float32, subtracting the rounded mean alone can be wrong by 5 % of a standard deviation.
 
-    Source: the corrected two-pass algorithm of Chan, Golub and LeVeque (1983), eq. 1.7.
+    Source: after the corrected two-pass algorithm of Chan, Golub and LeVeque (1983), eq. 1.7, which corrects the sum of
+    squares instead.
     """
     xp = namespace(x)
     count = count_along(x.shape, axes)

@@ -29,7 +29,7 @@ from bn_lib._checks import (
     one_hot,
 )
 from bn_lib.moments import Moments
-from bn_lib.standardize import standardize, standardize_backward, standardize_with
+from bn_lib.standardize import standardize_backward, standardize_over, standardize_with
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
     check_input(x)
     for name, parameter in (("gamma", gamma), ("beta", beta), ("mean", mean), ("var", var)):
         check_parameter(x, parameter, name)
-    if bool(namespace(var).any(var < 0)):
+    if not bool(namespace(var).all(var >= 0)):  # written so that a NaN is refused too
         raise ValueError(f"var holds {float(namespace(var).min(var)):g}; expected variances >= 0")
     return normalize_with(x, gamma, beta, mean, var, check_eps(eps))[0]
 
@@ -299,7 +299,8 @@ def conditional_batch_norm(
         TypeError: not floating-point arrays, labels not integers, or arrays of different kinds.
         ValueError: an unknown class, or as `batch_norm`.
 
-    Source: de Vries et al. (2017), section 3; Dumoulin et al. (2017), eq. 5, for the choice by class.
+    Source: de Vries et al. (2017), section 3, where gamma and beta are predicted from a sentence; Dumoulin et al.
+    (2017), eq. 5, where they are chosen from a table, as here.
     """
     check_input(x)
     check_same_kind(x, gamma, "gamma")
@@ -334,7 +335,7 @@ def _forward(
     labels: Array | None = None,
 ) -> tuple[Array, NormCache]:
     xp = namespace(x)
-    x_hat, inv_std, axes, moments = standardize(xp.reshape(x, split) if split else x, axes, eps=eps)
+    x_hat, inv_std, axes, moments = standardize_over(xp.reshape(x, split) if split else x, axes, eps)
     x_hat = xp.reshape(x_hat, x.shape)
     cache = NormCache(x_hat, inv_std, gamma, axes, moments, split, labels, x.dtype)
     return _scale_and_shift(x_hat, gamma, beta, labels, x.dtype), cache

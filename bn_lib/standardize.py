@@ -3,13 +3,14 @@
     x_hat = (x - mean) / sqrt(var + eps)
 
 Which axes the mean is taken over makes it Batch, Layer, Instance or Group Normalization; where the scale and shift that
-follow come from makes it plain, conditional or adaptive. Both are decided in `normalizers`, not here. Nothing here
-checks its input: callers have.
+follow come from makes it plain, conditional or adaptive. Both are decided in `normalizers`, not here. `standardize` checks
+its input, for those who call it directly; everything else here is called by functions that have.
 """
 
 from typing import NamedTuple
 
-from bn_lib._arrays import Array, count_along, namespace, statistics_dtype, work_dtype
+from bn_lib._arrays import Array, Axes, as_axes, count_along, namespace, statistics_dtype, work_dtype
+from bn_lib._checks import check_eps, check_float_array
 from bn_lib.moments import Moments, center, mean_square
 
 
@@ -29,13 +30,34 @@ class Standardized(NamedTuple):
     moments: Moments
 
 
-def standardize(x: Array, axes: tuple[int, ...], *, eps: float = 1e-5) -> Standardized:
-    """Standardize `x` with its own statistics over `axes`: x_hat = (x - mean) / sqrt(var + eps).
+def standardize(x: Array, axis: Axes, *, eps: float = 1e-5) -> Standardized:
+    """Standardize `x` with its own statistics over `axis`: x_hat = (x - mean) / sqrt(var + eps).
 
     The variance is the biased one. eps is inside the root, so a constant channel gives x_hat = 0, not 0 / 0.
 
+    Args:
+        x: floating-point array of any rank.
+        axis: the axis, or axes, that share a mean: 0 for (N, C), (0, 2, 3) for (N, C, H, W).
+        eps: added to the variance, in the units of x squared; >= 0.
+
+    Returns:
+        `x_hat`, of the shape of x, with what `standardize_backward` needs.
+
+    Raises:
+        TypeError: not a floating-point array.
+        ValueError: an axis that does not exist, fewer than two values for a mean, or a bad eps.
+
     Source: Ioffe and Szegedy (2015), Algorithm 1, the first three lines.
     """
+    check_float_array(x)
+    axes = as_axes(axis, x.ndim)
+    if count_along(x.shape, axes) < 2:
+        raise ValueError(f"x has shape {x.shape}; expected at least 2 values along axis {axis}")
+    return standardize_over(x, axes, check_eps(eps))
+
+
+def standardize_over(x: Array, axes: tuple[int, ...], eps: float) -> Standardized:
+    """`standardize` for checked input."""
     xp = namespace(x)
     count = count_along(x.shape, axes)
     deviation, mean = center(x, axes)

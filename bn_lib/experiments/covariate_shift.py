@@ -178,7 +178,7 @@ def sigmoid_inputs(model: Sequential, images: Array) -> Array:
     A copy of the network does the work, so running statistics and gradients stay as they are.
 
     Args:
-        model: a network with sigmoids.
+        model: a network with sigmoids, all hidden layers of one width.
         images: `(N, features)`.
 
     Returns:

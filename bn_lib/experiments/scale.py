@@ -297,13 +297,15 @@ class Stage(NamedTuple):
     """The same regression after some preparation of its features.
 
     Attributes:
-        name: what was done.
+        name: short, for a slider.
+        what: what was done, if there is a word for it; otherwise empty.
         h: the Hessian, `(2, 2)`.
         minimum: the best weights for the prepared features, `(2,)`.
         path: descent from 0 at the best rate, `(steps + 1, 2)`.
     """
 
     name: str
+    what: str
     h: Array
     minimum: Array
     path: Array
@@ -320,10 +322,10 @@ class Stage(NamedTuple):
         return float(off[-1] / off[0])
 
 
-def prepared(name: str, x: Array, y: Array, *, steps: int = 15) -> Stage:
+def prepared(name: str, x: Array, y: Array, *, what: str = "", steps: int = 15) -> Stage:
     """Descend from 0 at the best rate on features that have been prepared in some way."""
     h, minimum = hessian(x), np.linalg.lstsq(x, y)[0]
-    return Stage(name, h, minimum, descend(h, minimum, np.zeros(x.shape[1]), best_rate(h), steps))
+    return Stage(name, what, h, minimum, descend(h, minimum, np.zeros(x.shape[1]), best_rate(h), steps))
 
 
 def preparation_stages(ratios: Sequence[float] = (10, 7, 5, 3.5, 2, 1.4)) -> list[Stage]:
@@ -334,9 +336,9 @@ def preparation_stages(ratios: Sequence[float] = (10, 7, 5, 3.5, 2, 1.4)) -> lis
     """
     problem = hand_problem()
     z = standardize(problem.x, (0,), eps=0.0).x_hat
-    stages = [prepared(f"{r:g} to 1" + (" (as given)" if r == 3.5 else ""), z * [1, r], problem.y) for r in ratios]
-    stages.append(prepared("1 to 1: standardized", z, problem.y))
-    stages.append(prepared("decorrelated too", whiten(problem.x), problem.y))
+    stages = [prepared(f"{r:g} to 1", z * [1, r], problem.y, what="as given" if r == 3.5 else "") for r in ratios]
+    stages.append(prepared("1 to 1", z, problem.y, what="standardized"))
+    stages.append(prepared("whitened", whiten(problem.x), problem.y, what="whitened"))
     return stages
 
 

@@ -16,7 +16,6 @@ from bn_lib.figures._style import COLOURS, styled
 from bn_lib.figures.forward import aligned, decimal
 
 _ORDER_COLOUR = ("muted", "accent", "green", "amber")
-_ORDER_NAME = ("before", "1st order", "2nd order", "3rd order")
 _SUBSCRIPT = "₀₁₂₃"
 _POWER = ("", "−a", "+a²", "−a³")
 _RUN_LOOKS = {
@@ -141,9 +140,9 @@ def worked_gradients(chain: Chain) -> str:
     return aligned(
         rf"y &= {x} \cdot {w1} \cdot {w2} \cdot {w3} = {decimal(chain.y)}",
         rf"\partial L / \partial y &= y - t = {decimal(chain.y)} - {decimal(chain.target)} = {pull}",
-        rf"g_1 &= {pull} \cdot x\,w_2 w_3 = {x} \cdot {w2} \cdot {w3} = {g1}",
-        rf"g_2 &= {pull} \cdot x\,w_1 w_3 = {x} \cdot {w1} \cdot {w3} = {g2}",
-        rf"g_3 &= {pull} \cdot x\,w_1 w_2 = {x} \cdot {w1} \cdot {w2} = {g3}",
+        rf"g_1 &= (y - t)\,x\,w_2 w_3 = {pull} \cdot {x} \cdot {w2} \cdot {w3} = {g1}",
+        rf"g_2 &= (y - t)\,x\,w_1 w_3 = {pull} \cdot {x} \cdot {w1} \cdot {w3} = {g2}",
+        rf"g_3 &= (y - t)\,x\,w_1 w_2 = {pull} \cdot {x} \cdot {w1} \cdot {w2} = {g3}",
     )
 
 

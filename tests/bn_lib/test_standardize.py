@@ -1,0 +1,44 @@
+"""`standardize` called directly: any axes, and the complaints of its own door."""
+
+import numpy as np
+import pytest
+from refusals import X3, assert_refused, row
+
+from bn_lib import standardize, standardize_backward
+
+
+@pytest.mark.parametrize(("axis", "axes"), [(0, (0,)), (-1, (2,)), ((2, 0), (0, 2)), ([0, 1, 2], (0, 1, 2))])
+def test_every_way_to_name_axes(axis, axes):
+    result = standardize(X3, axis, eps=0.5)
+    expected = (X3 - X3.mean(axes, keepdims=True)) / np.sqrt(X3.var(axes, keepdims=True) + 0.5)
+    np.testing.assert_allclose(result.x_hat, expected, rtol=0, atol=1e-14)
+    assert result.axes == axes
+
+
+def test_backward_takes_what_forward_gives():
+    x_hat, inv_std, axes, _ = standardize(X3, (0, 2), eps=0.5)
+    dx = standardize_backward(np.ones_like(x_hat), x_hat, inv_std, axes)
+    np.testing.assert_allclose(dx, 0, rtol=0, atol=1e-14)  # the sum of x_hat is 0 for every x
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "expected", "error", "call"),
+    [
+        row("x", "list", "NumPy or CuPy array", TypeError, lambda: standardize(X3.tolist(), 0)),
+        row("x", "dtype int64", "float16, float32, float64", TypeError, lambda: standardize(np.ones((2, 2), int), 0)),
+        row("x", "shape (0, 3, 2)", "at least 2 values", ValueError, lambda: standardize(X3[:0], 0)),
+        row("x", "shape (1, 3, 2)", "at least 2 values", ValueError, lambda: standardize(X3[:1], 0)),
+        row("axis", "3", "between -3 and 2", ValueError, lambda: standardize(X3, 3)),
+        row("eps", "-1", ">= 0", ValueError, lambda: standardize(X3, 0, eps=-1)),
+    ],
+)
+def test_bad_input(name, seen, expected, error, call):
+    assert_refused(name, seen, expected, error, call)
+
+
+def test_nan_variance_is_refused_in_inference():
+    import bn_lib
+
+    one = np.ones(3)
+    with pytest.raises(ValueError, match="var holds nan; expected variances >= 0"):
+        bn_lib.batch_norm_inference(X3, one, one, one, np.array([1.0, np.nan, 1.0]))

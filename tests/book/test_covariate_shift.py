@@ -1,0 +1,223 @@
+"""The experiments and figures of the chapter on internal covariate shift, against arithmetic and other computations."""
+
+import math
+from fractions import Fraction
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bn_lib import BatchNorm, Dense, Sequential, Sigmoid
+from bn_lib.experiments import covariate_shift as shift
+from bn_lib.experiments.digits import load_digits, sigmoid_network
+from bn_lib.figures import covariate_shift as figures
+from bn_lib.figures import show
+
+fractions = st.fractions(min_value=-4, max_value=4, max_denominator=16)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+# The product
+
+
+@given(x=fractions, weights=st.tuples(fractions, fractions, fractions), target=fractions, rate=fractions)
+def test_the_eight_terms_add_up_to_the_answer_after_the_step(x, weights, target, rate):
+    chain = shift.Chain(x, weights, target)
+    terms = shift.expand(chain, rate)
+    stepped = [w - rate * g for w, g in zip(weights, chain.gradients, strict=True)]
+    assert sum(term.value for term in terms) == x * math.prod(stepped)
+    assert [term.order for term in terms] == [0, 1, 1, 1, 2, 2, 2, 3]
+    assert len({term.moved for term in terms}) == 8
+    # a term of order k is the k-th derivative's share: it scales with rate**k
+    halved = shift.expand(chain, rate / 2)
+    assert all(half.value * 2**term.order == term.value for half, term in zip(halved, terms, strict=True))
+
+
+@given(x=fractions, weights=st.tuples(fractions, fractions, fractions), target=fractions)
+def test_the_gradients_are_those_of_the_loss(x, weights, target):
+    chain, step = shift.Chain(x, weights, target), Fraction(1, 10**9)
+
+    def loss(*w):
+        return (x * math.prod(w) - target) ** 2 / 2
+
+    for i, gradient in enumerate(chain.gradients):
+        up, down = (tuple(w + s * (j == i) for j, w in enumerate(weights)) for s in (step, -step))
+        # the loss is a quadratic in each weight, for which central differences are exact
+        assert (loss(*up) - loss(*down)) / (2 * step) == gradient
+
+
+def test_the_chain_of_the_chapter_has_the_numbers_of_the_chapter():
+    chain = shift.Chain()
+    terms = shift.expand(chain, Fraction(1, 10))
+    assert chain.y == 6
+    assert chain.gradients == (6, 3, 4)
+    assert [float(term.value) for term in terms] == [6, -3.6, -0.9, -1.6, 0.54, 0.96, 0.24, -0.144]
+    assert [shift.of_order(terms, order) for order in range(4)] == [
+        6,
+        Fraction("-6.1"),
+        Fraction("1.74"),
+        -Fraction("0.144"),
+    ]
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 10])
+def test_ignored_terms_are_those_with_two_and_more_layers(layers):
+    assert shift.ignored_terms(layers) == sum(math.comb(layers, k) for k in range(2, layers + 1))
+
+
+def test_the_lines_by_hand_hold_as_they_are_written():
+    chain, rate = shift.Chain(), Fraction(1, 10)
+    terms = shift.expand(chain, rate)
+    tex = [figures.worked_gradients(chain), figures.worked_terms(chain, terms, rate), figures.worked_check(chain, rate)]
+    checked = 0
+    for line in r" \\ ".join(tex).replace("[4pt]", "").split(r"\\"):
+        sides = [side.replace("&", "").replace(r"\cdot", "*").replace(r"\end{aligned}", "") for side in line.split("=")]
+        values = [eval(side) for side in sides if set(side.strip()) <= set("0123456789.+-* ") and side.strip()]
+        assert all(value == pytest.approx(values[0], rel=1e-12) for value in values), line
+        checked += len(values) > 1
+    assert checked == 5 + 8 + 4
+
+
+# Watching a network
+
+
+def test_the_inputs_of_the_sigmoids_are_those_of_a_pass_by_hand():
+    images = load_digits().train[0][:200]
+    model = sigmoid_network(rng=np.random.default_rng(0), hidden=(7, 7))
+    dense = [layer for layer in model.stack if isinstance(layer, Dense)]
+    h1 = images @ dense[0].weight + dense[0].bias
+    h2 = 1 / (1 + np.exp(-h1)) @ dense[1].weight + dense[1].bias
+    seen = shift.sigmoid_inputs(Sequential(*model.stack), images)
+    assert len(seen) == 2
+    np.testing.assert_allclose(seen[0], np.percentile(h1, [15, 50, 85], axis=0), atol=1e-5)
+    np.testing.assert_allclose(seen[1], np.percentile(h2, [15, 50, 85], axis=0), atol=1e-5)
+
+
+def test_with_bn_the_inputs_are_normalized_over_all_images():
+    images = load_digits().train[0]
+    model = sigmoid_network(
+        rng=np.random.default_rng(0), hidden=(7,), normalizer=lambda n: BatchNorm(n, dtype=np.float32)
+    )
+    h = images @ model.stack[0].weight
+    z = (h - h.mean(axis=0)) / np.sqrt(h.var(axis=0) + 1e-5)
+    (seen,) = shift.sigmoid_inputs(model, images)
+    np.testing.assert_allclose(seen, np.percentile(z, [15, 50, 85], axis=0), atol=1e-4)
+
+
+def test_looking_changes_nothing():
+    model = sigmoid_network(rng=np.random.default_rng(0), normalizer=lambda n: BatchNorm(n, dtype=np.float32)).eval()
+    before = model.state_dict()
+    shift.sigmoid_inputs(model, load_digits().train[0])
+    assert not model.training
+    assert not model.watchers
+    assert all(np.array_equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_run_does_not_depend_on_how_often_it_is_watched():
+    often, seldom = (shift.train(with_bn=True, epochs=2, measure_every=every, seed=3) for every in (1, 23))
+    np.testing.assert_array_equal(often.accuracy, seldom.accuracy)
+    np.testing.assert_array_equal(often.percentiles[::23], seldom.percentiles)
+    np.testing.assert_array_equal(seldom.steps, [0, 23, 46])
+    assert often.percentiles.shape == (47, 3, 3, 100)
+    assert len(often.accuracy) == 3
+    assert often.steps_per_epoch == 23
+
+
+def test_seeds_and_starts_are_what_they_say():
+    one, other = (shift.train(with_bn=False, epochs=1, measure_every=23, seed=seed) for seed in (0, 1))
+    assert not np.array_equal(one.percentiles, other.percentiles)
+    larger = shift.train(with_bn=False, init=0.5, epochs=1, measure_every=23)
+    assert larger.name == "without BN, larger weights"
+    assert one.gamma is None
+    assert larger.width(0) > 3 * one.width(0)
+
+
+def _run(percentiles, accuracy=(0.1,)):
+    percentiles = np.asarray(percentiles, dtype=float)
+    return shift.Run("with BN", 46 * np.arange(len(percentiles)), percentiles, np.array(accuracy), 23, None)
+
+
+def test_movement_is_the_length_of_the_path():
+    # One layer of three units over three times. Unit 0 rests, unit 1 shifts by +1 and back, unit 2 spreads.
+    rest = [[-1, 0, 1]] * 3
+    shifts = [[-1, 0, 1], [0, 1, 2], [-1, 0, 1]]
+    spreads = [[-1, 0, 1], [-2, 0, 2], [-10, 0, 10]]
+    run = _run(np.transpose([rest, shifts, spreads], (1, 2, 0))[:, None])
+    assert run.movement() == pytest.approx(2.0)  # the median of 0, 1 + 1 and (2 + 16) / 3
+    assert run.typical_unit() == 1
+    assert run.relative_movement() == pytest.approx(2 / 3)  # the median of 0, (1 + 1) / 2 and (2/3) / 3 + (16/3) / 12
+    assert run.width() == 2
+    assert run.width(at=-1) == 2
+
+
+def test_steps_are_counted_by_the_epoch():
+    run = _run(np.zeros((1, 1, 3, 1)), accuracy=(0.1, 0.4, 0.8, 0.7, 0.95))
+    assert run.steps_to(0.8) == 46
+    assert run.steps_to(0.9) == 92
+    with pytest.raises(RuntimeError, match=r"reached 0.950; expected an accuracy of 0.99"):
+        run.steps_to(0.99)
+
+
+def test_the_runs_differ_in_what_they_should():
+    without, with_bn, larger = shift.three_runs()
+    assert [run.gamma is None for run in (without, with_bn, larger)] == [True, False, True]
+    # before training, BN has normalized every unit: 15th to 85th percentile of something with deviation 1
+    assert all(1.8 < with_bn.width(layer) < 2.4 for layer in range(3))
+    # a sigmoid's slope is at most 1/4
+    assert without.width(1) < without.width(0) / 4
+    assert without.width(2) < without.width(1) / 3.5
+
+
+# Figures
+
+
+@pytest.mark.parametrize("rate", ["1/200", "1/10", "1/5"])
+def test_every_bar_begins_where_the_last_one_ended(rate):
+    chain = shift.Chain()
+    terms = shift.expand(chain, Fraction(rate))
+    ax = figures.stacked_terms(chain, terms).axes[0]
+    ends = np.cumsum([float(term.value) for term in terms])
+    for patch, start, term in zip(ax.patches, [0, *ends[:-1]], terms, strict=True):
+        left = start if term.value > 0 else start + float(term.value)
+        assert patch.get_x() + min(patch.get_width(), 0) == pytest.approx(left)
+        assert abs(patch.get_width()) == pytest.approx(abs(float(term.value)))
+    assert ax.get_xlim() == (-7.0, 6.6)
+    words = " ".join(text.get_text() for text in ax.texts)
+    assert f"the step gives {ends[-1]:.2f}".replace("-", "−") in words
+    assert f"1st order predicts {ends[3]:.2f}".replace("-", "−") in words
+
+
+def test_terms_are_written_with_their_signs_and_powers():
+    names = [figures.term_name(term) for term in shift.expand(shift.Chain(), Fraction(1))]
+    assert names[0] == "x w₁w₂w₃"
+    assert names[1:4] == ["−a x g₁w₂w₃", "−a x w₁g₂w₃", "−a x w₁w₂g₃"]
+    assert names[4:] == ["+a² x g₁g₂w₃", "+a² x g₁w₂g₃", "+a² x w₁g₂g₃", "−a³ x g₁g₂g₃"]
+
+
+def test_figures_show_the_runs():
+    runs = shift.three_runs()
+    without, with_bn, _ = runs
+    fig = figures.unit_percentiles((without, with_bn))
+    middle = fig.axes[1].lines[1].get_ydata()
+    np.testing.assert_array_equal(middle, with_bn.percentiles[:, -1, 1, with_bn.typical_unit()])
+    frames = [figures.units_at((without, with_bn), at) for at in (0, 30)]
+    assert len({ax.get_xlim() for frame in frames for ax in frame.axes}) == 1
+    assert f"{100 * with_bn.accuracy[-1]:.0f} % right" in frames[1].axes[1].get_title("left")
+    shown = np.concatenate([frames[0].axes[0].lines[layer].get_xdata() for layer in range(3)])
+    assert set(shown) <= set(without.percentiles[0, :, 1].ravel())
+    for figure in (fig, *frames, figures.accuracy_curves(runs)):
+        assert len(show(figure, alt="A test.").html) < 40_000
+
+
+def test_a_sigmoid_network_has_a_layer_before_each_sigmoid():
+    model = sigmoid_network(rng=np.random.default_rng(0), hidden=(4, 4))
+    assert sum(isinstance(layer, Sigmoid) for layer in model.stack) == len(
+        shift.sigmoid_inputs(model, load_digits().train[0][:10])
+    )

@@ -1,0 +1,278 @@
+"""The experiments and figures of the chapter on scale, against closed forms and other implementations."""
+
+import itertools
+import re
+from fractions import Fraction
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bn_lib.experiments import scale
+from bn_lib.experiments.digits import load_digits
+from bn_lib.figures import scale as figures
+from bn_lib.figures import show
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+# Quadratics
+
+
+def test_the_hessian_is_the_second_derivative_of_the_loss():
+    rng = np.random.default_rng(0)
+    x, y, w = rng.normal(size=(7, 3)), rng.normal(size=7), rng.normal(size=3)
+
+    def loss(w):
+        return np.mean((x @ w - y) ** 2) / 2
+
+    h, unit = scale.hessian(x), 1e-3 * np.eye(3)
+    for i, j in itertools.product(range(3), repeat=2):
+        both, one, other = loss(w + unit[i] + unit[j]), loss(w + unit[i] - unit[j]), loss(w - unit[i] + unit[j])
+        second = (both - one - other + loss(w - unit[i] - unit[j])) / (4 * 1e-6)
+        assert h[i, j] == pytest.approx(second, abs=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), rate=st.floats(1e-3, 0.5), steps=st.integers(0, 12))
+def test_descent_agrees_with_its_closed_form(seed, rate, steps):
+    rng = np.random.default_rng(seed)
+    h, minimum, start = scale.random_hessian(5.0, dimension=3, seed=seed), rng.normal(size=3), rng.normal(size=3)
+    path = scale.descend(h, minimum, start, rate, steps)
+    power = np.linalg.matrix_power(np.eye(3) - rate * h, steps)
+    assert len(path) == steps + 1
+    np.testing.assert_allclose(path[-1], minimum + power @ (start - minimum), rtol=1e-9, atol=1e-9)
+
+
+def test_the_loss_on_a_quadratic_is_that_of_the_regression():
+    x, y, best = scale.hand_problem()
+    for w in ([0.0, 0.0], [1.0, -2.0], best):
+        assert scale.loss_on(scale.hessian(x), best, np.array(w)) == pytest.approx(np.mean((x @ w - y) ** 2) / 2)
+
+
+@pytest.mark.parametrize("condition", [1.0, 4.0, 250.0])
+def test_a_random_hessian_has_the_eigenvalues_asked_for(condition):
+    h = scale.random_hessian(condition, dimension=6, seed=3)
+    np.testing.assert_allclose(h, h.T, atol=1e-10)
+    np.testing.assert_allclose(np.sort(np.linalg.eigvals(h).real), np.geomspace(1, condition, 6), rtol=1e-9)
+    assert scale.condition_number(h) == pytest.approx(condition)
+    assert abs(h - np.diag(np.diag(h))).max() > 0.1 or condition == 1.0
+
+
+# The limit and the steps
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("condition", [2.0, 70.0])
+def test_the_measured_limit_is_two_over_the_largest_eigenvalue(condition, seed):
+    h = scale.random_hessian(condition, dimension=4, seed=seed)
+    limit = 2 / condition
+    assert not scale.diverges(h, 0.99 * limit, seed=seed)
+    assert scale.diverges(h, 1.01 * limit, seed=seed)
+    assert limit * 0.9999 < scale.largest_stable_rate(h, seed=seed) < limit * 1.01
+
+
+def test_a_longer_run_measures_the_limit_more_closely():
+    h = scale.random_hessian(30.0, seed=1)
+    error = [scale.largest_stable_rate(h, steps=steps, seed=1) * 15 - 1 for steps in (30, 300, 3000)]
+    assert error[0] > error[1] > error[2] > 0
+
+
+def test_the_best_rate_beats_its_neighbors_from_the_worst_start():
+    h = np.diag([1.0, 40.0])
+    best = scale.best_rate(h)
+
+    def left(rate):
+        return max(abs(1 - rate), abs(1 - 40 * rate))
+
+    assert left(best) == pytest.approx(39 / 41)
+    assert left(best) < min(left(0.99 * best), left(1.01 * best))
+
+
+@pytest.mark.parametrize("condition", [1.5, 10.0, 333.0])
+def test_predicted_steps_are_those_of_the_worst_start(condition):
+    h = np.diag([1.0, condition])
+    off, steps = np.array([1.0, 1.0]), 0
+    while np.linalg.norm(off) > 1e-3 * np.sqrt(2):
+        off, steps = off - scale.best_rate(h) * (h @ off), steps + 1
+    assert steps == np.ceil(scale.predicted_steps(condition) - 1e-9)
+
+
+def test_predicted_steps_grow_with_half_the_condition_number():
+    assert scale.predicted_steps(1e6) == pytest.approx(0.5e6 * np.log(1000), rel=1e-5)
+    assert scale.predicted_steps(1.0) == 1
+
+
+def test_counted_steps_never_exceed_the_prediction():
+    sweep = scale.sweep_condition((1.0, 5.0, 50.0), seed=7)
+    assert np.all(sweep.measured_steps <= np.ceil(scale.predicted_steps(sweep.condition)))
+    assert np.all(sweep.measured_steps >= 0.5 * scale.predicted_steps(sweep.condition))
+
+
+def test_too_few_steps_are_an_error():
+    with pytest.raises(RuntimeError, match=r"5 steps at the learning rate 0\.001 were not enough"):
+        scale.steps_until(np.eye(2), 1e-3, limit=5)
+
+
+# By hand
+
+
+def test_the_problem_by_hand_has_the_numbers_of_the_chapter():
+    worked = scale.worked_descent()
+    assert worked.h == (4, 12, 49)
+    assert (worked.largest, worked.smallest) == (52, 1)
+    assert worked.weights[1:] == ((Fraction("1.68"), Fraction("6.21")), (Fraction("0.9228"), Fraction("2.6865")))
+
+
+def test_the_problem_by_hand_agrees_with_floating_point():
+    x, _, best = scale.hand_problem()
+    worked = scale.worked_descent(Fraction(1, 50), steps=5)
+    path = scale.descend(scale.hessian(x), best, np.zeros(2), 0.02, 5)
+    np.testing.assert_allclose(np.array(worked.weights, dtype=float), path, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(scale.eigenvalues(scale.hessian(x)), [1, 52])
+    np.testing.assert_allclose(x.mean(axis=0), 0)
+    np.testing.assert_allclose(x.std(axis=0), [2, 7])
+
+
+def test_the_lines_by_hand_hold_as_they_are_written():
+    """Each `a = b` of the TeX with nothing but numbers on both sides is true."""
+    worked = scale.worked_descent()
+    tex = figures.worked_hessian(worked) + r" \\ " + figures.worked_eigenvalues(worked)
+    plain = re.sub(r"\\tfrac\{(\d+)\}\{(\d+)\}", r"(\1/\2)*", tex).replace(r"\tfrac12", "(1/2)*")
+    plain = re.sub(r"\\cdot", "*", plain).replace("^2", "**2").replace(r"\text", "").replace("&", "")
+    checked = 0
+    for line in re.split(r"\\\\(?:\[4pt\])?", plain):
+        sides = [side.strip().rstrip("*") for side in line.split("=")]
+        values = [eval(side) for side in sides if re.fullmatch(r"[\d\s+*/().-]+", side)]
+        assert len(set(values)) <= 1, line
+        checked += len(values) > 1
+    assert checked == 5  # three entries, trace, determinant
+
+
+def test_each_step_by_hand_starts_where_the_last_one_ended():
+    worked = scale.worked_descent()
+    first, second = (figures.worked_step(worked, step) for step in (0, 1))
+    assert first.count(r"1.68 \\ 6.21") == second.count(r"1.68 \\ 6.21") == 1
+    assert r"0.9228 \\ 2.6865" in second
+
+
+# Preparing features
+
+
+def test_whitened_features_have_the_identity_as_covariance():
+    x = np.random.default_rng(0).normal(size=(50, 3)) @ np.array([[3, 0, 0], [1, 1, 0], [0, 5, 0.1]]) + 7
+    z = scale.whiten(x)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.cov(z.T, ddof=0), np.eye(3), atol=1e-9)
+
+
+def test_standardizing_leaves_the_correlation_and_whitening_does_not():
+    stages = scale.preparation_stages()
+    conditions = [stage.condition for stage in stages]
+    assert conditions == sorted(conditions, reverse=True)
+    given_, standardized, whitened = stages[3], stages[-2], stages[-1]
+    rho = 6 / 7
+    assert given_.condition == pytest.approx(52)
+    np.testing.assert_allclose(standardized.h, [[1, rho], [rho, 1]])
+    assert standardized.condition == pytest.approx((1 + rho) / (1 - rho))
+    assert whitened.condition == pytest.approx(1)
+
+
+def test_every_stage_ends_as_near_as_its_condition_number_says():
+    for stage in scale.preparation_stages():
+        kappa = stage.condition
+        assert stage.left == pytest.approx(((kappa - 1) / (kappa + 1)) ** 15, rel=1e-6, abs=1e-12)
+        # the loss at the start is that of predicting 0, whatever the features are measured in
+        start = scale.loss_on(stage.h, stage.minimum, np.zeros(2))
+        assert start == pytest.approx(np.mean(scale.hand_problem().y ** 2) / 2)
+
+
+# Digits
+
+
+def test_digits_are_standardized_with_the_statistics_of_the_training_images():
+    from sklearn.preprocessing import StandardScaler
+
+    train, test = scale.varying_pixels()
+    assert train.std(axis=0).min() > 0
+    scaler = StandardScaler().fit(train)
+    x = np.column_stack([scaler.transform(train), np.ones(len(train))])
+    standardized = scale.digits_stages()[2]
+    values = np.linalg.svd(x, compute_uv=False) ** 2 / len(x)
+    assert standardized.largest == pytest.approx(values[0])
+    assert standardized.smallest == pytest.approx(values[-1])
+    # 3000 steps are enough here, so the weights are those of least squares
+    (_, labels), (_, test_labels) = load_digits()
+    best = np.linalg.lstsq(x, np.eye(10)[labels])[0]
+    scores = np.column_stack([scaler.transform(test), np.ones(len(test))]) @ best
+    assert standardized.test_accuracy == np.mean(scores.argmax(axis=1) == test_labels)
+
+
+def test_the_excess_loss_is_that_of_gradient_descent_on_the_data():
+    train, _ = scale.varying_pixels()
+    targets = np.eye(10)[load_digits().train[1]]
+    x = np.column_stack([train, np.ones(len(train))])
+    raw = scale.digits_stages()[0]
+
+    def loss(w):
+        return np.sum((x @ w - targets) ** 2) / (2 * len(x))
+
+    lowest, w = loss(np.linalg.lstsq(x, targets)[0]), np.zeros((x.shape[1], 10))
+    for step in range(31):
+        assert raw.excess[step] == pytest.approx(loss(w) - lowest, rel=1e-9)
+        w = w - x.T @ (x @ w - targets) / len(x) / raw.largest
+
+
+def test_all_stages_start_alike_and_whitening_needs_one_step():
+    stages = scale.digits_stages()
+    starts = [stage.excess[0] for stage in stages]
+    np.testing.assert_allclose(starts, starts[0], rtol=1e-9)
+    assert stages[-1].steps_to(0.01) == 1
+    assert all(np.all(np.diff(stage.excess) < 1e-20) for stage in stages)
+    with pytest.raises(RuntimeError, match="3000 steps did not reach 1e-30"):
+        stages[0].steps_to(1e-30)
+
+
+# Figures
+
+
+def test_a_contour_has_one_loss():
+    h, minimum = np.array([[4.0, 12.0], [12.0, 49.0]]), np.array([5.0, 3.0])
+    points = figures.contour_ellipse(h, minimum, 1.5, points=2000)
+    np.testing.assert_allclose(scale.loss_on(h, minimum, points), 52 * 1.5**2 / 2)
+    assert np.linalg.norm(points - minimum, axis=1).min() == pytest.approx(1.5, rel=1e-3)
+
+
+def test_frames_share_their_axes_and_say_their_numbers():
+    x, _, best = scale.hand_problem()
+    h = scale.hessian(x)
+    axes = []
+    for rate in (0.001, 0.03, 0.045):
+        fig = figures.descent_on_contours(h, best, scale.descend(h, best, np.zeros(2), rate, 20), rate)
+        axes.append(fig.axes[0])
+    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
+    assert "steep error × −0.56, flat error × 0.97" in axes[1].get_title("left")
+    stages = [figures.prepared_features(stage).axes[0] for stage in scale.preparation_stages()]
+    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in stages}) == 1
+    assert "Condition number 13\n" in stages[-2].get_title("left")
+
+
+def test_a_path_that_diverges_is_cut_where_it_leaves_the_picture():
+    h = np.diag([1.0, 50.0])
+    path = scale.descend(h, np.zeros(2), np.ones(2), 1.0, 40)
+    line = figures.descent_on_contours(h, np.zeros(2), path, 1.0).axes[0].lines[-2]
+    assert 2 <= len(line.get_xdata()) < 10
+
+
+def test_figures_of_the_chapter_fit_a_page():
+    for fig in (
+        figures.rate_and_steps(scale.sweep_condition((1.0, 10.0))),
+        figures.digits_descent(scale.digits_stages()),
+    ):
+        assert len(show(fig, alt="A test.").html) < 40_000
