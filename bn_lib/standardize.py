@@ -3,8 +3,8 @@
     x_hat = (x - mean) / sqrt(var + eps)
 
 Which axes the mean is taken over makes it Batch, Layer, Instance or Group Normalization; where the scale and shift that
-follow come from makes it plain, conditional or adaptive. Both are decided in `normalizers`, not here. `standardize` checks
-its input, for those who call it directly; everything else here is called by functions that have.
+follow come from makes it plain, conditional or adaptive. Both are decided in `normalizers`, not here. `standardize`
+checks its input, for those who call it directly; everything else here is called by functions that have.
 """
 
 from typing import NamedTuple

@@ -102,8 +102,9 @@ def prepared_features(stage: Stage) -> Figure:
     ax.plot(0, 0, "+", color=COLOURS["ink"], ms=13, mew=2)
     ax.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal")
     ax.set(xlabel="weight 1, from its best value", ylabel="weight 2, from its best value")
+    what = f"{stage.what}: condition number" if stage.what else "condition number"
     ax.set_title(
-        f"Condition number {stage.condition:.3g}\nDistance after {len(off) - 1} steps: × {_factor(stage.left)}",
+        f"{what.capitalize()} {stage.condition:.3g}\nDistance after {len(off) - 1} steps: × {_factor(stage.left)}",
         fontsize=11,
     )
     return fig

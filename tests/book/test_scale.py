@@ -260,7 +260,7 @@ def test_frames_share_their_axes_and_say_their_numbers():
     assert "steep error × −0.56, flat error × 0.97" in axes[1].get_title("left")
     stages = [figures.prepared_features(stage).axes[0] for stage in scale.preparation_stages()]
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in stages}) == 1
-    assert "Condition number 13\n" in stages[-2].get_title("left")
+    assert "Standardized: condition number 13\n" in stages[-2].get_title("left")
 
 
 def test_a_path_that_diverges_is_cut_where_it_leaves_the_picture():
