@@ -356,6 +356,7 @@ class DigitsStage(NamedTuple):
         excess: training loss above the lowest possible after 0, 1, 2, ... steps at 1 / lambda_max; half the mean
             squared error, summed over classes.
         test_accuracy: fraction of the held-back digits that the weights after the last step get right.
+        flattest_share: how much of the excess loss at the start lies along the ten flattest directions, a fraction.
     """
 
     name: str
@@ -364,6 +365,7 @@ class DigitsStage(NamedTuple):
     measured_rate: float
     excess: Array
     test_accuracy: float
+    flattest_share: float
 
     @property
     def condition(self) -> float:
@@ -420,8 +422,9 @@ def _digits_stage(name: str, train: Array, test: Array, steps: int, seed: int) -
     (_, labels), (_, test_labels) = load_digits()
     x = np.column_stack([train, np.ones(len(train))])
     h = hessian(x)
-    values = eigenvalues(h)
+    values, directions = np.linalg.eigh(h)
     minimum = np.linalg.lstsq(x, np.eye(10)[labels])[0]
+    losses = 0.5 * values * np.sum((directions.T @ minimum) ** 2, axis=1)
     off = -minimum  # the distance from the minimum, which is all that the gradient depends on; weights start at 0
     excess = []
     for step in range(steps + 1):
@@ -437,6 +440,7 @@ def _digits_stage(name: str, train: Array, test: Array, steps: int, seed: int) -
         measured_rate=largest_stable_rate(h, seed=seed),
         excess=np.array(excess),
         test_accuracy=float(np.mean(scores.argmax(axis=1) == test_labels)),
+        flattest_share=float(losses[:10].sum() / losses.sum()),
     )
 
 

@@ -229,6 +229,22 @@ def test_the_excess_loss_is_that_of_gradient_descent_on_the_data():
         w = w - x.T @ (x @ w - targets) / len(x) / raw.largest
 
 
+def test_the_flattest_directions_are_pixels_that_hardly_vary():
+    train, _ = scale.varying_pixels()
+    x = np.column_stack([train, np.ones(len(train))])
+    _, directions = np.linalg.eigh(scale.hessian(x))
+    deviation = x.std(axis=0)
+    shares = (directions[:, :10] ** 2)[deviation < 0.1].sum(axis=0)
+    assert np.median(shares) > 0.8
+    # the loss along them is what is lost when the best weights move to 0 along them
+    targets = np.eye(10)[load_digits().train[1]]
+    best = np.linalg.lstsq(x, targets)[0]
+    without = best - directions[:, :10] @ (directions[:, :10].T @ best)
+    rise = np.sum((x @ without - targets) ** 2) - np.sum((x @ best - targets) ** 2)
+    raw = scale.digits_stages()[0]
+    assert raw.flattest_share == pytest.approx(rise / (2 * len(x)) / raw.excess[0], rel=1e-6)
+
+
 def test_all_stages_start_alike_and_whitening_needs_one_step():
     stages = scale.digits_stages()
     starts = [stage.excess[0] for stage in stages]
