@@ -142,7 +142,7 @@ def runaway_bias(*, steps: int = 200, learning_rate: float = 0.1, seed: int = 0)
     """Train only the bias of Dense, BN, ReLU, Dense on one mini-batch of 60 digits, leaving the mean's path out.
 
     The example of Ioffe and Szegedy (2015), section 2: the update cannot change the output, so the gradient stays the
-    same and the bias grows for ever.
+    same and the bias grows forever.
 
     Args:
         steps: of plain gradient descent.
@@ -433,7 +433,7 @@ CLAIMS = (
     Claim(
         name="ignored-mean-lets-the-bias-grow",
         chapter=CHAPTER,
-        says="If the gradient ignores that the mean depends on the bias, the bias grows for ever at a constant rate.",
+        says="If the gradient ignores that the mean depends on the bias, the bias grows forever at a constant rate.",
         source="ioffe2015batch",
         run="Dense, BN, ReLU, Dense on one mini-batch of 60 digits, only the first bias trained, 200 steps; seed 0.",
         measure=runaway_growth,

@@ -494,7 +494,8 @@ CLAIMS = (
     Claim(
         name="noise-depends-on-batch-size",
         chapter=CHAPTER,
-        says="The noise that BN puts into the mean depends on nothing but the batch size: its variance is sigma^2 / m.",
+        says="Measured in variances of the feature, the noise that BN puts into the mean depends only on the batch "
+        "size: Var(mu_B) = sigma^2 / m.",
         source="yong2020momentum",
         run="Digits, 64 features of a dense layer at initialization; 3000 mini-batches of 8, drawn with replacement "
         "from 1437 images; seed 0.",
@@ -538,8 +539,8 @@ CLAIMS = (
     Claim(
         name="fewer-values-regularize-more",
         chapter=CHAPTER,
-        says="The noise of batch statistics acts as a regularizer whose strength is set by the batch size: with fewer "
-        "values per statistic the training loss stays higher.",
+        says="The noise of batch statistics regularizes, and the more so the smaller the batch: with fewer values per "
+        "statistic the training loss stays higher.",
         source="yong2020momentum",
         run="ReLU network on digits, 88 updates with gradients of 64 images, statistics of 8 or of all 64; mean of "
         "seeds 0, 1, 2.",

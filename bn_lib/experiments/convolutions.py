@@ -283,8 +283,8 @@ CLAIMS = (
     Claim(
         name="positions-are-not-independent-values",
         chapter=CHAPTER,
-        says="The m = N H W values of a channel are no independent draws: with changing light, an image of 64 pixels "
-        "pins down the channel's mean no better than a handful of independent values.",
+        says="m = N H W, the paper's effective size of the mini-batch, is no measure of noise: in changing light, an "
+        "image of 64 pixels pins down the channel's mean no better than a handful of independent values.",
         source="ioffe2015batch",
         run="1437 digits, to each of which one number with the standard deviation 0.2 is added; seed 0.",
         measure=lambda: float(values_per_image(with_brightness(load_digits(flat=False).train[0], 0.2))[0]),

@@ -15,7 +15,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 #: What each colour is for. The line colours are Okabe and Ito's colour-blind safe set, the pale ones darkened until
-#: each has a contrast of at least 3 with white (WCAG 1.4.11). In dark mode the page's stylesheet lightens them.
+#: each has a contrast of at least 4.5 with white (WCAG 1.4.3), so that a line's label can have the line's color. In
+#: dark mode the page's stylesheet lightens them.
 COLOURS: Mapping[str, str] = MappingProxyType(
     {
         "ink": "#1b1b1f",  # text and whatever must be read
@@ -23,10 +24,10 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "grid": "#d9dce1",  # barely there
         "paper": "#ffffff",  # the page: halos and gaps
         "with_bn": "#0072b2",  # always the network that has BN
-        "without_bn": "#d55e00",  # always the network that has not
-        "accent": "#aa3377",  # the one thing the figure is about
-        "green": "#00876a",
-        "amber": "#a87000",
+        "without_bn": "#c25500",  # always the network that has not
+        "accent": "#8f2468",  # the one thing the figure is about
+        "green": "#008467",
+        "amber": "#a06a00",
     }
 )
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from bn_lib._arrays import Array
 from bn_lib.experiments.backward import PATHS, ByHandBackward, Path, PathRun
 from bn_lib.figures._style import COLOURS, styled
-from bn_lib.figures.forward import aligned, decimal, row
+from bn_lib.figures._tex import aligned, decimal, row
 
 # By hand
 
@@ -318,7 +318,7 @@ def step_error(steps: Array, central: Array, one_sided: Array) -> Figure:
     _v_curve(ax, steps, one_sided, "amber", "s--")
     _v_curve(ax, steps, central, "accent", "o-")
     ax.text(1.3e-4, 2e-3, "one-sided", ha="right", color=COLOURS["ink"])
-    ax.text(5e-5, 1e-10, "central", color=COLOURS["accent"])
+    ax.text(4e-7, 2e-11, "central", ha="right", color=COLOURS["accent"])
     ax.text(1.5e-12, 5e-8, "rounding,\nas 1/h", color=COLOURS["muted"])
     ax.text(0.15, 4e-10, "truncation,\nas h²", ha="right", color=COLOURS["muted"])
     ax.set(xscale="log", yscale="log", ylim=(1e-12, 10), xlabel="step $h$ (standard deviation of $x$: 1)")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from bn_lib.experiments.covariate_shift import Chain, Run, Term, of_order
 from bn_lib.figures._style import COLOURS, styled
-from bn_lib.figures.forward import aligned, decimal
+from bn_lib.figures._tex import aligned, decimal
 
 _ORDER_COLOUR = ("muted", "accent", "green", "amber")
 _SUBSCRIPT = "₀₁₂₃"

@@ -1,7 +1,6 @@
 """Figures of the chapter on the forward pass, and its worked example as lines of LaTeX."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
 
 import matplotlib.pyplot as plt
@@ -11,30 +10,9 @@ from matplotlib.figure import Figure
 from bn_lib._arrays import Array
 from bn_lib.experiments.forward import ByHand, VarianceFormula, output_std
 from bn_lib.figures._style import COLOURS, styled
+from bn_lib.figures._tex import aligned, decimal, row
 
 # By hand
-
-
-def decimal(value: Fraction, *, parentheses: bool = False) -> str:
-    """A fraction as a decimal with all its digits.
-
-    Args:
-        value: the fraction.
-        parentheses: put them around a negative number, for use inside a sum or a product.
-
-    Raises:
-        ValueError: if the decimal never ends.
-    """
-    digits = (Decimal(value.numerator) / Decimal(value.denominator)).normalize()
-    if Fraction(digits) != value:
-        raise ValueError(f"{value} is not a finite decimal")
-    text = f"{digits + 0:f}"  # adding zero turns -0 into 0
-    return f"({text})" if parentheses and value < 0 else text
-
-
-def row(values: Sequence[Fraction]) -> str:
-    """Numbers in parentheses with commas between them."""
-    return "(" + r",\; ".join(decimal(value) for value in values) + ")"
 
 
 def mean_of(values: Sequence[Fraction]) -> str:
@@ -43,11 +21,6 @@ def mean_of(values: Sequence[Fraction]) -> str:
     terms = " + ".join(decimal(value, parentheses=True) for value in values)
     m = len(values)
     return rf"&= \frac{{{terms}}}{{{m}}} \\ &= \frac{{{decimal(total)}}}{{{m}}} = {decimal(total / m)}"
-
-
-def aligned(*lines: str) -> str:
-    """Lines of LaTeX, aligned at their `&`."""
-    return r"\begin{aligned} " + r" \\[4pt] ".join(lines) + r" \end{aligned}"
 
 
 def worked_mean(hand: ByHand) -> str:
@@ -185,7 +158,7 @@ def variance_error(ratios: Sequence[float], errors: dict[VarianceFormula, Array]
         ax.plot(ratios, values, line, color=COLOURS[colour], markersize=4)
     ax.axhline(1, color=COLOURS["muted"], linestyle=":", linewidth=1.2)
     ax.text(1, 1.5, "no digit right", color=COLOURS["muted"])
-    ax.text(400, 1e-3, "one pass:\nmean(x²) − mean(x)²", color=COLOURS["accent"])
+    ax.text(1.3, 1e-3, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
     ax.text(30, 4e-10, "two passes:\nmean((x − mean(x))²)", color=COLOURS["ink"])
     ax.set(xscale="log", yscale="log", ylim=(1e-10, 1e3), xlabel="mean / standard deviation of the batch")
     ax.set_ylabel("relative error of the variance")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from bn_lib._arrays import Array
 from bn_lib.experiments.scale import DigitsStage, Stage, Sweep, Worked, eigenvalues, hand_problem, predicted_steps
 from bn_lib.figures._style import COLOURS, styled
-from bn_lib.figures.forward import aligned, decimal
+from bn_lib.figures._tex import aligned, decimal
 
 
 def contour_ellipse(h: Array, minimum: Array, half_width: float, *, points: int = 72) -> Array:

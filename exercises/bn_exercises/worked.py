@@ -43,7 +43,7 @@ def normalized(x: Array, eps: float, feature: int) -> str:
     mean, var = column.mean(), column.var()
     root = np.sqrt(var + eps)
     j = feature + 1
-    lines = [rf"\sqrt{{\sigma_{j}^2 + \varepsilon}} &= \sqrt{{{decimal(var)} + {decimal(eps)}}} = {decimal(root)}"]
+    lines = [rf"\sqrt{{\sigma_{j}^2 + \epsilon}} &= \sqrt{{{decimal(var)} + {decimal(eps)}}} = {decimal(root)}"]
     for i, value in enumerate(column, start=1):
         lines.append(
             rf"\hat{{x}}_{{{i}{j}}} &= \frac{{{decimal(value)} - {decimal(mean)}}}{{{decimal(root)}}}"

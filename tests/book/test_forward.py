@@ -15,6 +15,7 @@ from bn_lib.experiments import forward
 from bn_lib.experiments.forward import BATCH, ByHand
 from bn_lib.figures import forward as figures
 from bn_lib.figures import show
+from bn_lib.figures._tex import decimal
 
 
 @pytest.fixture(autouse=True)
@@ -53,17 +54,17 @@ def test_a_root_that_does_not_come_out_is_refused():
     ("value", "text"), [("1/4", "0.25"), ("-3/5", "-0.6"), ("0", "0"), ("120", "120"), ("1/1000000", "0.000001")]
 )
 def test_decimals_have_all_their_digits(value, text):
-    assert figures.decimal(Fraction(value)) == text
+    assert decimal(Fraction(value)) == text
 
 
 def test_a_decimal_that_never_ends_is_refused():
     with pytest.raises(ValueError, match="1/3 is not a finite decimal"):
-        figures.decimal(Fraction(1, 3))
+        decimal(Fraction(1, 3))
 
 
 def test_negative_numbers_stand_in_parentheses_only_where_asked():
-    assert figures.decimal(Fraction(-1, 2), parentheses=True) == "(-0.5)"
-    assert figures.decimal(Fraction(1, 2), parentheses=True) == "0.5"
+    assert decimal(Fraction(-1, 2), parentheses=True) == "(-0.5)"
+    assert decimal(Fraction(1, 2), parentheses=True) == "0.5"
 
 
 def test_the_worked_lines_show_the_numbers_of_numpy():
@@ -153,6 +154,8 @@ def test_the_shape_of_a_distribution_ignores_mean_and_spread():
     exponential = rng.exponential(size=(200_000, 2)) * [1, 50] + [0, 7]
     assert forward.shape_of(exponential).skewness == pytest.approx(2, abs=0.1)
     assert forward.shape_of(rng.normal(3, 2, size=(200_000, 2))).skewness == pytest.approx(0, abs=0.02)
+    leaning_apart = exponential * [1, -1]
+    assert forward.shape_of(leaning_apart).skewness == pytest.approx(2, abs=0.1)  # units must not cancel
 
 
 def test_zeros_are_counted_and_constant_units_have_no_shape():
