@@ -103,15 +103,12 @@ def shared_mean_in_words(stop: Shared) -> str:
 
 
 def table_of_symptoms(found: Mapping[str, Symptom]) -> str:
-    """What can be seen of each choice of axes, as a Markdown table."""
-    lines = [
-        "| averaged over | axes | shape of the mean | values per mean | mean off by | std off by |",
-        "|---|---|---|---|---|---|",
-    ]
+    """What can be seen of each choice of axes, as a Markdown table narrow enough for a phone."""
+    lines = ["| averaged over | shape of the mean | mean off by | std off by |", "|---|---|---|---|"]
     for name, seen in found.items():
         off = [f"{value:.2f}" if value > 1e-9 else "0" for value in (seen.channel_mean, seen.channel_std)]
-        axes, shape = (", ".join(map(str, numbers)).replace(" ", "\u00a0") for numbers in (seen.axes, seen.shape))
-        lines.append(f"| {name} | {axes} | ({shape}) | {seen.values} | {off[0]} | {off[1]} |")
+        shape = ", ".join(map(str, seen.shape)).replace(" ", "\u00a0")
+        lines.append(f"| {name} | ({shape}) | {off[0]} | {off[1]} |")
     return "\n".join(lines)
 
 
