@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bn_exercises.misconceptions import Array
+from bn_exercises.tolerance import Array
 from bn_lib import Moments, batch_norm
 
 
