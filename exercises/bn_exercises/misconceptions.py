@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bn_exercises.question import Link
+from bn_exercises.steps import Root, centred, dmu, dvar, dx, root, spread
 from bn_exercises.tolerance import Array
 
 _FORWARD, _BACKWARD, _SIZE = "chapters/03-forward-pass", "chapters/04-backward-pass", "chapters/06-batch-size"
@@ -92,48 +93,40 @@ NOT_SQUARED = Misconception(
 # Normalized values: (x, eps) or (x, eps, mean, var). Without mean and var, those of the batch.
 
 
-def _centred(x: Array, mean: Array | None) -> Array:
-    return x - (x.mean(axis=0) if mean is None else mean)
-
-
-def _var(x: Array, var: Array | None) -> Array:
-    return x.var(axis=0) if var is None else var
-
-
 def _of_sample(x: Array, var: Array | None) -> Array:
-    return _var(x, var) * (len(x) / (len(x) - 1))
+    return spread(x, var) * (len(x) / (len(x) - 1))
 
 
 def _ddof1(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
-    return _centred(x, mean) / np.sqrt(_of_sample(x, var) + eps)
+    return centred(x, mean) / np.sqrt(_of_sample(x, var) + eps)
 
 
 def _eps_outside(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
-    return _centred(x, mean) / (np.sqrt(_var(x, var)) + eps)
+    return centred(x, mean) / (np.sqrt(spread(x, var)) + eps)
 
 
 def _no_eps(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
-    return _centred(x, mean) / np.sqrt(_var(x, var))
+    return centred(x, mean) / np.sqrt(spread(x, var))
 
 
 def _eps_twice(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
-    return _centred(x, mean) / np.sqrt(_var(x, var) + 2 * eps)
+    return centred(x, mean) / np.sqrt(spread(x, var) + 2 * eps)
 
 
 def _variance_for_deviation(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
-    return _centred(x, mean) / (_var(x, var) + eps)
+    return centred(x, mean) / (spread(x, var) + eps)
 
 
 def _not_centred(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
-    return x / np.sqrt(_var(x, var) + eps)
+    return x / np.sqrt(spread(x, var) + eps)
 
 
 def _not_divided(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
-    return _centred(x, mean)
+    return centred(x, mean)
 
 
 def _turned_round(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
-    return -_centred(x, mean) / np.sqrt(_var(x, var) + eps)
+    return -centred(x, mean) / np.sqrt(spread(x, var) + eps)
 
 
 def _over_rows(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
@@ -226,7 +219,7 @@ NORMALIZED_ONE_FEATURE = (
     NO_EPS,
     EPS_TWICE,
     VARIANCE_FOR_DEVIATION,
-    VARIANCE_FOR_DEVIATION.at(lambda x, eps, mean=None, var=None: _centred(x, mean) / _var(x, var)),
+    VARIANCE_FOR_DEVIATION.at(lambda x, eps, mean=None, var=None: centred(x, mean) / spread(x, var)),
     NOT_CENTRED,
     NOT_DIVIDED,
     TURNED_ROUND.at(_turned_round, "Your numbers have the wrong sign. The numerator is x − μ, not μ − x."),
@@ -368,10 +361,6 @@ BACKWARD = (NO_PATHS, NO_VARIANCE_PATH, NO_MEAN_PATH, NO_GAMMA)
 # x and dx_hat are (N,).
 
 
-def _root(x: Array, eps: float) -> Array:
-    return np.sqrt(x.var() + eps)
-
-
 def _root_ddof1(x: Array, eps: float) -> Array:
     return np.sqrt(x.var(ddof=1) + eps)
 
@@ -382,24 +371,6 @@ def _root_no_eps(x: Array, eps: float) -> Array:
 
 def _root_eps_outside(x: Array, eps: float) -> Array:
     return x.std() + eps
-
-
-Root = Callable[[Array, float], Array]
-
-
-def dmu(x: Array, dx_hat: Array, eps: float, root: Root = _root) -> Array:
-    """The gradient with respect to the mean. The way through the variance adds nothing: Σ(x − μ) = 0."""
-    return -dx_hat.sum() / root(x, eps)
-
-
-def dvar(x: Array, dx_hat: Array, eps: float, root: Root = _root) -> Array:
-    """The gradient with respect to the variance."""
-    return -0.5 * (dx_hat * (x - x.mean())).sum() * root(x, eps) ** -3
-
-
-def dx(x: Array, dx_hat: Array, eps: float, dmu: Array, dvar: Array, root: Root = _root) -> Array:
-    """The gradient with respect to x: straight, through the variance, through the mean."""
-    return dx_hat / root(x, eps) + dvar * 2 * (x - x.mean()) / len(x) + dmu / len(x)
 
 
 def _dx_throughout(root: Root) -> Callable[..., Array]:
@@ -443,7 +414,7 @@ X_HAT_FOR_DEVIATION = Misconception(
     "x̂ for x − μ",
     "You multiplied by x̂ and divided by the power −3/2 of the variance as well. With x̂ one root has been divided out "
     "already.",
-    lambda x, dx_hat, eps: dvar(x, dx_hat, eps) / _root(x, eps),
+    lambda x, dx_hat, eps: dvar(x, dx_hat, eps) / root(x, eps),
     THROUGH_VARIANCE,
 )
 
@@ -461,7 +432,7 @@ DVAR = (
     POWER_KEPT,
     X_HAT_FOR_DEVIATION,
     NOT_CENTRED.at(
-        lambda x, dx_hat, eps: -0.5 * (dx_hat * x).sum() * _root(x, eps) ** -3,
+        lambda x, dx_hat, eps: -0.5 * (dx_hat * x).sum() * root(x, eps) ** -3,
         "You multiplied the gradients by x itself. The derivative of x̂ with respect to the variance has x − μ in it.",
     ),
     *_in_root(dvar),
@@ -473,7 +444,7 @@ NOT_SHARED = Misconception(
     "not shared among the samples",
     "You gave every sample the whole gradient of the mean and of the variance. Each sample moves them by its share "
     "only, 1 / m.",
-    lambda x, dx_hat, eps, dmu, dvar: dx_hat / _root(x, eps) + dvar * 2 * (x - x.mean()) + dmu,
+    lambda x, dx_hat, eps, dmu, dvar: dx_hat / root(x, eps) + dvar * 2 * (x - x.mean()) + dmu,
     PATHS,
 )
 SQUARE_NOT_DERIVED = Misconception(
@@ -484,7 +455,7 @@ SQUARE_NOT_DERIVED = Misconception(
 )
 
 DX = (
-    NO_PATHS.at(lambda x, dx_hat, eps, dmu, dvar: dx_hat / _root(x, eps)),
+    NO_PATHS.at(lambda x, dx_hat, eps, dmu, dvar: dx_hat / root(x, eps)),
     NO_VARIANCE_PATH.at(lambda x, dx_hat, eps, dmu, dvar: dx(x, dx_hat, eps, dmu, 0 * dvar)),
     NO_MEAN_PATH.at(lambda x, dx_hat, eps, dmu, dvar: dx(x, dx_hat, eps, 0 * dmu, dvar)),
     NOT_SHARED,

@@ -5,7 +5,7 @@ what some mistakes change (ε = 0.01 beside a variance of 5 moves the third digi
 also be nearer to the right numbers than to those of a mistake: `overruled`.
 """
 
-from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,22 +35,35 @@ def ranges(value: Numbers) -> list[tuple[float, float]]:
     return list(zip((v - room).tolist(), (v + room).tolist(), strict=True))
 
 
-def rooms(value: Array) -> Array:
-    """For each number of `value`, how far from it an answer may be."""
-    size = np.abs(value)
+def rooms(value: Array, carried: Array | None = None) -> Array:
+    """For each number of `value`, how far from it an answer may be.
+
+    Args:
+        value: the numbers.
+        carried: for each, the size of what was rounded on the way, where that is larger: γ · x̂ in γ · x̂ + β, whose
+            rounding stays when β cancels most of it.
+    """
+    size = np.abs(value) if carried is None else np.maximum(np.abs(value), np.abs(carried))
     # The last term is for a value that is zero throughout.
     return RELATIVE * size + OF_LARGEST * size.max() + np.finfo(float).tiny
 
 
-def distance(answer: Array, value: Array, room: Array | None = None) -> float:
-    """How far `answer` is from `value`, in units of the room, where it is furthest. At most 1: they agree.
+def distances(answer: Array, values: Array, room: Array) -> Array:
+    """How far `answer` is from each of `values`, in units of the room, where it is furthest. At most 1: they agree.
 
-    Both have the same shape. `room` is that of `value` unless another is given, to compare two distances.
+    Args:
+        answer: of some shape.
+        values: any number of arrays of that shape, stacked along axis 0.
+        room: as of `rooms`, of that shape; or stacked, one for each of `values`.
     """
-    room = rooms(value) if room is None else room
     # Subtracting leaves about 1e-16 of what was subtracted, so a right 0 may come as 1e-17.
-    gap = np.maximum(np.abs(answer - value) - 1e-12, 0)
-    return float(np.max(gap / room))
+    gap = np.maximum(np.abs(values - answer) - 1e-12, 0) / room
+    return gap.reshape(len(values), -1).max(axis=1)
+
+
+def distance(answer: Array, value: Array, room: Array | None = None) -> float:
+    """How far `answer` is from one `value` of the same shape; the room is that of `value` unless another is given."""
+    return float(distances(answer, value[None], rooms(value) if room is None else room)[0])
 
 
 def agree(answer: Array, value: Array) -> bool:
@@ -58,27 +71,38 @@ def agree(answer: Array, value: Array) -> bool:
     return distance(answer, value) <= 1
 
 
-def overruled(answer: Array, value: Array, rivals: Iterable[Array]) -> bool:
+def overruled(answer: Array, value: Array, rivals: Array, room: Array) -> bool:
     """Whether an answer that agrees with `value` is so much nearer to a rival that it was got in the rival's way.
 
     Never, if the answer is `value` to the last digit that was given, with 3 digits at least.
+
+    Args:
+        answer: of some shape.
+        value: what it agrees with.
+        rivals: stacked along axis 0; maybe none.
+        room: that of `value`.
     """
-    room = rooms(value)
     off = distance(answer, value, room)
-    if off <= EQUAL:
-        return False
-    if all(distance(answer, rival, room) >= NEARER * off for rival in rivals):
+    if off <= EQUAL or len(rivals) == 0 or distances(answer, rivals, room).min() >= NEARER * off:
         return False
     return not is_rounded(answer, value)
 
 
 def is_rounded(answer: Array, value: Array) -> bool:
     """Whether each number of `answer` is that of `value`, rounded to as many digits as it has, and 3 at least."""
-    return all(abs(a - v) <= 0.5000001 * _last_place(a) for a, v in zip(np.ravel(answer), np.ravel(value), strict=True))
+    return all(
+        abs(a - v) <= 0.5000001 * _last_place(a)
+        for a, v in zip(np.ravel(answer).tolist(), np.ravel(value).tolist(), strict=True)
+    )
 
 
 def _last_place(number: float) -> float:
     """The worth of one unit of a number's last digit; of its third, if it shows fewer, because zeros are not shown."""
-    mantissa, exponent = f"{float(number):.15e}".split("e")
-    digits = max(len(mantissa.lstrip("-").replace(".", "").rstrip("0")), DIGITS)
-    return float(10.0 ** (int(exponent) - digits + 1))
+    # Through repr, which shows as many digits as were typed.
+    decimal = Decimal(repr(number)).normalize()
+    return float(10.0 ** (decimal.adjusted() - max(len(decimal.as_tuple().digits), DIGITS) + 1))
+
+
+def round_to(digits: int, value: Array) -> Array:
+    """`value`, rounded to so many significant digits."""
+    return np.array([float(f"{v:.{digits - 1}e}") for v in np.ravel(value)]).reshape(np.shape(value))
