@@ -187,9 +187,8 @@ def run(problem: Problem, reading: int = 0, label: str = "") -> Tally:
         tally.named += name in finding.misconceptions
         tally.ties += len(finding.misconceptions) > 1
         if finding.points or name not in finding.misconceptions:
-            tally.failures.append(
-                f"{problem.name}{label}, {part}: {name} was taken for {(finding.kind, *finding.misconceptions)}"
-            )
+            taken = " or ".join(finding.misconceptions) or finding.kind
+            tally.failures.append(f"{problem.name}{label}, {part}: {name} was taken for {taken}")
     for style, answers in rightly(problem, reading):
         verdict = verify(problem, answers)
         tally.right += 1

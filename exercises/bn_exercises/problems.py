@@ -168,7 +168,7 @@ def _dx_hints(given: Given) -> tuple[str, str, str]:
     x, dx_hat, eps = _feature(given)
     m = len(x)
     return (
-        "x reaches the loss on three paths: straight, through the mean, through the variance. Do (b) and (c) first.",
+        "Three paths lead from x to the loss: straight, through the mean, through the variance. Do (b) and (c) first.",
         "Add the three: dx = dx̂ / √(σ² + ε) + dσ² · 2 (x − μ) / m + dμ / m.",
         f"The first sample: {dx_hat[0]:g} / √(σ² + {eps:g}) + dσ² · 2 ({x[0]:g} − μ) / {m} + dμ / {m}, "
         "with dμ from (b) and dσ² from (c). Carry five digits, because terms may nearly cancel.",

@@ -38,35 +38,52 @@ def verify(problem: Problem, answers: Mapping[str, Any]) -> Verdict:
     """
     given = {part.name: read(answers.get(part.name)) for part in problem.parts}
     judged = [_under(problem, index, given) for index in range(len(problem.readings))]
-    marks = [_merit(findings) for findings in judged]
-    best = [index for index, mark in enumerate(marks) if mark == max(marks)]
-    findings = [_mixture(problem, best[0], given, finding, judged) for finding in judged[best[0]].values()]
+    most = max(each.merit for each in judged)
+    best = [index for index, each in enumerate(judged) if each.merit == most]
+    # Several, if the digits do not tell them apart. Which mistake it was is then told by the nearest.
+    taken = min(best, key=lambda index: judged[index].off)
+    findings = [_mixture(problem, taken, given, finding, judged) for finding in judged[taken].findings.values()]
     score = sum(finding.points for finding in findings)
     if len(problem.readings) > 1 and score:
         findings.append(_reading_note(problem, best))
     if unknown := [name for name in answers if name not in given]:
-        names = ", ".join(given)
         several = f"{len(unknown)} names" if len(unknown) > 1 else "a name"
-        findings.append(
-            Finding("", "", "note", f"There is an answer under {several} not asked for. The names: {names}.")
-        )
+        sentence = f"There is an answer under {several} not asked for. The names: {', '.join(given)}."
+        findings.append(Finding("", "", "note", sentence))
     return Verdict(problem.name, score, sum(problem.points.values()), tuple(findings))
 
 
-def _merit(findings: Mapping[str, Finding]) -> tuple[float, int]:
-    return sum(f.points for f in findings.values()), sum(f.kind in _RECOGNISED for f in findings.values())
+@dataclass(frozen=True)
+class _Judged:
+    """The answers under one reading.
+
+    Attributes:
+        findings: one for each part.
+        off: how far the answers are from what they were recognised as, all together.
+    """
+
+    findings: dict[str, Finding]
+    off: float
+
+    @property
+    def merit(self) -> tuple[float, int]:
+        """How well the reading suits the answers: points, then how much of it was recognised."""
+        found = self.findings.values()
+        return sum(finding.points for finding in found), sum(finding.kind in _RECOGNISED for finding in found)
 
 
-def _under(problem: Problem, index: int, given: Mapping[str, Array | Unusable]) -> dict[str, Finding]:
+def _under(problem: Problem, index: int, given: Mapping[str, Array | Unusable]) -> _Judged:
     """The finding about each part, under one reading."""
     findings: dict[str, Finding] = {}
+    total = 0.0
     for part in problem.in_order():
         answer = given[part.name]
         if isinstance(answer, Unusable):
             findings[part.name] = _finding(part, "missing" if answer.missing else "form", answer.sentence)
         else:
-            findings[part.name] = _judge(problem, index, part, answer, given, findings)
-    return {part.name: findings[part.name] for part in problem.parts}
+            findings[part.name], off = _judge(problem, index, part, answer, given, findings)
+            total += off
+    return _Judged({part.name: findings[part.name] for part in problem.parts}, total)
 
 
 @dataclass(frozen=True)
@@ -89,12 +106,15 @@ def _judge(
     answer: Array,
     given: Mapping[str, Array | Unusable],
     findings: Mapping[str, Finding],
-) -> Finding:
-    """The finding about one part under one reading; `findings` has those about the parts that it uses."""
+) -> tuple[Finding, float]:
+    """The finding about one part, and how far the answer is from what it was recognised as.
+
+    Under one reading; `findings` has those about the parts that this one uses.
+    """
     reference = problem.outcomes[index][part.name]
     array = fit(answer, reference.right.shape)
     if array is None:
-        return _other_shape(part, answer, reference)
+        return _other_shape(part, answer, reference), 0
 
     # The learner's benefit: right before follow-on.
     contexts = [_Context(reference, mistaken=False), *_own_contexts(problem, index, part, given, findings)]
@@ -108,24 +128,27 @@ def _judge(
         ]
     )
     for context in contexts:
-        says = _right_way(array, context.outcomes, rivals)
-        if says is not None and context.mistaken:
-            sentence = "Right for your own earlier answer, so this counts: a mistake counts once."
-            return _finding(part, "follow-on", sentence)
-        if says is not None:
-            return _finding(part, "right", says or "Right.")
-    if matched := _nearest(array, contexts):
-        return _recognised(part, matched)
-    return _not_recognised(part, array, reference, problem.readings[index])
+        if way := _right_way(array, context.outcomes, rivals):
+            says, off = way
+            if context.mistaken:
+                sentence = "Right for your own earlier answer, so this counts: a mistake counts once."
+                return _finding(part, "follow-on", sentence), off
+            return _finding(part, "right", says or "Right."), off
+    if near := _nearest(array, contexts):
+        matched, off = near
+        return _recognised(part, matched), off
+    return _not_recognised(part, array, reference, problem.readings[index]), 0
 
 
-def _right_way(array: Array, outcomes: Outcomes, rivals: Array) -> str | None:
-    """What is to be said about an answer got in a right way; None if it was not."""
+def _right_way(array: Array, outcomes: Outcomes, rivals: Array) -> tuple[str, float] | None:
+    """What is to be said about an answer got in a right way, and how far off it is; None if it was not."""
     ways = [("", outcomes.right, outcomes.room)]
     ways += [(way.says, value, rooms(value, outcomes.carried)) for way, value in outcomes.also_right]
-    for says, value, room in ways:
-        if distance(array, value, room) <= 1 and not overruled(array, value, rivals, room):
-            return says
+    for number, (says, value, room) in enumerate(ways):
+        off = distance(array, value, room)
+        if off <= 1 and not overruled(array, value, rivals, room):
+            # The straight way is nearer than any other.
+            return says, off if number == 0 else off + 1
     return None
 
 
@@ -150,13 +173,13 @@ def _own_contexts(
             outcomes = part.outcomes(problem.readings[index].given, reference | {name: own[name] for name in names})
             # A negative variance has no root: nothing follows from it.
             if np.isfinite(outcomes.right).all():
-                mistaken = any(findings[name].kind not in _EARNS for name in names)
+                mistaken = any(findings[name].kind != "right" for name in names)
                 contexts.append(_Context(outcomes, mistaken))
     return contexts
 
 
-def _nearest(array: Array, contexts: Iterable[_Context]) -> list[Misconception]:
-    """The mistakes that give these numbers; several, where they give the same or the digits do not tell."""
+def _nearest(array: Array, contexts: Iterable[_Context]) -> tuple[list[Misconception], float] | None:
+    """The mistakes that give these numbers, several where the digits do not tell, and how far off the nearest is."""
     near = []
     for context in contexts:
         outcomes = context.outcomes
@@ -167,12 +190,14 @@ def _nearest(array: Array, contexts: Iterable[_Context]) -> list[Misconception]:
         off = distances(array, outcomes.wrong, outcomes.wrong_rooms)
         for i in np.flatnonzero(applies & (off <= 1)):
             near.append((float(off[i]), outcomes.mistakes[i], is_rounded(array, outcomes.wrong[i])))
-    least = min((off for off, _, _ in near), default=0.0)
+    if not near:
+        return None
+    least = min(off for off, _, _ in near)
     kept: dict[str, Misconception] = {}
     for off, misconception, rounded in sorted(near, key=lambda each: each[0]):
         if off <= max(_TIE, 2 * least) or rounded:
             kept.setdefault(misconception.name, misconception)
-    return list(kept.values())
+    return list(kept.values()), least
 
 
 def _other_shape(part: Part, answer: Array, reference: Outcomes) -> Finding:
@@ -242,13 +267,13 @@ def _mixture(
     taken: int,
     given: Mapping[str, Array | Unusable],
     finding: Finding,
-    judged: list[dict[str, Finding]],
+    judged: list[_Judged],
 ) -> Finding:
     """`finding`, unless the part is right under another reading than the rest, or its samples follow several."""
     if finding.kind in _EARNS or len(problem.readings) == 1:
         return finding
     part = next(part for part in problem.parts if part.name == finding.part)
-    elsewhere = [index for index, findings in enumerate(judged) if findings[part.name].kind in _EARNS]
+    elsewhere = [index for index, each in enumerate(judged) if each.findings[part.name].kind in _EARNS]
     if elsewhere:
         sentence = (
             f"By itself this is right with {_described(problem, elsewhere)}. Another part was read with "
