@@ -48,9 +48,9 @@ class Misconception:
     compute: Callable[..., Array]
     see: Link
 
-    def at(self, compute: Callable[..., Array], says: str | None = None) -> "Misconception":
+    def at(self, compute: Callable[..., Array], says: str | None = None, see: Link | None = None) -> "Misconception":
         """The same mistake made in computing another quantity."""
-        return replace(self, compute=compute, says=says or self.says)
+        return replace(self, compute=compute, says=says or self.says, see=see or self.see)
 
 
 # The mean: (x), where x is (N, C)
@@ -419,14 +419,14 @@ X_HAT_FOR_DEVIATION = Misconception(
 )
 
 DMU = (
-    TURNED_ROUND.at(lambda x, dx_hat, eps: -dmu(x, dx_hat, eps), _SIGN_BACK),
+    TURNED_ROUND.at(lambda x, dx_hat, eps: -dmu(x, dx_hat, eps), _SIGN_BACK, THROUGH_MEAN),
     MEAN_FOR_SUM,
     VARIANCE_FOR_DEVIATION.at(lambda x, dx_hat, eps: -dx_hat.sum() / (x.var() + eps)),
     NOT_DIVIDED.at(lambda x, dx_hat, eps: -dx_hat.sum(), "You added up and stopped. Divide by √(σ² + ε)."),
     *_in_root(dmu),
 )
 DVAR = (
-    TURNED_ROUND.at(lambda x, dx_hat, eps: -dvar(x, dx_hat, eps), _SIGN_BACK),
+    TURNED_ROUND.at(lambda x, dx_hat, eps: -dvar(x, dx_hat, eps), _SIGN_BACK, THROUGH_VARIANCE),
     MEAN_FOR_SUM.at(lambda x, dx_hat, eps: dvar(x, dx_hat, eps) / len(x)),
     HALF_FORGOTTEN,
     POWER_KEPT,
@@ -434,6 +434,7 @@ DVAR = (
     NOT_CENTRED.at(
         lambda x, dx_hat, eps: -0.5 * (dx_hat * x).sum() * root(x, eps) ** -3,
         "You multiplied the gradients by x itself. The derivative of x̂ with respect to the variance has x − μ in it.",
+        THROUGH_VARIANCE,
     ),
     *_in_root(dvar),
 )
@@ -460,7 +461,7 @@ DX = (
     NO_MEAN_PATH.at(lambda x, dx_hat, eps, dmu, dvar: dx(x, dx_hat, eps, 0 * dmu, dvar)),
     NOT_SHARED,
     SQUARE_NOT_DERIVED,
-    TURNED_ROUND.at(lambda x, dx_hat, eps, dmu, dvar: -dx(x, dx_hat, eps, dmu, dvar), _SIGN_BACK),
+    TURNED_ROUND.at(lambda x, dx_hat, eps, dmu, dvar: -dx(x, dx_hat, eps, dmu, dvar), _SIGN_BACK, PATHS),
     DDOF1.at(_dx_throughout(_root_ddof1)),
     NO_EPS.at(_dx_throughout(_root_no_eps)),
     EPS_OUTSIDE.at(_dx_throughout(_root_eps_outside)),

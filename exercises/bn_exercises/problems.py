@@ -422,7 +422,7 @@ def _conditional_hints(label: int) -> Callable[[Given], tuple[str, str, str]]:
     def hints(given: Given) -> tuple[str, str, str]:
         x, gamma, beta = given["x"][label], given["gamma"][label], given["beta"][label]
         return (
-            "Two steps: normalize, then scale and shift. Only the second depends on the class by its definition.",
+            "Two steps: normalize, then scale and shift. The second must know the class of the sample.",
             "y = γ · x̂ + β with the γ and β of the sample's class. Take μ and σ² of the whole batch, or of each class, "
             "and stay with it.",
             f"The first sample of this class: {gamma:g} · ({x[0]:g} − μ) / √(σ² + ε) + ({beta:g}).",

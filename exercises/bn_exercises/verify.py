@@ -45,7 +45,9 @@ def verify(problem: Problem, answers: Mapping[str, Any]) -> Verdict:
     findings = [_mixture(problem, taken, given, finding, judged) for finding in judged[taken].findings.values()]
     score = sum(finding.points for finding in findings)
     if len(problem.readings) > 1 and score:
-        findings.append(_reading_note(problem, best))
+        earning = [_earning(judged[index]) for index in range(len(judged))]
+        read_with = [index for index in best if earning[index] == earning[taken]]
+        findings.append(_reading_note(problem, read_with))
     if unknown := [name for name in answers if name not in given]:
         several = f"{len(unknown)} names" if len(unknown) > 1 else "a name"
         sentence = f"There is an answer under {several} not asked for. The names: {', '.join(given)}."
@@ -70,6 +72,10 @@ class _Judged:
         """How well the reading suits the answers: points, then how much of it was recognised."""
         found = self.findings.values()
         return sum(finding.points for finding in found), sum(finding.kind in _RECOGNISED for finding in found)
+
+
+def _earning(judged: _Judged) -> set[str]:
+    return {name for name, finding in judged.findings.items() if finding.kind in _EARNS}
 
 
 def _under(problem: Problem, index: int, given: Mapping[str, Array | Unusable]) -> _Judged:
@@ -120,14 +126,11 @@ def _judge(
     contexts = [_Context(reference, mistaken=False), *_own_contexts(problem, index, part, given, findings)]
     contexts.sort(key=lambda context: context.mistaken)
     others = [outcomes[part.name] for i, outcomes in enumerate(problem.outcomes) if i != index]
-    rivals = np.concatenate(
-        [
-            *(each.right[None] for each in others),
-            *(each.wrong for each in others),
-            *(context.outcomes.wrong for context in contexts),
-        ]
-    )
+    elsewhere = [each.right[None] for each in others] + [each.wrong for each in others]
+    everywhere = np.concatenate(elsewhere + [context.outcomes.wrong for context in contexts])
     for context in contexts:
+        # Whoever made a mistake before makes the same numbers here as somebody who makes it here. Once is enough.
+        rivals = np.concatenate([*elsewhere, context.outcomes.wrong]) if context.mistaken else everywhere
         if way := _right_way(array, context.outcomes, rivals):
             says, off = way
             if context.mistaken:
@@ -258,8 +261,10 @@ def _reading_note(problem: Problem, best: list[int]) -> Finding:
 
 def _described(problem: Problem, indices: Iterable[int]) -> str:
     """Readings in words. Where several are possible, the answer's digits do not tell them apart."""
-    chosen = [problem.readings[index].choices for index in indices]
-    return " and ".join(" or ".join(dict.fromkeys(way)) for way in zip(*chosen, strict=True))
+    chosen = [dict.fromkeys(way) for way in zip(*(problem.readings[index].choices for index in indices), strict=True)]
+    # That everything is possible says nothing.
+    telling = [way for way, ways in zip(chosen, problem.open, strict=True) if len(way) < len(ways)]
+    return " and ".join(" or ".join(way) for way in telling or chosen)
 
 
 def _mixture(

@@ -119,6 +119,19 @@ def test_follow_on_errors_count() -> None:
     assert "your own earlier answer" in verdict.of("var").sentence
 
 
+@pytest.mark.parametrize("digits", [3, 4, 16])
+def test_one_mistake_counts_once_even_if_rounded_only_on_paper(digits: int) -> None:
+    # The variance is written down rounded, and the calculator goes on with all digits of it.
+    x_hat = wrong.DDOF1.compute(X, 0.01)
+    answers = RIGHT | {"var": round_to(digits, X.var(axis=0, ddof=1)), "x_hat": x_hat, "y": 2 * x_hat + 1}
+    assert kinds(verify(BASIC_CALCULATION, answers)) == {
+        "mean": "right",
+        "var": "misconception",
+        "x_hat": "follow-on",
+        "y": "follow-on",
+    }
+
+
 def test_a_second_mistake_on_top_of_a_first_has_its_name() -> None:
     var = X.var(axis=0, ddof=1)
     verdict = verify(BASIC_CALCULATION, RIGHT | {"var": var, "x_hat": (X - X.mean(axis=0)) / var, "y": None})
@@ -201,6 +214,18 @@ def test_every_reading_is_right_and_named(index: int) -> None:
 def test_three_digits_name_every_eps_that_fits() -> None:
     answers = {part: round_to(3, value) for part, value in CONDITIONAL.reference(5).items()}
     assert verify(CONDITIONAL, answers).findings[-1].sentence.endswith("each class and ε = 1e-5 or ε = 0.")
+
+
+def test_what_the_answer_does_not_tell_is_not_said() -> None:
+    # In three digits ε shows in class 1 only, and there no reading is right: nothing is said about ε.
+    whole = {part: round_to(3, value) for part, value in CONDITIONAL.reference(2).items()}
+    verdict = verify(CONDITIONAL, {"y0": whole["y0"], "y1": CONDITIONAL.reference(5)["y1"]})
+    assert [finding.kind for finding in verdict.findings] in (
+        ["right", "mixture", "note"],
+        ["mixture", "right", "note"],
+    )
+    note = verdict.findings[-1].sentence
+    assert ("whole batch" in note) != ("each class" in note)
 
 
 def test_canonical_readings_by_hand() -> None:
