@@ -11,6 +11,7 @@ Tries are counted here, in this session, and nowhere else: `verify` knows nothin
 
 import hashlib
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -34,7 +35,7 @@ _HEADINGS: dict[Kind, tuple[str, str]] = {
     "misconception": ("✗", "Not yet"),
     "mixture": ("✗", "Not yet"),
     "wrong": ("✗", "Not yet"),
-    "form": ("✗", "Cannot be read"),
+    "form": ("✗", "Not in the form asked for"),
     "missing": ("·", "No answer yet"),
     "note": ("·", "Note"),
 }
@@ -66,7 +67,7 @@ class Checked:
             lines.append(f"  {mark} {_summary(finding)}")
             lines += [f"      {line}" for line in self._details(finding)]
             if finding.see:
-                lines.append(f"      Read: {finding.see.text} ({finding.see.page}).")
+                lines.append(f"      Read: {_named(finding.see)}.")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -87,7 +88,7 @@ class Checked:
 
     def _link(self, see: Link) -> str:
         if not self.book:
-            return f"{html.escape(see.text)} ({html.escape(see.page)})"
+            return html.escape(_named(see))
         address = f"{self.book.rstrip('/')}/{see.page}.html#{see.anchor}"
         return f'<a href="{html.escape(address, quote=True)}">{html.escape(see.text)}</a>'
 
@@ -101,6 +102,12 @@ class Checked:
         hints = zip(_HINT_NAMES, self.hints.get(finding.part, ()), strict=False)
         # The sentence about an unknown mistake ends with where to look.
         return says + [f"{name}: {hint}" for name, hint in hints if hint not in finding.sentence]
+
+
+def _named(see: Link) -> str:
+    """A section without a link to it: "Epsilon", in chapter 3."""
+    chapter = re.search(r"chapters/0*(\d+)", see.page)
+    return f"“{see.text}”" + (f", in chapter {chapter[1]}" if chapter else "")
 
 
 def _summary(finding: Finding) -> str:

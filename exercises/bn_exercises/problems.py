@@ -25,6 +25,10 @@ def _numbers(values: Any, joint: str = ", ") -> str:
     return joint.join(f"({v:g})" if v < 0 and "+" in joint else f"{v:g}" for v in values)
 
 
+def _added(value: float) -> str:
+    return f"+ {value:g}" if value >= 0 else f"− {-value:g}"
+
+
 # By hand one rounds on the way: to this many digits, or to one more.
 _ROUNDED = (DIGITS, DIGITS + 1)
 _NORMALIZED_BY_HAND = tuple(AlsoRight(steps.normalized_by_hand(digits)) for digits in _ROUNDED)
@@ -70,7 +74,7 @@ def _y_hints(given: Given) -> tuple[str, str, str]:
     return (
         "Begin with the normalized values from (c).",
         "Scale, then shift: y = γ · x̂ + β.",
-        f"Each value: {gamma:g} · x̂ + ({beta:g}).",
+        f"Each value: {gamma:g} · x̂ {_added(beta)}.",
     )
 
 
@@ -425,7 +429,7 @@ def _conditional_hints(label: int) -> Callable[[Given], tuple[str, str, str]]:
             "Two steps: normalize, then scale and shift. The second must know the class of the sample.",
             "y = γ · x̂ + β with the γ and β of the sample's class. Take μ and σ² of the whole batch, or of each class, "
             "and stay with it.",
-            f"The first sample of this class: {gamma:g} · ({x[0]:g} − μ) / √(σ² + ε) + ({beta:g}).",
+            f"The first sample of this class: {gamma:g} · ({x[0]:g} − μ) / √(σ² + ε) {_added(beta)}.",
         )
 
     return hints
@@ -463,7 +467,7 @@ CONDITIONAL = Problem(
     parts=tuple(
         Part(
             f"y{label}",
-            f"the output of class {label}",
+            f"({'ab'[label]}) the output of class {label}",
             5,
             _conditional,
             _of_class(label),

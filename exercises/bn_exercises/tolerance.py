@@ -45,7 +45,7 @@ def rooms(value: Array, carried: Array | None = None) -> Array:
     """
     size = np.abs(value) if carried is None else np.maximum(np.abs(value), np.abs(carried))
     # The last term is for a value that is zero throughout.
-    return RELATIVE * size + OF_LARGEST * size.max() + np.finfo(float).tiny
+    return RELATIVE * size + OF_LARGEST * size.max() + 1e-100
 
 
 def distances(answer: Array, values: Array, room: Array) -> Array:

@@ -34,8 +34,10 @@ _MOST_SLIPS = 3
 def verify(problem: Problem, answers: Mapping[str, Any]) -> Verdict:
     """Judge `answers`, a value for each part's name: anything at all, for `answers.read` makes sense of it.
 
-    Never raises because of an answer, and takes milliseconds.
+    Never raises because of an answer, and takes about a millisecond. What is no mapping answers nothing.
     """
+    if not isinstance(answers, Mapping):
+        answers = {}
     given = {part.name: read(answers.get(part.name)) for part in problem.parts}
     judged = [_under(problem, index, given) for index in range(len(problem.readings))]
     most = max(each.merit for each in judged)

@@ -54,7 +54,7 @@ def test_verdict_as_text() -> None:
         "      You divided the sum of squares by N − 1. That estimates the variance of a population from a sample. "
         "Batch Normalization standardizes the batch itself, so it divides by N.",
         "      Where to look: How far are the values of a column from its mean?",
-        "      Read: The variance divides by m (chapters/03-forward-pass).",
+        "      Read: “The variance divides by m”, in chapter 3.",
         "  · (c) the normalized values. No answer yet. 0 of 3 points.",
         "  · (d) the output. No answer yet. 0 of 3 points.",
     ]

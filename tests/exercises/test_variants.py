@@ -29,6 +29,13 @@ def test_a_seed_always_gives_the_same_numbers(problem: Problem) -> None:
 
 def test_numbers_of_a_seed_do_not_change_from_release_to_release() -> None:
     # A student's notebook and the grader may have different versions of Python and NumPy.
+    assert BASIC_CALCULATION.variant(1).given == {
+        "x": ((11, 3, 12), (9, 5, 8), (13, 5, 10), (11, 7, 10)),
+        "eps": 0.25,
+        "gamma": 3.0,
+        "beta": -1.0,
+    }
+    assert CONDITIONAL.variant(1).given == {"x": ((11, 8, 12), (8, 9, 6)), "gamma": (2.0, 3.0), "beta": (1.0, 5.0)}
     assert BATCH_SIZE.variant(1).given == {"x": (8, 14, 11, 4, 1, 4), "eps": 0.25}
     assert BACKPROPAGATION.variant(1).given == {"x": (7, 4, 7), "dx_hat": (-0.1, -0.3, 0.6), "eps": 0.25}
 

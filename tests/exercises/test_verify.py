@@ -2,10 +2,13 @@
 
 import re
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bn_exercises import misconceptions as wrong
 from bn_exercises.misconceptions import Misconception
@@ -55,9 +58,10 @@ def test_each_part_earns_its_own_points(problem: Problem) -> None:
 
 @each_problem
 def test_nothing_earns_nothing(problem: Problem) -> None:
-    verdict = verify(problem, {})
-    assert verdict.score == 0
-    assert set(kinds(verdict).values()) == {"missing"}
+    for answers in ({}, None, [1, 2], "text"):
+        verdict = verify(problem, answers)  # type: ignore[arg-type]
+        assert verdict.score == 0
+        assert set(kinds(verdict).values()) == {"missing"}
 
 
 @each_problem
@@ -104,6 +108,25 @@ def test_the_same_answers_get_the_same_verdict_and_are_not_changed() -> None:
     assert verify(BASIC_CALCULATION, answers) == verify(BASIC_CALCULATION, answers)
     np.testing.assert_array_equal(answers["y"], RIGHT["x_hat"])
     np.testing.assert_array_equal(BASIC_CALCULATION.reference()["y"], 2 * RIGHT["x_hat"] + 1)
+
+
+@given(
+    st.sampled_from(ALL),
+    st.randoms(use_true_random=False),
+    st.lists(st.floats(-1e12, 1e12), min_size=40, max_size=40),
+    st.booleans(),
+)
+def test_any_numbers_get_a_verdict(problem: Problem, random: Random, numbers: list[float], keep: bool) -> None:
+    # Warnings are errors here, so this also finds overflows and divisions by zero.
+    answers = {}
+    for part, value in problem.reference().items():
+        values = np.array(random.sample(numbers, value.size)).reshape(value.shape)
+        answers[part] = value if keep and random.random() < 0.5 else values
+    verdict = verify(problem, answers)
+    assert 0 <= verdict.score <= verdict.max_score
+    assert verdict.score == sum(finding.points for finding in verdict.findings)
+    assert len({finding.part for finding in verdict.findings} - {""}) == len(problem.parts)
+    assert Verdict.from_json(verdict.to_json()) == verdict
 
 
 # A mistake counts once
@@ -217,7 +240,7 @@ def test_three_digits_name_every_eps_that_fits() -> None:
 
 
 def test_what_the_answer_does_not_tell_is_not_said() -> None:
-    # In three digits ε shows in class 1 only, and there no reading is right: nothing is said about ε.
+    # Both readings earn one part. The note is about the one that was taken.
     whole = {part: round_to(3, value) for part, value in CONDITIONAL.reference(2).items()}
     verdict = verify(CONDITIONAL, {"y0": whole["y0"], "y1": CONDITIONAL.reference(5)["y1"]})
     assert [finding.kind for finding in verdict.findings] in (
@@ -293,9 +316,7 @@ def _shown(value: Any) -> set[str]:
 @each_problem
 def test_no_hint_and_no_finding_gives_an_answer_away(problem: Problem) -> None:
     for variant in (problem, *map(problem.variant, range(20))):
-        given = {
-            f"{abs(v):g}" for name in ("x", "dx_hat", "gamma", "beta", "eps") for v in _flat(variant.given.get(name))
-        }
+        stated = {f"{abs(v):g}" for value in variant.given.values() for v in np.ravel(value)}
         for part in variant.parts:
             right = set().union(*(_shown(reference[part.name]) for reference in variant.references))
             texts = list(part.hints(variant.given))
@@ -303,11 +324,7 @@ def test_no_hint_and_no_finding_gives_an_answer_away(problem: Problem) -> None:
             for text in texts:
                 said = set(re.findall(r"\d+(?:\.\d+)?", text))
                 # Counts, and exponents such as 3/2, are small whole numbers; those of the answer may be the same.
-                assert {s for s in said & right if "." in s} <= given, text
-
-
-def _flat(value: Any) -> list[float]:
-    return [] if value is None else np.ravel(value).tolist()
+                assert {s for s in said & right if "." in s} <= stated, text
 
 
 @each_problem
