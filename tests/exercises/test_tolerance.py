@@ -76,3 +76,9 @@ def test_the_nearer_one_decides_unless_it_is_mere_rounding() -> None:
     for answer in (1.34097, 1.3405, 1.3411):
         assert not overruled(np.array([answer]), right, mistake, room)
     assert not overruled(np.array([1.34164]), right, mistake[:0], room)
+
+
+def test_rounding_wins_where_it_leads_to_the_mistake() -> None:
+    right, mistake = np.array([1.3451]), np.array([[1.3499]])
+    assert not overruled(np.array([1.35]), right, mistake, rooms(right))
+    assert overruled(np.array([1.3499]), right, mistake, rooms(right))
