@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html serve exercises test check format lock clean
+.PHONY: help book html serve exercises test check mutants format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ check: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+mutants: $(VENV)/.book ## Grade the grader: known mistakes and known right answers through every problem
+	$(BIN)/python -m bn_exercises.mutants
 
 format: $(VENV)/.test ## Put the code in its standard form
 	$(BIN)/ruff check --fix .

@@ -16,7 +16,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from bn_exercises.question import Link, Question, Value, Wrong, ranges
+from bn_exercises.question import Link, Question, Value, Wrong
+from bn_exercises.tolerance import ranges
 
 RIGHT = "Right."
 RECOGNISED = "Not yet: {name}."

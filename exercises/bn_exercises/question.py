@@ -1,22 +1,17 @@
 """A question that answers back: the right answer, and wrong ones that each have a name and get their own sentence.
 
-This module knows values and rounding. `questions` has the book's questions, `page` shows one.
+What counts as the same number is in `tolerance`. `questions` has the book's questions, `page` shows one.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-Numbers: TypeAlias = tuple[float, ...]
-Value: TypeAlias = Numbers | str
+from bn_exercises.tolerance import Numbers, agree
 
-# Room for an answer rounded to 3 significant digits. A number near 0 among larger ones is the rest of a subtraction
-# and carries their rounding, hence the second part.
-RELATIVE = 0.005
-OF_LARGEST = 0.0005
+Value: TypeAlias = Numbers | str
 
 
 def numbers(value: ArrayLike) -> Numbers:
@@ -26,10 +21,17 @@ def numbers(value: ArrayLike) -> Numbers:
 
 @dataclass(frozen=True)
 class Link:
-    """A place in the chapter: the words a reader sees, and the label of the section without `#`."""
+    """A place in the book.
+
+    Attributes:
+        text: the words a reader sees: the section's title.
+        anchor: the label of the section, without `#`.
+        page: the page's path in the book, without an ending; empty for a place on the same page.
+    """
 
     text: str
     anchor: str
+    page: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,7 @@ class Question:
         return tuple(wrong for wrong in self.wrong if _agree(answer, wrong.value))
 
 
-def ranges(value: Numbers) -> list[tuple[float, float]]:
-    """For each number, the lowest and highest answer that counts as that number."""
-    largest = max(map(abs, value))
-    rooms = [RELATIVE * abs(v) + OF_LARGEST * largest for v in value]
-    return [(v - room, v + room) for v, room in zip(value, rooms, strict=True)]
-
-
 def _agree(answer: Value, value: Value) -> bool:
     if isinstance(answer, str) or isinstance(value, str):
         return answer == value
-    return len(answer) == len(value) and _all_within(answer, ranges(value))
-
-
-def _all_within(answer: Iterable[float], bounds: Sequence[tuple[float, float]]) -> bool:
-    return all(low <= a <= high for a, (low, high) in zip(answer, bounds, strict=True))
+    return len(answer) == len(value) and agree(np.array(answer), np.array(value))

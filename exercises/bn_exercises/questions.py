@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from bn_exercises import misconceptions
-from bn_exercises.misconceptions import Array, Misconception
+from bn_exercises.misconceptions import Misconception
 from bn_exercises.question import Link, Question, Wrong, numbers
+from bn_exercises.tolerance import Array
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward, instance_norm, layer_norm
 from bn_lib.normalizers import NormCache
 

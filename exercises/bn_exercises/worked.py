@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bn_exercises.misconceptions import Array, Misconception
+from bn_exercises.misconceptions import Misconception
+from bn_exercises.tolerance import Array
 
 DECIMALS = 4
 

@@ -10,7 +10,8 @@ import sympy
 
 from bn_exercises import questions
 from bn_exercises.page import check_yourself, to_html
-from bn_exercises.question import Link, Question, Wrong, ranges
+from bn_exercises.question import Link, Question, Wrong
+from bn_exercises.tolerance import ranges
 
 CHAPTERS = Path(__file__).parents[2] / "book"
 NUMERIC = [question for question in questions.ALL if not question.is_choice]

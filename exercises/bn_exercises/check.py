@@ -1,0 +1,222 @@
+"""The face of `verify` in a notebook: a verdict to read, and hints that grow with the tries.
+
+    from bn_exercises.check import check, solution
+    from bn_exercises.problems import BASIC_CALCULATION
+
+    check(BASIC_CALCULATION, mean=[5, 7, 9])
+    solution(BASIC_CALCULATION)
+
+Tries are counted here, in this session, and nowhere else: `verify` knows nothing of them and nothing is written.
+"""
+
+import hashlib
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from bn_exercises.answers import Unusable, read
+from bn_exercises.problem import Problem
+from bn_exercises.question import Link
+from bn_exercises.tolerance import Array
+from bn_exercises.verdict import Finding, Kind, Verdict
+from bn_exercises.verify import verify
+from bn_exercises.worked import decimal
+
+# Said in words as well as by a mark and a colour, for those who do not see one of these.
+_HEADINGS: dict[Kind, tuple[str, str]] = {
+    "right": ("✓", "Right"),
+    "follow-on": ("✓", "Counts"),
+    "misconception": ("✗", "Not yet"),
+    "mixture": ("✗", "Not yet"),
+    "wrong": ("✗", "Not yet"),
+    "form": ("✗", "Not in the form asked for"),
+    "missing": ("·", "No answer yet"),
+    "note": ("·", "Note"),
+}
+_HINT_WORTHY: tuple[Kind, ...] = ("misconception", "mixture", "wrong")
+_HINT_NAMES = ("Where to look", "The rule", "The step")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A verdict with the hints that this many tries have earned; shows itself as text and as HTML.
+
+    Attributes:
+        title: the problem's.
+        verdict: what `verify` found.
+        hints: for each part's name, the hints so far.
+        book: the address of the book's front page, if links are wanted.
+    """
+
+    title: str
+    verdict: Verdict
+    hints: Mapping[str, tuple[str, ...]]
+    book: str = ""
+
+    def __repr__(self) -> str:
+        """As plain text."""
+        lines = [self._heading()]
+        for finding in self.verdict.findings:
+            mark, _ = _HEADINGS[finding.kind]
+            lines.append(f"  {mark} {_summary(finding)}")
+            lines += [f"      {line}" for line in self._details(finding)]
+            if finding.see:
+                lines.append(f"      Read: {_named(finding.see)}.")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        items = "\n".join(self._item(finding) for finding in self.verdict.findings)
+        return (
+            f'<section class="bn-checked" aria-label="Verdict"><style>{_style()}</style>\n'
+            f"<p><strong>{html.escape(self._heading())}</strong></p>\n<ul>\n{items}\n</ul></section>"
+        )
+
+    def _item(self, finding: Finding) -> str:
+        mark, _ = _HEADINGS[finding.kind]
+        details = "".join(f"<p>{html.escape(line)}</p>" for line in self._details(finding))
+        read_on = f"<p>Read: {self._link(finding.see)}.</p>" if finding.see else ""
+        return (
+            f'<li data-kind="{html.escape(finding.kind, quote=True)}"><p><span aria-hidden="true">{mark}</span> '
+            f"<strong>{html.escape(_summary(finding))}</strong></p>{details}{read_on}</li>"
+        )
+
+    def _link(self, see: Link) -> str:
+        if not self.book:
+            return html.escape(_named(see))
+        address = f"{self.book.rstrip('/')}/{see.page}.html#{see.anchor}"
+        return f'<a href="{html.escape(address, quote=True)}">{html.escape(see.text)}</a>'
+
+    def _heading(self) -> str:
+        return f"{self.title}: {self.verdict.score:g} of {self.verdict.max_score:g} points"
+
+    def _details(self, finding: Finding) -> list[str]:
+        if finding.kind == "missing":
+            return []
+        says = [] if finding.sentence == "Right." else [finding.sentence]
+        hints = zip(_HINT_NAMES, self.hints.get(finding.part, ()), strict=False)
+        # The sentence about an unknown mistake ends with where to look.
+        return says + [f"{name}: {hint}" for name, hint in hints if hint not in finding.sentence]
+
+
+def _named(see: Link) -> str:
+    """A section without a link to it: "Epsilon", in chapter 3."""
+    chapter = re.search(r"chapters/0*(\d+)", see.page)
+    return f"“{see.text}”" + (f", in chapter {chapter[1]}" if chapter else "")
+
+
+def _summary(finding: Finding) -> str:
+    _, word = _HEADINGS[finding.kind]
+    if not finding.part:
+        return word
+    named = f": {' or '.join(finding.misconceptions)}" if finding.misconceptions else ""
+    return f"{finding.title}. {word}{named}. {finding.points:g} of {finding.max_points:g} points."
+
+
+@dataclass
+class Session:
+    """Counts one learner's tries, for each problem (each variant by itself) and part.
+
+    Attributes:
+        book: the address of the book's front page; empty, and a verdict names sections without linking to them.
+    """
+
+    book: str = ""
+    _tries: dict[tuple[str, str, str], list[bytes]] = field(default_factory=dict)
+
+    def check(self, problem: Problem, /, **answers: Any) -> Checked:
+        """Judge `answers`, and give one more hint for each part that is still wrong.
+
+        The same wrong answer again is no new try: whoever runs all cells gets no further for it.
+        """
+        plain = {name: read(value) for name, value in answers.items()}
+        # `verify` reads again what has been read, so that an answer's own code runs only once.
+        safe = {name: answers[name] if isinstance(value, Unusable) else value for name, value in plain.items()}
+        verdict = verify(problem, safe)
+        hints = {}
+        for part in problem.parts:
+            if verdict.of(part.name).kind in _HINT_WORTHY:
+                tries = self._tries.setdefault((problem.name, repr(problem.given), part.name), [])
+                digest = _digest(plain[part.name])
+                if digest not in tries:
+                    tries.append(digest)
+                hints[part.name] = part.hints(problem.given)[: len(tries)]
+        return Checked(problem.title, verdict, hints, self.book)
+
+    def forget(self) -> None:
+        """Begin again with the first hint."""
+        self._tries.clear()
+
+
+def _digest(answer: Array | Unusable) -> bytes:
+    return hashlib.sha256(b"" if isinstance(answer, Unusable) else np.asarray(answer).tobytes()).digest()
+
+
+_SESSION = Session()
+
+
+def check(problem: Problem, /, **answers: Any) -> Checked:
+    """Judge `answers` and say what is right, what is wrong, and which mistake it was. Make it a cell's last line.
+
+    Args:
+        problem: one of `bn_exercises.problems`, or a variant of one.
+        answers: a value for each part answered so far, by the part's name.
+    """
+    return _SESSION.check(problem, **answers)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The worked numbers of a problem, as text and as HTML."""
+
+    problem: Problem
+
+    def __repr__(self) -> str:
+        """As plain text."""
+        lines = [f"{self.problem.title}: the solution"]
+        for title, steps, results in self._parts():
+            lines += [f"  {title}", *(f"      {line}" for line in (*steps, *results))]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        parts = []
+        for title, steps, results in self._parts():
+            lines = "".join(f"<p>{html.escape(step)}</p>" for step in steps)
+            numbers = "".join(f"<p><code>{html.escape(result)}</code></p>" for result in results)
+            parts.append(f"<li><p><strong>{html.escape(title)}</strong></p>{lines}{numbers}</li>")
+        return (
+            f'<section class="bn-checked" aria-label="Solution"><style>{_style()}</style>\n'
+            f"<p><strong>{html.escape(self.problem.title)}: the solution</strong></p>\n"
+            f"<ul>{''.join(parts)}</ul></section>"
+        )
+
+    def _parts(self) -> list[tuple[str, tuple[str, ...], list[str]]]:
+        parts: list[tuple[str, tuple[str, ...], list[str]]] = []
+        for part in self.problem.parts:
+            results = []
+            for reading, reference in zip(self.problem.readings, self.problem.references, strict=True):
+                label = f"With {' and '.join(reading.choices)}: " if reading.choices else ""
+                results.append(label + _shown(reference[part.name]))
+            parts.append((part.title, part.hints(self.problem.given)[1:], results))
+        return parts
+
+
+def solution(problem: Problem) -> Solution:
+    """The right numbers of `problem`, and how one gets them. Ask when you are done, or stuck."""
+    return Solution(problem)
+
+
+def _shown(value: Array) -> str:
+    if value.ndim == 2:
+        return "; ".join(_shown(row) for row in value)
+    return ", ".join(decimal(float(v)) for v in np.ravel(value))
+
+
+@cache
+def _style() -> str:
+    return files("bn_exercises").joinpath("check.css").read_text(encoding="utf-8").strip()

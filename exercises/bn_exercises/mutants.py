@@ -1,0 +1,262 @@
+"""The grader graded: every mistake and every good style of right answer, through every problem.
+
+    python -m bn_exercises.mutants            # canonical numbers and 100 seeds; also `make mutants`
+    python -m bn_exercises.mutants --seeds 5
+
+Four figures must hold: every mistake is caught, costs (nearly always) its own part's points only, and is nearly always
+named right (where two mistakes give the same numbers, both names are shown); and every right answer is accepted.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bn_exercises.problem import Arrays, Given, Part, Problem
+from bn_exercises.problems import ALL, CLASS
+from bn_exercises.tolerance import EQUAL, Array, distances, round_to
+from bn_exercises.verify import verify
+
+SEEDS = 100
+NAMED_AT_LEAST = 0.95
+# Where terms cancel (dx of Backpropagation), what was written in four digits does not tell what was carried on.
+ONCE_AT_LEAST = 0.995
+
+
+@dataclass
+class Tally:
+    """The counts for one problem, or for all, and what went otherwise than it must."""
+
+    mistakes: int = 0
+    caught: int = 0
+    once: int = 0
+    named: int = 0
+    ties: int = 0
+    right: int = 0
+    accepted: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        """Count the other's in."""
+        for name in ("mistakes", "caught", "once", "named", "ties", "right", "accepted"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.failures += other.failures
+
+    @property
+    def holds(self) -> bool:
+        """Whether the grader is good enough."""
+        exact = self.caught == self.mistakes and self.accepted == self.right
+        return exact and min(self.named / NAMED_AT_LEAST, self.once / ONCE_AT_LEAST) >= self.mistakes
+
+
+def mistaken(problem: Problem, reading: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Answers with one mistake: the part, the mistake's name, and the answers.
+
+    In all digits and in four, with the other parts right; and with the parts after it right for the wrong answer, which
+    is then written down in all digits or in four. What gives the right numbers here (γ left out, where γ is 1) is no
+    mistake.
+    """
+    given, reference = problem.readings[reading].given, problem.references[reading]
+    for part in problem.parts:
+        outcomes = problem.outcomes[reading][part.name]
+        rights = np.stack([each[part.name].right for each in problem.outcomes])
+        wrong = [*zip(outcomes.mistakes, outcomes.wrong, strict=True), *outcomes.other_shapes]
+        for misconception, value in wrong:
+            if value.shape == outcomes.right.shape and distances(value, rights, outcomes.room).min() <= EQUAL:
+                continue
+            yield part.name, misconception.name, {**reference, part.name: value}
+            yield part.name, misconception.name, {**reference, part.name: round_to(4, value)}
+            carried = carry(problem, given, reference, part, value)
+            if carried is not None:
+                yield part.name, misconception.name, carried
+                yield part.name, misconception.name, {**carried, part.name: round_to(4, value)}
+
+
+def carry(problem: Problem, given: Any, reference: Arrays, part: Part, value: Array) -> dict[str, Any] | None:
+    """The answers of somebody who got `value` in `part` and went on from there without another mistake."""
+    if value.shape != reference[part.name].shape:
+        return None
+    answers: dict[str, Any] = {}
+    with np.errstate(all="ignore"):
+        for each in problem.in_order():
+            answers[each.name] = value if each is part else each.right(given, answers)
+    used = any(part.name in each.uses for each in problem.parts)
+    return answers if used and all(np.isfinite(v).all() for v in answers.values()) else None
+
+
+def rightly(problem: Problem, reading: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Right answers in every good style: the style and the answers."""
+    given, reference = problem.readings[reading].given, problem.references[reading]
+    for name, style in STYLES.items():
+        yield name, {part: style(value) for part, value in reference.items()}
+    for digits in (3, 4, 5):
+        carried: dict[str, Any] = {}
+        for part in problem.in_order():
+            carried[part.name] = round_to(digits, part.right(given, carried))
+        yield f"each part in {digits} digits, and on from there", carried
+    if problem.name in _BY_HAND:
+        for digits in (3, 4):
+            answers = _BY_HAND[problem.name](given, digits)
+            yield f"every step in {digits} digits", answers
+            yield f"every step in {digits} digits, the result in 3", {p: round_to(3, v) for p, v in answers.items()}
+
+
+def _nested(value: Array, convert: Any) -> Any:
+    return [_nested(row, convert) for row in value] if value.ndim else convert(float(value))
+
+
+STYLES: dict[str, Callable[[Array], Any]] = {
+    "array": np.array,
+    "list": np.ndarray.tolist,
+    "tuples": lambda v: tuple(map(tuple, v)) if v.ndim == 2 else tuple(v) if v.ndim else (float(v),),
+    "column": lambda v: v.reshape(-1, 1) if v.ndim < 2 else v,
+    "row": lambda v: v.reshape(1, -1) if v.ndim < 2 else v,
+    "one after another": np.ravel,
+    "float32": lambda v: v.astype(np.float32),
+    "longdouble": lambda v: v.astype(np.longdouble),
+    "object": lambda v: v.astype(object),
+    "masked, nothing masked": np.ma.masked_array,
+    "Fortran order": np.asfortranarray,
+    "fractions": lambda v: _nested(v, lambda x: Fraction(x).limit_denominator(10**6)),
+    "decimals": lambda v: _nested(v, lambda x: Decimal(f"{x:.6g}")),
+    "numpy scalars": lambda v: _nested(v, np.float64),
+    "3 digits": lambda v: round_to(3, v),
+    "4 digits": lambda v: round_to(4, v),
+    "6 digits": lambda v: round_to(6, v).tolist(),
+    "a little off": lambda v: v + 1e-17,
+    "off in the last bits": lambda v: v * (1 + 4e-16),
+}
+
+
+# These do not use the engine's own roundings, so that they can contradict them.
+
+
+def _x_hat_by_hand(x: Array, eps: float, digits: int, company: Array | None = None) -> Array:
+    company = x if company is None else company
+    root = round_to(digits, np.sqrt(round_to(digits, company.var(axis=0)) + eps))
+    return (x - company.mean(axis=0)) / root
+
+
+def _table_by_hand(given: Given, digits: int) -> dict[str, Any]:
+    x = np.array(given["x"], dtype=float)
+    x_hat = _x_hat_by_hand(x, given["eps"], digits)
+    y = given["gamma"] * round_to(digits, x_hat) + given["beta"]
+    return {"mean": x.mean(axis=0), "var": round_to(digits, x.var(axis=0)), "x_hat": x_hat, "y": y}
+
+
+def _gradient_by_hand(given: Given, digits: int) -> dict[str, Any]:
+    x, dx_hat = (np.array(given[name], dtype=float) for name in ("x", "dx_hat"))
+    root = round_to(digits, np.sqrt(round_to(digits, x.var()) + given["eps"]))
+    dmu = round_to(digits, -dx_hat.sum() / root)
+    dvar = round_to(digits, -0.5 * (dx_hat * (x - x.mean())).sum() / root**3)
+    dx = round_to(digits, dx_hat / root) + round_to(digits, dvar * 2 * (x - x.mean()) / 3) + round_to(digits, dmu / 3)
+    return {"dx": dx, "dmu": dmu, "dvar": dvar}
+
+
+def _batches_by_hand(given: Given, digits: int) -> dict[str, Any]:
+    x, eps = np.array(given["x"], dtype=float), given["eps"]
+    halves = [_x_hat_by_hand(half, eps, digits) for half in x.reshape(2, -1)]
+    return {"one_batch": _x_hat_by_hand(x, eps, digits), "two_batches": np.stack(halves)}
+
+
+def _classes_by_hand(given: Given, digits: int) -> dict[str, Any]:
+    classes = [np.array(x, dtype=float) for x in given["x"]]
+    answers = {}
+    for label, x in enumerate(classes):
+        company = x if given["statistics"] == CLASS else np.concatenate(classes)
+        x_hat = round_to(digits, _x_hat_by_hand(x, given["eps"], digits, company))
+        answers[f"y{label}"] = given["gamma"][label] * x_hat + given["beta"][label]
+    return answers
+
+
+_BY_HAND: dict[str, Callable[[Given, int], dict[str, Any]]] = {
+    "basic-calculation": _table_by_hand,
+    "backpropagation": _gradient_by_hand,
+    "batch-size": _batches_by_hand,
+    "conditional": _classes_by_hand,
+}
+
+
+def run(problem: Problem, reading: int = 0, label: str = "") -> Tally:
+    """All mistakes and all right answers through one problem under one reading."""
+    tally = Tally()
+    for part, name, answers in mistaken(problem, reading):
+        verdict = verify(problem, answers)
+        finding = verdict.of(part)
+        lost = {f.part for f in verdict.findings if f.points < f.max_points}
+        tally.mistakes += 1
+        tally.once += lost == {part}
+        tally.caught += finding.points == 0
+        tally.named += name in finding.misconceptions
+        tally.ties += len(finding.misconceptions) > 1
+        if finding.points or name not in finding.misconceptions:
+            taken = " or ".join(finding.misconceptions) or finding.kind
+            tally.failures.append(f"{problem.name}{label}, {part}: {name} was taken for {taken}")
+        if lost != {part}:
+            tally.failures.append(f"{problem.name}{label}, {part}: {name} cost the points of {sorted(lost)}")
+    for style, answers in rightly(problem, reading):
+        verdict = verify(problem, answers)
+        tally.right += 1
+        tally.accepted += verdict.right
+        if not verdict.right:
+            kinds = {f.part: (f.kind, *f.misconceptions) for f in verdict.findings if f.points < f.max_points}
+            tally.failures.append(f"{problem.name}{label}: right ({style}) was taken for {kinds}")
+    return tally
+
+
+def run_all(seeds: Iterable[int], problems: Iterable[Problem] = ALL) -> dict[str, Tally]:
+    """For each problem, the tally over its own numbers, and over its variants, each under another reading in turn."""
+    seeds = tuple(seeds)
+    tallies = {}
+    for problem in problems:
+        tally = Tally()
+        for reading in range(len(problem.readings)):
+            tally.add(run(problem, reading))
+        for seed in seeds:
+            tally.add(run(problem.variant(seed), seed % len(problem.readings), f" (seed {seed})"))
+        tallies[problem.name] = tally
+    return tallies
+
+
+def table(tallies: dict[str, Tally]) -> str:
+    """A Markdown table, a row for each problem and one for all."""
+    total = Tally()
+    for tally in tallies.values():
+        total.add(tally)
+    lines = [
+        "| problem | mistakes | caught | counted once | named right | more than one name | right answers | accepted |",
+        "|:--|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, t in (*tallies.items(), ("all", total)):
+        lines.append(
+            f"| {name} | {t.mistakes} | {_share(t.caught, t.mistakes)} | {_share(t.once, t.mistakes)} "
+            f"| {_share(t.named, t.mistakes)} | {_share(t.ties, t.mistakes)} "
+            f"| {t.right} | {_share(t.accepted, t.right)} |"
+        )
+    return "\n".join(lines)
+
+
+def _share(part: int, whole: int) -> str:
+    # Rounded down: 100 % means all of them.
+    return f"{np.floor(1000 * part / whole) / 10:.1f} %"
+
+
+def main() -> int:
+    """Print the table and what failed; 0 if the grader is good enough."""
+    parser = argparse.ArgumentParser(prog="python -m bn_exercises.mutants", description=main.__doc__)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many variants of each problem")
+    tallies = run_all(range(parser.parse_args().seeds))
+    print(table(tallies))
+    for tally in tallies.values():
+        for failure in tally.failures[:20]:
+            print(failure)
+    return 0 if all(tally.holds for tally in tallies.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,321 @@
+"""Judge answers to a problem: `verify(problem, answers)`, a pure function of data.
+
+An answer to a part is compared with
+
+1. the right computation on the reference's earlier answers: it is right;
+2. the right computation on the learner's own earlier answers: it counts, because a mistake counts once;
+3. each mistake's computation, on both: the mistake has a name.
+
+An answer that is as near to a mistake's numbers as to the right ones is decided by `tolerance.overruled`. A problem
+that can be read in several ways is judged under each, and the reading that suits the answers best is taken.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from bn_exercises.answers import Unusable, described, fit, read
+from bn_exercises.misconceptions import Misconception
+from bn_exercises.problem import Outcomes, Part, Problem, Reading
+from bn_exercises.tolerance import EQUAL, Array, agree, distance, distances, is_rounded, overruled, rooms
+from bn_exercises.verdict import Finding, Kind, Verdict
+
+_RECOGNISED: tuple[Kind, ...] = ("right", "follow-on", "misconception")
+_EARNS: tuple[Kind, ...] = ("right", "follow-on")
+# In units of the room: what four digits do not tell apart.
+_TIE = 0.02
+# A learner whose answer is off in more places than this did not slip.
+_MOST_SLIPS = 3
+
+
+def verify(problem: Problem, answers: Mapping[str, Any]) -> Verdict:
+    """Judge `answers`, a value for each part's name: anything at all, for `answers.read` makes sense of it.
+
+    Never raises because of an answer, and takes about a millisecond. What is no mapping answers nothing.
+    """
+    if not isinstance(answers, Mapping):
+        answers = {}
+    given = {part.name: read(answers.get(part.name)) for part in problem.parts}
+    judged = [_under(problem, index, given) for index in range(len(problem.readings))]
+    most = max(each.merit for each in judged)
+    best = [index for index, each in enumerate(judged) if each.merit == most]
+    # Several, if the digits do not tell them apart. Which mistake it was is then told by the nearest.
+    taken = min(best, key=lambda index: judged[index].off)
+    findings = [_mixture(problem, taken, given, finding, judged) for finding in judged[taken].findings.values()]
+    score = sum(finding.points for finding in findings)
+    if len(problem.readings) > 1 and score:
+        earning = [_earning(judged[index]) for index in range(len(judged))]
+        read_with = [index for index in best if earning[index] == earning[taken]]
+        findings.append(_reading_note(problem, read_with))
+    if unknown := [name for name in answers if name not in given]:
+        several = f"{len(unknown)} names" if len(unknown) > 1 else "a name"
+        sentence = f"There is an answer under {several} not asked for. The names: {', '.join(given)}."
+        findings.append(Finding("", "", "note", sentence))
+    return Verdict(problem.name, score, sum(problem.points.values()), tuple(findings))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The answers under one reading.
+
+    Attributes:
+        findings: one for each part.
+        off: how far the answers are from what they were recognised as, all together.
+    """
+
+    findings: dict[str, Finding]
+    off: float
+
+    @property
+    def merit(self) -> tuple[float, int]:
+        """How well the reading suits the answers: points, then how much of it was recognised."""
+        found = self.findings.values()
+        return sum(finding.points for finding in found), sum(finding.kind in _RECOGNISED for finding in found)
+
+
+def _earning(judged: _Judged) -> set[str]:
+    return {name for name, finding in judged.findings.items() if finding.kind in _EARNS}
+
+
+def _under(problem: Problem, index: int, given: Mapping[str, Array | Unusable]) -> _Judged:
+    """The finding about each part, under one reading."""
+    findings: dict[str, Finding] = {}
+    total = 0.0
+    for part in problem.in_order():
+        answer = given[part.name]
+        if isinstance(answer, Unusable):
+            findings[part.name] = _finding(part, "missing" if answer.missing else "form", answer.sentence)
+        else:
+            findings[part.name], off = _judge(problem, index, part, answer, given, findings)
+            total += off
+    return _Judged({part.name: findings[part.name] for part in problem.parts}, total)
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What the parts before gave: the reference's answers, or some of the learner's own.
+
+    Attributes:
+        outcomes: what the right ways and the wrong ones come to in it.
+        mistaken: whether one of the learner's own answers in it is wrong.
+    """
+
+    outcomes: Outcomes
+    mistaken: bool
+
+
+def _judge(
+    problem: Problem,
+    index: int,
+    part: Part,
+    answer: Array,
+    given: Mapping[str, Array | Unusable],
+    findings: Mapping[str, Finding],
+) -> tuple[Finding, float]:
+    """The finding about one part, and how far the answer is from what it was recognised as.
+
+    Under one reading; `findings` has those about the parts that this one uses.
+    """
+    reference = problem.outcomes[index][part.name]
+    array = fit(answer, reference.right.shape)
+    if array is None:
+        return _other_shape(part, answer, reference), 0
+
+    # The learner's benefit: right before follow-on.
+    contexts = [_Context(reference, mistaken=False), *_own_contexts(problem, index, part, given, findings)]
+    contexts.sort(key=lambda context: context.mistaken)
+    others = [outcomes[part.name] for i, outcomes in enumerate(problem.outcomes) if i != index]
+    elsewhere = [each.right[None] for each in others] + [each.wrong for each in others]
+    everywhere = np.concatenate(elsewhere + [context.outcomes.wrong for context in contexts])
+    for context in contexts:
+        # Whoever made a mistake before makes the same numbers here as somebody who makes it here. Once is enough.
+        rivals = np.concatenate([*elsewhere, context.outcomes.wrong]) if context.mistaken else everywhere
+        if way := _right_way(array, context.outcomes, rivals):
+            says, off = way
+            if context.mistaken:
+                sentence = "Right for your own earlier answer, so this counts: a mistake counts once."
+                return _finding(part, "follow-on", sentence), off
+            return _finding(part, "right", says or "Right."), off
+    if near := _nearest(array, contexts):
+        matched, off = near
+        return _recognised(part, matched), off
+    return _not_recognised(part, array, reference, problem.readings[index]), 0
+
+
+def _right_way(array: Array, outcomes: Outcomes, rivals: Array) -> tuple[str, float] | None:
+    """What is to be said about an answer got in a right way, and how far off it is; None if it was not."""
+    ways = [("", outcomes.right, outcomes.room)]
+    ways += [(way.says, value, rooms(value, outcomes.carried)) for way, value in outcomes.also_right]
+    for number, (says, value, room) in enumerate(ways):
+        off = distance(array, value, room)
+        if off <= 1 and not overruled(array, value, rivals, room):
+            # The straight way is nearer than any other.
+            return says, off if number == 0 else off + 1
+    return None
+
+
+def _own_contexts(
+    problem: Problem,
+    index: int,
+    part: Part,
+    given: Mapping[str, Array | Unusable],
+    findings: Mapping[str, Finding],
+) -> list[_Context]:
+    """One for every choice of earlier answers taken from the learner, where they differ from the reference's."""
+    reference = problem.references[index]
+    own = {}
+    for name in part.uses:
+        answer = given[name]
+        array = None if isinstance(answer, Unusable) else fit(answer, reference[name].shape)
+        if array is not None and not np.array_equal(array, reference[name]):
+            own[name] = array
+    contexts = []
+    for count in range(1, len(own) + 1):
+        for names in combinations(own, count):
+            outcomes = part.outcomes(problem.readings[index].given, reference | {name: own[name] for name in names})
+            # A negative variance has no root: nothing follows from it.
+            if np.isfinite(outcomes.right).all():
+                mistaken = any(findings[name].kind != "right" for name in names)
+                contexts.append(_Context(outcomes, mistaken))
+    return contexts
+
+
+def _nearest(array: Array, contexts: Iterable[_Context]) -> tuple[list[Misconception], float] | None:
+    """The mistakes that give these numbers, several where the digits do not tell, and how far off the nearest is."""
+    near = []
+    for context in contexts:
+        outcomes = context.outcomes
+        if not outcomes.mistakes:
+            continue
+        # What comes to the right numbers here is no mistake here.
+        applies = distances(outcomes.right, outcomes.wrong, outcomes.room) > EQUAL
+        off = distances(array, outcomes.wrong, outcomes.wrong_rooms)
+        for i in np.flatnonzero(applies & (off <= 1)):
+            near.append((float(off[i]), outcomes.mistakes[i], is_rounded(array, outcomes.wrong[i])))
+    if not near:
+        return None
+    least = min(off for off, _, _ in near)
+    kept: dict[str, Misconception] = {}
+    for off, misconception, rounded in sorted(near, key=lambda each: each[0]):
+        if off <= max(_TIE, 2 * least) or rounded:
+            kept.setdefault(misconception.name, misconception)
+    return list(kept.values()), least
+
+
+def _other_shape(part: Part, answer: Array, reference: Outcomes) -> Finding:
+    """Not as many numbers as were asked for: a mistake of its own, or a matter of form."""
+    right = reference.right
+    for misconception, value in reference.other_shapes:
+        array = fit(answer, value.shape)
+        if array is not None and agree(array, value):
+            return _recognised(part, [misconception])
+    if right.ndim == 2 and answer.shape == right.shape[::-1]:
+        return _finding(part, "form", f"Your table lies on its side. Expected: {described(right.shape)}.")
+    return _finding(part, "form", f"Expected: {described(right.shape)}. Yours: {described(answer.shape)}.")
+
+
+def _recognised(part: Part, matched: list[Misconception]) -> Finding:
+    says = matched[0].says
+    if len(matched) > 1:
+        says = "More than one mistake gives these numbers. " + " Or: ".join(m.says for m in matched)
+    return _finding(part, "misconception", says, matched)
+
+
+def _not_recognised(part: Part, array: Array, reference: Outcomes, reading: Reading) -> Finding:
+    look = part.hints(reading.given)[0]
+    off = np.argwhere(np.abs(array - reference.right) > reference.room)
+    if array.size > 2 and 0 < len(off) <= min(_MOST_SLIPS, (array.size - 1) // 2):
+        places = ", ".join(_place(position.tolist(), array.ndim) for position in off)
+        return _finding(part, "wrong", f"Most of it is right. Look again at {places}.")
+    return _finding(part, "wrong", f"Not right, and not a mistake that is known here. {look}")
+
+
+def _place(position: list[int], dimensions: int) -> str:
+    if dimensions == 1:
+        return f"number {position[0] + 1}"
+    return f"row {position[0] + 1}, column {position[1] + 1}"
+
+
+def _finding(part: Part, kind: Kind, sentence: str, matched: Iterable[Misconception] = ()) -> Finding:
+    matched = list(matched)
+    return Finding(
+        part.name,
+        part.title,
+        kind,
+        sentence,
+        tuple(m.name for m in matched),
+        matched[0].see if matched else None,
+        part.points if kind in _EARNS else 0,
+        part.points,
+    )
+
+
+# Readings
+
+
+def _reading_note(problem: Problem, best: list[int]) -> Finding:
+    sentence = f"What you earned points for was read with {_described(problem, best)}."
+    return Finding("", "", "note", sentence)
+
+
+def _described(problem: Problem, indices: Iterable[int]) -> str:
+    """Readings in words. Where several are possible, the answer's digits do not tell them apart."""
+    chosen = [dict.fromkeys(way) for way in zip(*(problem.readings[index].choices for index in indices), strict=True)]
+    # That everything is possible says nothing.
+    telling = [way for way, ways in zip(chosen, problem.open, strict=True) if len(way) < len(ways)]
+    return " and ".join(" or ".join(way) for way in telling or chosen)
+
+
+def _mixture(
+    problem: Problem,
+    taken: int,
+    given: Mapping[str, Array | Unusable],
+    finding: Finding,
+    judged: list[_Judged],
+) -> Finding:
+    """`finding`, unless the part is right under another reading than the rest, or its samples follow several."""
+    if finding.kind in _EARNS or len(problem.readings) == 1:
+        return finding
+    part = next(part for part in problem.parts if part.name == finding.part)
+    elsewhere = [index for index, each in enumerate(judged) if each.findings[part.name].kind in _EARNS]
+    if elsewhere:
+        sentence = (
+            f"By itself this is right with {_described(problem, elsewhere)}. Another part was read with "
+            f"{_described(problem, [taken])}. Both are possible, but not in one answer: choose one of them."
+        )
+        return _finding(part, "mixture", sentence)
+    answer = given[part.name]
+    if finding.kind == "misconception" or isinstance(answer, Unusable):
+        return finding
+    array = fit(answer, problem.references[0][part.name].shape)
+    if array is None:
+        return finding
+    groups = _by_sample(problem, part, array)
+    if groups is None:
+        return finding
+    words = "; ".join(
+        f"{'sample' if len(samples) == 1 else 'samples'} {', '.join(str(s + 1) for s in samples)} with "
+        f"{_described(problem, indices)}"
+        for indices, samples in groups.items()
+    )
+    sentence = f"The samples do not agree: {words}. Both are possible, but not in one answer: choose one of them."
+    return _finding(part, "mixture", sentence)
+
+
+def _by_sample(problem: Problem, part: Part, array: Array) -> dict[tuple[int, ...], list[int]] | None:
+    """Which samples follow which readings; None if one follows none, or all follow the same."""
+    readings = [outcomes[part.name] for outcomes in problem.outcomes]
+    off = np.stack([np.abs(array - outcomes.right) / outcomes.room for outcomes in readings])
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for sample in range(array.size):
+        least = off[:, sample].min()
+        if least > 1:
+            return None
+        follows = tuple(int(i) for i in np.flatnonzero(off[:, sample] <= max(EQUAL, 2 * least)))
+        groups.setdefault(follows, []).append(sample)
+    # A sample that follows several readings goes with those that tell.
+    common = set.intersection(*map(set, groups))
+    return None if common else groups

@@ -1,0 +1,66 @@
+"""The grader graded: what `make mutants` prints must hold, and must be able to fail."""
+
+from dataclasses import replace
+
+import pytest
+
+from bn_exercises import misconceptions, mutants
+from bn_exercises.problem import Problem
+from bn_exercises.problems import ALL, BASIC_CALCULATION
+
+# The misconceptions of the course that can show in a number of problems 1 to 4.
+KNOWN = {
+    "ddof=1",
+    "ε outside the root",
+    "ε missing",
+    "ε added twice",
+    "variance for standard deviation",
+    "not centred",
+    "over rows",
+    "over everything",
+    "γ and β swapped",
+    "β scaled too",
+    "β left out",
+    "γ left out",
+    "no path through the mean",
+    "no path through the variance",
+    "only the direct path",
+}
+
+
+def test_every_known_misconception_applies_somewhere() -> None:
+    assert {m.name for problem in ALL for part in problem.parts for m in part.mistakes} >= KNOWN
+
+
+@pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
+def test_the_grader_is_good_enough(problem: Problem) -> None:
+    tally = mutants.run_all(range(mutants.SEEDS), [problem])[problem.name]
+    assert tally.caught == tally.mistakes, tally.failures
+    assert tally.once >= mutants.ONCE_AT_LEAST * tally.mistakes, tally.failures
+    assert tally.accepted == tally.right, tally.failures
+    assert tally.named >= mutants.NAMED_AT_LEAST * tally.mistakes, tally.failures
+    # Every mistake ran, in several ways, on every seed that it applies to.
+    assert tally.mistakes > 2 * mutants.SEEDS * sum(len(part.mistakes) for part in problem.parts) * 0.9
+    assert tally.right > 20 * mutants.SEEDS
+
+
+def test_a_grader_that_is_not_is_noticed() -> None:
+    # A part that knows no mistakes: without ε is then a right answer, as rounding.
+    parts = tuple(replace(part, mistakes=()) for part in BASIC_CALCULATION.parts)
+    lenient = replace(BASIC_CALCULATION, parts=parts)
+    answers = BASIC_CALCULATION.reference()
+    answers = answers | {"x_hat": misconceptions.NO_EPS.compute(mutants.np.array(lenient.given["x"]), 0.01)}
+    assert mutants.verify(lenient, answers).right
+    assert not mutants.verify(BASIC_CALCULATION, answers).right
+    missed = mutants.Tally(mistakes=10, caught=9, once=10, named=9, right=1, accepted=1)
+    refused = mutants.Tally(mistakes=10, caught=10, once=10, named=10, right=10, accepted=9)
+    unnamed = mutants.Tally(mistakes=100, caught=100, once=100, named=94, right=1, accepted=1)
+    twice = mutants.Tally(mistakes=100, caught=100, once=99, named=100, right=1, accepted=1)
+    assert not any(tally.holds for tally in (missed, refused, unnamed, twice))
+    assert mutants.Tally(mistakes=100, caught=100, once=100, named=95, right=1, accepted=1).holds
+
+
+def test_table() -> None:
+    table = mutants.table({"one": mutants.Tally(1000, 999, 1000, 998, 3, 2, 2)}).splitlines()
+    assert table[2] == "| one | 1000 | 99.9 % | 100.0 % | 99.8 % | 0.3 % | 2 | 100.0 % |"
+    assert table[3].startswith("| all | 1000 | 99.9 %")

@@ -1,0 +1,149 @@
+"""Other numbers of the same form: round, told apart from every mistake, and the same wherever they are drawn."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bn_exercises.problem import Problem, is_told_apart, seed_for
+from bn_exercises.problems import ALL, BACKPROPAGATION, BASIC_CALCULATION, BATCH_SIZE, CONDITIONAL
+
+SEEDS = range(200)
+each_problem = pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
+
+
+def is_whole(value: Any) -> bool:
+    return bool(np.all(np.abs(value - np.round(value)) < 1e-9))
+
+
+def root_comes_out(var: Any, eps: float) -> bool:
+    """Whether the root of the variance plus eps is a whole number or a half."""
+    return is_whole(2 * np.sqrt(var + eps))
+
+
+@each_problem
+def test_a_seed_always_gives_the_same_numbers(problem: Problem) -> None:
+    for seed in range(5):
+        assert problem.variant(seed).given == problem.variant(seed).given
+
+
+def test_numbers_of_a_seed_do_not_change_from_release_to_release() -> None:
+    # A student's notebook and the grader may have different versions of Python and NumPy.
+    assert BASIC_CALCULATION.variant(1).given == {
+        "x": ((11, 3, 12), (9, 5, 8), (13, 5, 10), (11, 7, 10)),
+        "eps": 0.25,
+        "gamma": 3.0,
+        "beta": -1.0,
+    }
+    assert CONDITIONAL.variant(1).given == {"x": ((11, 8, 12), (8, 9, 6)), "gamma": (2.0, 3.0), "beta": (1.0, 5.0)}
+    assert BATCH_SIZE.variant(1).given == {"x": (8, 14, 11, 4, 1, 4), "eps": 0.25}
+    assert BACKPROPAGATION.variant(1).given == {"x": (7, 4, 7), "dx_hat": (-0.1, -0.3, 0.6), "eps": 0.25}
+
+
+@each_problem
+def test_seeds_give_different_numbers(problem: Problem) -> None:
+    variants = {repr(problem.variant(seed).given) for seed in SEEDS}
+    assert len(variants) > 0.9 * len(SEEDS)
+    assert repr(problem.given) not in variants
+
+
+@each_problem
+def test_same_form_and_points(problem: Problem) -> None:
+    for seed in SEEDS:
+        variant = problem.variant(seed)
+        assert variant.points == problem.points
+        assert set(variant.given) == set(problem.given)
+        for name, value in problem.reference().items():
+            assert variant.reference()[name].shape == value.shape
+
+
+@each_problem
+def test_no_mistake_comes_near_the_right_answer(problem: Problem) -> None:
+    for seed in SEEDS:
+        assert is_told_apart(problem.variant(seed))
+
+
+def test_a_problem_whose_mistakes_hide_is_noticed() -> None:
+    # With γ = 1 nobody can see whether it was left out. Canonical class 0 has that.
+    assert not is_told_apart(CONDITIONAL)
+
+
+def test_basic_calculation_can_be_done_by_hand() -> None:
+    for seed in SEEDS:
+        given = BASIC_CALCULATION.variant(seed).given
+        x = np.array(given["x"])
+        assert is_whole(x)
+        assert x.min() >= -2
+        assert x.max() <= 20
+        assert is_whole(x.mean(axis=0))
+        assert is_whole(2 * x.var(axis=0))
+        assert root_comes_out(x.var(axis=0), given["eps"])
+
+
+def test_backpropagation_can_be_done_by_hand() -> None:
+    for seed in SEEDS:
+        problem = BACKPROPAGATION.variant(seed)
+        x, d = np.array(problem.given["x"]), np.array(problem.given["dx_hat"])
+        assert is_whole(x)
+        assert is_whole(x.mean())
+        assert is_whole(x.var())
+        assert root_comes_out(x.var(), problem.given["eps"])
+        assert is_whole(10 * d)
+        # The three terms do not cancel so far that three digits are too few.
+        straight = np.abs(d).max() / np.sqrt(x.var() + problem.given["eps"])
+        assert np.abs(problem.reference()["dx"]).max() > 0.2 * straight
+
+
+def test_batch_size_can_be_done_by_hand() -> None:
+    for seed in SEEDS:
+        given = BATCH_SIZE.variant(seed).given
+        x = np.array(given["x"])
+        for batch in (x, x[:3], x[3:]):
+            assert is_whole(batch)
+            assert is_whole(batch.mean())
+            assert is_whole(batch.var())
+            assert root_comes_out(batch.var(), given["eps"])
+
+
+def test_conditional_can_be_done_by_hand() -> None:
+    for seed in SEEDS:
+        given = CONDITIONAL.variant(seed).given
+        x = np.array(given["x"])
+        assert is_whole(x)
+        # Of the whole batch; that of three whole numbers is never a square.
+        assert is_whole(2 * x.mean())
+        assert root_comes_out(x.var(), 0)
+        assert (x.var(axis=1) > 0).all()
+
+
+def test_draws_that_never_tell_the_mistakes_apart_are_an_error() -> None:
+    from dataclasses import replace
+
+    hopeless = replace(BASIC_CALCULATION, draw=lambda _: BASIC_CALCULATION.given | {"gamma": 1.0, "beta": 0.0})
+    with pytest.raises(RuntimeError, match="basic-calculation: 1000 draws"):
+        hopeless.variant(0)
+
+
+# A student's own seed
+
+
+def test_seed_is_the_same_everywhere() -> None:
+    # The first 16 digits of: printf '17:basic-calculation:ada' | openssl dgst -sha256 -hmac key
+    expected = 0x5080E66064CF53E0
+    assert seed_for("ada", "key", BASIC_CALCULATION) == seed_for("ada", b"key", "basic-calculation") == expected
+
+
+def test_seed_depends_on_student_key_and_problem() -> None:
+    seeds = {
+        seed_for(student, key, problem)
+        for student in ("ada", "emmy", "Ada", "")
+        for key in ("key", "key2")
+        for problem in (*ALL, "a", "ab")
+    }
+    assert len(seeds) == 4 * 2 * 6
+    assert seed_for("b:c", "key", "a") != seed_for("c", "key", "a:b")
+
+
+def test_an_empty_key_is_refused() -> None:
+    with pytest.raises(ValueError, match="course key is empty"):
+        seed_for("ada", "", BASIC_CALCULATION)
