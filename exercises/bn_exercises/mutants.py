@@ -223,27 +223,33 @@ def run_all(seeds: Iterable[int], problems: Iterable[Problem] = ALL) -> dict[str
     return tallies
 
 
-def table(tallies: dict[str, Tally]) -> str:
+MISTAKES: dict[str, Callable[[Tally], str]] = {
+    "mistakes": lambda t: f"{t.mistakes:,}",
+    "caught": lambda t: share(t.caught, t.mistakes),
+    "counted once": lambda t: share(t.once, t.mistakes),
+    "named right": lambda t: share(t.named, t.mistakes),
+    "more than one name": lambda t: share(t.ties, t.mistakes),
+}
+RIGHT_ANSWERS: dict[str, Callable[[Tally], str]] = {
+    "right answers": lambda t: f"{t.right:,}",
+    "accepted": lambda t: share(t.accepted, t.right),
+}
+
+
+def table(tallies: dict[str, Tally], columns: dict[str, Callable[[Tally], str]] = MISTAKES | RIGHT_ANSWERS) -> str:
     """A Markdown table, a row for each problem and one for all."""
     total = Tally()
     for tally in tallies.values():
         total.add(tally)
-    lines = [
-        "| problem | mistakes | caught | counted once | named right | more than one name | right answers | accepted |",
-        "|:--|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for name, t in (*tallies.items(), ("all", total)):
-        lines.append(
-            f"| {name} | {t.mistakes} | {_share(t.caught, t.mistakes)} | {_share(t.once, t.mistakes)} "
-            f"| {_share(t.named, t.mistakes)} | {_share(t.ties, t.mistakes)} "
-            f"| {t.right} | {_share(t.accepted, t.right)} |"
-        )
+    lines = [f"| problem | {' | '.join(columns)} |", "|:--|" + "--:|" * len(columns)]
+    for name, tally in (*tallies.items(), ("all", total)):
+        lines.append(f"| {name} | {' | '.join(column(tally) for column in columns.values())} |")
     return "\n".join(lines)
 
 
-def _share(part: int, whole: int) -> str:
-    # Rounded down: 100 % means all of them.
-    return f"{np.floor(1000 * part / whole) / 10:.1f} %"
+def share(part: int, whole: int) -> str:
+    """A percentage, rounded down: 100 % means all of them."""
+    return f"{np.floor(1000 * part / whole) / 10:.1f}\u00a0%"
 
 
 def main() -> int:

@@ -61,6 +61,14 @@ def test_a_grader_that_is_not_is_noticed() -> None:
 
 
 def test_table() -> None:
-    table = mutants.table({"one": mutants.Tally(1000, 999, 1000, 998, 3, 2, 2)}).splitlines()
-    assert table[2] == "| one | 1000 | 99.9 % | 100.0 % | 99.8 % | 0.3 % | 2 | 100.0 % |"
-    assert table[3].startswith("| all | 1000 | 99.9 %")
+    tallies = {"one": mutants.Tally(1000, 999, 1000, 998, 3, 2, 2)}
+    table = mutants.table(tallies).replace("\u00a0", " ").splitlines()
+    assert table[2] == "| one | 1,000 | 99.9 % | 100.0 % | 99.8 % | 0.3 % | 2 | 100.0 % |"
+    assert table[3].startswith("| all | 1,000 | 99.9 %")
+    assert {line.count("|") for line in table} == {9}
+    narrow = mutants.table(tallies, mutants.RIGHT_ANSWERS).replace("\u00a0", " ").splitlines()
+    assert narrow == [
+        "| problem | right answers | accepted |",
+        "|:--|--:|--:|",
+        *[f"| {n} | 2 | 100.0 % |" for n in ("one", "all")],
+    ]
