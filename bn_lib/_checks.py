@@ -53,6 +53,13 @@ def check_parameter(x: Array, parameter: Array, name: str, *shapes: tuple[int, .
         raise ValueError(f"{name} has shape {parameter.shape}; expected {expected} for x of shape {x.shape}")
 
 
+def check_variance(var: Array, name: str = "var") -> None:
+    """Raise `ValueError` if a variance is negative, or NaN."""
+    xp = namespace(var)
+    if not bool(xp.all(var >= 0)):  # written so that a NaN is refused too
+        raise ValueError(f"{name} holds {float(xp.min(var)):g}; expected variances >= 0")
+
+
 def check_eps(eps: float) -> float:
     """Return `eps` as a float; raise unless it is a finite number >= 0."""
     return check_number(eps, "eps", low=0.0)

@@ -8,7 +8,15 @@ from typing import Any, Self
 import numpy as np
 
 from bn_lib._arrays import Array, Namespace, namespace
-from bn_lib._checks import check_dtype, check_eps, check_input, check_number, check_parameter, check_positive_int
+from bn_lib._checks import (
+    check_dtype,
+    check_eps,
+    check_input,
+    check_number,
+    check_parameter,
+    check_positive_int,
+    check_variance,
+)
 from bn_lib.convention import Convention
 from bn_lib.layer import Layer
 from bn_lib.moments import Moments
@@ -109,6 +117,7 @@ class BatchNorm(Layer):
             check_input(x)
             for name in ("gamma", "beta", "running_mean", "running_var"):
                 check_parameter(x, getattr(self, name), name)
+            check_variance(self.running_var, "running_var")
             y, self._cache = normalize_with(x, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
         return y
 

@@ -19,8 +19,8 @@ def center(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     The mean of what is left is what the rounding lost, and goes next. With a mean of 1e4 and a standard deviation of
     1e-2 in float32, subtracting the rounded mean alone can be wrong by 5 % of a standard deviation.
 
-    Source: after the corrected two-pass algorithm of Chan, Golub and LeVeque (1983), eq. 1.7, which corrects the sum of
-    squares instead.
+    Source: after the corrected two-pass algorithm of Chan, Golub and LeVeque (1983), which corrects the sum of squares
+    instead.
     """
     xp = namespace(x)
     count = count_along(x.shape, axes)
@@ -89,7 +89,7 @@ class Moments:
         The order of merging changes the result only by rounding.
 
         Source: Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm for computing sample
-        variances"; also (1983), eq. 1.5.
+        variances"; also (1983).
 
         Raises:
             TypeError: if `other` is not a `Moments`.

@@ -26,6 +26,7 @@ from bn_lib._checks import (
     check_parameter,
     check_positive_int,
     check_same_kind,
+    check_variance,
     one_hot,
 )
 from bn_lib.moments import Moments
@@ -143,8 +144,7 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
     check_input(x)
     for name, parameter in (("gamma", gamma), ("beta", beta), ("mean", mean), ("var", var)):
         check_parameter(x, parameter, name)
-    if not bool(namespace(var).all(var >= 0)):  # written so that a NaN is refused too
-        raise ValueError(f"var holds {float(namespace(var).min(var)):g}; expected variances >= 0")
+    check_variance(var)
     return normalize_with(x, gamma, beta, mean, var, check_eps(eps))[0]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from refusals import X3, assert_refused, row
 
-from bn_lib import standardize, standardize_backward
+from bn_lib import BatchNorm, batch_norm_inference, standardize, standardize_backward
 
 
 @pytest.mark.parametrize(("axis", "axes"), [(0, (0,)), (-1, (2,)), ((2, 0), (0, 2)), ([0, 1, 2], (0, 1, 2))])
@@ -36,9 +36,12 @@ def test_bad_input(name, seen, expected, error, call):
     assert_refused(name, seen, expected, error, call)
 
 
-def test_nan_variance_is_refused_in_inference():
-    import bn_lib
-
-    one = np.ones(3)
-    with pytest.raises(ValueError, match="var holds nan; expected variances >= 0"):
-        bn_lib.batch_norm_inference(X3, one, one, one, np.array([1.0, np.nan, 1.0]))
+@pytest.mark.parametrize("bad", [-0.5, np.nan])
+def test_impossible_variances_are_refused_in_inference(bad):
+    one, var = np.ones(3), np.array([1.0, bad, 1.0])
+    with pytest.raises(ValueError, match=f"^var holds {bad:g}; expected variances >= 0"):
+        batch_norm_inference(X3, one, one, one, var)
+    layer = BatchNorm(3)
+    layer.load_state_dict(layer.state_dict() | {"running_var": var})
+    with pytest.raises(ValueError, match=f"^running_var holds {bad:g}; expected variances >= 0"):
+        layer.eval().forward(X3)
