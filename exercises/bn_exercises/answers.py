@@ -5,6 +5,7 @@ values, so it neither raises nor takes long. (One exception: `__array__` of a fo
 object's own code. In a graded run there are no foreign objects, because answers arrive as JSON.)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -19,6 +20,7 @@ MOST_NUMBERS = 1000
 DEEPEST = 8
 LARGEST = 1e12
 LONGEST_TEXT = 40
+LONGEST_SENTENCE = 500
 
 _SEQUENCES = (list, tuple, range)
 _PLAIN_NUMBERS = (int, float, Fraction, Decimal, np.integer, np.floating)
@@ -39,6 +41,9 @@ class Unusable:
 
 def read(value: object) -> Array | Unusable:
     """The numbers in `value` as a float64 array that shares no memory with it, or what keeps it from being one."""
+    # What was read before, where the learner works.
+    if type(value) is Unusable:
+        return value
     try:
         return _read(value)
     except _UnusableError as error:
@@ -46,6 +51,30 @@ def read(value: object) -> Array | Unusable:
     # Not BaseException: a learner may interrupt. RecursionError, MemoryError and OverflowError are among these.
     except Exception:
         return Unusable("This cannot be read as numbers. Give a list, a tuple or an array.")
+
+
+def plain(observed: Any) -> Any:
+    """What was observed of answers, as JSON has it: arrays as lists, what cannot be read as {"unusable": sentence}."""
+    if isinstance(observed, Unusable):
+        return {"unusable": observed.sentence, "missing": observed.missing}
+    if isinstance(observed, np.ndarray):
+        return observed.tolist()
+    if isinstance(observed, Mapping):
+        return {str(name): plain(value) for name, value in observed.items()}
+    if isinstance(observed, (list, tuple)):
+        return [plain(value) for value in observed]
+    return observed
+
+
+def from_plain(data: Any) -> Any:
+    """Back from `plain`, but for arrays, which stay lists: `read` takes those too."""
+    if isinstance(data, dict):
+        if set(data) == {"unusable", "missing"}:
+            return Unusable(str(data["unusable"])[:LONGEST_SENTENCE], bool(data["missing"]))
+        return {name: from_plain(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [from_plain(value) for value in data]
+    return data
 
 
 def fit(array: Array, shape: tuple[int, ...]) -> Array | None:

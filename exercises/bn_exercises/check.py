@@ -11,22 +11,20 @@ Tries are counted here, in this session, and nowhere else: `verify` knows nothin
 
 import hashlib
 import html
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
-
-from bn_exercises.answers import Unusable, read
+from bn_exercises.answers import plain
 from bn_exercises.problem import Problem
 from bn_exercises.question import Link
-from bn_exercises.tolerance import Array
+from bn_exercises.task import Answers, JudgingTask, Task
 from bn_exercises.verdict import Finding, Kind, Verdict
 from bn_exercises.verify import verify
-from bn_exercises.worked import decimal
 
 # Said in words as well as by a mark and a colour, for those who do not see one of these.
 _HEADINGS: dict[Kind, tuple[str, str]] = {
@@ -129,38 +127,45 @@ class Session:
     book: str = ""
     _tries: dict[tuple[str, str, str], list[bytes]] = field(default_factory=dict)
 
-    def check(self, problem: Problem, /, **answers: Any) -> Checked:
+    def check(self, problem: Problem | JudgingTask, /, **answers: Any) -> Checked:
         """Judge `answers`, and give one more hint for each part that is still wrong.
 
         The same wrong answer again is no new try: whoever runs all cells gets no further for it.
         """
-        plain = {name: read(value) for name, value in answers.items()}
-        # `verify` reads again what has been read, so that an answer's own code runs only once.
-        safe = {name: answers[name] if isinstance(value, Unusable) else value for name, value in plain.items()}
-        verdict = verify(problem, safe)
+        return self.judge(problem, problem.observe(answers))
+
+    def judge(self, problem: Problem | JudgingTask, observed: Answers) -> Checked:
+        """The same for answers that were observed already."""
+        verdict = verify(problem, observed)
         hints = {}
-        for part in problem.parts:
-            if verdict.of(part.name).kind in _HINT_WORTHY:
-                tries = self._tries.setdefault((problem.name, repr(problem.given), part.name), [])
-                digest = _digest(plain[part.name])
+        for name in problem.points:
+            if verdict.of(name).kind in _HINT_WORTHY:
+                tries = self._tries.setdefault((problem.name, repr(problem.given), name), [])
+                digest = _digest(observed.get(name))
                 if digest not in tries:
                     tries.append(digest)
-                hints[part.name] = part.hints(problem.given)[: len(tries)]
-        return Checked(problem.title, verdict, hints, self.book)
+                hints[name] = problem.hints(name)[: len(tries)]
+        return Checked(problem.title, _about(verdict, observed), hints, self.book)
 
     def forget(self) -> None:
         """Begin again with the first hint."""
         self._tries.clear()
 
 
-def _digest(answer: Array | Unusable) -> bytes:
-    return hashlib.sha256(b"" if isinstance(answer, Unusable) else np.asarray(answer).tobytes()).digest()
+def _about(verdict: Verdict, answered: Answers) -> Verdict:
+    """The verdict on what was answered so far; on everything, if nothing was."""
+    findings = tuple(finding for finding in verdict.findings if not finding.part or finding.part in answered)
+    return replace(verdict, findings=findings) if any(finding.part for finding in findings) else verdict
+
+
+def _digest(answer: Any) -> bytes:
+    return hashlib.sha256(json.dumps(plain(answer), sort_keys=True).encode()).digest()
 
 
 _SESSION = Session()
 
 
-def check(problem: Problem, /, **answers: Any) -> Checked:
+def check(problem: Problem | JudgingTask, /, **answers: Any) -> Checked:
     """Judge `answers` and say what is right, what is wrong, and which mistake it was. Make it a cell's last line.
 
     Args:
@@ -174,18 +179,18 @@ def check(problem: Problem, /, **answers: Any) -> Checked:
 class Solution:
     """The worked numbers of a problem, as text and as HTML."""
 
-    problem: Problem
+    problem: Task
 
     def __repr__(self) -> str:
         """As plain text."""
         lines = [f"{self.problem.title}: the solution"]
-        for title, steps, results in self._parts():
+        for title, steps, results in self.problem.solved():
             lines += [f"  {title}", *(f"      {line}" for line in (*steps, *results))]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         parts = []
-        for title, steps, results in self._parts():
+        for title, steps, results in self.problem.solved():
             lines = "".join(f"<p>{html.escape(step)}</p>" for step in steps)
             numbers = "".join(f"<p><code>{html.escape(result)}</code></p>" for result in results)
             parts.append(f"<li><p><strong>{html.escape(title)}</strong></p>{lines}{numbers}</li>")
@@ -195,26 +200,10 @@ class Solution:
             f"<ul>{''.join(parts)}</ul></section>"
         )
 
-    def _parts(self) -> list[tuple[str, tuple[str, ...], list[str]]]:
-        parts: list[tuple[str, tuple[str, ...], list[str]]] = []
-        for part in self.problem.parts:
-            results = []
-            for reading, reference in zip(self.problem.readings, self.problem.references, strict=True):
-                label = f"With {' and '.join(reading.choices)}: " if reading.choices else ""
-                results.append(label + _shown(reference[part.name]))
-            parts.append((part.title, part.hints(self.problem.given)[1:], results))
-        return parts
 
-
-def solution(problem: Problem) -> Solution:
+def solution(problem: Task) -> Solution:
     """The right numbers of `problem`, and how one gets them. Ask when you are done, or stuck."""
     return Solution(problem)
-
-
-def _shown(value: Array) -> str:
-    if value.ndim == 2:
-        return "; ".join(_shown(row) for row in value)
-    return ", ".join(decimal(float(v)) for v in np.ravel(value))
 
 
 @cache

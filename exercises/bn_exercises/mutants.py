@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from bn_exercises.problem import Arrays, Given, Part, Problem
+from bn_exercises.problem import Arrays, Part, Problem
 from bn_exercises.problems import ALL, CLASS
+from bn_exercises.task import Given, JudgingTask
 from bn_exercises.tolerance import EQUAL, Array, distances, round_to
 from bn_exercises.verify import verify
 
@@ -182,11 +183,11 @@ _BY_HAND: dict[str, Callable[[Given, int], dict[str, Any]]] = {
 }
 
 
-def run(problem: Problem, reading: int = 0, label: str = "") -> Tally:
+def run(problem: Problem | JudgingTask, reading: int = 0, label: str = "") -> Tally:
     """All mistakes and all right answers through one problem under one reading."""
     tally = Tally()
-    for part, name, answers in mistaken(problem, reading):
-        verdict = verify(problem, answers)
+    for part, name, answers in mistaken(problem, reading) if isinstance(problem, Problem) else problem.mistaken():
+        verdict = verify(problem, problem.observe(answers))
         finding = verdict.of(part)
         lost = {f.part for f in verdict.findings if f.points < f.max_points}
         tally.mistakes += 1
@@ -199,8 +200,8 @@ def run(problem: Problem, reading: int = 0, label: str = "") -> Tally:
             tally.failures.append(f"{problem.name}{label}, {part}: {name} was taken for {taken}")
         if lost != {part}:
             tally.failures.append(f"{problem.name}{label}, {part}: {name} cost the points of {sorted(lost)}")
-    for style, answers in rightly(problem, reading):
-        verdict = verify(problem, answers)
+    for style, answers in rightly(problem, reading) if isinstance(problem, Problem) else problem.rightly():
+        verdict = verify(problem, problem.observe(answers))
         tally.right += 1
         tally.accepted += verdict.right
         if not verdict.right:
@@ -209,16 +210,17 @@ def run(problem: Problem, reading: int = 0, label: str = "") -> Tally:
     return tally
 
 
-def run_all(seeds: Iterable[int], problems: Iterable[Problem] = ALL) -> dict[str, Tally]:
+def run_all(seeds: Iterable[int], problems: Iterable[Problem | JudgingTask] = ALL) -> dict[str, Tally]:
     """For each problem, the tally over its own numbers, and over its variants, each under another reading in turn."""
     seeds = tuple(seeds)
     tallies = {}
     for problem in problems:
         tally = Tally()
-        for reading in range(len(problem.readings)):
+        readings = len(problem.readings) if isinstance(problem, Problem) else 1
+        for reading in range(readings):
             tally.add(run(problem, reading))
         for seed in seeds:
-            tally.add(run(problem.variant(seed), seed % len(problem.readings), f" (seed {seed})"))
+            tally.add(run(problem.variant(seed), seed % readings, f" (seed {seed})"))
         tallies[problem.name] = tally
     return tallies
 

@@ -14,10 +14,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from bn_exercises.answers import read
 from bn_exercises.misconceptions import Misconception
+from bn_exercises.task import Answers, Given
 from bn_exercises.tolerance import Array, distances, rooms
+from bn_exercises.worked import decimal
 
-Given: TypeAlias = Mapping[str, Any]
 Arrays: TypeAlias = Mapping[str, Array]
 
 # In units of the room of `tolerance`: mistakes at least so far from the right numbers are told from them by an answer
@@ -192,15 +194,35 @@ class Problem:
         """The right answer to each part, under the first reading or another."""
         return self.references[reading]
 
+    def hints(self, part: str) -> tuple[str, ...]:
+        """Where to look, what rule, and the step itself."""
+        return self.part(part).hints(self.given)
+
+    def part(self, name: str) -> Part:
+        """The part of that name."""
+        return next(part for part in self.parts if part.name == name)
+
+    def observe(self, answers: Answers) -> dict[str, Any]:
+        """What was answered, as arrays, or what keeps it from being one."""
+        return {name: read(value) for name, value in answers.items()}
+
+    def solved(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """For each part its title, the rule and the step, and the numbers under each reading."""
+        solved: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
+        for part in self.parts:
+            results = []
+            for reading, reference in zip(self.readings, self.references, strict=True):
+                label = f"With {' and '.join(reading.choices)}: " if reading.choices else ""
+                results.append(label + _shown(reference[part.name]))
+            solved.append((part.title, part.hints(self.given)[1:], tuple(results)))
+        return solved
+
     def variant(self, seed: int) -> "Problem":
         """The same problem with other numbers, always the same ones for a seed.
 
         No listed mistake comes near the right answer, so what is wrong can be told.
         """
-        # The name, so that problems of one seed do not share their draws; a hash, because Random(-1) is Random(1).
-        digest = hashlib.sha256(f"{self.name}:{seed}".encode()).digest()
-        # Of Random, Python promises that `random()` gives the same numbers in every version. NumPy promises nothing.
-        rng = Random(int.from_bytes(digest, "big"))
+        rng = random_for(self.name, seed)
         for _ in range(MOST_DRAWS):
             problem = replace(self, given=self.draw(rng))
             if problem.given != self.given and is_told_apart(problem):
@@ -235,7 +257,7 @@ def is_told_apart(problem: Problem) -> bool:
     )
 
 
-def seed_for(student: str, course_key: str | bytes, problem: Problem | str) -> int:
+def seed_for(student: str, course_key: str | bytes, problem: str) -> int:
     """The seed of a student's own variant: the same wherever it is derived, and no use without the course's key.
 
     HMAC-SHA256 of the problem's name and the student's id, so a student who knows the id of another does not know the
@@ -244,10 +266,23 @@ def seed_for(student: str, course_key: str | bytes, problem: Problem | str) -> i
     key = course_key.encode() if isinstance(course_key, str) else course_key
     if not key:
         raise ValueError("the course key is empty; expected a secret of the course")
-    name = problem if isinstance(problem, str) else problem.name
     # The length keeps ("ab", "c") and ("a", "bc") apart.
-    message = f"{len(name)}:{name}:{student}".encode()
+    message = f"{len(problem)}:{problem}:{student}".encode()
     return int.from_bytes(hmac.new(key, message, hashlib.sha256).digest()[:8], "big")
+
+
+def random_for(name: str, seed: int) -> Random:
+    """What draws the variant of a problem: use only its `random()`."""
+    # The name, so that problems of one seed do not share their draws; a hash, because Random(-1) is Random(1).
+    digest = hashlib.sha256(f"{name}:{seed}".encode()).digest()
+    # Of Random, Python promises that `random()` gives the same numbers in every version. NumPy promises nothing.
+    return Random(int.from_bytes(digest, "big"))
+
+
+def _shown(value: Array) -> str:
+    if value.ndim == 2:
+        return "; ".join(_shown(row) for row in value)
+    return ", ".join(decimal(float(v)) for v in np.ravel(value))
 
 
 # What `draw` functions choose with: only `Random.random` is the same in every version of Python.

@@ -4,6 +4,7 @@ No sentence in it contains a right number, so it may be shown before the solutio
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -85,3 +86,14 @@ class Verdict:
             finding["misconceptions"] = tuple(finding["misconceptions"])
             findings.append(Finding(**finding, see=Link(**see) if see else None))
         return Verdict(**data, findings=tuple(findings))
+
+
+def unknown_names(answered: Iterable[str], asked: Iterable[str]) -> tuple[Finding, ...]:
+    """A note about answers under names that were not asked for; nothing, if there are none."""
+    asked = tuple(asked)
+    unknown = [name for name in answered if name not in asked]
+    if not unknown:
+        return ()
+    several = f"{len(unknown)} names" if len(unknown) > 1 else "a name"
+    sentence = f"There is an answer under {several} not asked for. The names: {', '.join(asked)}."
+    return (Finding("", "", "note", sentence),)

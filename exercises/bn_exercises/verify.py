@@ -13,15 +13,15 @@ that can be read in several ways is judged under each, and the reading that suit
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from bn_exercises.answers import Unusable, described, fit, read
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problem import Outcomes, Part, Problem, Reading
+from bn_exercises.task import Answers, JudgingTask
 from bn_exercises.tolerance import EQUAL, Array, agree, distance, distances, is_rounded, overruled, rooms
-from bn_exercises.verdict import Finding, Kind, Verdict
+from bn_exercises.verdict import Finding, Kind, Verdict, unknown_names
 
 _RECOGNISED: tuple[Kind, ...] = ("right", "follow-on", "misconception")
 _EARNS: tuple[Kind, ...] = ("right", "follow-on")
@@ -31,13 +31,18 @@ _TIE = 0.02
 _MOST_SLIPS = 3
 
 
-def verify(problem: Problem, answers: Mapping[str, Any]) -> Verdict:
-    """Judge `answers`, a value for each part's name: anything at all, for `answers.read` makes sense of it.
+def verify(problem: Problem | JudgingTask, answers: Answers) -> Verdict:
+    """Judge `answers`, a value for each part's name: anything at all, for a problem makes sense of it.
 
-    Never raises because of an answer, and takes about a millisecond. What is no mapping answers nothing.
+    Never raises because of an answer, and takes milliseconds. What is no mapping answers nothing. Where functions are
+    asked for, `problem.observe` runs them first: they are not run here.
     """
     if not isinstance(answers, Mapping):
         answers = {}
+    return _verify_numbers(problem, answers) if isinstance(problem, Problem) else problem.judge(answers)
+
+
+def _verify_numbers(problem: Problem, answers: Answers) -> Verdict:
     given = {part.name: read(answers.get(part.name)) for part in problem.parts}
     judged = [_under(problem, index, given) for index in range(len(problem.readings))]
     most = max(each.merit for each in judged)
@@ -50,10 +55,7 @@ def verify(problem: Problem, answers: Mapping[str, Any]) -> Verdict:
         earning = [_earning(judged[index]) for index in range(len(judged))]
         read_with = [index for index in best if earning[index] == earning[taken]]
         findings.append(_reading_note(problem, read_with))
-    if unknown := [name for name in answers if name not in given]:
-        several = f"{len(unknown)} names" if len(unknown) > 1 else "a name"
-        sentence = f"There is an answer under {several} not asked for. The names: {', '.join(given)}."
-        findings.append(Finding("", "", "note", sentence))
+    findings += unknown_names(answers, given)
     return Verdict(problem.name, score, sum(problem.points.values()), tuple(findings))
 
 

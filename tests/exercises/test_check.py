@@ -55,8 +55,6 @@ def test_verdict_as_text() -> None:
         "Batch Normalization standardizes the batch itself, so it divides by N.",
         "      Where to look: How far are the values of a column from its mean?",
         "      Read: “The variance divides by m”, in chapter 3.",
-        "  · (c) the normalized values. No answer yet. 0 of 3 points.",
-        "  · (d) the output. No answer yet. 0 of 3 points.",
     ]
 
 

@@ -1,0 +1,116 @@
+"""Problem 2, Backpropagation: the gradients of Batch Normalization for one feature."""
+
+from random import Random
+
+import numpy as np
+
+from bn_exercises import misconceptions as wrong
+from bn_exercises import steps
+from bn_exercises.problem import AlsoRight, Part, Problem, choose, shuffled
+from bn_exercises.problems.by_hand import ROUNDED, SIX, TWO, joined
+from bn_exercises.task import Given
+from bn_exercises.tolerance import Array
+from bn_lib import batch_norm, batch_norm_backward
+
+
+def _feature(given: Given) -> tuple[Array, Array, float]:
+    return np.asarray(given["x"], dtype=float), np.asarray(given["dx_hat"], dtype=float), given["eps"]
+
+
+_CANCELLED = (
+    "Right, as far as a calculation in three digits carries. The three terms nearly cancel here, and that costs "
+    "digits: carry five to see more."
+)
+
+
+def _dx_hints(given: Given) -> tuple[str, str, str]:
+    x, dx_hat, eps = _feature(given)
+    m = len(x)
+    return (
+        "Three paths lead from x to the loss: straight, through the mean, through the variance. Do (b) and (c) first.",
+        "Add the three: dx = dx̂ / √(σ² + ε) + dσ² · 2 (x − μ) / m + dμ / m.",
+        f"The first sample: {dx_hat[0]:g} / √(σ² + {eps:g}) + dσ² · 2 ({x[0]:g} − μ) / {m} + dμ / {m}, "
+        "with dμ from (b) and dσ² from (c). Carry five digits, because terms may nearly cancel.",
+    )
+
+
+def _dmu_hints(given: Given) -> tuple[str, str, str]:
+    _, dx_hat, eps = _feature(given)
+    return (
+        "Every x̂ of the batch uses the mean.",
+        "Add what comes back from all of them: each x̂ changes with μ by −1 / √(σ² + ε). "
+        "Through the variance nothing comes, because Σ (x − μ) = 0.",
+        f"dμ = −({joined(dx_hat, ' + ')}) / √(σ² + {eps:g}).",
+    )
+
+
+def _dvar_hints(given: Given) -> tuple[str, str, str]:
+    x, dx_hat, eps = _feature(given)
+    terms = " + ".join(f"{d:g} · ({v:g} − μ)" for d, v in zip(dx_hat, x, strict=True))
+    return (
+        "Every x̂ of the batch uses the variance.",
+        "The derivative of (σ² + ε) to the power −½ is −½ times the power −3/2: "
+        "dσ² = −½ · Σ dx̂ (x − μ) · (σ² + ε)^(−3/2).",
+        f"dσ² = −½ · [{terms}] · (σ² + {eps:g})^(−3/2).",
+    )
+
+
+def _draw_gradient(rng: Random) -> Given:
+    mean = choose(rng, range(3, 10))
+    deviations = shuffled(rng, choose(rng, (*TWO, *SIX)))
+    tenths = shuffled(rng, range(-6, 10))[:3]
+    given = {"x": tuple(mean + d for d in deviations), "dx_hat": tuple(t / 10 for t in tenths), "eps": 0.25}
+    # Terms that nearly cancel cannot be computed by hand. Drawing again is left to `variant`: no mistake is told from
+    # the right answer where all gradients are zero.
+    x, dx_hat, eps = _feature(given)
+    straight = np.abs(dx_hat / np.sqrt(x.var() + eps)).max()
+    compact = _gradient(x, dx_hat, eps)
+    return given if np.abs(compact).max() > 0.2 * straight else given | {"dx_hat": (0.0, 0.0, 0.0)}
+
+
+def _gradient(x: Array, dx_hat: Array, eps: float) -> Array:
+    _, cache = batch_norm(x[:, None], np.ones(1), np.zeros(1), eps=eps)
+    return batch_norm_backward(dx_hat[:, None], cache)[0][:, 0]
+
+
+BACKPROPAGATION = Problem(
+    name="backpropagation",
+    title="Backpropagation",
+    given={"x": (1, 2, 3), "dx_hat": (0.1, 0.2, 0.3), "eps": 0.01},
+    parts=(
+        Part(
+            "dx",
+            "(a) the gradient with respect to x",
+            4,
+            steps.dx,
+            lambda given, earlier: (*_feature(given), earlier["dmu"], earlier["dvar"]),
+            wrong.DX,
+            _dx_hints,
+            uses=("dmu", "dvar"),
+            also_right=tuple(
+                AlsoRight(by_hand(digits), _CANCELLED)
+                for digits in ROUNDED
+                for by_hand in (steps.dx_by_hand, steps.dx_compact_by_hand)
+            ),
+        ),
+        Part(
+            "dmu",
+            "(b) the gradient with respect to the mean",
+            3,
+            steps.dmu,
+            lambda given, _: _feature(given),
+            wrong.DMU,
+            _dmu_hints,
+        ),
+        Part(
+            "dvar",
+            "(c) the gradient with respect to the variance",
+            3,
+            steps.dvar,
+            lambda given, _: _feature(given),
+            wrong.DVAR,
+            _dvar_hints,
+        ),
+    ),
+    draw=_draw_gradient,
+)

@@ -1,0 +1,37 @@
+"""What the problems done by hand have in common: how numbers are written in a hint, what rounding on the way gives.
+
+Variants are drawn so that they can be done by hand: values and means are whole numbers, and variance plus ε is the
+square of a whole number or a half, so that the root comes out.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from bn_exercises import steps
+from bn_exercises.problem import AlsoRight
+from bn_exercises.task import Given
+from bn_exercises.tolerance import DIGITS, Array
+
+
+def joined(values: Any, joint: str = ", ") -> str:
+    """Numbers in a row; those below 0 in brackets if they are added."""
+    return joint.join(f"({v:g})" if v < 0 and "+" in joint else f"{v:g}" for v in values)
+
+
+def added(value: float) -> str:
+    """A number as it stands at the end of a sum: "+ 1", "− 1"."""
+    return f"+ {value:g}" if value >= 0 else f"− {-value:g}"
+
+
+def column(given: Given) -> tuple[Array, float]:
+    """The one feature of the batch, and ε."""
+    return np.asarray(given["x"], dtype=float), given["eps"]
+
+
+# By hand one rounds on the way: to this many digits, or to one more.
+ROUNDED = (DIGITS, DIGITS + 1)
+NORMALIZED_BY_HAND = tuple(AlsoRight(steps.normalized_by_hand(digits)) for digits in ROUNDED)
+
+# 3 deviations for which σ² + 0.25 is a square: σ² = 2 and σ² = 6.
+TWO, SIX = ((1, 1, -2), (-1, -1, 2)), ((3, 0, -3),)

@@ -1,0 +1,153 @@
+"""Problem 4, Conditional Batch Normalization: two classes, each with its own gamma and beta."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from bn_exercises import misconceptions as wrong
+from bn_exercises import steps
+from bn_exercises.misconceptions import Misconception
+from bn_exercises.problem import AlsoRight, Arrays, Part, Problem, choose, shuffled
+from bn_exercises.problems.by_hand import ROUNDED, added
+from bn_exercises.task import Given
+from bn_exercises.tolerance import Array, round_to
+
+BATCH, CLASS = "the statistics of the whole batch", "the statistics of each class"
+# Of a constant smaller than this, nobody can see in the answer where it was added.
+_VISIBLE_EPS = 0.001
+
+Pair = tuple[float, float]
+
+
+def _of_class(label: int) -> Callable[[Given, Arrays], tuple[Any, ...]]:
+    """The arguments for one class: x, ε, the values its statistics are taken over, its (and the other's) γ and β."""
+
+    def arguments(given: Given, _: Arrays) -> tuple[Any, ...]:
+        x = np.asarray(given["x"][label], dtype=float)
+        company = x if given["statistics"] == CLASS else np.asarray(given["x"], dtype=float).ravel()
+        gamma, beta = given["gamma"], given["beta"]
+        return x, given["eps"], company, (gamma[label], gamma[1 - label]), (beta[label], beta[1 - label])
+
+    return arguments
+
+
+def _conditional(x: Array, eps: float, company: Array, gamma: Pair, beta: Pair) -> Array:
+    return gamma[0] * steps.normalized(x, eps, company.mean(), company.var()) + beta[0]
+
+
+def _conditional_by_hand(digits: int) -> Callable[..., Array]:
+    normalized = steps.normalized_by_hand(digits)
+
+    def compute(x: Array, eps: float, company: Array, gamma: Pair, beta: Pair) -> Array:
+        return gamma[0] * round_to(digits, normalized(x, eps, company.mean(), company.var())) + beta[0]
+
+    return compute
+
+
+def _then_scaled(m: Misconception) -> Misconception:
+    """A mistake in normalizing, with the right γ and β after it."""
+
+    def compute(x: Array, eps: float, company: Array, gamma: Pair, beta: Pair) -> Array:
+        if m is wrong.EPS_OUTSIDE and eps < _VISIBLE_EPS:
+            return np.full_like(x, np.nan)
+        # As many values as the statistics were taken over, or ddof=1 would count those of the class.
+        spread = company.var(ddof=1) if m is wrong.DDOF1 else company.var()
+        normalize = steps.normalized if m is wrong.DDOF1 else m.compute
+        return gamma[0] * normalize(x, eps, company.mean(), spread) + beta[0]
+
+    return m.at(compute)
+
+
+def _after_normalizing(m: Misconception) -> Misconception:
+    """A mistake in scaling and shifting, after right normalized values."""
+
+    def compute(x: Array, eps: float, company: Array, gamma: Pair, beta: Pair) -> Array:
+        return m.compute(steps.normalized(x, eps, company.mean(), company.var()), gamma[0], beta[0])
+
+    return m.at(compute)
+
+
+_CONDITIONAL_MISTAKES = (
+    *map(
+        _then_scaled,
+        (
+            wrong.DDOF1,
+            wrong.EPS_OUTSIDE,
+            wrong.VARIANCE_FOR_DEVIATION,
+            wrong.NOT_CENTRED,
+            wrong.NOT_DIVIDED,
+            wrong.TURNED_ROUND,
+        ),
+    ),
+    *map(_after_normalizing, wrong.OUTPUT),
+    wrong.OTHER_CLASS.at(
+        lambda x, eps, company, gamma, beta: _conditional(x, eps, company, gamma[::-1], beta[::-1]),
+    ),
+)
+
+
+def _conditional_hints(label: int) -> Callable[[Given], tuple[str, str, str]]:
+    def hints(given: Given) -> tuple[str, str, str]:
+        x, gamma, beta = given["x"][label], given["gamma"][label], given["beta"][label]
+        return (
+            "Two steps: normalize, then scale and shift. The second must know the class of the sample.",
+            "y = γ · x̂ + β with the γ and β of the sample's class. Take μ and σ² of the whole batch, or of each class, "
+            "and stay with it.",
+            f"The first sample of this class: {gamma:g} · ({x[0]:g} − μ) / √(σ² + ε) {added(beta)}.",
+        )
+
+    return hints
+
+
+# 6 deviations from the mean whose mean square is 4 or 2.25. The latter are halves, as are those of 1, 2, 3, 4, 5, 6.
+_OF_SIX = (
+    (3, 2, -1, -1, -3, 0),
+    (4, -2, -2, 0, 0, 0),
+    (4, 1, -1, -1, -1, -2),
+    (2.5, -2.5, 0.5, 0.5, -0.5, -0.5),
+    (2.5, 1.5, -1.5, -1.5, -0.5, -0.5),
+)
+
+
+def _draw_classes(rng: Random) -> Given:
+    family = choose(rng, _OF_SIX)
+    sign = choose(rng, (-1, 1))
+    middle = choose(rng, range(5, 10)) + family[0] % 1
+    while True:
+        x = [int(middle + sign * d) for d in shuffled(rng, family)]
+        if len(set(x[:3])) > 1 and len(set(x[3:])) > 1:
+            break
+    return {
+        "x": (tuple(x[:3]), tuple(x[3:])),
+        "gamma": tuple(float(v) for v in shuffled(rng, (2, 3, 4))[:2]),
+        "beta": tuple(float(v) for v in shuffled(rng, (-2, -1, 1, 5))[:2]),
+    }
+
+
+CONDITIONAL = Problem(
+    name="conditional",
+    title="Conditional Batch Normalization",
+    given={"x": ((1, 2, 3), (4, 5, 6)), "gamma": (1.0, 2.0), "beta": (0.0, 1.0)},
+    parts=tuple(
+        Part(
+            f"y{label}",
+            f"({'ab'[label]}) the output of class {label}",
+            5,
+            _conditional,
+            _of_class(label),
+            _CONDITIONAL_MISTAKES,
+            _conditional_hints(label),
+            also_right=tuple(AlsoRight(_conditional_by_hand(digits)) for digits in ROUNDED),
+            carried=lambda x, eps, company, gamma, beta: _conditional(x, eps, company, gamma, (0, 0)),
+        )
+        for label in (0, 1)
+    ),
+    draw=_draw_classes,
+    open=(
+        # de Vries et al. (2017) take those of the whole batch.
+        {BATCH: {"statistics": BATCH}, CLASS: {"statistics": CLASS}},
+        {"ε = 0.01": {"eps": 0.01}, "ε = 1e-5": {"eps": 1e-5}, "ε = 0": {"eps": 0.0}},
+    ),
+)
