@@ -18,12 +18,22 @@ c.CourseDirectory.course_id = "batch-normalization"
 # nbgrader copies every other file of source/ to the students. The sources hold the solutions, so they stay here.
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", "*.md"]
 
+# Take the # away, and every student has numbers of their own. What the key is does not matter; take another next year.
+# c.PersonalNumbers.course_key = "autumn-2026"
+
 # The released cell keeps its line `mean = None`, so it runs as it is: no exception stands between a learner and the
 # cells after it, and the check says what is missing.
 c.ClearSolutions.code_stub = {"python": "# If you need more lines, write them here."}
 
 try:
+    from nbgrader.converters import Autograde, GenerateAssignment
+
+    from bn_exercises.personal import PutKey, TellStudent
     from bn_exercises.sources import sync
+
+    # Both do nothing without a course key.
+    c.GenerateAssignment.preprocessors = [PutKey, *GenerateAssignment.preprocessors.default()]
+    c.Autograde.autograde_preprocessors = [TellStudent, *Autograde.autograde_preprocessors.default()]
 
     for path in sync(os.path.join(os.path.dirname(os.path.abspath(__file__)), "source")):
         print(f"nbgrader_config.py: made {path}", file=sys.stderr)

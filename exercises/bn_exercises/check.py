@@ -162,7 +162,8 @@ def _digest(answer: Any) -> bytes:
     return hashlib.sha256(json.dumps(plain(answer), sort_keys=True).encode()).digest()
 
 
-_SESSION = Session()
+# One learner, one kernel.
+SESSION = Session()
 
 
 def check(problem: Problem | JudgingTask, /, **answers: Any) -> Checked:
@@ -172,7 +173,7 @@ def check(problem: Problem | JudgingTask, /, **answers: Any) -> Checked:
         problem: one of `bn_exercises.problems`, or a variant of one.
         answers: a value for each part answered so far, by the part's name.
     """
-    return _SESSION.check(problem, **answers)
+    return SESSION.check(problem, **answers)
 
 
 @dataclass(frozen=True)

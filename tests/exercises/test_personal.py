@@ -1,0 +1,62 @@
+"""Numbers of their own for all students: what the two steps do to a notebook. `tests/course` runs them in nbgrader."""
+
+import os
+from typing import Any
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from traitlets.config import Config
+
+from bn_exercises.personal import PutKey, TellStudent
+
+RESOURCES = {"nbgrader": {"student": "ada"}}
+
+
+def notebook() -> Any:
+    cells = [
+        new_markdown_cell('call `my_problem("basic-calculation")`'),
+        new_code_cell("problem = my_problem(\"basic-calculation\")\nother = my_problem( 'batch-size' )"),
+        new_code_cell("hand_in(problem)"),
+    ]
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    return new_notebook(cells=cells)
+
+
+def test_the_key_goes_where_the_problem_is_asked_for() -> None:
+    config = Config({"PersonalNumbers": {"course_key": 'autumn "26"'}})
+    released, _ = PutKey(config=config).preprocess(notebook(), RESOURCES)
+    assert released.cells[0].source == notebook().cells[0].source
+    assert released.cells[1].source == (
+        'problem = my_problem("basic-calculation", course_key=\'autumn "26"\')\n'
+        "other = my_problem('batch-size', course_key='autumn \"26\"')"
+    )
+
+
+@pytest.mark.parametrize("key", [r"\1", r"a\g<0>b"])
+def test_a_key_is_taken_as_it_is(key: str) -> None:
+    released, _ = PutKey(config=Config({"PersonalNumbers": {"course_key": key}})).preprocess(notebook(), RESOURCES)
+    calls: list[str] = []
+    exec(released.cells[1].source, {"my_problem": lambda name, course_key: calls.append(course_key)})
+    assert calls == [key, key]
+
+
+def test_without_a_key_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BN_STUDENT", raising=False)
+    assert PutKey().preprocess(notebook(), RESOURCES)[0] == notebook()
+    assert TellStudent().preprocess(notebook(), RESOURCES)[0] == notebook()
+    assert "BN_STUDENT" not in os.environ
+
+
+def test_a_notebook_without_a_place_for_the_key_is_refused() -> None:
+    nowhere = new_notebook(cells=[new_code_cell("hand_in(PROBLEM)")])
+    with pytest.raises(ValueError, match="no place for the course key"):
+        PutKey(config=Config({"PersonalNumbers": {"course_key": "k"}})).preprocess(nowhere, RESOURCES)
+    own = new_notebook(cells=[new_code_cell("print('a notebook of the instructor')")])
+    assert PutKey(config=Config({"PersonalNumbers": {"course_key": "k"}})).preprocess(own, RESOURCES)[0] == own
+
+
+def test_the_kernel_is_told_whose_notebook_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BN_STUDENT", "somebody before")
+    TellStudent(config=Config({"PersonalNumbers": {"course_key": "k"}})).preprocess(notebook(), RESOURCES)
+    assert os.environ["BN_STUDENT"] == "ada"
