@@ -131,7 +131,11 @@ class Session:
         """Judge `answers`, and give one more hint for each part that is still wrong.
 
         The same wrong answer again is no new try: whoever runs all cells gets no further for it.
+
+        Raises:
+            TypeError: if `problem` is none.
         """
+        refuse_other(problem)
         return self.judge(problem, problem.observe(answers))
 
     def judge(self, problem: Problem | JudgingTask, observed: Answers) -> Checked:
@@ -150,6 +154,15 @@ class Session:
     def forget(self) -> None:
         """Begin again with the first hint."""
         self._tries.clear()
+
+
+def refuse_other(problem: object) -> None:
+    """Raise `TypeError` unless this is a problem: a learner may have used the name for something else."""
+    if not hasattr(problem, "observe"):
+        raise TypeError(
+            f"the first argument is a {type(problem).__name__}; expected a problem. If a cell of yours uses the name "
+            "for something else, give that another name and run the cells again from the first."
+        )
 
 
 def _about(verdict: Verdict, answered: Answers) -> Verdict:

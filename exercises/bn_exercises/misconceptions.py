@@ -18,18 +18,29 @@ from bn_exercises.steps import Root, centred, dmu, dvar, dx, root, spread
 from bn_exercises.tolerance import Array
 
 _FORWARD, _BACKWARD, _SIZE = "chapters/03-forward-pass", "chapters/04-backward-pass", "chapters/06-batch-size"
+_INFERENCE, _IMAGES = "chapters/05-training-and-inference", "chapters/07-convolutions"
 
 ALGORITHM = Link("Mean, variance, normalize, scale and shift", "sec-forward-algorithm", _FORWARD)
 BY_HAND = Link("One small batch by hand", "forward-by-hand", _FORWARD)
 EPSILON = Link("Epsilon", "sec-forward-eps", _FORWARD)
 DIVIDES_BY_M = Link("The variance divides by m", "sec-forward-variance", _FORWARD)
 GAMMA_BETA = Link("Gamma and beta: BN can undo itself", "sec-forward-gamma-beta", _FORWARD)
-AXES = Link("Which axes, and why", "which-axes", "chapters/07-convolutions")
+AXES = Link("Which axes, and why", "which-axes", _IMAGES)
 COMPANY = Link("The company an example keeps", "sec-batch-company", _SIZE)
 PATHS = Link("Three paths from y back to x", "three-paths", _BACKWARD)
 THROUGH_VARIANCE = Link("Through the variance", "sec-backward-variance-path", _BACKWARD)
 THROUGH_MEAN = Link("Through the mean", "sec-backward-mean-path", _BACKWARD)
 FORGOTTEN = Link("When a path is forgotten", "sec-backward-forgotten", _BACKWARD)
+COMPACT = Link("The compact form", "sec-backward-compact", _BACKWARD)
+IN_CODE = Link("Six lines of NumPy", "sec-forward-code", _FORWARD)
+CANCELLATION = Link("How not to compute a variance", "sec-forward-cancellation", _FORWARD)
+ONE_EXAMPLE = Link("One example has no statistics", "sec-inference-one-example", _INFERENCE)
+RUNNING = Link("Running statistics", "sec-inference-averages", _INFERENCE)
+EVAL_FORGOTTEN = Link("eval() forgotten", "sec-bug-eval", _INFERENCE)
+MOVING = Link("Statistics that move in use", "sec-bug-moving", _INFERENCE)
+MOMENTUM = Link("Momentum the wrong way round", "sec-bug-swapped", _INFERENCE)
+LAYOUT = Link("NCHW and NHWC", "sec-conv-layout", _IMAGES)
+IMAGE_MISTAKES = Link("The usual mistakes, and how to notice them", "sec-conv-mistakes", _IMAGES)
 
 
 @dataclass(frozen=True)
@@ -201,17 +212,6 @@ TURNED_ROUND = Misconception(
     ALGORITHM,
 )
 
-# What the book's table of Exercise 1 shows.
-FORWARD = (
-    DDOF1,
-    EPS_OUTSIDE,
-    NO_EPS,
-    VARIANCE_FOR_DEVIATION,
-    NOT_CENTRED,
-    NOT_DIVIDED,
-    OVER_ROWS,
-    OVER_EVERYTHING,
-)
 # One feature has nothing to confuse with another.
 NORMALIZED_ONE_FEATURE = (
     DDOF1,
@@ -457,8 +457,15 @@ SQUARE_NOT_DERIVED = Misconception(
 
 DX = (
     NO_PATHS.at(lambda x, dx_hat, eps, dmu, dvar: dx_hat / root(x, eps)),
-    NO_VARIANCE_PATH.at(lambda x, dx_hat, eps, dmu, dvar: dx(x, dx_hat, eps, dmu, 0 * dvar)),
-    NO_MEAN_PATH.at(lambda x, dx_hat, eps, dmu, dvar: dx(x, dx_hat, eps, 0 * dmu, dvar)),
+    NO_VARIANCE_PATH.at(
+        lambda x, dx_hat, eps, dmu, dvar: dx(x, dx_hat, eps, dmu, 0 * dvar),
+        "You let the gradient flow through the mean but not through the variance. One term is missing: "
+        "dσ² · 2 (x − μ) / m.",
+    ),
+    NO_MEAN_PATH.at(
+        lambda x, dx_hat, eps, dmu, dvar: dx(x, dx_hat, eps, 0 * dmu, dvar),
+        "You let the gradient flow through the variance but not through the mean. One term is missing: dμ / m.",
+    ),
     NOT_SHARED,
     SQUARE_NOT_DERIVED,
     TURNED_ROUND.at(lambda x, dx_hat, eps, dmu, dvar: -dx(x, dx_hat, eps, dmu, dvar), _SIGN_BACK, PATHS),

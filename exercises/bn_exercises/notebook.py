@@ -18,7 +18,7 @@ from typing import Any
 from IPython.display import display
 
 from bn_exercises.answers import plain
-from bn_exercises.check import SESSION, Checked, check, solution
+from bn_exercises.check import SESSION, Checked, check, refuse_other, solution
 from bn_exercises.problem import Problem, seed_for
 from bn_exercises.problems import TASKS
 from bn_exercises.task import JudgingTask, Task
@@ -82,7 +82,9 @@ def hand_in(problem: Problem | JudgingTask, /, **answers: Any) -> float:
 
     Raises:
         NotYetError: in `nbgrader validate`, unless all points were earned.
+        TypeError: if `problem` is none.
     """
+    refuse_other(problem)
     observed = problem.observe({name: None for name in problem.points} | answers)
     checked = SESSION.judge(problem, observed)
     emitted = {"version": 1, "problem": problem.name, "numbers": fingerprint(problem), "answers": plain(observed)}

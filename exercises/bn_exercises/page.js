@@ -1,6 +1,8 @@
-// Answers one question on the page it stands on. What counts as which answer is computed in Python (page.py).
+// Answers one question on the page it stands on. The numbers that it compares with come from Python (page.py).
 (() => {
   "use strict";
+
+  // What was typed
 
   const NUMBER = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?:\/((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?))?$/i;
 
@@ -30,29 +32,116 @@
     return complete.find((numbers) => numbers.length === count) ?? complete[0] ?? [];
   };
 
-  const within = (numbers, ranges) => ranges.every(([low, high], i) => low <= numbers[i] && numbers[i] <= high);
+  // What it counts as: tolerance.py and verify.py, for one part of a problem. A test compares the two.
+
+  const distance = (answer, value, room) =>
+    Math.max(...value.map((v, i) => Math.max(Math.abs(v - answer[i]) - 1e-12, 0) / room[i]));
+
+  // As many digits as a number shows, and so many at least.
+  const lastPlace = (number, least) => {
+    const [digits, exponent] = number.toExponential().split("e");
+    return 10 ** (Number(exponent) - Math.max(digits.replace(/\D/g, "").length, least) + 1);
+  };
+
+  const isRounded = (answer, value, rule) =>
+    answer.every((a, i) => Math.abs(a - value[i]) <= 0.5000001 * lastPlace(a, rule.digits));
+
+  const overruled = (answer, way, off, rivals, rule) =>
+    off > rule.equal &&
+    rivals.some((rival) => distance(answer, rival, way.room) < rule.nearer * off) &&
+    !isRounded(answer, way.value, rule);
+
+  // An answer under one reading of the problem.
+  const judge = (answer, reading, rivals, rule) => {
+    for (const [i, way] of reading.ways.entries()) {
+      const off = distance(answer, way.value, way.room);
+      if (off <= 1 && !overruled(answer, way, off, rivals, rule))
+        return { merit: 2, off: off + (i > 0), way, choices: reading.choices };
+    }
+    const near = reading.wrong
+      .map((wrong) => ({ ...wrong, off: distance(answer, wrong.value, wrong.room) }))
+      .filter((wrong) => wrong.off <= 1)
+      .sort((a, b) => a.off - b.off);
+    if (near.length === 0) return { merit: 0, off: 0 };
+    const least = near[0].off;
+    const kept = near.filter(
+      (wrong) => wrong.off <= Math.max(rule.tie, 2 * least) || isRounded(answer, wrong.value, rule)
+    );
+    return { merit: 1, off: least, mistakes: kept.map((wrong) => wrong.mistake) };
+  };
+
+  // Under all readings: those that suit the answer best, in the problem's order.
+  const bestReadings = (question, answer) => {
+    const judged = question.readings.map((reading) => {
+      const others = question.readings.filter((other) => other !== reading);
+      const rivals = [...others.map((other) => other.ways[0]), ...others.flatMap((other) => other.wrong), ...reading.wrong];
+      return judge(answer, reading, rivals.map((rival) => rival.value), question.rule);
+    });
+    const merit = Math.max(...judged.map((each) => each.merit));
+    return judged.filter((each) => each.merit === merit);
+  };
+
+  // The places of a few numbers that are off among many that are right.
+  const slips = (question, answer) => {
+    const { value, room } = question.readings[0].ways[0];
+    const off = [...value.keys()].filter((i) => Math.abs(value[i] - answer[i]) > room[i]);
+    return value.length > 2 && off.length <= Math.min(question.rule.slips, Math.floor((value.length - 1) / 2)) ? off : [];
+  };
+
+  // What is said
+
+  const say = (heading, ...rest) => `<p><strong>${heading}</strong> ${rest.filter(Boolean).join(" ")}</p>`;
 
   const complaint = (seen, count) =>
     seen === 0
-      ? `Type ${count === 1 ? "a number" : `${count} numbers`}, such as 0.5, 1/2 or 0,5.`
-      : `This question wants ${count} number${count === 1 ? "" : "s"}; you typed ${seen}.`;
+      ? `<p>Type ${count === 1 ? "a number" : `${count} numbers`}, such as 0.5, 1/2 or 0,5.</p>`
+      : `<p>This question wants ${count} number${count === 1 ? "" : "s"}; you typed ${seen}.</p>`;
+
+  // How the problem was read: without what the digits do not tell.
+  const readWith = (open, choices) => {
+    const chosen = open.map((_, i) => [...new Set(choices.map((each) => each[i]))]);
+    const telling = chosen.filter((ways, i) => ways.length < open[i]);
+    const words = (telling.length > 0 ? telling : chosen).map((ways) => ways.join(" or ")).join(" and ");
+    return words && `This was read with ${words}.`;
+  };
+
+  const right = (question, heading, ...says) => ({ html: say(heading, ...says, question.because), state: "right" });
+
+  const mistaken = (question, indices) => {
+    const found = indices.map((i) => question.mistakes[i]);
+    const mistakes = found.filter((one, i) => found.findIndex((other) => other.name === one.name) === i);
+    const heading = `Not yet: ${mistakes.map((mistake) => mistake.name).join(" or ")}.`;
+    if (mistakes.length === 1) return { html: say(heading, mistakes[0].says), state: "wrong" };
+    const each = mistakes.map((mistake, i) => `<p>${i > 0 ? "Or: " : ""}${mistake.says}</p>`).join("");
+    return { html: say(heading, "More than one mistake gives these numbers.") + each, state: "wrong" };
+  };
+
+  const replyToChoice = (question, given) => {
+    if (!given) return { html: "<p>Choose one.</p>", state: "" };
+    const mistake = question.choices[given];
+    return mistake === null ? right(question, "Right.") : mistaken(question, [mistake]);
+  };
+
+  const replyToNumbers = (question, given) => {
+    const answer = parse(given, question.count);
+    if (answer.length !== question.count) {
+      const other = question.readings
+        .flatMap((reading) => reading.other)
+        .find(({ value, room }) => value.length === answer.length && distance(answer, value, room) <= 1);
+      return other ? mistaken(question, [other.mistake]) : { html: complaint(answer.length, question.count), state: "" };
+    }
+    const best = bestReadings(question, answer);
+    const { way, mistakes } = best.reduce((nearest, each) => (each.off < nearest.off ? each : nearest));
+    if (way) return right(question, way.heading, way.says, readWith(question.open, best.map((each) => each.choices)));
+    if (mistakes) return mistaken(question, mistakes);
+    const places = slips(question, answer).map((i) => `number ${i + 1}`).join(", ");
+    const look = places ? `Most of it is right. Look again at ${places}.` : question.otherwise;
+    return { html: say("Not yet.", look), state: "wrong" };
+  };
 
   const reply = (question, form) => {
     const given = new FormData(form).get("answer") ?? "";
-    if (question.choice && !given) return { html: "<p>Choose one.</p>", state: "" };
-    let matching;
-    if (question.choice) {
-      matching = question.answers.filter((answer) => answer.choice === given);
-    } else {
-      const numbers = parse(given, question.count);
-      if (numbers.length !== question.count)
-        return { html: `<p>${complaint(numbers.length, question.count)}</p>`, state: "" };
-      matching = question.answers.filter((answer) => within(numbers, answer.ranges));
-    }
-    const right = matching.find((answer) => answer.right);
-    if (right) return { html: right.says, state: "right" };
-    // Two mistakes can give the same numbers: then both are named.
-    return { html: matching.map((answer) => answer.says).join("") || question.otherwise, state: "wrong" };
+    return question.choices ? replyToChoice(question, given) : replyToNumbers(question, given);
   };
 
   for (const form of document.querySelectorAll(".bn-question form:not([data-ready])")) {

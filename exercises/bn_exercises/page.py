@@ -10,53 +10,61 @@ pasted into; it never closes its outermost <div>, so the rest of the page ends u
 
 import html
 import json
+import posixpath
 import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from bn_exercises.question import Link, Question, Value, Wrong
-from bn_exercises.tolerance import ranges
+from bn_exercises.misconceptions import Misconception
+from bn_exercises.numeric import NumberQuestion
+from bn_exercises.problem import Outcomes, Reading
+from bn_exercises.question import Choice, Link
+from bn_exercises.tolerance import DIGITS, EQUAL, NEARER, Array, distance, rooms
+from bn_exercises.verify import _MOST_SLIPS, _TIE
 
-RIGHT = "Right."
-RECOGNISED = "Not yet: {name}."
-UNKNOWN = "Not yet."
+# How `verify` decides, for the script that decides as it does.
+_RULE = {"equal": EQUAL, "nearer": NEARER, "digits": DIGITS, "tie": _TIE, "slips": _MOST_SLIPS}
 
 
 @dataclass(frozen=True)
 class Page:
-    """A question as a cell's output: HTML where there is a browser, the prompt in a terminal."""
+    """Questions as a cell's output: HTML where there is a browser, the prompts in a terminal."""
 
-    question: Question
+    questions: tuple[NumberQuestion | Choice, ...]
 
     def __repr__(self) -> str:
-        """The prompt, for a terminal."""
-        choices = [f"  - {choice}" for choice in self.question.choices]
-        return "\n".join([f"Check yourself: {self.question.prompt}", *choices])
+        """The prompts, for a terminal."""
+        return "\n".join(_plain(question) for question in self.questions)
 
     def _repr_html_(self) -> str:
-        return to_html(self.question)
+        return "\n".join(to_html(question) for question in self.questions)
 
 
-def check_yourself(question: Question) -> Page:
-    """Show `question`, let the reader answer it, and answer back. Make it the last line of a cell."""
-    return Page(question)
+def check_yourself(*questions: NumberQuestion | Choice) -> Page:
+    """Show questions, let the reader answer each, and answer back. Make it the last line of a cell."""
+    return Page(questions)
 
 
-def to_html(question: Question) -> str:
+def to_html(question: NumberQuestion | Choice) -> str:
     """The question as HTML with its style and its script: complete, and with nothing to load."""
-    data = html.escape(json.dumps(_data(question), ensure_ascii=False), quote=True)
+    if isinstance(question, Choice):
+        data, field = _choice_data(question), _radios(question)
+    else:
+        data, field = _number_data(question), _text_field(question)
+    script_data = html.escape(json.dumps(data, ensure_ascii=False))
+    answers = "\n".join(f"<p><strong>{_text(line)}</strong></p>" for line in _shown(question))
     return f"""\
 <div class="bn-question" data-name="{question.name}" data-lm-suppress-shortcuts="true">
 <style>{_asset("page.css")}</style>
-<form data-question="{data}" novalidate>
-{_choices(question) if question.is_choice else _field(question)}
+<form data-question="{script_data}" novalidate>
+{field}
 <button type="submit">Check</button>
 </form>
 <div class="bn-verdict" role="status"></div>
 <details><summary>Show the answer</summary>
-<p><strong>{_text(_shown(question.right))}</strong></p>
+{answers}
 <p>{_text(question.because)}</p>
 </details>
 <noscript><p>Checking an answer needs JavaScript. The answer above does not.</p></noscript>
@@ -64,7 +72,15 @@ def to_html(question: Question) -> str:
 </div>"""
 
 
-def _field(question: Question) -> str:
+# What a reader sees
+
+
+def _plain(question: NumberQuestion | Choice) -> str:
+    choices = question.choices if isinstance(question, Choice) else ()
+    return "\n".join([f"Check yourself: {question.prompt}", *(f"  - {choice}" for choice in choices)])
+
+
+def _text_field(question: NumberQuestion) -> str:
     several = f" ({question.count} numbers, with spaces between them)" if question.count > 1 else ""
     return f"""\
 <label><span class="bn-prompt">{_prompt(question)}</span>
@@ -72,47 +88,92 @@ def _field(question: Question) -> str:
 <input type="text" name="answer" inputmode="text" autocomplete="off" autocapitalize="off" spellcheck="false"></label>"""
 
 
-def _choices(question: Question) -> str:
+def _radios(question: Choice) -> str:
     radios = "\n".join(
-        f'<label class="bn-choice"><input type="radio" name="answer" value="{html.escape(choice, quote=True)}">'
+        f'<label class="bn-choice"><input type="radio" name="answer" value="{html.escape(choice)}">'
         f"<span>{_text(choice)}</span></label>"
         for choice in question.choices
     )
     return f'<fieldset><legend class="bn-prompt">{_prompt(question)}</legend>\n{radios}\n</fieldset>'
 
 
-def _prompt(question: Question) -> str:
+def _prompt(question: NumberQuestion | Choice) -> str:
     return f'<strong class="bn-kicker">Check yourself</strong> {_text(question.prompt)}'
 
 
-def _data(question: Question) -> dict[str, Any]:
-    """What the script needs: which answers count as what, and what to say to each."""
-    answers = [{"says": _verdict(RIGHT, question.because), "right": True, **_range_or_choice(question.right)}]
-    for wrong in question.wrong:
-        answers.append({"says": _about(wrong, question.see), "right": False, **_range_or_choice(wrong.value)})
+def _shown(question: NumberQuestion | Choice) -> tuple[str, ...]:
+    """The right answer; the answer under each reading, where a problem can be read in several ways."""
+    if isinstance(question, Choice):
+        return (question.right,)
+    ((_, _, results),) = question.problem.solved()
+    return results
+
+
+# What the script needs: which answers count as what, and what to say to each
+
+
+def _choice_data(question: Choice) -> dict[str, Any]:
     return {
-        "count": question.count,
-        "choice": question.is_choice,
-        "answers": answers,
-        "otherwise": _verdict(UNKNOWN, question.hint, question.see),
+        "because": _text(question.because),
+        "mistakes": [
+            {"name": _text(wrong.name), "says": _with_link(wrong.says, question.see, question.page)}
+            for wrong in question.wrong
+        ],
+        "choices": {question.right: None} | {wrong.text: i for i, wrong in enumerate(question.wrong)},
     }
 
 
-def _range_or_choice(value: Value) -> dict[str, Any]:
-    return {"choice": value} if isinstance(value, str) else {"ranges": ranges(value)}
+def _number_data(question: NumberQuestion) -> dict[str, Any]:
+    problem, mistakes = question.problem, list(question.part.mistakes)
+    return {
+        "count": question.count,
+        "because": _text(question.because),
+        "otherwise": _with_link(question.hint, question.see, question.page),
+        "mistakes": [
+            {"name": _text(mistake.name), "says": _with_link(mistake.says, mistake.see, question.page)}
+            for mistake in mistakes
+        ],
+        "open": [len(ways) for ways in problem.open],
+        "readings": [
+            _reading(reading, outcomes[question.part.name], mistakes)
+            for reading, outcomes in zip(problem.readings, problem.outcomes, strict=True)
+        ],
+        "rule": _RULE,
+    }
 
 
-def _about(wrong: Wrong, see: Link) -> str:
-    return _verdict(RECOGNISED.format(name=wrong.name), wrong.says, see)
+def _reading(reading: Reading, outcomes: Outcomes, mistakes: list[Misconception]) -> dict[str, Any]:
+    """What is right under one reading, what each mistake gives, and what those give that differ in how many numbers."""
+    ways = [("", outcomes.right)] + [(way.says, value) for way, value in outcomes.also_right]
+    # What comes to the right numbers here is no mistake here.
+    wrong = [
+        (mistake, value)
+        for mistake, value in zip(outcomes.mistakes, outcomes.wrong, strict=True)
+        if distance(value, outcomes.right, outcomes.room) > EQUAL
+    ]
+    return {
+        "choices": [_text(choice) for choice in reading.choices],
+        "ways": [{**_heading(says), **_range(value, outcomes.carried)} for says, value in ways],
+        "wrong": [{"mistake": mistakes.index(m), **_range(value, outcomes.carried)} for m, value in wrong],
+        "other": [{"mistake": mistakes.index(m), **_range(value)} for m, value in outcomes.other_shapes],
+    }
 
 
-def _verdict(heading: str, sentence: str, see: Link | None = None) -> str:
-    link = f' See <a href="#{see.anchor}">{_text(see.text)}</a>.' if see else ""
-    return f"<p><strong>{_text(heading)}</strong> {_text(sentence)}{link}</p>"
+def _range(value: Array, carried: Array | None = None) -> dict[str, Any]:
+    return {"value": value.tolist(), "room": rooms(value, carried).tolist()}
 
 
-def _shown(value: Value) -> str:
-    return value if isinstance(value, str) else ", ".join(f"{v:.4g}" for v in value)
+def _heading(says: str) -> dict[str, str]:
+    """The first sentence, which stands out, and the rest."""
+    first, _, rest = (says or "Right.").partition(". ")
+    return {"heading": _text(f"{first.rstrip('.')}."), "says": _text(rest)}
+
+
+def _with_link(sentence: str, see: Link, page: str) -> str:
+    """The sentence and the section to read, whose address is relative to the page that shows it."""
+    other = see.page not in ("", page)
+    place = f"{posixpath.relpath(see.page, posixpath.dirname(page))}.html" if other else ""
+    return f'{_text(sentence)} See <a href="{html.escape(f"{place}#{see.anchor}")}">{_text(see.text)}</a>.'
 
 
 def _text(text: str) -> str:

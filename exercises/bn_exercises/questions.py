@@ -1,26 +1,30 @@
-"""The book's "check yourself" questions, one for each chapter. Every value in them is computed.
+"""The book's "check yourself" questions: those of the chapters, and those of each exercise's page.
 
-from bn_exercises import questions
-from bn_exercises.page import check_yourself
+    from bn_exercises import questions
+    from bn_exercises.page import check_yourself
 
-check_yourself(questions.FORWARD_PASS)
+    check_yourself(questions.FORWARD_PASS)
+    check_yourself(*questions.EXERCISES["basic-calculation"])
+
+Every value in them is computed. What asks for the same as a problem of the course is made from that problem, with its
+mistakes and its sentences.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
-from bn_exercises import misconceptions
+from bn_exercises import implementations, misconceptions, problems
 from bn_exercises.misconceptions import Misconception
-from bn_exercises.question import Link, Question, Wrong, numbers
-from bn_exercises.tolerance import Array
-from bn_lib import BatchNorm, batch_norm, batch_norm_backward, instance_norm, layer_norm
-from bn_lib.normalizers import NormCache
+from bn_exercises.numeric import Index, NumberQuestion, WrongNumbers, from_part, from_values
+from bn_exercises.problem import Problem
+from bn_exercises.question import Choice, Link, WrongChoice
+from bn_lib import BatchNorm, batch_norm
 
 
-def _list(values: Array) -> str:
+def _list(values: Iterable[float]) -> str:
     return ", ".join(f"{v:g}" for v in values)
 
 
@@ -29,47 +33,48 @@ def _whole(formula: str) -> str:
     return formula.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _why_scale_matters() -> Question:
+def _why_scale_matters() -> NumberQuestion:
     curvatures = np.array([1.0, 25.0])
     low, high = float(curvatures.min()), float(curvatures.max())
-    return Question(
+    return from_values(
         name="why-scale-matters",
+        page="chapters/01-why-scale-matters",
         prompt=f"Gradient descent on the loss L(w) = ½ (λ₁ w₁² + λ₂ w₂²) with the curvatures λ₁ = {low:g} and "
         f"λ₂ = {high:g}. Below which learning rate does it converge from every starting point?",
-        right=numbers(2 / high),
+        right=2 / high,
         because="One step multiplies w along a direction by 1 − η λ. Its size stays below 1 as long as η < 2 / λ, and "
         "the largest curvature sets the tightest limit: 2 / λ_max.",
         wrong=(
-            Wrong(
+            WrongNumbers(
                 "1 / λ_max",
-                numbers(1 / high),
+                1 / high,
                 "At 1 / λ_max the steepest direction arrives in one step. A little beyond, it overshoots, and still "
                 "ends closer than it began. Stability ends later.",
             ),
-            Wrong(
+            WrongNumbers(
                 "λ_min for λ_max",
-                numbers(2 / low),
+                2 / low,
                 "That is the limit of the flattest direction. The steepest one diverges much earlier.",
             ),
-            Wrong(
+            WrongNumbers(
                 "1 / λ_min",
-                numbers(1 / low),
+                1 / low,
                 "That takes the flattest direction to its minimum in one step. The steepest one has diverged by then.",
             ),
-            Wrong(
+            WrongNumbers(
                 "the fastest rate",
-                numbers(2 / (low + high)),
+                2 / (low + high),
                 "That rate converges fastest, because both directions then shrink equally. The limit of stability "
                 "is a little further.",
             ),
-            Wrong(
+            WrongNumbers(
                 "upside down",
-                numbers(high / 2),
+                high / 2,
                 "That is the inverse. A larger curvature asks for a smaller step.",
             ),
         ),
         hint="Write one step for one direction, w − η λ w, and ask what w is multiplied by.",
-        see=Link("The largest stable learning rate", "largest-stable-learning-rate"),
+        see=Link("The largest stable learning rate, measured", "largest-stable-learning-rate"),
     )
 
 
@@ -81,10 +86,11 @@ def _order_term(order: int) -> list[str]:
     return products
 
 
-def _internal_covariate_shift() -> Question:
+def _internal_covariate_shift() -> Choice:
     second = _order_term(2)
-    return Question(
+    return Choice(
         name="internal-covariate-shift",
+        page="chapters/02-internal-covariate-shift",
         prompt=f"Three layers of one weight each give {_whole('y = w₁w₂w₃ x')}. One gradient step changes all three at "
         f"once: the product becomes {_whole('(w₁ − a g₁)(w₂ − a g₂)(w₃ − a g₃)')}. Which part of it is of second order "
         "in a?",
@@ -92,23 +98,23 @@ def _internal_covariate_shift() -> Question:
         because="Choose −a g in two of the three brackets and w in the third. There are three ways to choose, and "
         "(−a)² is positive. The gradient of each layer, taken alone, knows nothing of this term.",
         wrong=(
-            Wrong(
+            WrongChoice(
                 "sign",
                 f"−a² ({' + '.join(second)})",
                 "Two of the three factors contribute a minus sign each, and they cancel.",
             ),
-            Wrong(
+            WrongChoice(
                 "first order",
                 f"−a ({' + '.join(_order_term(1))})",
                 "That is the first-order part: one layer moves and the others stand still. It is what each gradient "
                 "accounts for.",
             ),
-            Wrong(
+            WrongChoice(
                 "third order",
                 f"−a³ {_order_term(3)[0]}",
                 "That is the third-order part: all three layers move.",
             ),
-            Wrong(
+            WrongChoice(
                 "one pair only",
                 f"+a² {second[0]}",
                 "That is one pair of layers. There are three pairs among three layers, and each gives a term.",
@@ -119,51 +125,50 @@ def _internal_covariate_shift() -> Question:
     )
 
 
-def _forward_pass() -> Question:
-    x, eps = np.array([[0.1], [0.2], [0.6]]), 0.01
-    _, cache = batch_norm(x, np.ones(1), np.zeros(1), eps=eps)
-    asked = 2
-    mistakes = (
-        misconceptions.DDOF1,
-        misconceptions.EPS_OUTSIDE,
-        misconceptions.NO_EPS,
-        misconceptions.VARIANCE_FOR_DEVIATION,
-        misconceptions.NOT_CENTRED,
-        misconceptions.NOT_DIVIDED,
-    )
-    return Question(
+def _forward_pass() -> NumberQuestion:
+    x, eps, asked = (0.1, 0.2, 0.6), 0.01, 2
+    given = {**problems.BASIC_CALCULATION.given, "x": tuple((value,) for value in x), "eps": eps}
+    return from_part(
+        replace(problems.BASIC_CALCULATION, given=given),
+        "x_hat",
+        at=(asked, 0),
         name="forward-pass",
-        prompt=f"A mini-batch of one feature: {_list(x[:, 0])}. With ε = {eps:g}, what is the normalized value x̂ of "
-        f"{x[asked, 0]:g}?",
-        right=numbers(cache.x_hat[asked]),
-        because="Subtract the mean, then divide by √(σ² + ε), where σ² is the sum of squared deviations divided "
-        f"by {len(x)}.",
-        wrong=tuple(_recognised(m, numbers(m.compute(x, eps)[asked])) for m in mistakes),
+        page="chapters/03-forward-pass",
+        prompt=f"A mini-batch of one feature: {_list(x)}. With ε = {eps:g}, what is the normalized value x̂ of "
+        f"{x[asked]:g}?",
         hint="First the mean of the three, then the mean of their squared distances from it.",
-        see=Link("One small batch by hand", "forward-by-hand"),
+        see=misconceptions.BY_HAND,
     )
 
 
-def _backward_pass() -> Question:
-    x, dy = np.array([[1.0], [2.0], [6.0]]), np.array([[1.0], [0.0], [0.0]])
-    gamma, eps = np.array([3.0]), 0.0
-    _, cache = batch_norm(x, gamma, np.zeros(1), eps=eps)
-    dx, _, _ = batch_norm_backward(dy, cache)
-    return Question(
+def _backward_pass() -> NumberQuestion:
+    x, dy, gamma, eps = (1, 2, 6), (1, 0, 0), 3, 0.0
+    # The problem starts from the gradient with respect to x̂. The question starts one step before, at y.
+    part = problems.BACKPROPAGATION.part("dx")
+    without_gamma = misconceptions.NO_GAMMA.at(lambda *arguments: part.solve(*arguments) / gamma)
+    problem = replace(
+        problems.BACKPROPAGATION,
+        given={"x": x, "dx_hat": tuple(gamma * d for d in dy), "eps": eps},
+        parts=(
+            replace(part, mistakes=(*part.mistakes, without_gamma)),
+            *(other for other in problems.BACKPROPAGATION.parts if other is not part),
+        ),
+    )
+    return from_part(
+        problem,
+        part.name,
         name="backward-pass",
-        prompt=f"A mini-batch of one feature: {_whole(f'x = {_list(x[:, 0])}')}. With γ = {gamma[0]:g}, "
-        f"ε = {eps:g} and the gradient {_whole(f'dy = {_list(dy[:, 0])}')} of the loss with respect to y, what is dx? "
-        "Three numbers.",
-        right=numbers(dx),
+        page="chapters/04-backward-pass",
+        prompt=f"A mini-batch of one feature: {_whole(f'x = {_list(x)}')}. With γ = {gamma:g}, ε = {eps:g} and the "
+        f"gradient {_whole(f'dy = {_list(dy)}')} of the loss with respect to y, what is dx? Three numbers.",
         because="dx = γ / √(σ² + ε) · (dy − mean(dy) − x̂ · mean(dy · x̂)). Check: the three numbers add up to 0, "
         "because adding a constant to the batch changes no output.",
-        wrong=tuple(_recognised(m, numbers(m.compute(x, dy, gamma, eps))) for m in misconceptions.BACKWARD),
         hint="There are three paths from y back to x: straight, through the mean, through the variance.",
-        see=Link("Three paths from y back to x", "three-paths"),
+        see=misconceptions.PATHS,
     )
 
 
-def _training_and_inference() -> Question:
+def _training_and_inference() -> NumberQuestion:
     layer = BatchNorm(1, momentum=0.1)
     swapped = BatchNorm(1, momentum=1 - 0.1)
     average = BatchNorm(1, momentum=None)
@@ -172,45 +177,46 @@ def _training_and_inference() -> Question:
         for each in (layer, swapped, average):
             each.forward(batch)
     first, last = (float(batch.mean()) for batch in batches)
-    return Question(
+    return from_values(
         name="training-and-inference",
+        page="chapters/05-training-and-inference",
         prompt=f"A layer starts with running_mean = 0 and has PyTorch's momentum, {layer.momentum:g}. It is trained on "
         f"two batches, whose means are {first:g} and {last:g}. What is running_mean then?",
-        right=numbers(layer.running_mean),
+        right=layer.running_mean,
         because="In PyTorch momentum is the weight of the new batch: new = (1 − momentum) · old + momentum · batch. "
         "After two updates most of the starting value 0 is still in it.",
         wrong=(
-            Wrong(
+            WrongNumbers(
                 "momentum the other way round",
-                numbers(swapped.running_mean),
+                swapped.running_mean,
                 "You gave the old value the weight momentum. That is how Keras means the word. In PyTorch momentum is "
                 "the weight of the new batch.",
             ),
-            Wrong(
+            WrongNumbers(
                 "last batch",
-                numbers(last),
+                last,
                 "That is the mean of the last batch. The running mean moves towards it by a tenth of the way.",
             ),
-            Wrong(
+            WrongNumbers(
                 "plain average",
-                numbers(average.running_mean),
+                average.running_mean,
                 "That is the plain average of the two batches (momentum=None in PyTorch). With a number for momentum "
                 "the average is exponential, and it starts from 0.",
             ),
-            Wrong(
+            WrongNumbers(
                 "first batch taken whole",
-                numbers((1 - 0.1) * first + 0.1 * last),
+                (1 - 0.1) * first + 0.1 * last,
                 "You started from the mean of the first batch. The layer starts from 0 and moves from there.",
             ),
-            Wrong(
+            WrongNumbers(
                 "old value not shrunk",
-                numbers(0.1 * first + 0.1 * last),
+                0.1 * first + 0.1 * last,
                 "You added momentum · batch twice without shrinking the old value. It keeps only 1 − momentum of "
                 "itself in each update.",
             ),
-            Wrong(
+            WrongNumbers(
                 "one update",
-                numbers(0.1 * first),
+                0.1 * first,
                 "That is the value after the first update. There is a second one.",
             ),
         ),
@@ -219,99 +225,111 @@ def _training_and_inference() -> Question:
     )
 
 
-def _batch_size() -> Question:
+def _batch_size() -> NumberQuestion:
     sigma, m = 2.0, 16
-    return Question(
+    return from_values(
         name="batch-size",
+        page="chapters/06-batch-size",
         prompt=f"The values of a feature have the standard deviation {sigma:g}. You average {m} independent ones. What "
         "is the standard deviation of that average?",
-        right=numbers(sigma / np.sqrt(m)),
+        right=sigma / np.sqrt(m),
         because="Variances of independent values add up, so the variance of the average is σ² / m, and its standard "
         "deviation σ / √m. To halve the noise in μ takes four times the batch.",
         wrong=(
-            Wrong(
+            WrongNumbers(
                 "root forgotten",
-                numbers(sigma / m),
+                sigma / m,
                 "You divided σ by m. The variance falls as 1 / m, so the standard deviation falls as 1 / √m.",
             ),
-            Wrong(
+            WrongNumbers(
                 "variance for standard deviation",
-                numbers(sigma**2 / m),
+                sigma**2 / m,
                 "That is the variance of the average, σ² / m. Its standard deviation is the root of that.",
             ),
-            Wrong(
+            WrongNumbers(
                 "of a single value",
-                numbers(sigma),
+                sigma,
                 "That is the standard deviation of a single value. Averaging makes it smaller.",
             ),
-            Wrong(
+            WrongNumbers(
                 "m − 1",
-                numbers(sigma / np.sqrt(m - 1)),
+                sigma / np.sqrt(m - 1),
                 "Subtracting 1 belongs to estimating a variance from a sample. The average divides by m.",
             ),
-            Wrong(
+            WrongNumbers(
                 "of the sum",
-                numbers(sigma * np.sqrt(m)),
+                sigma * np.sqrt(m),
                 "That is the standard deviation of the sum. The average divides it by m.",
             ),
         ),
         hint="Begin with the variance of a sum of independent values.",
-        see=Link("The noise in the mean", "noise-in-the-mean"),
+        see=Link("The noise in the mean and in the variance", "noise-in-the-mean"),
     )
 
 
-def _convolutions() -> Question:
-    n, c, h, w = shape = (8, 3, 5, 4)
-    x, gamma, beta = np.zeros(shape), np.ones(c), np.zeros(c)
+def _company() -> NumberQuestion:
+    batches, eps = ((3, 3, 6), (6, 9, 9)), 0.25
+    (shared,) = set(batches[0]).intersection(batches[1])
+    first, second = (_whole(f"({_list(batch)})") for batch in batches)
+    return from_part(
+        replace(problems.BATCH_SIZE, given={"x": batches[0] + batches[1], "eps": eps}),
+        "two_batches",
+        at=((0, 1), tuple(batch.index(shared) for batch in batches)),
+        name="company",
+        page="chapters/06-batch-size",
+        prompt=f"The value {shared} is in two mini-batches: {first} and {second}. With ε = {eps:g}, what is its "
+        "normalized value in the first, and what in the second?",
+        because="Each batch is normalized with its own mean and its own variance. "
+        f"Among smaller values {shared} comes out above 0, among larger ones below.",
+        see=misconceptions.COMPANY,
+    )
 
-    def shared_by(norm: Callable[..., tuple[Any, NormCache]]) -> int:
-        _, cache = norm(x, gamma, beta)
-        assert cache.moments is not None  # each of these takes its statistics from x
-        return cache.moments.count
 
-    return Question(
+def _convolutions() -> NumberQuestion:
+    shape = (8, 3, 5, 4)
+    x, c = np.zeros(shape), shape[1]
+    _, cache = batch_norm(x, np.ones(c), np.zeros(c))
+    assert cache.moments is not None  # in training they are those of x
+
+    def over_wrong_axes(mistake: Misconception) -> WrongNumbers:
+        shared = np.prod([shape[axis] for axis in mistake.compute(x)])
+        return WrongNumbers(mistake.name, shared, mistake.says, mistake.see)
+
+    return from_values(
         name="convolutions",
+        page="chapters/07-convolutions",
         prompt=f"Batch Normalization of feature maps with (N, C, H, W) = {shape}. How many values share one mean?",
-        right=numbers(shared_by(batch_norm)),
+        right=cache.moments.count,
         because="A channel is one feature, and it occurs at every position of every sample: N · H · W values share one "
         f"mean, and there are C = {c} means.",
         wrong=(
-            Wrong(
-                "N only",
-                numbers(n),
-                "You averaged over the samples alone, so every position would have its own mean. The same filter "
-                "makes all positions of a channel, so they share one.",
+            *map(over_wrong_axes, implementations.IMAGE_AXES),
+            over_wrong_axes(
+                misconceptions.OVER_EVERYTHING.at(
+                    lambda x: range(x.ndim), "You averaged over all values. Every channel has its own mean."
+                )
             ),
-            Wrong(
-                "H · W",
-                numbers(shared_by(instance_norm)),
-                "You averaged over the positions of one sample. That is Instance Normalization. "
-                "Batch Normalization goes over the samples too.",
-            ),
-            Wrong(
-                "C · H · W",
-                numbers(shared_by(layer_norm)),
-                "You averaged over one sample, with all its channels. That is Layer Normalization. "
-                "Batch Normalization keeps channels apart and goes over the samples.",
-            ),
-            Wrong(
-                "everything",
-                numbers(n * c * h * w),
-                "You averaged over all values. Every channel has its own mean.",
-            ),
-            Wrong(
+            WrongNumbers(
                 "the number of means",
-                numbers(c),
+                c,
                 "That is how many means there are: one for each channel. The question is how many values share one.",
             ),
         ),
         hint="Which of the four axes keep their own means? Multiply the lengths of the others.",
-        see=Link("Which axes, and why", "which-axes"),
+        see=misconceptions.AXES,
     )
 
 
-def _recognised(misconception: Misconception, value: tuple[float, ...]) -> Wrong:
-    return Wrong(misconception.name, value, misconception.says)
+def _exercise(problem: Problem, see: Link, asked: Mapping[str, tuple[str, Index]]) -> tuple[NumberQuestion, ...]:
+    """A question for each part: with what words it goes on from the part's title, and which numbers it asks for."""
+    questions = []
+    for part in problem.parts:
+        words, at = asked[part.name]
+        letter, title = part.title.split(" ", 1)
+        prompt = f"{letter} {title[0].upper()}{title[1:]}{words}."
+        page = f"exercises/{problem.name}"
+        questions.append(from_part(problem, part.name, at=at, page=page, prompt=prompt, see=see))
+    return tuple(questions)
 
 
 WHY_SCALE_MATTERS = _why_scale_matters()
@@ -320,15 +338,49 @@ FORWARD_PASS = _forward_pass()
 BACKWARD_PASS = _backward_pass()
 TRAINING_AND_INFERENCE = _training_and_inference()
 BATCH_SIZE = _batch_size()
+COMPANY = _company()
 CONVOLUTIONS = _convolutions()
 
 # In the order of the chapters.
-ALL = (
+CHAPTERS = (
     WHY_SCALE_MATTERS,
     INTERNAL_COVARIATE_SHIFT,
     FORWARD_PASS,
     BACKWARD_PASS,
     TRAINING_AND_INFERENCE,
     BATCH_SIZE,
+    COMPANY,
     CONVOLUTIONS,
 )
+
+# For each exercise's page, by the name of its problem, a question for each part. Nobody types a whole table on a phone.
+_FIRST_FEATURE = np.s_[:, 0]
+EXERCISES = {
+    "basic-calculation": _exercise(
+        problems.BASIC_CALCULATION,
+        misconceptions.ALGORITHM,
+        {
+            "mean": (" of each feature", ...),
+            "var": (" of each feature", ...),
+            "x_hat": (" of the first feature, from top to bottom", _FIRST_FEATURE),
+            "y": (" for the first feature, from top to bottom", _FIRST_FEATURE),
+        },
+    ),
+    "backpropagation": _exercise(
+        problems.BACKPROPAGATION,
+        misconceptions.PATHS,
+        {"dx": (", one number for each sample", ...), "dmu": ("", ...), "dvar": ("", ...)},
+    ),
+    "batch-size": _exercise(
+        problems.BATCH_SIZE,
+        misconceptions.COMPANY,
+        {"one_batch": (": the first three values", np.s_[:3]), "two_batches": (": the values of the second one", 1)},
+    ),
+    "conditional": _exercise(
+        problems.CONDITIONAL,
+        misconceptions.GAMMA_BETA,
+        {"y0": (", one number for each sample", ...), "y1": (", one number for each sample", ...)},
+    ),
+}
+
+ALL = (*CHAPTERS, *(question for questions in EXERCISES.values() for question in questions))

@@ -1,10 +1,12 @@
 """Notebooks' sources: MyST Markdown in the repository, .ipynb where nbgrader looks for them.
 
 `sync` makes every stale .ipynb anew, and costs two hashes per notebook when none is. It does not overwrite an .ipynb
-that somebody edited; `take_edits` carries such edits back into the Markdown.
+that somebody edited; `take_edits` carries such edits back into the Markdown. `check` says what would make a
+comparison of two versions hard to read.
 
     python -m bn_exercises.sources exercises/source                 # make stale .ipynb files anew
     python -m bn_exercises.sources exercises/source --take-edits    # carry edits of .ipynb files into the .md files
+    python -m bn_exercises.sources exercises/source --check         # are the sources as they should be?
 """
 
 import argparse
@@ -12,6 +14,8 @@ import copy
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +126,50 @@ def take_edits(source: str | os.PathLike[str]) -> list[Path]:
     return changed
 
 
+def check(source: str | os.PathLike[str]) -> list[str]:
+    """What keeps the notebooks of `source` from being compared as text, one sentence each; nothing, if all is well.
+
+    Every source is as jupytext writes it, so that the next edit in Jupyter changes only what was edited; that form has
+    neither outputs nor execution counts. Every cell has an id. No .ipynb is in git.
+    """
+    source = Path(source)
+    sources = [markdown for markdown, _, _ in _pairs(source)]
+    if not sources:
+        return [f"{source} holds no notebooks; expected the folder of assignments, with an .md for each notebook"]
+    found = []
+    for markdown in sources:
+        text = markdown.read_text(encoding="utf-8")
+        try:
+            written = to_markdown(to_notebook(text), text)
+        except Exception as error:  # jupytext and its YAML reader raise many kinds
+            found.append(f"{markdown}: {type(error).__name__}: {error}")
+            continue
+        if written != text:
+            found.append(f"{markdown}: {_first_difference(text, written)}")
+    for notebook in _in_git(source):
+        found.append(f"{notebook} is in git, and its .md is what belongs there: git rm --cached {notebook}")
+    return found
+
+
+def _first_difference(text: str, written: str) -> str:
+    lines, expected = text.split("\n"), written.split("\n")
+    for number, (line, other) in enumerate(zip(lines, expected, strict=False), start=1):
+        if line != other:
+            return f"line {number} is {line!r}; jupytext writes {other!r}"
+    return f"it has {len(lines)} lines; jupytext writes {len(expected)}"
+
+
+def _in_git(source: Path) -> list[Path]:
+    """The .ipynb files that git keeps; none, where there is no git or no repository."""
+    # Whoever owns the folder: names are read, and nothing of the repository is run.
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--", "*.ipynb"]
+    try:
+        done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return []
+    return [source / name for name in done.stdout.split("\0") if name]
+
+
 def _pairs(source: Path) -> Iterator[tuple[Path, Path, str]]:
     for markdown in sorted(source.glob("*/*.md")):
         yield markdown, markdown.with_suffix(".ipynb"), markdown.relative_to(source).as_posix()
@@ -155,13 +203,16 @@ def _digest(text: str) -> str:
 
 
 def main() -> None:
-    """Run `sync`, or `take_edits`, from the command line."""
+    """Run `sync`, `take_edits` or `check` from the command line."""
     parser = argparse.ArgumentParser(prog="python -m bn_exercises.sources", description=sync.__doc__)
     parser.add_argument("source", nargs="?", default="exercises/source", help="the folder of assignments")
-    parser.add_argument("--take-edits", action="store_true", help="carry edits of .ipynb files into the .md files")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--take-edits", action="store_true", help="carry edits of .ipynb files into the .md files")
+    action.add_argument("--check", action="store_true", help="say what keeps the sources from being compared as text")
     arguments = parser.parse_args()
-    action = take_edits if arguments.take_edits else sync
-    for path in action(arguments.source):
+    if arguments.check:
+        sys.exit("\n".join(check(arguments.source)) or None)
+    for path in take_edits(arguments.source) if arguments.take_edits else sync(arguments.source):
         print(path)
 
 

@@ -121,6 +121,12 @@ def test_validate_fails_with_the_verdict(shown: list[dict[str, Any]], monkeypatc
     assert hand_in(BASIC_CALCULATION) == 0
 
 
+def test_a_name_used_for_something_else_is_said() -> None:
+    for ask in (hand_in, notebook.check):
+        with pytest.raises(TypeError, match="the first argument is a int; expected a problem. If a cell of yours"):
+            ask(5, mean=[5, 7, 9])  # type: ignore[arg-type]
+
+
 def test_a_learner_needs_no_nbgrader() -> None:
     script = (
         "import sys; sys.modules['nbgrader'] = None\n"

@@ -1,90 +1,261 @@
 """The book's questions: right values, wrong values that are told apart, and sentences that give nothing away."""
 
+import json
+import posixpath
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import sympy
 
 from bn_exercises import questions
+from bn_exercises.misconceptions import NO_EPS, OVER_ROWS, PATHS
+from bn_exercises.numeric import NumberQuestion, WrongNumbers, from_part, from_values
 from bn_exercises.page import check_yourself, to_html
-from bn_exercises.question import Link, Question, Wrong
-from bn_exercises.tolerance import ranges
+from bn_exercises.problem import Problem
+from bn_exercises.problems import ALL, BACKPROPAGATION, BASIC_CALCULATION, CONDITIONAL
+from bn_exercises.question import Choice, Link, Question, WrongChoice
+from bn_exercises.tolerance import round_to
+from bn_exercises.verify import verify
 
-CHAPTERS = Path(__file__).parents[2] / "book"
-NUMERIC = [question for question in questions.ALL if not question.is_choice]
-WRONG = [(question, wrong) for question in questions.ALL for wrong in question.wrong]
+BOOK = Path(__file__).parents[2] / "book"
+PROBLEMS = {problem.name: problem for problem in ALL if isinstance(problem, Problem)}
+NUMERIC = [question for question in questions.ALL if isinstance(question, NumberQuestion)]
+OF_EXERCISES = [
+    (question, PROBLEMS[name], part)
+    for name, asked in questions.EXERCISES.items()
+    for question, part in zip(asked, PROBLEMS[name].points, strict=True)
+]
+# Which numbers the prompts ask for, where it is not all of them.
+AT = {
+    "basic-calculation-x-hat": np.s_[:, 0],
+    "basic-calculation-y": np.s_[:, 0],
+    "batch-size-one-batch": np.s_[:3],
+    "batch-size-two-batches": 1,
+}
+ALL_DIGITS = 17
 
 each_question = pytest.mark.parametrize("question", questions.ALL, ids=lambda question: question.name)
-each_wrong = pytest.mark.parametrize(
-    ("question", "wrong"), WRONG, ids=[f"{question.name}: {wrong.name}" for question, wrong in WRONG]
+each_numeric = pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
+each_of_an_exercise = pytest.mark.parametrize(
+    ("question", "problem", "part"), OF_EXERCISES, ids=[question.name for question, *_ in OF_EXERCISES]
 )
 
 
-def test_there_are_seven_with_different_names() -> None:
-    assert len({question.name for question in questions.ALL}) == len(questions.ALL) == 7
+def test_every_chapter_and_every_part_of_a_problem_has_a_question() -> None:
+    chapters = sorted(f"chapters/{path.stem}" for path in (BOOK / "chapters").glob("*.md"))
+    assert sorted({question.page for question in questions.CHAPTERS}) == chapters
+    assert set(questions.EXERCISES) == set(PROBLEMS)
 
 
-@each_question
-def test_right_answer_is_right(question: Question) -> None:
-    assert question.matches(question.right) is None
+@each_of_an_exercise
+def test_question_of_an_exercise_is_asked_on_its_page(question: NumberQuestion, problem: Problem, part: str) -> None:
+    assert question.page == f"exercises/{problem.name}"
+    assert question.part.name == part
+    label = problem.part(part).title.split()[0]
+    assert question.prompt.startswith(f"{label} ")
 
 
-@pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
-@pytest.mark.parametrize("digits", [3, 4, 8])
-def test_rounded_right_answer_is_right(question: Question, digits: int) -> None:
-    assert question.matches(tuple(float(f"{v:.{digits}g}") for v in question.right)) is None
+def test_names_are_unique_and_plain() -> None:
+    names = [question.name for question in questions.ALL]
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert re.fullmatch(r"[a-z0-9-]+", name)
 
 
-@each_wrong
-def test_wrong_answer_is_recognised_as_its_mistake_and_no_other(question: Question, wrong: Wrong) -> None:
-    assert question.matches(wrong.value) == (wrong,)
+def shown(question: Question) -> list[str]:
+    """What is said to a reader, but for the right answer and what follows it."""
+    if isinstance(question, Choice):
+        wrong = [text for each in question.wrong for text in (each.name, each.says)]
+    else:
+        assert isinstance(question, NumberQuestion)
+        wrong = [text for mistake in question.part.mistakes for text in (mistake.name, mistake.says)]
+    return [question.hint, *wrong]
 
 
-@each_wrong
-def test_no_answer_is_both_right_and_wrong(question: Question, wrong: Wrong) -> None:
-    # Stronger than comparing values: no number at all lies in both ranges, for at least one of the numbers asked.
-    if question.is_choice:
-        assert wrong.value != question.right
-        return
-    pairs = zip(ranges(question.right), ranges(wrong.value), strict=True)
-    assert any(right_high < low or high < right_low for (right_low, right_high), (low, high) in pairs)
+def mistakes(question: NumberQuestion) -> Iterator[tuple[int, str, Any]]:
+    """For each reading the mistakes: the reading, the name and the numbers. Not what gives the right numbers."""
+    for reading, outcomes in enumerate(question.problem.outcomes):
+        each = outcomes[question.part.name]
+        for mistake, value in (*zip(each.mistakes, each.wrong, strict=True), *each.other_shapes):
+            if value.shape != each.right.shape or not np.allclose(value, each.right, rtol=1e-6, atol=1e-12):
+                yield reading, mistake.name, value
+
+
+# What is right and what is wrong
+
+
+@each_numeric
+@pytest.mark.parametrize("digits", [3, 4, 6, ALL_DIGITS])
+def test_right_answer_is_right_under_every_reading(question: NumberQuestion, digits: int) -> None:
+    for reference in question.problem.references:
+        assert question.judge(round_to(digits, reference[question.part.name])).kind == "right"
+
+
+@each_numeric
+@pytest.mark.parametrize("digits", [3, 4, 6, ALL_DIGITS])
+def test_every_mistake_is_told(question: NumberQuestion, digits: int) -> None:
+    every = list(mistakes(question))
+    for _, name, value in every:
+        finding = question.judge(round_to(digits, value))
+        # Three digits can be those of the right answer.
+        if digits > 3 or finding.kind != "right":
+            # Under another reading another mistake can give the same numbers.
+            same = {n for _, n, v in every if v.shape == value.shape and np.allclose(v, value, rtol=1e-4)}
+            assert not same.isdisjoint(finding.misconceptions), name
+
+
+@each_of_an_exercise
+@pytest.mark.parametrize("digits", [3, 4, 6, ALL_DIGITS])
+def test_question_of_an_exercise_is_judged_as_the_problem_is(
+    question: NumberQuestion, problem: Problem, part: str, digits: int
+) -> None:
+    at = AT.get(question.name, ...)
+    for reference, outcomes in zip(problem.references, problem.outcomes, strict=True):
+        values = [reference[part], *outcomes[part].wrong, *(value for _, value in outcomes[part].other_shapes)]
+        for value in values:
+            whole = verify(problem, {part: round_to(digits, value)}).of(part)
+            some = question.judge(round_to(digits, value[at]))
+            assert (some.kind, some.misconceptions, some.see) == (whole.kind, whole.misconceptions, whole.see)
+
+
+def test_eps_missing_is_told_where_four_digits_show_it_and_right_where_three_do_not() -> None:
+    x_hat = questions.EXERCISES["basic-calculation"][2]
+    assert x_hat.judge([-1.34, -0.447, 0.447, 1.34]).kind == "right"
+    assert x_hat.judge([-1.342, -0.4472, 0.4472, 1.342]).misconceptions == (NO_EPS.name,)
+    assert x_hat.judge([-1.340, -0.4468, 0.4468, 1.340]).kind == "right"
+
+
+def test_another_count_of_numbers_can_be_a_mistake() -> None:
+    mean = questions.EXERCISES["basic-calculation"][0]
+    assert mean.judge([4, 6, 8, 10]).misconceptions == (OVER_ROWS.name,)
+    assert mean.judge([4, 6, 8, 11]).kind == "form"
+
+
+def test_conditional_is_right_under_six_readings() -> None:
+    y0, y1 = questions.EXERCISES["conditional"]
+    assert len(y0.problem.readings) == len(CONDITIONAL.readings) == 6
+    assert y1.judge([-1.45, 1, 3.45]).kind == y1.judge([1.585, 2.754, 3.923]).kind == "right"
+    assert y1.judge([-1.45, 2.754, 3.923]).kind != "right"
+
+
+def test_numbers_that_hide_a_mistake_are_refused() -> None:
+    # The middle one is 0 whatever it is multiplied by.
+    with pytest.raises(ValueError, match="dx: the numbers asked for show 'only the direct path' as"):
+        from_part(BACKPROPAGATION, "dx", at=1, page="p", prompt="?", see=PATHS)
+    # In the first batch nothing shows whose statistics the second one got.
+    with pytest.raises(ValueError, match='show "the first batch\'s statistics for both" as no mistake'):
+        from_part(PROBLEMS["batch-size"], "two_batches", at=0, page="p", prompt="?", see=PATHS)
+
+
+def test_a_mistake_that_is_none_on_these_numbers_is_not_asked_for() -> None:
+    # γ = 1, so whether it was left out cannot be seen.
+    given = {**BASIC_CALCULATION.given, "gamma": 1.0}
+    question = from_part(replace(BASIC_CALCULATION, given=given), "y", page="p", prompt="?", see=PATHS)
+    assert question.judge(question.right).kind == "right"
+    assert "γ left out" not in {name for _, name, _ in mistakes(question)}
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(ValueError, match="batch-size has no part 'mean'; its parts: one_batch, two_batches"):
+        from_part(PROBLEMS["batch-size"], "mean", page="p", prompt="?", see=PATHS)
+
+
+def test_numbers_that_are_not_there_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="mean: not every way to answer 'mean' has numbers at 3: index 3 is out of bounds"
+    ):
+        from_part(BASIC_CALCULATION, "mean", at=3, page="p", prompt="?", see=PATHS)
+
+
+def of_values(right: Any, *wrong: WrongNumbers) -> NumberQuestion:
+    return from_values(
+        name="q",
+        page="p",
+        prompt="`a<b` & <b>?",
+        right=right,
+        because="x < y.",
+        wrong=wrong,
+        hint="",
+        see=Link("<i>", "a"),
+    )
 
 
 def test_mistakes_with_equal_values_are_both_named() -> None:
-    mistakes = (Wrong("one", (2.0,), "One."), Wrong("other", (2.001,), "Other."), Wrong("third", (3.0,), "Third."))
-    question = Question("q", "?", (1.0,), "", mistakes, "", Link("", ""))
-    assert question.matches((2.0,)) == mistakes[:2]
-    assert question.matches((7.0,)) == ()
+    question = of_values(
+        1.0,
+        WrongNumbers("one", 2.0, "One."),
+        WrongNumbers("other", 2.0001, "Other."),
+        WrongNumbers("third", 3.0, "Third."),
+    )
+    assert question.judge([2.0]).misconceptions == ("one", "other")
+    assert question.judge([7.0]).kind == "wrong"
 
 
 def test_wrong_answer_of_another_form_is_refused() -> None:
     with pytest.raises(ValueError, match=r"q: pair gives \(1.0, 2.0\); expected the form of \(1.0,\)"):
-        Question("q", "?", (1.0,), "", (Wrong("pair", (1.0, 2.0), ""),), "", Link("", ""))
-    with pytest.raises(ValueError, match="q: text gives a; expected the form"):
-        Question("q", "?", (1.0,), "", (Wrong("text", "a", ""),), "", Link("", ""))
+        of_values(1.0, WrongNumbers("pair", (1.0, 2.0), ""))
+
+
+def test_wrong_answer_that_is_right_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"q: same gives 1.0, which cannot be told from \(1.0,\)"):
+        of_values(1.0, WrongNumbers("same", 1.0, ""))
+    with pytest.raises(ValueError, match="q: two of the choices are the same: a, a"):
+        Choice(
+            name="q",
+            page="p",
+            prompt="?",
+            because="",
+            hint="",
+            see=PATHS,
+            right="a",
+            wrong=(WrongChoice("w", "a", ""),),
+        )
+
+
+def test_choices_do_not_give_the_right_one_away() -> None:
+    question = questions.INTERNAL_COVARIATE_SHIFT
+    assert isinstance(question, Choice)
+    assert set(question.choices) == {question.right, *(wrong.text for wrong in question.wrong)}
+    # The order depends on nothing but the texts: turn the question round, and it stays.
+    first, *others = question.wrong
+    turned = replace(question, right=first.text, wrong=(*others, WrongChoice("now wrong", question.right, "Wrong.")))
+    assert turned.choices == question.choices
+    assert question.choices.index(question.right) > 0
+
+
+# What is said
 
 
 @each_question
 def test_nothing_gives_the_answer_away(question: Question) -> None:
-    # Until the reader asks for it. Whole numbers that the prompt states anyway are no secret.
-    shown = [question.right] if isinstance(question.right, str) else [f"{v:.3g}" for v in question.right]
-    for text in (question.hint, *(wrong.says for wrong in question.wrong), *(wrong.name for wrong in question.wrong)):
-        for value in shown:
+    # Until the reader asks for it. Small whole numbers are in every formula.
+    if isinstance(question, Choice):
+        values = {question.right}
+    else:
+        assert isinstance(question, NumberQuestion)
+        rights = np.concatenate([each[question.part.name] for each in question.problem.references])
+        values = {f"{v:.3g}" for v in rights} - set("0123")
+    for text in shown(question):
+        for value in values:
             assert not re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", text)
 
 
 @each_question
 def test_sentences_are_sentences(question: Question) -> None:
-    for text in (question.because, question.hint, *(wrong.says for wrong in question.wrong)):
-        assert text[0].isupper() or text.startswith("dx")
+    names = {text for i, text in enumerate(shown(question)) if i % 2}
+    for text in (question.prompt, question.because, *(text for text in shown(question) if text not in names)):
+        assert text[0].isupper() or text.startswith(("dx", "y = ", "("))
         assert text.endswith((".", "?"))
 
 
-@pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
-def test_no_number_is_so_large_that_a_comma_could_group_digits(question: Question) -> None:
+@each_numeric
+def test_no_number_is_so_large_that_a_comma_could_group_digits(question: NumberQuestion) -> None:
     # The page reads "1,5" as one and a half; it could not tell "1,500" from fifteen hundred.
     assert max(map(abs, question.right)) < 1000
 
@@ -113,8 +284,8 @@ def test_second_order_term_is_that_of_the_expanded_product() -> None:
         return sympy.sympify(text)
 
     order = {n: product.coeff(a, n) * a**n for n in range(4)}
-    by_name = {wrong.name: read(str(wrong.value)) for wrong in questions.INTERNAL_COVARIATE_SHIFT.wrong}
-    assert sympy.expand(read(str(questions.INTERNAL_COVARIATE_SHIFT.right)) - order[2]) == 0
+    by_name = {wrong.name: read(wrong.text) for wrong in questions.INTERNAL_COVARIATE_SHIFT.wrong}
+    assert sympy.expand(read(questions.INTERNAL_COVARIATE_SHIFT.right) - order[2]) == 0
     assert sympy.expand(by_name["sign"] + order[2]) == 0
     assert sympy.expand(by_name["first order"] - order[1]) == 0
     assert sympy.expand(by_name["third order"] - order[3]) == 0
@@ -137,6 +308,11 @@ def test_gradient_by_central_differences() -> None:
 
 def test_running_mean_by_hand() -> None:
     assert questions.TRAINING_AND_INFERENCE.right[0] == pytest.approx(0.9 * (0.9 * 0 + 0.1 * 10) + 0.1 * 20)
+
+
+def test_a_value_in_two_companies_by_hand() -> None:
+    # Means 4 and 8; squares 1 + 1 + 4, so variance 2 in both; 6 is 2 above the one mean and 2 below the other.
+    np.testing.assert_allclose(questions.COMPANY.right, [2 / 2.25**0.5, -2 / 2.25**0.5])
 
 
 def test_noise_of_the_mean_by_simulation() -> None:
@@ -194,18 +370,77 @@ def test_page_in_a_terminal() -> None:
     assert "  - +a² g₁g₂w₃" in repr(check_yourself(questions.INTERNAL_COVARIATE_SHIFT))
 
 
+def test_several_questions_in_one_cell() -> None:
+    several = check_yourself(*questions.EXERCISES["batch-size"])
+    assert repr(several).count("Check yourself: ") == 2
+    assert several._repr_html_().count('<div class="bn-question"') == 2
+
+
 def test_text_is_escaped() -> None:
-    question = Question("q", "`a<b` & <b>?", (1.0,), "x < y.", (), "", Link("<i>", "here"))
-    page = to_html(question)
+    page = to_html(of_values(1.0))
     assert "<code>a&lt;b</code> &amp; &lt;b&gt;?" in page
     assert "x &lt; y." in page
     assert "<b>" not in page
     assert "<i>" not in page
 
 
-def test_chapters_have_the_sections_that_their_questions_link_to() -> None:
-    for path in CHAPTERS.rglob("*.md"):
-        text = path.read_text()
-        for constant in re.findall(r"check_yourself\((?:questions\.)?([A-Z_]+)\)", text):
-            question: Question = getattr(questions, constant)
-            assert f"({question.see.anchor})=" in text, f"{path.name} asks {constant}; it needs the label it links to"
+def test_answer_is_shown_for_every_reading() -> None:
+    page = to_html(questions.EXERCISES["conditional"][0])
+    for reading in CONDITIONAL.readings:
+        assert f"<strong>With {' and '.join(reading.choices)}: " in page
+
+
+# Where it stands in the book
+
+
+class _Data(HTMLParser):
+    """Collects what the page's script is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data: dict[str, Any] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "form":
+            self.data = json.loads(dict(attrs)["data-question"] or "")
+
+
+def addresses(question: Question) -> set[tuple[str, str]]:
+    """All links that the page may show: the address and the words."""
+    parser = _Data()
+    parser.feed(to_html(question))
+    sentences = [mistake["says"] for mistake in parser.data["mistakes"]] + [parser.data.get("otherwise", "")]
+    return {link for sentence in sentences for link in re.findall(r'<a href="([^"]*)">([^<]*)</a>', sentence)}
+
+
+@each_question
+def test_links_lead_to_sections_of_that_title(question: Question) -> None:
+    found = addresses(question)
+    assert found
+    for address, words in found:
+        place, anchor = address.split("#")
+        page = posixpath.normpath(posixpath.join(posixpath.dirname(question.page), place)) if place else question.page
+        text = (BOOK / page.removesuffix(".html")).with_suffix(".md").read_text()
+        section = re.search(rf"^\({re.escape(anchor)}\)=\n(?:\(.*\)=\n)*#+ (.*)$", text, re.MULTILINE)
+        assert section, address
+        assert section[1] == words
+
+
+def test_each_mistake_has_its_own_link_relative_to_the_page() -> None:
+    (x_hat,) = (question for question in questions.ALL if question.name == "basic-calculation-x-hat")
+    assert ("../chapters/03-forward-pass.html#sec-forward-eps", "Epsilon") in addresses(x_hat)
+    assert ("#sec-forward-eps", "Epsilon") in addresses(questions.FORWARD_PASS)
+    assert ("07-convolutions.html#which-axes", "Which axes, and why") in addresses(questions.FORWARD_PASS)
+
+
+def test_pages_ask_the_questions_that_are_made_for_them() -> None:
+    asked = []
+    for path in BOOK.rglob("*.md"):
+        page = path.relative_to(BOOK).with_suffix("").as_posix()
+        calls = re.findall(r"^check_yourself\((.*)\)$", path.read_text(), re.MULTILINE)
+        for question in (question for call in calls for question in eval(f"[{call}]", {"questions": questions})):
+            assert question.page == page
+            asked.append(question)
+    names = [question.name for question in asked]
+    assert {question.name for question in questions.CHAPTERS} <= set(names)
+    assert len(set(names)) == len(names)

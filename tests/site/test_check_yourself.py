@@ -1,32 +1,82 @@
 """The book's questions in a real browser, on a static page with no kernel and no network: typing gives the sentence."""
 
 import html
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from random import Random
 from shutil import which
+from urllib.parse import urldefrag, urljoin
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bn_exercises import questions
+from bn_exercises.misconceptions import NO_EPS, Misconception
+from bn_exercises.numeric import NumberQuestion, WrongNumbers, from_part, from_values
 from bn_exercises.page import check_yourself
-from bn_exercises.question import Link, Question, Wrong
+from bn_exercises.problem import AlsoRight, Part, Problem
+from bn_exercises.question import Choice, Link
+from bn_exercises.tolerance import round_to
+from bn_exercises.verify import verify
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
-# Two mistakes that give the same number, which none of the book's questions has.
-TWINS = Question(
+# Two mistakes that give the same number, which none of the book's chapters has.
+TWINS = from_values(
     name="twins",
+    page="here",
     prompt="Two mistakes, one number?",
-    right=(4.0,),
+    right=4.0,
     because="Right is four.",
-    wrong=(Wrong("one", (2.0,), "The first sentence."), Wrong("other", (2.0,), "The second sentence.")),
+    wrong=(WrongNumbers("one", 2.0, "The first sentence."), WrongNumbers("other", 2.0, "The second sentence.")),
     hint="Count.",
     see=Link("Here", "here"),
 )
-SHOWN = (*questions.ALL, TWINS)
-NUMERIC = [question for question in SHOWN if not question.is_choice]
-CHOICE = [question for question in SHOWN if question.is_choice]
+
+
+def _edges() -> NumberQuestion:
+    """What no problem of the book has all of: right answers that nearly are mistakes, in two readings and two ways."""
+    base = np.array([1.3451, 2.123456, 3.3, 4.4, 5.5, 6.6, 7.7])
+
+    def mistake(name: str, *changed: float) -> Misconception:
+        changes = np.resize((*changed, *np.zeros(base.size)), base.size)
+        return Misconception(
+            name, f"A sentence about {name}.", lambda shift: base + shift + changes, Link("Here", "here")
+        )
+
+    part = Part(
+        "numbers",
+        "(a) numbers",
+        1,
+        lambda shift: base + shift,
+        lambda given, earlier: (given["shift"],),
+        (
+            mistake("near", 0.0048),
+            mistake("alike", 0.5, 0.5),
+            # Told apart by four digits, and not by three.
+            mistake("nearly alike", 0.5006, 0.5006),
+            mistake("far", 1, 1, 1, 1, 1, 1),
+            Misconception("too many", "One too many.", lambda shift: np.append(base, 1), Link("Here", "here")),
+        ),
+        lambda given: ("Look.", "A rule.", "A step."),
+        also_right=(AlsoRight(lambda shift: base + shift + 0.006, "Right, in another way. This is how."),),
+    )
+    open_ways = ({"one thing": {"shift": 0.0}, "another": {"shift": 0.0065}},)
+    problem = Problem("edges", "Edges", {}, (part,), draw=lambda rng: {}, open=open_ways)
+    return from_part(problem, "numbers", page="here", prompt="Seven numbers?", see=Link("Here", "here"))
+
+
+EDGES = _edges()
+SHOWN = (*questions.ALL, TWINS, EDGES)
+NUMERIC = [question for question in SHOWN if isinstance(question, NumberQuestion)]
+CHOICE = [question for question in SHOWN if isinstance(question, Choice)]
+DIGITS = (3, 4, 6, 17)
+
+each_numeric = pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +112,7 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert trouble == []
 
 
-def answer(page: Page, question: Question, text: str) -> str:
+def answer(page: Page, question: NumberQuestion, text: str) -> str:
     """Type `text` as a reader does, press Enter, and return what the page says."""
     box = page.locator(f'[data-name="{question.name}"]')
     field = box.get_by_role("textbox")
@@ -72,55 +122,144 @@ def answer(page: Page, question: Question, text: str) -> str:
     return box.get_by_role("status").inner_text()
 
 
-def typed(value: tuple[float, ...], form: str = ".6g") -> str:
+# The same for many answers at once.
+REPLIES = """([name, texts]) => {
+  const box = document.querySelector(`[data-name="${name}"]`);
+  const form = box.querySelector("form");
+  return texts.map((text) => {
+    form.elements.answer.value = text;
+    form.requestSubmit();
+    const verdict = box.querySelector(".bn-verdict");
+    return [verdict.innerText, verdict.dataset.state];
+  });
+}"""
+
+
+def typed(value: Iterable[float], form: str = "") -> str:
     return " ".join(format(v, form) for v in value)
 
 
 def one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
+    return re.sub(r"\s+", " ", text).strip()
 
 
-@pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
-def test_right_answer(page: Page, question: Question) -> None:
+def expected(question: NumberQuestion, numbers: list[float]) -> str:
+    """A pattern of what the page has to say, from what `verify` says."""
+    verdict = verify(question.problem, {question.part.name: numbers})
+    finding = verdict.of(question.part.name)
+    unknown = re.escape(f"Not yet. {question.hint} See {question.see.text}.")
+    match finding.kind:
+        case "right":
+            notes = [note.sentence.partition(" read with ")[2] for note in verdict.findings if note.kind == "note"]
+            read = [f"This was read with {note}" for note in notes]
+            return re.escape(" ".join([finding.sentence, *read, question.because]))
+        case "misconception":
+            names = finding.misconceptions
+            says = {mistake.name: f"{mistake.says} See {mistake.see.text}." for mistake in question.part.mistakes}
+            many = "More than one mistake gives these numbers. " if len(names) > 1 else ""
+            return re.escape(f"Not yet: {' or '.join(names)}. {many}{' Or: '.join(says[name] for name in names)}")
+        case "form":
+            return rf"This question wants {question.count} numbers?; you typed {len(numbers)}\."
+        case "mixture":
+            # The page does not say which sample follows which reading.
+            return rf"{unknown}|Not yet\. Most of it is right\. .*"
+        case _:
+            most = finding.sentence.startswith("Most of it is right.")
+            return re.escape(f"Not yet. {finding.sentence}") if most else unknown
+
+
+def sample(question: NumberQuestion) -> Iterator[list[float]]:
+    """Right answers, mistakes, what lies between them or is off in one place, and what has nothing to do with them."""
+    rng = Random(question.name)
+    for outcomes in (each[question.part.name] for each in question.problem.outcomes):
+        right = outcomes.right
+        ways = [right, *(value for _, value in outcomes.also_right), *outcomes.wrong]
+        for value in (*ways, *(value for _, value in outcomes.other_shapes)):
+            yield from (round_to(digits, value).tolist() for digits in DIGITS)
+        for value in ways[1:]:
+            yield round_to(6, right + rng.random() * (value - right)).tolist()
+            yield round_to(5, value + 2 * (rng.random() - 0.5) * outcomes.room).tolist()
+            for count in range(1, right.size):
+                yield [*value[:count].tolist(), *right[count:].tolist()]
+        yield from ((1.007 * value).tolist() for _, value in outcomes.other_shapes)
+        for factor in (0, -3, 1.0049, 1.0051, 1 + rng.random() / 100):
+            yield (factor * right).tolist()
+    yield [rng.random() for _ in range(question.count)]
+    yield [rng.random() for _ in range(question.count + 1)]
+
+
+@each_numeric
+def test_page_decides_as_verify_does(page: Page, question: NumberQuestion) -> None:
+    answers = list(sample(question))
+    replies = page.evaluate(REPLIES, [question.name, [typed(numbers) for numbers in answers]])
+    for numbers, (said, state) in zip(answers, replies, strict=True):
+        assert re.fullmatch(expected(question, numbers), one_line(said)), numbers
+        assert state == ("right" if said.startswith("Right") else "wrong" if said.startswith("Not yet") else "")
+    # The sample has everything: what is right, what has a name, what has none, and what is no answer.
+    starts = {said.split(" ")[0] if state == "right" else " ".join(said.split()[:2]) for said, state in replies}
+    assert starts >= {"Right.", "Not yet:", "Not yet.", "This question"}
+
+
+@each_numeric
+def test_right_answer(page: Page, question: NumberQuestion) -> None:
     for form in (".3g", ".6g", ".17g"):
-        assert one_line(answer(page, question, typed(question.right, form))) == f"Right. {question.because}"
+        said = one_line(answer(page, question, typed(question.right, form)))
+        assert said.startswith("Right.")
+        assert said.endswith(question.because)
 
 
-@pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
-def test_every_mistake_gets_its_sentence(page: Page, question: Question) -> None:
-    for wrong in question.wrong:
-        said = one_line(answer(page, question, typed(wrong.value)))
-        expected = [
-            f"Not yet: {mistake.name}. {mistake.says} See {question.see.text}."
-            for mistake in question.matches(wrong.value) or ()
-        ]
-        assert said == " ".join(expected), wrong.name
-        assert wrong.says in said
+def test_a_mistake_has_its_name_its_sentence_and_its_own_link(page: Page) -> None:
+    x_hat = questions.EXERCISES["basic-calculation"][2]
+    said = one_line(answer(page, x_hat, "-1.342 -0.4472 0.4472 1.342"))
+    assert said == f"Not yet: {NO_EPS.name}. {NO_EPS.says} See {NO_EPS.see.text}."
+    link = page.locator(f'[data-name="{x_hat.name}"]').get_by_role("link", name=NO_EPS.see.text)
+    assert link.get_attribute("href") == "../chapters/03-forward-pass.html#sec-forward-eps"
+
+
+def test_the_reading_is_named_as_far_as_the_digits_tell(page: Page) -> None:
+    y0, _ = questions.EXERCISES["conditional"]
+    batch, of_class = "the statistics of the whole batch", "the statistics of each class"
+    assert f"This was read with {batch} and ε = 0.01. " in answer(page, y0, "-1.4613 -0.8768 -0.2923")
+    assert f"This was read with {batch} and ε = 1e-5 or ε = 0. " in answer(page, y0, "-1.4638 -0.8783 -0.2928")
+    assert f"This was read with {of_class}. " in answer(page, y0, "-1.22 0 1.22")
+
+
+def test_one_slip_among_right_numbers_is_pointed_at(page: Page) -> None:
+    x_hat = questions.EXERCISES["basic-calculation"][2]
+    assert answer(page, x_hat, "-1.34 -0.447 0.9 1.34") == "Not yet. Most of it is right. Look again at number 3."
+
+
+def test_another_count_of_numbers_can_be_a_mistake(page: Page) -> None:
+    mean = questions.EXERCISES["basic-calculation"][0]
+    for text in ("4 6 8 10", "4, 6, 8, 10", "4,6,8,10"):
+        assert answer(page, mean, text).startswith("Not yet: over rows. ")
+    assert answer(page, mean, "4 6 8 11") == "This question wants 3 numbers; you typed 4."
 
 
 def test_equal_mistakes_are_both_named(page: Page) -> None:
-    said = answer(page, TWINS, "2")
-    assert "The first sentence." in said
-    assert "The second sentence." in said
+    assert one_line(answer(page, TWINS, "2")) == (
+        "Not yet: one or other. More than one mistake gives these numbers. "
+        "The first sentence. See Here. Or: The second sentence. See Here."
+    )
 
 
 @pytest.mark.parametrize("question", CHOICE, ids=lambda question: question.name)
-def test_choices_by_mouse(page: Page, question: Question) -> None:
+def test_choices_by_mouse(page: Page, question: Choice) -> None:
     box = page.locator(f'[data-name="{question.name}"]')
     says = {question.right: f"Right. {question.because}"}
-    says |= {w.value: f"Not yet: {w.name}. {w.says} See {question.see.text}." for w in question.wrong}
+    says |= {w.text: f"Not yet: {w.name}. {w.says} See {question.see.text}." for w in question.wrong}
     assert len(says) == 1 + len(question.wrong)
-    for choice, expected in says.items():
-        box.get_by_label(str(choice), exact=True).check()
+    for choice, sentence in says.items():
+        box.get_by_label(choice, exact=True).check()
         box.get_by_role("button", name="Check").click()
-        assert one_line(box.get_by_role("status").inner_text()) == expected
+        assert one_line(box.get_by_role("status").inner_text()) == sentence
 
 
 def test_choices_by_keyboard(page: Page) -> None:
     (question,) = CHOICE
     box = page.locator(f'[data-name="{question.name}"]')
     box.get_by_role("radio").first.focus()
-    for _ in range(question.choices.index(str(question.right))):
+    for _ in range(question.choices.index(question.right)):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
@@ -235,7 +374,48 @@ def test_page_after_a_question_is_outside_it_and_fits_a_phone(page: Page) -> Non
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_button_stands_below_the_field_however_wide_the_page(page: Page) -> None:
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        for question in NUMERIC:
+            box = page.locator(f'[data-name="{question.name}"]')
+            field, button = box.get_by_role("textbox").bounding_box(), box.get_by_role("button").bounding_box()
+            assert field is not None
+            assert button is not None
+            assert button["x"] == field["x"]
+            assert button["y"] > field["y"] + field["height"]
+
+
 def test_question_text_on_the_page_is_the_question(page: Page) -> None:
     for question in SHOWN:
         shown = one_line(html.unescape(page.locator(f'[data-name="{question.name}"] .bn-prompt').inner_text()))
         assert shown == f"Check yourself {one_line(question.prompt)}"
+
+
+class _Anchors(HTMLParser):
+    """The places of a page, and the sentences of its questions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: set[str] = set()
+        self.sentences: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.places.add(given.get("id") or "")
+        if data := given.get("data-question"):
+            question = json.loads(data)
+            self.sentences += [question.get("otherwise", ""), *(mistake["says"] for mistake in question["mistakes"])]
+
+
+def test_links_of_the_book_lead_somewhere(built_site: Path) -> None:
+    pages = {path.as_uri(): _Anchors() for path in built_site.rglob("*.html")}
+    for path in built_site.rglob("*.html"):
+        pages[path.as_uri()].feed(path.read_text())
+    followed = 0
+    for address, found in pages.items():
+        for link in re.findall('href="([^"]*)"', " ".join(found.sentences)):
+            target, anchor = urldefrag(urljoin(address, link))
+            assert anchor in pages[target].places, f"{address}: {link}"
+            followed += 1
+    assert followed > len(questions.CHAPTERS)
