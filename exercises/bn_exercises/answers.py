@@ -142,6 +142,8 @@ def _foreign(value: Any) -> Array:
     for length in tuple(getattr(value, "shape", ()))[: DEEPEST + 1]:
         size *= int(length)
     _refuse_large(size)
+    if getattr(value, "requires_grad", False) is True:
+        raise _UnusableError("This tensor records gradients, so its numbers cannot be taken. Give `.detach()` of it.")
     array = np.asarray(value)
     return _array(array.view(np.ndarray))
 

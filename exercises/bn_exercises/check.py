@@ -37,7 +37,7 @@ _HEADINGS: dict[Kind, tuple[str, str]] = {
     "missing": ("·", "No answer yet"),
     "note": ("·", "Note"),
 }
-_HINT_WORTHY: tuple[Kind, ...] = ("misconception", "mixture", "wrong")
+_HINT_WORTHY: tuple[Kind, ...] = ("misconception", "wrong")
 _HINT_NAMES = ("Where to look", "The rule", "The step")
 
 
@@ -50,12 +50,14 @@ class Checked:
         verdict: what `verify` found.
         hints: for each part's name, the hints so far.
         book: the address of the book's front page, if links are wanted.
+        told: parts about which everything was said before: one line for each.
     """
 
     title: str
     verdict: Verdict
     hints: Mapping[str, tuple[str, ...]]
     book: str = ""
+    told: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         """As plain text."""
@@ -64,7 +66,7 @@ class Checked:
             mark, _ = _HEADINGS[finding.kind]
             lines.append(f"  {mark} {_summary(finding)}")
             lines += [f"      {line}" for line in self._details(finding)]
-            if finding.see:
+            if finding.see and finding.part not in self.told:
                 lines.append(f"      Read: {_named(finding.see)}.")
         return "\n".join(lines)
 
@@ -78,7 +80,7 @@ class Checked:
     def _item(self, finding: Finding) -> str:
         mark, _ = _HEADINGS[finding.kind]
         details = "".join(f"<p>{html.escape(line)}</p>" for line in self._details(finding))
-        read_on = f"<p>Read: {self._link(finding.see)}.</p>" if finding.see else ""
+        read_on = f"<p>Read: {self._link(finding.see)}.</p>" if finding.see and finding.part not in self.told else ""
         return (
             f'<li data-kind="{html.escape(finding.kind, quote=True)}"><p><span aria-hidden="true">{mark}</span> '
             f"<strong>{html.escape(_summary(finding))}</strong></p>{details}{read_on}</li>"
@@ -94,12 +96,15 @@ class Checked:
         return f"{self.title}: {self.verdict.score:g} of {self.verdict.max_score:g} points"
 
     def _details(self, finding: Finding) -> list[str]:
-        if finding.kind == "missing":
+        if finding.kind == "missing" or finding.part in self.told:
             return []
         says = [] if finding.sentence == "Right." else [finding.sentence]
-        hints = zip(_HINT_NAMES, self.hints.get(finding.part, ()), strict=False)
-        # The sentence about an unknown mistake ends with where to look.
-        return says + [f"{name}: {hint}" for name, hint in hints if hint not in finding.sentence]
+        hints = list(zip(_HINT_NAMES, self.hints.get(finding.part, ()), strict=False))
+        # A mistake with a name says where to look, and the sentence about an unknown one ends with it.
+        hints = [
+            (name, hint) for name, hint in hints[1 if finding.misconceptions else 0 :] if hint not in finding.sentence
+        ]
+        return says + [f"{name}: {hint}" for name, hint in hints]
 
 
 def _named(see: Link) -> str:
@@ -118,7 +123,7 @@ def _summary(finding: Finding) -> str:
 
 @dataclass
 class Session:
-    """Counts one learner's tries, for each problem (each variant by itself) and part.
+    """Remembers one learner's tries, for each problem (each variant by itself) and part.
 
     Attributes:
         book: the address of the book's front page; empty, and a verdict names sections without linking to them.
@@ -126,17 +131,28 @@ class Session:
 
     book: str = ""
     _tries: dict[tuple[str, str, str], list[bytes]] = field(default_factory=dict)
+    _told: set[tuple[str, bytes, Finding]] = field(default_factory=set)
 
     def check(self, problem: Problem | JudgingTask, /, **answers: Any) -> Checked:
         """Judge `answers`, and give one more hint for each part that is still wrong.
 
-        The same wrong answer again is no new try: whoever runs all cells gets no further for it.
+        The same wrong answer again is no new try: whoever runs all cells gets no further for it. What was said before
+        about an answer is not said again beside a later part.
 
         Raises:
             TypeError: if `problem` is none.
         """
         refuse_other(problem)
-        return self.judge(problem, problem.observe(answers))
+        observed = problem.observe(answers)
+        checked = self.judge(problem, observed)
+        said = {
+            finding.part: (repr(problem.given), _digest(observed[finding.part]), finding)
+            for finding in checked.verdict.findings
+            if finding.part in observed
+        }
+        told = {part for part in list(answers)[:-1] if part in said and said[part] in self._told}
+        self._told.update(said.values())
+        return replace(checked, told=frozenset(told))
 
     def judge(self, problem: Problem | JudgingTask, observed: Answers) -> Checked:
         """The same for answers that were observed already."""
@@ -154,6 +170,7 @@ class Session:
     def forget(self) -> None:
         """Begin again with the first hint."""
         self._tries.clear()
+        self._told.clear()
 
 
 def refuse_other(problem: object) -> None:

@@ -26,7 +26,7 @@ from bn_exercises.tolerance import Array
 
 LONGEST = 400
 MOST_NODES = 300
-DEEPEST = 60
+DEEPEST = 30
 # The values of an intermediate result: broadcasting multiplies sizes.
 MOST_VALUES = 1_000_000
 # What `close` leaves: for rounding in float64, and nothing else.

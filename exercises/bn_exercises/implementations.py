@@ -35,41 +35,51 @@ Steps: TypeAlias = Mapping[str, Step]
 
 
 def forward(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
-    """Normalize with the statistics of this batch, then scale and shift."""
-    axes = (0, *range(2, x.ndim))  # all but the channels
-    shape = (1, -1) + (1,) * (x.ndim - 2)  # one value for each channel, in line with x
-    mean, var = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+    """Normalize with this batch's statistics, then scale and shift."""
+    # All but the channels, and a shape that lines their values up with x.
+    axes = (0, *range(2, x.ndim))
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    mean = x.mean(axis=axes, keepdims=True)
+    var = x.var(axis=axes, keepdims=True)
     x_hat = (x - mean) / np.sqrt(var + eps)
     return gamma.reshape(shape) * x_hat + beta.reshape(shape)
 
 
 def backward(dy: Array, x: Array, gamma: Array, eps: float, mean: Array = None, var: Array = None) -> Array:
-    """Gradients with respect to x, gamma and beta. With mean and var given, these are constants."""
+    """Gradients of forward; a given mean and var are constants."""
     axes = (0, *range(2, x.ndim))
     shape = (1, -1) + (1,) * (x.ndim - 2)
     frozen = mean is not None
-    mean = mean.reshape(shape) if frozen else x.mean(axis=axes, keepdims=True)
-    var = var.reshape(shape) if frozen else x.var(axis=axes, keepdims=True)
+    if frozen:
+        mean, var = mean.reshape(shape), var.reshape(shape)
+    else:
+        mean = x.mean(axis=axes, keepdims=True)
+        var = x.var(axis=axes, keepdims=True)
     root = np.sqrt(var + eps)
     x_hat = (x - mean) / root
     dx = dx_hat = gamma.reshape(shape) * dy
     if not frozen:
-        dx = dx - dx_hat.mean(axis=axes, keepdims=True)  # through the mean
-        dx = dx - x_hat * (dx_hat * x_hat).mean(axis=axes, keepdims=True)  # through the variance
+        # Through the mean, then through the variance.
+        dx = dx - dx_hat.mean(axis=axes, keepdims=True)
+        dx = dx - x_hat * (dx_hat * x_hat).mean(axis=axes, keepdims=True)
     return dx / root, (dy * x_hat).sum(axis=axes), dy.sum(axis=axes)
 
 
 def update_running(running_mean: Array, running_var: Array, x: Array, momentum: float) -> Array:
-    """Move the running statistics towards those of this batch. momentum is the weight of the batch."""
+    """Move both towards this batch, whose weight is momentum."""
     axes = (0, *range(2, x.ndim))
-    mean, var = x.mean(axis=axes), x.var(axis=axes, ddof=1)  # ddof=0 is another convention
-    return (1 - momentum) * running_mean + momentum * mean, (1 - momentum) * running_var + momentum * var
+    mean = x.mean(axis=axes)
+    var = x.var(axis=axes, ddof=1)  # ddof=0 is another convention
+    running_mean = (1 - momentum) * running_mean + momentum * mean
+    running_var = (1 - momentum) * running_var + momentum * var
+    return running_mean, running_var
 
 
 def inference(x: Array, gamma: Array, beta: Array, running_mean: Array, running_var: Array, eps: float) -> Array:
-    """Normalize with stored statistics, which stay as they are, then scale and shift."""
+    """Normalize with stored statistics, which stay as they are."""
     shape = (1, -1) + (1,) * (x.ndim - 2)
-    x_hat = (x - running_mean.reshape(shape)) / np.sqrt(running_var.reshape(shape) + eps)
+    mean, var = running_mean.reshape(shape), running_var.reshape(shape)
+    x_hat = (x - mean) / np.sqrt(var + eps)
     return gamma.reshape(shape) * x_hat + beta.reshape(shape)
 
 

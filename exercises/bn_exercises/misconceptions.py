@@ -207,7 +207,7 @@ EPS_TWICE = Misconception(
 )
 TURNED_ROUND = Misconception(
     "sign",
-    "Your numbers have the wrong sign throughout.",
+    "The sign is wrong throughout.",
     _turned_round,
     ALGORITHM,
 )
@@ -222,7 +222,7 @@ NORMALIZED_ONE_FEATURE = (
     VARIANCE_FOR_DEVIATION.at(lambda x, eps, mean=None, var=None: centred(x, mean) / spread(x, var)),
     NOT_CENTRED,
     NOT_DIVIDED,
-    TURNED_ROUND.at(_turned_round, "Your numbers have the wrong sign. The numerator is x − μ, not μ − x."),
+    TURNED_ROUND.at(_turned_round, "The sign is wrong. The numerator is x − μ, not μ − x."),
 )
 NORMALIZED = (*NORMALIZED_ONE_FEATURE, OVER_ROWS, OVER_EVERYTHING)
 
@@ -390,13 +390,19 @@ def _in_root(gradient: Callable[..., Array]) -> tuple[Misconception, ...]:
     )
 
 
-_SIGN_BACK = "Your numbers have the right size and the wrong sign. Follow the minus signs of the derivatives."
+_SIGN_BACK = "The size is right and the sign is wrong. Follow the minus signs of the derivatives."
 MEAN_FOR_SUM = Misconception(
     "mean for sum",
     "You averaged over the samples. Every sample uses this value, and the gradients that come back from its uses are "
     "added.",
     lambda x, dx_hat, eps: dmu(x, dx_hat, eps) / len(x),
     PATHS,
+)
+NOT_ADDED_UP = Misconception(
+    "not added up",
+    "You gave what comes back from each sample. Every sample uses the same mean, so add these up: one number.",
+    lambda x, dx_hat, eps: -dx_hat / root(x, eps),
+    THROUGH_MEAN,
 )
 HALF_FORGOTTEN = Misconception(
     "½ forgotten",
@@ -423,6 +429,7 @@ DMU = (
     MEAN_FOR_SUM,
     VARIANCE_FOR_DEVIATION.at(lambda x, dx_hat, eps: -dx_hat.sum() / (x.var() + eps)),
     NOT_DIVIDED.at(lambda x, dx_hat, eps: -dx_hat.sum(), "You added up and stopped. Divide by √(σ² + ε)."),
+    NOT_ADDED_UP,
     *_in_root(dmu),
 )
 DVAR = (
@@ -436,6 +443,11 @@ DVAR = (
         "You multiplied the gradients by x itself. The derivative of x̂ with respect to the variance has x − μ in it.",
         THROUGH_VARIANCE,
     ),
+    NOT_ADDED_UP.at(
+        lambda x, dx_hat, eps: -0.5 * dx_hat * (x - x.mean()) * root(x, eps) ** -3,
+        "You gave what comes back from each sample. Every sample uses the same variance, so add these up: one number.",
+        THROUGH_VARIANCE,
+    ),
     *_in_root(dvar),
 )
 
@@ -446,6 +458,19 @@ NOT_SHARED = Misconception(
     "You gave every sample the whole gradient of the mean and of the variance. Each sample moves them by its share "
     "only, 1 / m.",
     lambda x, dx_hat, eps, dmu, dvar: dx_hat / root(x, eps) + dvar * 2 * (x - x.mean()) + dmu,
+    PATHS,
+)
+MEAN_NOT_SHARED = Misconception(
+    "dμ not shared among the samples",
+    "You gave every sample the whole gradient of the mean. Each sample moves the mean by its share only, 1 / m.",
+    lambda x, dx_hat, eps, dmu, dvar: dx(x, dx_hat, eps, len(x) * dmu, dvar),
+    PATHS,
+)
+VARIANCE_NOT_SHARED = Misconception(
+    "dσ² not shared among the samples",
+    "You gave every sample the whole gradient of the variance. Each sample moves the variance by its share only, "
+    "1 / m.",
+    lambda x, dx_hat, eps, dmu, dvar: dx(x, dx_hat, eps, dmu, len(x) * dvar),
     PATHS,
 )
 SQUARE_NOT_DERIVED = Misconception(
@@ -467,6 +492,8 @@ DX = (
         "You let the gradient flow through the variance but not through the mean. One term is missing: dμ / m.",
     ),
     NOT_SHARED,
+    MEAN_NOT_SHARED,
+    VARIANCE_NOT_SHARED,
     SQUARE_NOT_DERIVED,
     TURNED_ROUND.at(lambda x, dx_hat, eps, dmu, dvar: -dx(x, dx_hat, eps, dmu, dvar), _SIGN_BACK, PATHS),
     DDOF1.at(_dx_throughout(_root_ddof1)),
@@ -492,14 +519,29 @@ FIRST_FOR_BOTH = Misconception(
 SPLIT = Misconception(
     "two batches for one",
     "You normalized the two halves separately. Here all values are one batch, with one mean and one variance.",
-    lambda x, eps: np.concatenate(
-        [(half - half.mean()) / np.sqrt(half.var() + eps) for half in (x[: len(x) // 2], x[len(x) // 2 :])]
-    ),
+    lambda x, eps: np.ravel(_halves(x, eps)),
     COMPANY,
 )
 
 
-# By class: what `problems` computes for the class that was not meant
+def _halves(x: Array, eps: float) -> Array:
+    halves = x.reshape(2, -1)
+    return (halves - halves.mean(axis=1, keepdims=True)) / np.sqrt(halves.var(axis=1, keepdims=True) + eps)
+
+
+# The same, written as two rows.
+SPLIT_IN_TWO = SPLIT.at(_halves)
+
+
+# By class: what `problems` computes for the class that was not meant, and from the values that were not meant
+
+STATISTICS_MIXED = Misconception(
+    "mean and variance of different values",
+    "You took the mean of one set of values and the variance of another: one of the class, the other of the whole "
+    "batch. Both belong to the same values.",
+    lambda x, eps, one, other: (x - one.mean()) / np.sqrt(other.var() + eps),
+    COMPANY,
+)
 
 OTHER_CLASS = Misconception(
     "the other class's γ and β",

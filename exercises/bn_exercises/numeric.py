@@ -168,6 +168,8 @@ def _only(problem: Problem, name: str, at: Index) -> Problem:
         mistakes=tuple(mistake.at(_at(mistake.compute, at)) for mistake in part.mistakes),
         uses=(),
         also_right=tuple(replace(way, compute=_at(way.compute, at)) for way in part.also_right),
+        # Nobody was asked for the parts before.
+        cut_short=(),
         carried=None if part.carried is None else _at(part.carried, at),
     )
     return replace(problem, parts=(asked,))

@@ -34,22 +34,29 @@
 
   // What it counts as: tolerance.py and verify.py, for one part of a problem. A test compares the two.
 
+  const ZERO = 1e-12;
+
   const distance = (answer, value, room) =>
-    Math.max(...value.map((v, i) => Math.max(Math.abs(v - answer[i]) - 1e-12, 0) / room[i]));
+    Math.max(...value.map((v, i) => Math.max(Math.abs(v - answer[i]) - ZERO, 0) / room[i]));
+
+  const digitsShown = (number) => number.toExponential().split("e")[0].replace(/\D/g, "").length;
 
   // As many digits as a number shows, and so many at least.
-  const lastPlace = (number, least) => {
-    const [digits, exponent] = number.toExponential().split("e");
-    return 10 ** (Number(exponent) - Math.max(digits.replace(/\D/g, "").length, least) + 1);
-  };
+  const lastPlace = (number, least) =>
+    10 ** (Number(number.toExponential().split("e")[1]) - Math.max(digitsShown(number), least) + 1);
 
-  const isRounded = (answer, value, rule) =>
-    answer.every((a, i) => Math.abs(a - value[i]) <= 0.5000001 * lastPlace(a, rule.digits));
+  const isRounded = (answer, value, least) =>
+    answer.every((a, i) => Math.abs(a - value[i]) <= 0.5000001 * lastPlace(a, least) + ZERO);
+
+  const isCutShort = (answer, value, rivals, rule) =>
+    answer.every((a, i) => Math.abs(a) > ZERO || Math.abs(value[i]) <= ZERO) &&
+    isRounded(answer, value, 1) &&
+    !rivals.some((rival) => isRounded(answer, rival, rule.digits));
 
   const overruled = (answer, way, off, rivals, rule) =>
     off > rule.equal &&
     rivals.some((rival) => distance(answer, rival, way.room) < rule.nearer * off) &&
-    !isRounded(answer, way.value, rule);
+    !isRounded(answer, way.value, rule.digits);
 
   // An answer under one reading of the problem.
   const judge = (answer, reading, rivals, rule) => {
@@ -58,16 +65,22 @@
       if (off <= 1 && !overruled(answer, way, off, rivals, rule))
         return { merit: 2, off: off + (i > 0), way, choices: reading.choices };
     }
+    if (isCutShort(answer, reading.ways[0].value, rivals, rule)) return { merit: 1, off: 0, cutShort: true };
     const near = reading.wrong
-      .map((wrong) => ({ ...wrong, off: distance(answer, wrong.value, wrong.room) }))
-      .filter((wrong) => wrong.off <= 1)
-      .sort((a, b) => a.off - b.off);
-    if (near.length === 0) return { merit: 0, off: 0 };
-    const least = near[0].off;
-    const kept = near.filter(
-      (wrong) => wrong.off <= Math.max(rule.tie, 2 * least) || isRounded(answer, wrong.value, rule)
-    );
-    return { merit: 1, off: least, mistakes: kept.map((wrong) => wrong.mistake) };
+      .map(({ mistake, value, room }) => ({
+        mistake,
+        off: distance(answer, value, room),
+        rounded: isRounded(answer, value, rule.digits),
+      }))
+      .filter((wrong) => wrong.off <= 1);
+    return near.length > 0 ? { merit: 1, off: Math.min(...near.map((wrong) => wrong.off)), near } : { merit: 0, off: 0 };
+  };
+
+  // Of the mistakes that give about these numbers the nearest, and those that the digits do not tell from it.
+  const nearest = (near, rule) => {
+    const inOrder = [...near].sort((a, b) => a.off - b.off);
+    const kept = inOrder.filter((wrong) => wrong.off <= Math.max(rule.tie, 2 * inOrder[0].off) || wrong.rounded);
+    return kept.map((wrong) => wrong.mistake);
   };
 
   // Under all readings: those that suit the answer best, in the problem's order.
@@ -79,6 +92,15 @@
     });
     const merit = Math.max(...judged.map((each) => each.merit));
     return judged.filter((each) => each.merit === merit);
+  };
+
+  // Whether the numbers that show so many digits that it is no chance follow readings, and not all the same one.
+  const isPatchwork = ({ readings, rule }, answer) => {
+    const telling = [...answer.keys()].filter((i) => digitsShown(answer[i]) >= rule.telling);
+    const follows = telling.map((i) =>
+      readings.map(({ ways }) => isRounded([answer[i]], [ways[0].value[i]], rule.digits))
+    );
+    return follows.every((each) => each.includes(true)) && !readings.some((_, r) => follows.every((each) => each[r]));
   };
 
   // The places of a few numbers that are off among many that are right.
@@ -130,10 +152,11 @@
         .find(({ value, room }) => value.length === answer.length && distance(answer, value, room) <= 1);
       return other ? mistaken(question, [other.mistake]) : { html: complaint(answer.length, question.count), state: "" };
     }
-    const best = bestReadings(question, answer);
-    const { way, mistakes } = best.reduce((nearest, each) => (each.off < nearest.off ? each : nearest));
+    const best = isPatchwork(question, answer) ? [{}] : bestReadings(question, answer);
+    const { way, cutShort, near } = best.reduce((first, each) => (each.off < first.off ? each : first));
     if (way) return right(question, way.heading, way.says, readWith(question.open, best.map((each) => each.choices)));
-    if (mistakes) return mistaken(question, mistakes);
+    if (cutShort) return { html: say("Not yet.", question.cutShort), state: "wrong" };
+    if (near) return mistaken(question, nearest(best.flatMap((each) => each.near ?? []), question.rule));
     const places = slips(question, answer).map((i) => `number ${i + 1}`).join(", ");
     const look = places ? `Most of it is right. Look again at ${places}.` : question.otherwise;
     return { html: say("Not yet.", look), state: "wrong" };

@@ -22,10 +22,10 @@ from bn_exercises.numeric import NumberQuestion
 from bn_exercises.problem import Outcomes, Reading
 from bn_exercises.question import Choice, Link
 from bn_exercises.tolerance import DIGITS, EQUAL, NEARER, Array, distance, rooms
-from bn_exercises.verify import _MOST_SLIPS, _TIE
+from bn_exercises.verify import _MOST_SLIPS, _TELLING, _TIE, CUT_SHORT
 
 # How `verify` decides, for the script that decides as it does.
-_RULE = {"equal": EQUAL, "nearer": NEARER, "digits": DIGITS, "tie": _TIE, "slips": _MOST_SLIPS}
+_RULE = {"equal": EQUAL, "nearer": NEARER, "digits": DIGITS, "tie": _TIE, "slips": _MOST_SLIPS, "telling": _TELLING}
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,7 @@ def _number_data(question: NumberQuestion) -> dict[str, Any]:
             _reading(reading, outcomes[question.part.name], mistakes)
             for reading, outcomes in zip(problem.readings, problem.outcomes, strict=True)
         ],
+        "cutShort": _text(CUT_SHORT),
         "rule": _RULE,
     }
 

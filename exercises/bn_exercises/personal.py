@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
 from traitlets import Unicode
 
-from bn_exercises.notebook import STUDENT
+from bn_exercises.student import STUDENT
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -5,6 +5,7 @@ The course's problems are in `problems`; `verify` judges answers to one.
 
 import hashlib
 import hmac
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ from bn_exercises.answers import read
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.task import Answers, Given
 from bn_exercises.tolerance import Array, distances, rooms
-from bn_exercises.worked import decimal
+from bn_exercises.worked import DECIMALS, decimal
 
 Arrays: TypeAlias = Mapping[str, Array]
 
@@ -59,6 +60,8 @@ class Part:
         hints: takes the given numbers; where to look, what rule, and the step itself. No answer in any of them.
         uses: the parts whose answers are needed.
         also_right: other computations that count.
+        cut_short: right in method, and rounded on the way so far that it does not count. Only looked at if the answers
+            to `uses` are there and right, because else it could be a mistake.
         carried: the size of what is rounded on the way, where that exceeds the result; see `tolerance.rooms`.
     """
 
@@ -71,6 +74,7 @@ class Part:
     hints: Callable[[Given], tuple[str, str, str]]
     uses: tuple[str, ...] = ()
     also_right: tuple[AlsoRight, ...] = ()
+    cut_short: tuple[AlsoRight, ...] = ()
     carried: Callable[..., Array] | None = None
 
     def right(self, given: Given, earlier: Arrays) -> Array:
@@ -82,17 +86,15 @@ class Part:
         arguments = self.arguments(given, earlier)
         with np.errstate(all="ignore"):
             right = np.asarray(self.solve(*arguments), dtype=float)
-            also = [np.asarray(way.compute(*arguments), dtype=float) for way in self.also_right]
             wrong = [(m, np.asarray(m.compute(*arguments), dtype=float)) for m in self.mistakes]
             carried = None if self.carried is None else self.carried(*arguments)
         wrong = [(m, value) for m, value in wrong if np.isfinite(value).all()]
         alike = [(m, value) for m, value in wrong if value.shape == right.shape]
         return Outcomes(
+            part=self,
+            arguments=arguments,
             right=right,
             room=rooms(right, carried),
-            also_right=[
-                (way, value) for way, value in zip(self.also_right, also, strict=True) if np.isfinite(value).all()
-            ],
             mistakes=[m for m, _ in alike],
             wrong=np.stack([value for _, value in alike]) if alike else np.empty((0, *right.shape)),
             other_shapes=[(m, value) for m, value in wrong if value.shape != right.shape],
@@ -105,18 +107,20 @@ class Outcomes:
     """What the computations of a part come to, for given earlier answers.
 
     Attributes:
+        part: which.
+        arguments: what all its computations take.
         right: the right answer.
         room: how far from it an answer may be.
-        also_right: the other ways that count, and their answers.
         mistakes: those that give numbers of the same shape.
         wrong: their numbers, stacked along axis 0.
         other_shapes: those that give numbers of another shape, with these numbers.
         carried: the part's `carried`.
     """
 
+    part: Part
+    arguments: tuple[Any, ...]
     right: Array
     room: Array
-    also_right: list[tuple[AlsoRight, Array]]
     mistakes: list[Misconception]
     wrong: Array
     other_shapes: list[tuple[Misconception, Array]]
@@ -126,6 +130,26 @@ class Outcomes:
     def wrong_rooms(self) -> Array:
         """The rooms of the mistakes' numbers, stacked."""
         return np.stack([rooms(value, self.carried) for value in self.wrong])
+
+    @cached_property
+    def also_right(self) -> list[tuple[AlsoRight, Array]]:
+        """The other ways that count, and their numbers, where these are others: most often nobody asks."""
+        return [(way, value) for way, value in self._different(self.part.also_right) if (value != self.right).any()]
+
+    @cached_property
+    def cut_short(self) -> list[tuple[AlsoRight, Array]]:
+        """The ways that do not count for want of digits, and their numbers."""
+        return self._different(self.part.cut_short)
+
+    def _different(self, ways: tuple[AlsoRight, ...]) -> list[tuple[AlsoRight, Array]]:
+        """Of ways that come to the same numbers, the first: on round numbers nothing is rounded."""
+        kept: dict[bytes, tuple[AlsoRight, Array]] = {}
+        with np.errstate(all="ignore"):
+            for way in ways:
+                value = np.asarray(way.compute(*self.arguments), dtype=float)
+                if np.isfinite(value).all():
+                    kept.setdefault(value.tobytes(), (way, value))
+        return list(kept.values())
 
 
 @dataclass(frozen=True)
@@ -282,7 +306,9 @@ def random_for(name: str, seed: int) -> Random:
 def _shown(value: Array) -> str:
     if value.ndim == 2:
         return "; ".join(_shown(row) for row in value)
-    return ", ".join(decimal(float(v)) for v in np.ravel(value))
+    # Where all numbers are small, four decimals are fewer than four digits.
+    places = DECIMALS + max(0, -math.floor(math.log10(np.abs(value).max() or 1)) - 1)
+    return ", ".join(decimal(float(v), places) for v in np.ravel(value))
 
 
 # What `draw` functions choose with: only `Random.random` is the same in every version of Python.

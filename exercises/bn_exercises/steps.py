@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bn_exercises.tolerance import Array, round_to
+from bn_exercises.tolerance import Array, Rounding
 
 # Takes (x, eps), gives the root that everything is divided by.
 Root: TypeAlias = Callable[[Array, float], Array]
@@ -67,40 +67,81 @@ def dx(x: Array, dx_hat: Array, eps: float, dmu: Array, dvar: Array, root: Root 
     return dx_hat / root(x, eps) + dvar * 2 * (x - x.mean()) / len(x) + dmu / len(x)
 
 
-# The same with every intermediate result rounded to some significant digits
+# The same by hand: with intermediate results rounded. Each takes how, a `Rounding` or only its digits, and returns a
+# function that takes what the exact one takes.
 
 
-def normalized_by_hand(digits: int) -> Callable[..., Array]:
-    """`normalized` of somebody who rounds the variance and the root."""
+def normalized_by_hand(rounding: Rounding | int) -> Callable[..., Array]:
+    """`normalized` of somebody who rounds the variance, the root and maybe the mean."""
+    r = _rounding(rounding)
 
     def compute(x: Array, eps: float, mean: Array | None = None, var: Array | None = None) -> Array:
-        return centred(x, mean) / round_to(digits, np.sqrt(round_to(digits, spread(x, var)) + eps))
+        deviations = x - r.of_mean(x.mean(axis=0) if mean is None else mean)
+        return r.divided(deviations, r(np.sqrt(r(spread(x, var)) + eps)))
 
     return compute
 
 
-def dx_by_hand(digits: int) -> Callable[..., Array]:
+def dmu_by_hand(rounding: Rounding | int) -> Callable[..., Array]:
+    """`dmu` of somebody who rounds after every step."""
+    r = _rounding(rounding)
+
+    def compute(x: Array, dx_hat: Array, eps: float) -> Array:
+        return r(r.divided(-dx_hat.sum(), _root_by_hand(r, x, eps)))
+
+    return compute
+
+
+def dvar_by_hand(rounding: Rounding | int, *, half_last: bool = False) -> Callable[..., Array]:
+    """`dvar` of somebody who rounds after every step; the factor ½ comes first or last."""
+    r = _rounding(rounding)
+
+    def compute(x: Array, dx_hat: Array, eps: float) -> Array:
+        total = r((dx_hat * (x - r.of_mean(x.mean()))).sum())
+        root = _root_by_hand(r, x, eps)
+        return r(-0.5 * r(r.divided(total, root, power=3))) if half_last else r(r.divided(-0.5 * total, root, power=3))
+
+    return compute
+
+
+def dx_by_hand(rounding: Rounding | int) -> Callable[..., Array]:
     """`dx` of somebody who rounds after every step."""
-
-    def r(value: Array) -> Array:
-        return round_to(digits, value)
+    r = _rounding(rounding)
 
     def compute(x: Array, dx_hat: Array, eps: float, dmu: Array, dvar: Array) -> Array:
-        root, deviations = r(np.sqrt(r(x.var()) + eps)), x - x.mean()
-        return r(r(dx_hat / root) + r(r(dvar) * 2 * deviations / len(x)) + r(r(dmu) / len(x)))
+        deviations = x - r.of_mean(x.mean())
+        direct = r(r.divided(dx_hat, _root_by_hand(r, x, eps)))
+        return r(direct + r(r(dvar) * 2 * deviations / len(x)) + r(r(dmu) / len(x)))
 
     return compute
 
 
-def dx_compact_by_hand(digits: int) -> Callable[..., Array]:
+def dx_throughout_by_hand(rounding: Rounding | int) -> Callable[..., Array]:
+    """The same of somebody who goes on from what is in their head, and writes dmu and dvar down in fewer digits."""
+
+    def compute(x: Array, dx_hat: Array, eps: float, dmu: Array, dvar: Array) -> Array:
+        carried = dmu_by_hand(rounding)(x, dx_hat, eps), dvar_by_hand(rounding)(x, dx_hat, eps)
+        return dx_by_hand(rounding)(x, dx_hat, eps, *carried)
+
+    return compute
+
+
+def dx_compact_by_hand(rounding: Rounding | int) -> Callable[..., Array]:
     """The same by the compact form, (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / root."""
-
-    def r(value: Array) -> Array:
-        return round_to(digits, value)
+    r = _rounding(rounding)
 
     def compute(x: Array, dx_hat: Array, eps: float, dmu: Array, dvar: Array) -> Array:
-        root = r(np.sqrt(r(x.var()) + eps))
-        x_hat = r((x - x.mean()) / root)
-        return r(r(dx_hat - r(dx_hat.mean()) - r(x_hat * r((dx_hat * x_hat).mean()))) / root)
+        root = _root_by_hand(r, x, eps)
+        x_hat = r(r.divided(x - r.of_mean(x.mean()), root))
+        left = r(dx_hat - r(dx_hat.mean()) - r(x_hat * r((dx_hat * x_hat).mean())))
+        return r(r.divided(left, root))
 
     return compute
+
+
+def _rounding(rounding: Rounding | int) -> Rounding:
+    return Rounding(rounding) if isinstance(rounding, int) else rounding
+
+
+def _root_by_hand(r: Rounding, x: Array, eps: float) -> Array:
+    return r(np.sqrt(r(x.var()) + eps))

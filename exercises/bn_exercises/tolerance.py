@@ -3,9 +3,14 @@
 It leaves room for an answer that was worked out by hand and rounded to 3 significant digits. That room is wider than
 what some mistakes change (ε = 0.01 beside a variance of 5 moves the third digit), so an answer with more digits must
 also be nearer to the right numbers than to those of a mistake: `overruled`.
+
+Three digits at the end are not the same as three digits on the way, which can move a result further than that. How one
+rounds on the way is a `Rounding`; `BY_HAND` are those that count, and `steps` has what they come to.
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +26,9 @@ OF_LARGEST = 0.0005
 
 # What one rounds to by hand, at least.
 DIGITS = 3
+
+# Among numbers of ordinary size this is what is left of 0 by subtraction in float64.
+ZERO = 1e-12
 
 # In units of the room. Nearer than this is equal: float32 is 20 times nearer.
 EQUAL = 1e-3
@@ -56,8 +64,9 @@ def distances(answer: Array, values: Array, room: Array) -> Array:
         values: any number of arrays of that shape, stacked along axis 0.
         room: as of `rooms`, of that shape; or stacked, one for each of `values`.
     """
-    # Subtracting leaves about 1e-16 of what was subtracted, so a right 0 may come as 1e-17.
-    gap = np.maximum(np.abs(values - answer) - 1e-12, 0) / room
+    # So a right 0 may come as 1e-17. Division by a variance of 1e-307 overflows: that is infinitely far.
+    with np.errstate(over="ignore"):
+        gap = np.maximum(np.abs(values - answer) - ZERO, 0) / room
     return gap.reshape(len(values), -1).max(axis=1)
 
 
@@ -88,19 +97,77 @@ def overruled(answer: Array, value: Array, rivals: Array, room: Array) -> bool:
     return not is_rounded(answer, value)
 
 
-def is_rounded(answer: Array, value: Array) -> bool:
-    """Whether each number of `answer` is that of `value`, rounded to as many digits as it has, and 3 at least."""
+def is_rounded(answer: Array, value: Array, least: int = DIGITS) -> bool:
+    """Whether each number of `answer` is that of `value`, rounded to as many digits as it shows, and so many at least.
+
+    A number may have more digits than it shows, because a last 0 is not there to be seen.
+    """
     return all(
-        abs(a - v) <= 0.5000001 * _last_place(a)
+        abs(a - v) <= 0.5000001 * _last_place(a, least) + ZERO
         for a, v in zip(np.ravel(answer).tolist(), np.ravel(value).tolist(), strict=True)
     )
 
 
-def _last_place(number: float) -> float:
-    """The worth of one unit of a number's last digit; of its third, if it shows fewer, because zeros are not shown."""
+def is_cut_short(answer: Array, value: Array, rivals: Array) -> bool:
+    """Whether `answer` is `value`, rounded to fewer digits than 3, and no mistake's numbers in 3 digits.
+
+    Each number must show a digit: a bare 0 counts for 0 only.
+
+    Args:
+        answer: of some shape.
+        value: the right numbers.
+        rivals: those of the mistakes, stacked along axis 0; maybe none.
+    """
+    shows = (np.abs(answer) > ZERO) | (np.abs(value) <= ZERO)
+    return bool(
+        shows.all() and is_rounded(answer, value, least=1) and not any(is_rounded(answer, each) for each in rivals)
+    )
+
+
+def _last_place(number: float, least: int) -> float:
+    """The worth of one unit of a number's last digit; of the digit number `least`, if it shows fewer."""
+    return float(10.0 ** (_shown(number).adjusted() - max(digits_shown(number), least) + 1))
+
+
+def digits_shown(number: float) -> int:
+    """How many digits a number shows: 3 for 1.34 and for 0.0134, 2 for 1.30."""
+    return len(_shown(number).as_tuple().digits)
+
+
+def _shown(number: float) -> Decimal:
     # Through repr, which shows as many digits as were typed.
-    decimal = Decimal(repr(number)).normalize()
-    return float(10.0 ** (decimal.adjusted() - max(len(decimal.as_tuple().digits), DIGITS) + 1))
+    return Decimal(repr(number)).normalize()
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How somebody rounds on the way.
+
+    Attributes:
+        digits: the significant digits that are kept of every intermediate result.
+        mean: of the mean too, where it is not kept as a fraction.
+        reciprocal: the reciprocal of a root is rounded and multiplied by, where others divide by the root.
+    """
+
+    digits: int
+    mean: bool = False
+    reciprocal: bool = False
+
+    def __call__(self, value: Array) -> Array:
+        """An intermediate result as it is written down."""
+        return round_to(self.digits, value)
+
+    def of_mean(self, value: Array) -> Array:
+        """A mean as it is written down."""
+        return self(value) if self.mean else value
+
+    def divided(self, value: Array, root: Array, power: int = 1) -> Array:
+        """`value` divided by a power of this root; the quotient is not rounded yet."""
+        return value * self(self(1 / root) ** power) if self.reciprocal else value / self(root**power)
+
+
+# What counts as right: every combination, in as many digits as one rounds to at least, and in one or two more.
+BY_HAND = tuple(Rounding(*choices) for choices in product(range(DIGITS, DIGITS + 3), (False, True), (False, True)))
 
 
 def round_to(digits: int, value: Array) -> Array:

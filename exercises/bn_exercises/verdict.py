@@ -30,7 +30,8 @@ class Finding:
         part: its name; empty for a finding about the whole answer.
         title: as a reader sees it.
         kind: one of a few words.
-        sentence: for the learner. Plain text without any right number and without anything the learner wrote.
+        sentence: for the learner. Plain text without any right number. Of what the learner wrote it repeats at most a
+            name that is a word, and places where a formula of theirs goes wrong.
         misconceptions: names, if `kind` is "misconception"; several where they give the same numbers.
         see: where in the book to read.
         points: what the part earned.

@@ -6,13 +6,14 @@ An answer to a part is compared with
 2. the right computation on the learner's own earlier answers: it counts, because a mistake counts once;
 3. each mistake's computation, on both: the mistake has a name.
 
-An answer that is as near to a mistake's numbers as to the right ones is decided by `tolerance.overruled`. A problem
-that can be read in several ways is judged under each, and the reading that suits the answers best is taken.
+An answer that is as near to a mistake's numbers as to the right ones is decided by `tolerance.overruled`, and one with
+too few digits is not accused of anything (`tolerance.is_cut_short`). A problem that can be read in several ways is
+judged under each, and the reading that suits the answers best is taken.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -20,13 +21,27 @@ from bn_exercises.answers import Unusable, described, fit, read
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problem import Outcomes, Part, Problem, Reading
 from bn_exercises.task import Answers, JudgingTask
-from bn_exercises.tolerance import EQUAL, Array, agree, distance, distances, is_rounded, overruled, rooms
+from bn_exercises.tolerance import (
+    EQUAL,
+    Array,
+    agree,
+    digits_shown,
+    distance,
+    distances,
+    is_cut_short,
+    is_rounded,
+    overruled,
+    rooms,
+)
 from bn_exercises.verdict import Finding, Kind, Verdict, unknown_names
 
-_RECOGNISED: tuple[Kind, ...] = ("right", "follow-on", "misconception")
+_RECOGNISED: tuple[Kind, ...] = ("right", "follow-on", "misconception", "form")
 _EARNS: tuple[Kind, ...] = ("right", "follow-on")
 # In units of the room: what four digits do not tell apart.
 _TIE = 0.02
+CUT_SHORT = "Right as far as it goes: give three significant digits."
+# A number that shows so many digits and has those of a reading has them by no chance.
+_TELLING = 5
 # A learner whose answer is off in more places than this did not slip.
 _MOST_SLIPS = 3
 
@@ -49,14 +64,49 @@ def _verify_numbers(problem: Problem, answers: Answers) -> Verdict:
     best = [index for index, each in enumerate(judged) if each.merit == most]
     # Several, if the digits do not tell them apart. Which mistake it was is then told by the nearest.
     taken = min(best, key=lambda index: judged[index].off)
-    findings = [_mixture(problem, taken, given, finding, judged) for finding in judged[taken].findings.values()]
+    earning = [_earning(each) for each in judged]
+    read_with = [index for index in best if earning[index] == earning[taken]]
+    findings = [
+        _mixture(problem, read_with, given, _in_all(problem, read_with, finding, judged), judged)
+        for finding in judged[taken].findings.values()
+    ]
     score = sum(finding.points for finding in findings)
     if len(problem.readings) > 1 and score:
-        earning = [_earning(judged[index]) for index in range(len(judged))]
-        read_with = [index for index in best if earning[index] == earning[taken]]
         findings.append(_reading_note(problem, read_with))
     findings += unknown_names(answers, given)
     return Verdict(problem.name, score, sum(problem.points.values()), tuple(findings))
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A mistake that gives the answer's numbers.
+
+    Attributes:
+        mistake: which.
+        off: how far the answer is from its numbers.
+        rounded: whether the answer is these numbers, rounded.
+        value: its numbers.
+    """
+
+    mistake: Misconception
+    off: float
+    rounded: bool
+    value: Array
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One part under one reading.
+
+    Attributes:
+        finding: what was found in it.
+        off: how far the answer is from what it was recognised as.
+        matches: the mistakes with these numbers, if that is what it was recognised as.
+    """
+
+    finding: Finding
+    off: float = 0
+    matches: tuple[_Match, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,12 +114,20 @@ class _Judged:
     """The answers under one reading.
 
     Attributes:
-        findings: one for each part.
-        off: how far the answers are from what they were recognised as, all together.
+        parts: one for each part.
     """
 
-    findings: dict[str, Finding]
-    off: float
+    parts: dict[str, _Part]
+
+    @property
+    def findings(self) -> dict[str, Finding]:
+        """One for each part."""
+        return {name: part.finding for name, part in self.parts.items()}
+
+    @property
+    def off(self) -> float:
+        """How far the answers are from what they were recognised as, all together."""
+        return sum(part.off for part in self.parts.values())
 
     @property
     def merit(self) -> tuple[float, int]:
@@ -83,17 +141,16 @@ def _earning(judged: _Judged) -> set[str]:
 
 
 def _under(problem: Problem, index: int, given: Mapping[str, Array | Unusable]) -> _Judged:
-    """The finding about each part, under one reading."""
-    findings: dict[str, Finding] = {}
-    total = 0.0
+    """Each part, under one reading."""
+    parts: dict[str, _Part] = {}
     for part in problem.in_order():
         answer = given[part.name]
         if isinstance(answer, Unusable):
-            findings[part.name] = _finding(part, "missing" if answer.missing else "form", answer.sentence)
+            parts[part.name] = _Part(_finding(part, "missing" if answer.missing else "form", answer.sentence))
         else:
-            findings[part.name], off = _judge(problem, index, part, answer, given, findings)
-            total += off
-    return _Judged({part.name: findings[part.name] for part in problem.parts}, total)
+            earlier = {name: parts[name] for name in part.uses}
+            parts[part.name] = _judge(problem, index, part, answer, given, earlier)
+    return _Judged({part.name: parts[part.name] for part in problem.parts})
 
 
 @dataclass(frozen=True)
@@ -115,19 +172,19 @@ def _judge(
     part: Part,
     answer: Array,
     given: Mapping[str, Array | Unusable],
-    findings: Mapping[str, Finding],
-) -> tuple[Finding, float]:
-    """The finding about one part, and how far the answer is from what it was recognised as.
-
-    Under one reading; `findings` has those about the parts that this one uses.
-    """
+    earlier: Mapping[str, _Part],
+) -> _Part:
+    """One part, under one reading; `earlier` has those that this one uses."""
     reference = problem.outcomes[index][part.name]
     array = fit(answer, reference.right.shape)
     if array is None:
-        return _other_shape(part, answer, reference), 0
+        return _Part(_other_shape(part, answer, reference))
+
+    if _is_patchwork(problem, part, array):
+        return _Part(_not_recognised(part, array, reference, problem.readings[index]))
 
     # The learner's benefit: right before follow-on.
-    contexts = [_Context(reference, mistaken=False), *_own_contexts(problem, index, part, given, findings)]
+    contexts = [_Context(reference, mistaken=False), *_own_contexts(problem, index, part, given, earlier)]
     contexts.sort(key=lambda context: context.mistaken)
     others = [outcomes[part.name] for i, outcomes in enumerate(problem.outcomes) if i != index]
     elsewhere = [each.right[None] for each in others] + [each.wrong for each in others]
@@ -139,24 +196,44 @@ def _judge(
             says, off = way
             if context.mistaken:
                 sentence = "Right for your own earlier answer, so this counts: a mistake counts once."
-                return _finding(part, "follow-on", sentence), off
-            return _finding(part, "right", says or "Right."), off
-    if near := _nearest(array, contexts):
-        matched, off = near
-        return _recognised(part, matched), off
-    return _not_recognised(part, array, reference, problem.readings[index]), 0
+                return _Part(_finding(part, "follow-on", sentence), off)
+            return _Part(_finding(part, "right", says or "Right."), off)
+    trusted = bool(part.uses) and all(each.finding.kind == "right" for each in earlier.values())
+    for context in contexts:
+        if not context.mistaken and (says := _cut_short(array, context.outcomes, everywhere, trusted)):
+            return _Part(_finding(part, "form", says))
+    if matches := _matches(array, contexts):
+        return _Part(_recognised(part, _nearest(matches)), min(match.off for match in matches), tuple(matches))
+    return _Part(_not_recognised(part, array, reference, problem.readings[index]))
 
 
 def _right_way(array: Array, outcomes: Outcomes, rivals: Array) -> tuple[str, float] | None:
     """What is to be said about an answer got in a right way, and how far off it is; None if it was not."""
-    ways = [("", outcomes.right, outcomes.room)]
-    ways += [(way.says, value, rooms(value, outcomes.carried)) for way, value in outcomes.also_right]
-    for number, (says, value, room) in enumerate(ways):
+    off = distance(array, outcomes.right, outcomes.room)
+    if off <= 1 and not overruled(array, outcomes.right, rivals, outcomes.room):
+        return "", off
+    for way, value in outcomes.also_right:
+        room = rooms(value, outcomes.carried)
         off = distance(array, value, room)
         if off <= 1 and not overruled(array, value, rivals, room):
             # The straight way is nearer than any other.
-            return says, off if number == 0 else off + 1
+            return way.says, off + 1
     return None
+
+
+def _cut_short(array: Array, outcomes: Outcomes, rivals: Array, trusted: bool) -> str:
+    """What is to be said about an answer got in the right way that has too few digits; nothing, if it was not.
+
+    Args:
+        array: the answer.
+        outcomes: what the right ways and the wrong ones come to.
+        rivals: the mistakes' numbers.
+        trusted: whether the answers to the parts before are there and right.
+    """
+    if is_cut_short(array, outcomes.right, rivals):
+        return CUT_SHORT
+    ways = outcomes.cut_short if trusted else []
+    return next((way.says for way, value in ways if distance(array, value) <= EQUAL), "")
 
 
 def _own_contexts(
@@ -164,30 +241,33 @@ def _own_contexts(
     index: int,
     part: Part,
     given: Mapping[str, Array | Unusable],
-    findings: Mapping[str, Finding],
+    earlier: Mapping[str, _Part],
 ) -> list[_Context]:
     """One for every choice of earlier answers taken from the learner, where they differ from the reference's."""
     reference = problem.references[index]
-    own = {}
+    own: dict[str, list[Array]] = {}
     for name in part.uses:
         answer = given[name]
         array = None if isinstance(answer, Unusable) else fit(answer, reference[name].shape)
         if array is not None and not np.array_equal(array, reference[name]):
-            own[name] = array
+            # Written down rounded, and maybe carried on in all digits.
+            own[name] = [array, *(match.value for match in earlier[name].matches if match.rounded)]
     contexts = []
     for count in range(1, len(own) + 1):
         for names in combinations(own, count):
-            outcomes = part.outcomes(problem.readings[index].given, reference | {name: own[name] for name in names})
-            # A negative variance has no root: nothing follows from it.
-            if np.isfinite(outcomes.right).all():
-                mistaken = any(findings[name].kind != "right" for name in names)
-                contexts.append(_Context(outcomes, mistaken))
+            mistaken = any(earlier[name].finding.kind != "right" for name in names)
+            for values in product(*(own[name] for name in names)):
+                carried = reference | dict(zip(names, values, strict=True))
+                outcomes = part.outcomes(problem.readings[index].given, carried)
+                # A negative variance has no root: nothing follows from it.
+                if np.isfinite(outcomes.right).all():
+                    contexts.append(_Context(outcomes, mistaken))
     return contexts
 
 
-def _nearest(array: Array, contexts: Iterable[_Context]) -> tuple[list[Misconception], float] | None:
-    """The mistakes that give these numbers, several where the digits do not tell, and how far off the nearest is."""
-    near = []
+def _matches(array: Array, contexts: Iterable[_Context]) -> list[_Match]:
+    """The mistakes that give about these numbers."""
+    matches = []
     for context in contexts:
         outcomes = context.outcomes
         if not outcomes.mistakes:
@@ -196,15 +276,28 @@ def _nearest(array: Array, contexts: Iterable[_Context]) -> tuple[list[Misconcep
         applies = distances(outcomes.right, outcomes.wrong, outcomes.room) > EQUAL
         off = distances(array, outcomes.wrong, outcomes.wrong_rooms)
         for i in np.flatnonzero(applies & (off <= 1)):
-            near.append((float(off[i]), outcomes.mistakes[i], is_rounded(array, outcomes.wrong[i])))
-    if not near:
-        return None
-    least = min(off for off, _, _ in near)
+            value = outcomes.wrong[i]
+            matches.append(_Match(outcomes.mistakes[i], float(off[i]), is_rounded(array, value), value))
+    return matches
+
+
+def _nearest(matches: Iterable[_Match]) -> list[Misconception]:
+    """Of the mistakes that give about these numbers the nearest, and those that the digits do not tell from it."""
+    in_order = sorted(matches, key=lambda match: match.off)
     kept: dict[str, Misconception] = {}
-    for off, misconception, rounded in sorted(near, key=lambda each: each[0]):
-        if off <= max(_TIE, 2 * least) or rounded:
-            kept.setdefault(misconception.name, misconception)
-    return list(kept.values()), least
+    for match in in_order:
+        if match.off <= max(_TIE, 2 * in_order[0].off) or match.rounded:
+            kept.setdefault(match.mistake.name, match.mistake)
+    return list(kept.values())
+
+
+def _in_all(problem: Problem, read_with: list[int], finding: Finding, judged: list[_Judged]) -> Finding:
+    """`finding`; if a mistake was recognised, with all that give these numbers under one of the readings."""
+    if finding.kind != "misconception":
+        return finding
+    matches = [match for index in read_with for match in judged[index].parts[finding.part].matches]
+    # None, where it is the count of the numbers that tells.
+    return _recognised(problem.part(finding.part), _nearest(matches)) if matches else finding
 
 
 def _other_shape(part: Part, answer: Array, reference: Outcomes) -> Finding:
@@ -230,7 +323,8 @@ def _not_recognised(part: Part, array: Array, reference: Outcomes, reading: Read
     look = part.hints(reading.given)[0]
     off = np.argwhere(np.abs(array - reference.right) > reference.room)
     if array.size > 2 and 0 < len(off) <= min(_MOST_SLIPS, (array.size - 1) // 2):
-        places = ", ".join(_place(position.tolist(), array.ndim) for position in off)
+        # A place in a table has a comma in it.
+        places = ("; " if array.ndim == 2 else ", ").join(_place(position.tolist(), array.ndim) for position in off)
         return _finding(part, "wrong", f"Most of it is right. Look again at {places}.")
     return _finding(part, "wrong", f"Not right, and not a mistake that is known here. {look}")
 
@@ -273,7 +367,7 @@ def _described(problem: Problem, indices: Iterable[int]) -> str:
 
 def _mixture(
     problem: Problem,
-    taken: int,
+    read_with: list[int],
     given: Mapping[str, Array | Unusable],
     finding: Finding,
     judged: list[_Judged],
@@ -286,11 +380,11 @@ def _mixture(
     if elsewhere:
         sentence = (
             f"By itself this is right with {_described(problem, elsewhere)}. Another part was read with "
-            f"{_described(problem, [taken])}. Both are possible, but not in one answer: choose one of them."
+            f"{_described(problem, read_with)}. Both are possible, but not in one answer: choose one of them."
         )
         return _finding(part, "mixture", sentence)
     answer = given[part.name]
-    if finding.kind == "misconception" or isinstance(answer, Unusable):
+    if finding.kind != "wrong" or isinstance(answer, Unusable):
         return finding
     array = fit(answer, problem.references[0][part.name].shape)
     if array is None:
@@ -307,6 +401,17 @@ def _mixture(
     return _finding(part, "mixture", sentence)
 
 
+def _is_patchwork(problem: Problem, part: Part, array: Array) -> bool:
+    """Whether the numbers that show many digits are the right ones under some reading, and not all under the same."""
+    rights = [np.ravel(outcomes[part.name].right) for outcomes in problem.outcomes]
+    follows = [
+        {index for index, right in enumerate(rights) if is_rounded(number, right[i])}
+        for i, number in enumerate(array.ravel().tolist())
+        if digits_shown(number) >= _TELLING
+    ]
+    return all(follows) and not set(range(len(rights))).intersection(*follows)
+
+
 def _by_sample(problem: Problem, part: Part, array: Array) -> dict[tuple[int, ...], list[int]] | None:
     """Which samples follow which readings; None if one follows none, or all follow the same."""
     readings = [outcomes[part.name] for outcomes in problem.outcomes]
@@ -318,6 +423,7 @@ def _by_sample(problem: Problem, part: Part, array: Array) -> dict[tuple[int, ..
             return None
         follows = tuple(int(i) for i in np.flatnonzero(off[:, sample] <= max(EQUAL, 2 * least)))
         groups.setdefault(follows, []).append(sample)
+    if set.intersection(*map(set, groups)):
+        return None
     # A sample that follows several readings goes with those that tell.
-    common = set.intersection(*map(set, groups))
-    return None if common else groups
+    return {ways: samples for ways, samples in groups.items() if not any(set(other) < set(ways) for other in groups)}

@@ -20,10 +20,24 @@ from pathlib import Path
 
 import pytest
 
+from bn_exercises.sources import to_notebook
+
 EXERCISES = Path(__file__).parents[2] / "exercises"
 COURSE = "batch-normalization"
 ASSIGNMENT = "batch-norm"
-NOTEBOOK = "1-basic-calculation"
+BASIC, GRADIENT, BATCHES, CLASSES, ADAPTIVE, FUNCTIONS, SUSPECTS = NOTEBOOKS = (
+    "1-basic-calculation",
+    "2-backpropagation",
+    "3-batch-size",
+    "4-conditional",
+    "5-adaptive",
+    "6-implement",
+    "7-break-it",
+)
+NOTEBOOK = BASIC
+# Every notebook's graded cell, and what it is worth; in two of them a text is graded by hand besides.
+POINTS = {BASIC: 10, GRADIENT: 10, BATCHES: 6, CLASSES: 10, ADAPTIVE: 10, FUNCTIONS: 10, SUSPECTS: 10}
+BY_HAND = {BATCHES: 4, ADAPTIVE: 4}
 
 Notebook = dict
 Edit = Callable[[Path], None]
@@ -43,23 +57,28 @@ def answers(**cells: str) -> Edit:
     return edit
 
 
+def solved(path: Path) -> None:
+    """A student who answers as the source's solution does."""
+    source = to_notebook((EXERCISES / "source" / ASSIGNMENT / f"{path.stem}.md").read_text())
+    answers(**{cell.id: cell.source for cell in source.cells if cell.metadata.nbgrader.solution})(path)
+
+
+def solved_but(**cells: str) -> Edit:
+    """A student who answers as the solution does, but for these cells."""
+
+    def edit(path: Path) -> None:
+        solved(path)
+        answers(**cells)(path)
+
+    return edit
+
+
 @dataclass(frozen=True)
-class Submission:
-    """What a student hands in, and the score of each part, worked out by hand; no parts where nothing can be graded."""
+class Work:
+    """What a student did in one notebook, and the points, worked out by hand; None where nothing can be graded."""
 
     edit: Edit
-    mean: float | None = None
-    var: float | None = None
-    x_hat: float | None = None
-    y: float | None = None
-
-    @property
-    def parts(self) -> dict[str, float | None]:
-        return {"mean-check": self.mean, "var-check": self.var, "x-hat-check": self.x_hat, "y-check": self.y}
-
-    @property
-    def total(self) -> float:
-        return sum(score or 0 for score in self.parts.values())
+    score: float | None
 
 
 RIGHT = {
@@ -69,53 +88,135 @@ RIGHT = {
     "y": "y = gamma * x_hat + beta",
 }
 
-# The names are in alphabetical order, which is the order of grading: the file that is no notebook comes in the middle.
-SUBMISSIONS = {
-    # 2 + 2 + 3 + 3 = 10
-    "ada_perfect": Submission(answers(**RIGHT), 2, 2, 3, 3),
+FORWARD_DDOF1 = """\
+def forward(x, gamma, beta, eps):
+    axes = (0,) if x.ndim == 2 else (0, 2, 3)
+    shape = (1, -1) if x.ndim == 2 else (1, -1, 1, 1)
+    mean, var = x.mean(axis=axes).reshape(shape), x.var(axis=axes, ddof=1).reshape(shape)
+    return gamma.reshape(shape) * (x - mean) / np.sqrt(var + eps) + beta.reshape(shape)
+"""
+INFERENCE_OF_THE_BATCH = """\
+def inference(x, gamma, beta, running_mean, running_var, eps):
+    return forward(x, gamma, beta, eps)
+"""
+
+# Each student's work, in the order of grading, which is that of the names: the file that is no notebook comes in the
+# middle. What is not mentioned was not handed in. Parts and points: Basic calculation 2 + 2 + 3 + 3; Backpropagation
+# 4 + 3 + 3; Batch size 3 + 3; Conditional 5 + 5; Implement it 2 + 1 + 3 + 1 + 1 + 2; Break it 2 for each suspect.
+SUBMISSIONS: dict[str, dict[str, Work]] = {
+    # Everything, as the solutions have it: 10 + 10 + 6 + 10 + 10 + 10 + 10 = 66
+    "ada_perfect": {notebook: Work(solved, POINTS[notebook]) for notebook in NOTEBOOKS},
     # The mean is right (2). ddof=1 gives 20/3 for 5 (0). Dividing by the variance is wrong whichever variance (0).
     # The output is 2 * x_hat + 1 of those x_hat, so right (3). 2 + 0 + 0 + 3 = 5
-    "ben_half_right": Submission(
-        answers(**RIGHT | {"var": "var = X.var(axis=0, ddof=1)", "x_hat": "x_hat = (X - mean) / (var + eps)"}),
-        2,
-        0,
-        0,
-        3,
-    ),
-    # As released: 0
-    "cyn_empty": Submission(answers(), 0, 0, 0, 0),
+    "ben_half_right": {
+        BASIC: Work(
+            answers(**RIGHT | {"var": "var = X.var(axis=0, ddof=1)", "x_hat": "x_hat = (X - mean) / (var + eps)"}), 5
+        )
+    },
+    # As released: 0 everywhere
+    "cyn_empty": {notebook: Work(answers(), 0) for notebook in NOTEBOOKS},
     # (a) stops at its import and (b) is no Python, so they leave no answer (0, 0). (c) needs neither and is right (3).
     # (d) stops before it has an answer (0). 0 + 0 + 3 + 0 = 3
-    "dan_does_not_run": Submission(
-        answers(
-            mean="import a_package_that_nobody_has\nmean = X.mean(axis=0)",
-            var="var = X.var(axis=0",
-            x_hat="x_hat = (X - X.mean(axis=0)) / np.sqrt(X.var(axis=0) + eps)",
-            y="y = gamma * x_hat + beta / 0",
-        ),
-        0,
-        0,
-        3,
-        0,
-    ),
+    "dan_does_not_run": {
+        BASIC: Work(
+            answers(
+                mean="import a_package_that_nobody_has\nmean = X.mean(axis=0)",
+                var="var = X.var(axis=0",
+                x_hat="x_hat = (X - X.mean(axis=0)) / np.sqrt(X.var(axis=0) + eps)",
+                y="y = gamma * x_hat + beta / 0",
+            ),
+            3,
+        )
+    },
     # Half a file. Nothing to grade, and no reason for the others not to be graded.
-    "eva_broken_file": Submission(lambda path: path.write_text(path.read_text()[:2000])),
+    "eva_broken_file": {BASIC: Work(lambda path: path.write_text(path.read_text()[:2000]), None)},
     # A list; a float32 column; by hand from rounded numbers, sqrt(5.01) = 2.24, 3 / 2.24 = 1.34, 1 / 2.24 = 0.446;
     # and the output of those to 3 digits, 2 * 1.34 + 1 = 3.68, 2 * 0.446 + 1 = 1.89. 2 + 2 + 3 + 3 = 10
-    "fay_other_means": Submission(
-        answers(
-            mean="mean = [5, 7, 9]",
-            var="var = np.array([[5.0], [5.0], [5.0]], dtype=np.float32)",
-            x_hat="x_hat = [[-1.34] * 3, [-0.446] * 3, [0.446] * 3, [1.34] * 3]",
-            y="y = ((-1.68, -1.68, -1.68), (0.108, 0.108, 0.108), (1.89, 1.89, 1.89), (3.68, 3.68, 3.68))",
-        ),
-        2,
-        2,
-        3,
-        3,
-    ),
+    "fay_other_means": {
+        BASIC: Work(
+            answers(
+                mean="mean = [5, 7, 9]",
+                var="var = np.array([[5.0], [5.0], [5.0]], dtype=np.float32)",
+                x_hat="x_hat = [[-1.34] * 3, [-0.446] * 3, [0.446] * 3, [1.34] * 3]",
+                y="y = ((-1.68, -1.68, -1.68), (0.108, 0.108, 0.108), (1.89, 1.89, 1.89), (3.68, 3.68, 3.68))",
+            ),
+            10,
+        )
+    },
     # ddof=1 (0), and everything after it is right for that variance. One mistake counts once: 2 + 0 + 3 + 3 = 8
-    "gus_one_mistake": Submission(answers(**RIGHT | {"var": "var = X.var(axis=0, ddof=1)"}), 2, 0, 3, 3),
+    "gus_one_mistake": {BASIC: Work(answers(**RIGHT | {"var": "var = X.var(axis=0, ddof=1)"}), 8)},
+    # By hand: the variance is 2/3, the root of 0.676667 is 0.822598. dmu = -0.6 / 0.822598 = -0.729397 (3).
+    # dvar = -0.5 * (0.3 - 0.1) / 0.822598 ** 3 = -0.179654 (3). dx without the path through the variance: 1, 2, 3 times
+    # 0.121566, each less 0.243132 (0). 0 + 3 + 3 = 6
+    "hal_no_variance_path": {
+        GRADIENT: Work(answers(dx="dx = [-0.121566, 0, 0.121566]", dmu="dmu = -0.729397", dvar="dvar = -0.179654"), 6)
+    },
+    # dvar twice too large (0), dmu right (3). dx of that dvar: for the first sample
+    # 0.121566 - 0.359308 * 2 * (-1) / 3 - 0.243132 = 0.117973; the second 0; the third its negative (4). 4 + 3 + 0 = 7
+    "ida_half_forgotten": {
+        GRADIENT: Work(answers(dx="dx = [0.117973, 0, -0.117973]", dmu="dmu = -0.729397", dvar="dvar = -0.359308"), 7)
+    },
+    # One batch: mean 3.5, variance 35/12, root of 2.926667 = 1.710750 (3). Two batches: the same numbers once more (0).
+    # 3 + 0 = 3, and a text that waits for its reader.
+    "jon_one_for_both": {
+        BATCHES: Work(
+            answers(
+                one_batch="one_batch = (x - x.mean()) / np.sqrt(x.var() + eps)",
+                two_batches="two_batches = np.reshape(one_batch, (2, 3))",
+                in_words="A small batch knows less about the data, so its mean is noisier.",
+            ),
+            3,
+        )
+    },
+    # The statistics of each class and 1e-5: 1 / sqrt(2/3 + 1e-5) = 1.22, and 2 * 1.2247 + 1 = 3.45. A consistent
+    # reading, so 5 + 5 = 10
+    "kim_each_class": {CLASSES: Work(answers(y0="y0 = [-1.22, 0, 1.22]", y1="y1 = [-1.45, 1, 3.45]"), 10)},
+    # Class 0 with the statistics of the whole batch and eps = 0.01: -2.5 / 1.710750 = -1.461, -0.8768, -0.2923. Class 1
+    # with its own: 2 * 1 / 0.822598 + 1 = 3.431. Each is right by itself, not both: 5
+    "leo_mixture": {CLASSES: Work(answers(y0="y0 = [-1.461, -0.8768, -0.2923]", y1="y1 = [-1.431, 1, 3.431]"), 5)},
+    # forward divides by N - 1 (0 of 2). On images it makes the same mistake over the right axes, which counts (1).
+    # The rest is right: 0 + 1 + 3 + 1 + 1 + 2 = 8
+    "mia_divides_by_n_minus_1": {FUNCTIONS: Work(solved_but(forward=FORWARD_DDOF1), 8)},
+    # inference normalizes with its own batch (0 of 2): 2 + 1 + 3 + 1 + 1 + 0 = 8
+    "ned_batch_statistics": {FUNCTIONS: Work(solved_but(inference=INFERENCE_OF_THE_BATCH), 8)},
+    # Text, an object that raises, 10^8 zeros, a ragged list; complex, nothing, not a number. 0 and 0
+    "ola_careless": {
+        BASIC: Work(
+            answers(
+                mean="mean = 'five, seven, nine'",
+                var="class Mine:\n    def __array__(self, *_):\n        raise RuntimeError('mine')\n\nvar = Mine()",
+                x_hat="x_hat = np.zeros(10**8)",
+                y="y = [[1, 2], [3]]",
+            ),
+            0,
+        ),
+        GRADIENT: Work(answers(dx="dx = [1j, 2j, 3j]", dmu="dmu = None", dvar="dvar = float('nan')"), 0),
+    },
+    # |mu| has a kink at 0, so the 2 points for smoothness are lost. The rest holds: gamma(2) = 2 and beta(2) = 1, so
+    # y = 2 * (-1, 0, 1) / 0.822598 + 1. 10 - 2 = 8
+    "pat_kink": {
+        ADAPTIVE: Work(
+            answers(
+                design='gamma, beta, parameters = "1 + a * abs(mu)", "a * mu", {"a": 0.5}',
+                plain='plain = {"a": 0}',
+                y="y = [-1.431, 1, 3.431]",
+            ),
+            8,
+        )
+    },
+    # Three of five suspects fall: 3 * 2 = 6
+    "quin_three_of_five": {SUSPECTS: Work(solved_but(D="D = None", E="E = None"), 6)},
+    # Writes the points into the graded cell and answers nothing. nbgrader restores the cell: 0
+    "rob_wrote_his_grade": {BASIC: Work(answers(hand_in="10"), 0)},
+    # A warning and a lot of text in an answer's cell. The answer is right all the same: 10
+    "sue_noisy": {
+        BASIC: Work(
+            answers(
+                **RIGHT | {"var": "import warnings\nwarnings.warn('mine')\nprint('x' * 10000)\nvar = X.var(axis=0)"}
+            ),
+            10,
+        )
+    },
 }
 
 
@@ -130,16 +231,17 @@ class Course:
     def root(self) -> Path:
         return self.machine / "course"
 
-    @property
-    def released(self) -> Path:
-        return self.root / "release" / ASSIGNMENT / f"{NOTEBOOK}.ipynb"
+    def released(self, notebook: str) -> Path:
+        return self.root / "release" / ASSIGNMENT / f"{notebook}.ipynb"
 
-    @property
-    def solution(self) -> Path:
-        return self.root / "solution" / ASSIGNMENT / f"{NOTEBOOK}.ipynb"
+    def solution(self, notebook: str) -> Path:
+        return self.root / "solution" / ASSIGNMENT / f"{notebook}.ipynb"
 
-    def feedback(self, student: str) -> Path:
-        return self.root / "feedback" / student / ASSIGNMENT / f"{NOTEBOOK}.html"
+    def autograded(self, student: str, notebook: str) -> Path:
+        return self.root / "autograded" / student / ASSIGNMENT / f"{notebook}.ipynb"
+
+    def feedback(self, student: str, notebook: str) -> Path:
+        return self.root / "feedback" / student / ASSIGNMENT / f"{notebook}.html"
 
     def home(self, student: str) -> Path:
         home = self.machine / "home" / student
@@ -187,9 +289,15 @@ def make_course(machine: Path) -> Course:
 
 def hand_in(course: Course, student: str) -> None:
     """Work on the assignment and submit it. Who did not fetch it has it from somebody who did."""
-    if not (course.home(student) / ASSIGNMENT).exists():
-        shutil.copytree(course.machine / "fetched", course.home(student) / ASSIGNMENT)
-    SUBMISSIONS[student].edit(course.home(student) / ASSIGNMENT / f"{NOTEBOOK}.ipynb")
+    folder = course.home(student) / ASSIGNMENT
+    if not folder.exists():
+        shutil.copytree(course.machine / "fetched", folder)
+    for notebook in NOTEBOOKS:
+        path = folder / f"{notebook}.ipynb"
+        if notebook in SUBMISSIONS[student]:
+            SUBMISSIONS[student][notebook].edit(path)
+        else:
+            path.unlink()
     course.nbgrader("submit", ASSIGNMENT, "--course", COURSE, "--student", student, student=student)
 
 

@@ -16,7 +16,7 @@ def test_a_stale_notebook_is_made_anew(tmp_path: Path) -> None:
     output = course.nbgrader("generate_assignment", ASSIGNMENT)
 
     assert f"made {source.with_suffix('.ipynb')}" in output
-    assert "Another title" in course.released.read_text()
+    assert "Another title" in course.released(NOTEBOOK).read_text()
 
 
 def test_no_command_runs_on_notebooks_that_cannot_be_brought_up_to_date(tmp_path: Path) -> None:

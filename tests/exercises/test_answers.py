@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bn_exercises.answers import LARGEST, MOST_NUMBERS, Unusable, described, fit, read
-from bn_exercises.problems import ALL
+from bn_exercises.problems import NUMERIC
 from bn_exercises.verify import verify
 
 
@@ -56,6 +56,16 @@ class Explosive:
         raise ZeroDivisionError("boom")
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class RecordingTensor:
+    """A torch tensor that records gradients, in what matters here."""
+
+    shape = (3,)
+    requires_grad = True
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
 
 
 class ExplosiveArray(np.ndarray[Any, Any]):
@@ -179,6 +189,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "function": (print, "function"),
     "class": (Tensor, "function"),
     "generator": ((i for i in range(3)), "cannot be read"),
+    "tensor that records gradients": (RecordingTensor(), "`.detach()`"),
     "dates": (np.array(["2020-01-01"], dtype="datetime64[D]"), "does not hold numbers"),
     "structured": (np.zeros(3, dtype=[("a", float)]), "does not hold numbers"),
     "many": (np.broadcast_to(1.0, 10**8), "far more"),
@@ -210,7 +221,7 @@ def test_anything_else_gets_a_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_verify_gives_a_verdict_on_it(name: str) -> None:
-    for problem in ALL:
+    for problem in NUMERIC:
         for part in problem.parts:
             verdict = verify(problem, problem.reference() | {part.name: HOSTILE[name][0]})
             assert verdict.of(part.name).kind in ("form", "missing")

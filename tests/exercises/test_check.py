@@ -8,7 +8,7 @@ import pytest
 
 from bn_exercises.check import Checked, Session, check, solution
 from bn_exercises.problem import Problem
-from bn_exercises.problems import ALL, BASIC_CALCULATION, CONDITIONAL
+from bn_exercises.problems import BASIC_CALCULATION, CONDITIONAL, NUMERIC
 from bn_exercises.verdict import Finding, Verdict
 
 X = np.array(BASIC_CALCULATION.given["x"], dtype=float)
@@ -53,9 +53,26 @@ def test_verdict_as_text() -> None:
         "  ✗ (b) the variance. Not yet: ddof=1. 0 of 2 points.",
         "      You divided the sum of squares by N − 1. That estimates the variance of a population from a sample. "
         "Batch Normalization standardizes the batch itself, so it divides by N.",
-        "      Where to look: How far are the values of a column from its mean?",
         "      Read: “The variance divides by m”, in chapter 3.",
     ]
+
+
+def test_what_was_said_is_not_said_again_beside_a_later_part() -> None:
+    session = Session()
+    wrong = X.var(axis=0, ddof=1)
+    assert "Read:" in repr(session.check(BASIC_CALCULATION, var=wrong))
+    later = session.check(BASIC_CALCULATION, mean=[5, 7, 9], var=wrong, x_hat=1.5 * X)
+    assert later.told == {"var"}
+    for shown in (repr(later), Html(later._repr_html_()).text):
+        assert shown.count("Not yet: ddof=1. 0 of 2 points.") == 1
+        assert "You divided the sum of squares" not in shown
+        assert "The variance divides by m" not in shown
+    # Asked about it once more, or with another answer, everything is said.
+    assert "You divided" in repr(session.check(BASIC_CALCULATION, mean=[5, 7, 9], var=wrong))
+    assert "sum of squares" not in repr(session.check(BASIC_CALCULATION, var=wrong, x_hat=1.6 * X))
+    assert "added the squares" in repr(session.check(BASIC_CALCULATION, var=4 * X.var(axis=0), x_hat=1.7 * X))
+    session.forget()
+    assert "You divided" in repr(session.check(BASIC_CALCULATION, var=wrong, x_hat=1.5 * X))
 
 
 def test_hints_grow_with_the_tries_of_each_part() -> None:
@@ -69,6 +86,21 @@ def test_hints_grow_with_the_tries_of_each_part() -> None:
     assert hints(session.check(BASIC_CALCULATION, var=[1, 2, 6]), "var") == 3
     session.forget()
     assert hints(session.check(BASIC_CALCULATION, var=[1, 2, 3]), "var") == 1
+
+
+def test_a_mistake_with_a_name_says_itself_where_to_look() -> None:
+    session = Session()
+    first, second, third = (
+        repr(session.check(BASIC_CALCULATION, var=factor * X.var(axis=0, ddof=1))) for factor in (1, 1.0001, 1.0002)
+    )
+    for shown in (first, second, third):
+        assert "ddof=1" in shown
+        assert "Where to look" not in shown
+    assert ["The rule" in shown for shown in (first, second, third)] == [False, True, True]
+    assert ["The step" in shown for shown in (first, second, third)] == [False, False, True]
+    # The tries were counted: where no name is known, all three hints are there.
+    unknown = repr(session.check(BASIC_CALCULATION, var=[1, 2, 3]))
+    assert all(hint in unknown for hint in BASIC_CALCULATION.hints("var"))
 
 
 def test_no_hint_for_what_is_right_or_missing_or_unreadable() -> None:
@@ -107,7 +139,7 @@ def test_a_foreign_answer_is_asked_for_its_numbers_once() -> None:
     assert answer.asked == 1
 
 
-@pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
+@pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
 def test_html_says_what_the_text_says(problem: Problem) -> None:
     answers = {part: value * 1.1 for part, value in problem.reference().items()}
     checked = Session().check(problem, **answers)
@@ -128,7 +160,7 @@ def test_links_lead_into_the_book_where_it_is_known() -> None:
 def test_everything_is_escaped() -> None:
     evil = '<script>alert("1")</script>&'
     finding = Finding("p", evil, "misconception", evil, (evil,), None, 0, 1)
-    checked = Checked(evil, Verdict("p", 0, 1, (finding,)), {"p": (evil + "hint",)})
+    checked = Checked(evil, Verdict("p", 0, 1, (finding,)), {"p": ("where", evil + "hint")})
     page = Html(checked._repr_html_())
     assert "script" not in page.tags
     assert page.text.count(evil) == 5
@@ -140,14 +172,15 @@ def test_colour_is_not_the_only_sign() -> None:
     assert "Not yet" in page.text
 
 
-@pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
+@pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
 def test_solution_shows_every_number(problem: Problem) -> None:
     shown = repr(solution(problem))
     page = Html(solution(problem)._repr_html_())
     for reference in problem.references:
         for value in reference.values():
             for number in np.ravel(value):
-                text = f"{number:.4f}".rstrip("0").rstrip(".")
+                # Four decimals, and more where all numbers of a part are small.
+                text = f"{number:.{6 if np.abs(value).max() < 0.01 else 4}f}".rstrip("0").rstrip(".")
                 assert ("0" if text == "-0" else text) in shown
                 assert ("0" if text == "-0" else text) in page.text
     if problem is CONDITIONAL:

@@ -8,8 +8,8 @@ from bn_exercises import misconceptions, mutants
 from bn_exercises.problem import Problem
 from bn_exercises.problems import ALL, BASIC_CALCULATION
 
-# The misconceptions of the course that can show in a number of problems 1 to 4.
-KNOWN = {
+# Those that the course asks for, by the names they have here. Whether the running variance is biased is a convention.
+ASKED_FOR = {
     "ddof=1",
     "ε outside the root",
     "ε missing",
@@ -18,30 +18,56 @@ KNOWN = {
     "not centred",
     "over rows",
     "over everything",
+    "layer instead of batch statistics",
+    "E[x²] − E[x]²",
     "γ and β swapped",
     "β scaled too",
-    "β left out",
+    "γ and β left out",
     "γ left out",
+    "β left out",
+    "momentum the other way round",
+    "last batch instead of running average",
+    "inference with batch statistics",
+    "inference that moves the statistics",
     "no path through the mean",
     "no path through the variance",
     "only the direct path",
+    "training-mode gradient on frozen statistics",
+    "wrong channel axis",
 }
 
 
-def test_every_known_misconception_applies_somewhere() -> None:
-    assert {m.name for problem in ALL for part in problem.parts for m in part.mistakes} >= KNOWN
+def test_every_misconception_that_was_asked_for_is_made_somewhere() -> None:
+    made = {
+        name
+        for task in ALL
+        for _, name, _ in (mutants.mistaken(task, 0) if isinstance(task, Problem) else task.mistaken())
+    }
+    assert made >= ASKED_FOR, ASKED_FOR - made
+    assert len(ASKED_FOR) == 24
+
+
+@pytest.fixture(scope="module")
+def tallies() -> dict[str, mutants.Tally]:
+    """All problems with their own numbers and on 100 seeds: what `make mutants` prints."""
+    return mutants.run_in_parallel(range(mutants.SEEDS))
 
 
 @pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
-def test_the_grader_is_good_enough(problem: Problem) -> None:
-    tally = mutants.run_all(range(mutants.SEEDS), [problem])[problem.name]
+def test_the_grader_is_good_enough(problem: Problem, tallies: dict[str, mutants.Tally]) -> None:
+    tally = tallies[problem.name]
     assert tally.caught == tally.mistakes, tally.failures
     assert tally.once >= mutants.ONCE_AT_LEAST * tally.mistakes, tally.failures
     assert tally.accepted == tally.right, tally.failures
     assert tally.named >= mutants.NAMED_AT_LEAST * tally.mistakes, tally.failures
     # Every mistake ran, in several ways, on every seed that it applies to.
-    assert tally.mistakes > 2 * mutants.SEEDS * sum(len(part.mistakes) for part in problem.parts) * 0.9
-    assert tally.right > 20 * mutants.SEEDS
+    listed = 2 * sum(len(part.mistakes) for part in problem.parts) if isinstance(problem, Problem) else 90
+    assert tally.mistakes > mutants.SEEDS * listed * 0.9
+    assert tally.right > 15 * mutants.SEEDS
+
+
+def test_in_parallel_and_one_after_another_is_the_same() -> None:
+    assert mutants.run_in_parallel(range(1)) == mutants.run_all(range(1))
 
 
 def test_a_grader_that_is_not_is_noticed() -> None:

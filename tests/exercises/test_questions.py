@@ -18,13 +18,13 @@ from bn_exercises.misconceptions import NO_EPS, OVER_ROWS, PATHS
 from bn_exercises.numeric import NumberQuestion, WrongNumbers, from_part, from_values
 from bn_exercises.page import check_yourself, to_html
 from bn_exercises.problem import Problem
-from bn_exercises.problems import ALL, BACKPROPAGATION, BASIC_CALCULATION, CONDITIONAL
+from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, CONDITIONAL, TASKS
 from bn_exercises.question import Choice, Link, Question, WrongChoice
 from bn_exercises.tolerance import round_to
 from bn_exercises.verify import verify
 
 BOOK = Path(__file__).parents[2] / "book"
-PROBLEMS = {problem.name: problem for problem in ALL if isinstance(problem, Problem)}
+PROBLEMS = {name: task for name, task in TASKS.items() if isinstance(task, Problem)}
 NUMERIC = [question for question in questions.ALL if isinstance(question, NumberQuestion)]
 OF_EXERCISES = [
     (question, PROBLEMS[name], part)
@@ -120,7 +120,7 @@ def test_question_of_an_exercise_is_judged_as_the_problem_is(
         values = [reference[part], *outcomes[part].wrong, *(value for _, value in outcomes[part].other_shapes)]
         for value in values:
             whole = verify(problem, {part: round_to(digits, value)}).of(part)
-            some = question.judge(round_to(digits, value[at]))
+            some = question.judge(np.ravel(round_to(digits, value[at])))
             assert (some.kind, some.misconceptions, some.see) == (whole.kind, whole.misconceptions, whole.see)
 
 

@@ -1,5 +1,6 @@
 """Markdown sources and the .ipynb files made from them."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from bn_exercises.sources import EditedNotebookError, sync, take_edits, to_markdown, to_notebook
+from bn_exercises.sources import EditedNotebookError, check, sync, take_edits, to_notebook
 
 SOURCE = Path(__file__).parents[2] / "exercises" / "source"
 NOTEBOOKS = sorted(SOURCE.glob("*/*.md"))
@@ -21,10 +22,8 @@ def source(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_source_is_a_fixpoint(path: Path) -> None:
-    text = path.read_text()
-    assert to_markdown(to_notebook(text), text) == text
+def test_sources_can_be_compared_as_text() -> None:
+    assert check(SOURCE) == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -142,3 +141,72 @@ def test_command_line(source: Path) -> None:
     _edit(source / "batch-norm" / "one.ipynb")
     done = subprocess.run([*run, "--take-edits"], check=True, capture_output=True, text=True)
     assert done.stdout.strip().endswith("one.md")
+
+
+# What `check` finds
+
+
+def test_check_passes_a_source_and_what_is_made_from_it(source: Path) -> None:
+    sync(source)
+    assert check(source) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ('"grade_id": "title"', '"grade_id": ""', r"one\.md: ValueError: cell 1 .* has no nbgrader grade_id"),
+        ('"grade_id": "mean-question"', '"grade_id": "title"', r"one\.md: .* the grade_id 'title' of an earlier cell"),
+        # Two spaces instead of one; jupytext would write one, and the next edit in Jupyter would change this line too.
+        ('"grade": false, "grade_id": "title"', '"grade": false,  "grade_id": "title"', r"one\.md: line 14 is .*; jup"),
+        # JupyterLab writes down when a cell ran, if it is told to.
+        (
+            "---\nnbgrader:\n",
+            "---\nexecution:\n  iopub.status.busy: '2026-11-21T05:27:00.000000Z'\nnbgrader:\n",
+            r"one\.md: line \d+ is 'execution:'; jupytext writes 'nbgrader:'",
+        ),
+        ("  locked: true\n", " locked: true\n", r"one\.md: MystMetadataParsingError: Code cell 1 .* Invalid YAML"),
+    ],
+)
+def test_check_says_what_differs_and_where(source: Path, before: str, after: str, says: str) -> None:
+    assert before in TEXT
+    (source / "batch-norm" / "one.md").write_text(TEXT.replace(before, after, 1))
+    (found,) = check(source)
+    assert re.search(says, found), found
+
+
+def test_check_says_that_there_are_lines_left(source: Path) -> None:
+    (source / "batch-norm" / "one.md").write_text(TEXT + "\n")
+    (found,) = check(source)
+    assert re.search(r"one\.md: it has \d+ lines; jupytext writes \d+$", found)
+
+
+def test_check_looks_at_every_source(source: Path) -> None:
+    for name in ("two.md", "three.md"):
+        (source / "batch-norm" / name).write_text("# A cell without an id\n")
+    assert [Path(found.partition(":")[0]).name for found in check(source)] == ["three.md", "two.md"]
+
+
+def test_check_of_another_folder_finds_no_notebooks(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        (found,) = check(folder)
+        assert "holds no notebooks" in found
+
+
+@pytest.mark.needs("git", package="git")
+def test_check_finds_notebooks_in_git(source: Path) -> None:
+    (notebook,) = sync(source)
+    subprocess.run(["git", "init", "--quiet", str(source.parent)], check=True)
+    assert check(source) == []
+    subprocess.run(["git", "add", "--force", "."], check=True, cwd=source)
+    assert check(source) == [f"{notebook} is in git, and its .md is what belongs there: git rm --cached {notebook}"]
+
+
+def test_check_from_the_command_line(source: Path) -> None:
+    run = [sys.executable, "-m", "bn_exercises.sources", str(source), "--check"]
+    done = subprocess.run(run, check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    (source / "batch-norm" / "two.md").write_text("# A cell without an id\n")
+    done = subprocess.run(run, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{source / 'batch-norm' / 'two.md'}: ValueError: cell 1")
+    assert not (source / "batch-norm" / "two.ipynb").exists()

@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from bn_exercises.tolerance import agree, distance, is_rounded, overruled, ranges, rooms, round_to
+from bn_exercises.tolerance import (
+    BY_HAND,
+    Rounding,
+    agree,
+    digits_shown,
+    distance,
+    is_cut_short,
+    is_rounded,
+    overruled,
+    ranges,
+    rooms,
+    round_to,
+)
 
 ONE = np.array([1.0, 2.0])
 
@@ -48,12 +60,48 @@ def test_what_was_rounded_on_the_way_leaves_room_after_it_cancels() -> None:
         (1.3403, True),
         (1.341, False),
         (1.3402, False),
+        (1.35, False),
         (1.0, False),  # Three digits at least, though one is shown.
         (8.207, False),
     ],
 )
 def test_is_rounded(answer: float, is_it: bool) -> None:
     assert is_rounded(np.array([answer]), np.array([1.3403011])) is is_it
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_it"),
+    [
+        ([1.34, 0.45, 0], True),  # of 1.34030, 0.44677 and 0
+        ([1.3, 0.4, 1e-17], True),
+        ([1.3, 0.5, 0], False),
+        ([1.0, 0.447, 0], True),
+        ([2.0, 0.447, 0], False),
+        ([1.34, 0, 0], False),
+        ([1.34, 0.45, 0.01], False),
+    ],
+)
+def test_is_cut_short(answer: list[float], is_it: bool) -> None:
+    value, none = np.array([1.3403011, 0.446767, 0]), np.empty((0, 3))
+    assert is_cut_short(np.array(answer), value, none) is is_it
+    # Numbers of a mistake are that, however few digits they have.
+    assert not is_cut_short(np.array(answer), value, np.array([[9.0, 9, 9], np.array(answer) * 1.0001]))
+
+
+def test_digits_shown() -> None:
+    assert [digits_shown(v) for v in (1.34, -0.0134, 1.30, 1e-17, 1200.0, 0.1 + 0.2)] == [3, 3, 2, 1, 2, 17]
+
+
+def test_rounding_on_the_way() -> None:
+    root = np.array(1.7107)
+    assert Rounding(3)(root) == 1.71
+    assert Rounding(3).divided(np.array(2.5), np.array(1.71)) == 2.5 / 1.71
+    assert Rounding(3, reciprocal=True).divided(np.array(2.5), np.array(1.71)) == 2.5 * 0.585
+    assert Rounding(3).divided(np.array(1.0), np.array(0.823), power=3) == 1 / 0.557
+    assert Rounding(3, reciprocal=True).divided(np.array(1.0), np.array(0.823), power=3) == 1.82
+    assert Rounding(3).of_mean(np.array(23 / 3)) == 23 / 3
+    assert Rounding(3, mean=True).of_mean(np.array(23 / 3)) == 7.67
+    assert len(set(BY_HAND)) == 12
 
 
 def test_digits_are_those_that_were_typed() -> None:

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from bn_exercises import misconceptions as wrong
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problem import Problem
-from bn_exercises.problems import ALL, BACKPROPAGATION, BASIC_CALCULATION, BATCH_SIZE, CONDITIONAL
+from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, BATCH_SIZE, CONDITIONAL, NUMERIC
 from bn_exercises.tolerance import round_to
 from bn_exercises.verdict import Verdict
-from bn_exercises.verify import verify
+from bn_exercises.verify import CUT_SHORT, verify
 
 BOOK = Path(__file__).parents[2] / "book"
 X = np.array(BASIC_CALCULATION.given["x"], dtype=float)
 RIGHT = BASIC_CALCULATION.reference()
 
-each_problem = pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
+each_problem = pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
 
 
 def kinds(verdict: Verdict) -> dict[str, str]:
@@ -111,7 +111,7 @@ def test_the_same_answers_get_the_same_verdict_and_are_not_changed() -> None:
 
 
 @given(
-    st.sampled_from(ALL),
+    st.sampled_from(NUMERIC),
     st.randoms(use_true_random=False),
     st.lists(st.floats(-1e12, 1e12), min_size=40, max_size=40),
     st.booleans(),
@@ -167,9 +167,40 @@ def test_right_numbers_after_a_wrong_answer_are_right() -> None:
     assert kinds(verdict) == {"mean": "right", "var": "misconception", "x_hat": "right", "y": "right"}
 
 
+@pytest.mark.parametrize(
+    ("mean_share", "variance_share", "name"),
+    [
+        (1, 1, "not shared among the samples"),
+        (1, 3, "dμ not shared among the samples"),
+        (3, 1, "dσ² not shared among the samples"),
+    ],
+)
+def test_a_share_forgotten_in_one_term_or_in_both(mean_share: int, variance_share: int, name: str) -> None:
+    x, d, right = np.array([1.0, 2, 3]), np.array([0.1, 0.2, 0.3]), BACKPROPAGATION.reference()
+    dx = d / np.sqrt(2 / 3 + 0.01) + right["dvar"] * 2 * (x - 2) / variance_share + right["dmu"] / mean_share
+    assert verify(BACKPROPAGATION, right | {"dx": dx}).of("dx").misconceptions == (name,)
+
+
 def test_nothing_follows_from_a_negative_variance() -> None:
     verdict = verify(BASIC_CALCULATION, RIGHT | {"var": [-5.0, -5, -5], "x_hat": [[1.0] * 3] * 4})
     assert kinds(verdict)["x_hat"] == "wrong"
+
+
+def test_next_to_nothing_as_a_variance_gets_a_verdict() -> None:
+    for variance in (5e-324, 1e-310, 1e-307, 1e-300):
+        verdict = verify(BASIC_CALCULATION, RIGHT | {"var": [5.0, variance, 5], "x_hat": 17 * RIGHT["x_hat"]})
+        assert kinds(verdict) == {"mean": "right", "var": "wrong", "x_hat": "wrong", "y": "right"}
+
+
+def test_one_mistake_counts_once_though_its_digits_do_not_carry() -> None:
+    # Written down as 10.33 and carried as 31 / 3: a value 1 / 3 beside it tells the two apart.
+    problem = BASIC_CALCULATION.variant(54)
+    x, eps = np.array(problem.given["x"], dtype=float), problem.given["eps"]
+    var = ((x - x.mean()) ** 2).mean(axis=0)
+    x_hat = (x - x.mean()) / np.sqrt(var + eps)
+    y = problem.given["gamma"] * x_hat + problem.given["beta"]
+    verdict = verify(problem, {"mean": [round(x.mean(), 2)] * 3, "var": var, "x_hat": x_hat, "y": y})
+    assert kinds(verdict) == {"mean": "misconception", "var": "follow-on", "x_hat": "follow-on", "y": "follow-on"}
 
 
 def test_dx_from_wrong_gradients_of_the_statistics_counts() -> None:
@@ -198,12 +229,104 @@ def test_terms_that_cancel_are_accepted_as_three_digits_leave_them() -> None:
     # The last one: 0.365 - 0.12 - 0.243 = 0.002. Right to more digits: 0.0018.
     verdict = verify(BACKPROPAGATION, {"dx": [-0.001, 0, 0.002], "dmu": -0.729, "dvar": -0.18})
     assert verdict.right
-    assert "carry five" in verdict.of("dx").sentence
+    assert "carry six" in verdict.of("dx").sentence
     # Without eps all of it cancels. That is another answer.
     assert verify(BACKPROPAGATION, {"dx": [0.0, 0, 0]}).of("dx").misconceptions == ("ε missing",)
 
 
+@pytest.mark.parametrize(
+    "dx",
+    [
+        # With the reciprocal of the root; with the root in five digits; forward differences.
+        [-0.00179, 1e-5, 0.00181],
+        [-0.00178, 0, 0.00179],
+        [-1.80e-3, 1.53e-6, 1.80e-3],
+    ],
+)
+def test_five_digits_on_the_way_are_enough_where_terms_cancel(dx: list[float]) -> None:
+    right = BACKPROPAGATION.reference()
+    assert verify(BACKPROPAGATION, right | {"dx": dx}).right
+    # The room is for rounding: two percent more are wrong.
+    assert not verify(BACKPROPAGATION, right | {"dx": 1.02 * right["dx"]}).right
+
+
+def test_a_rounded_reciprocal_is_right_and_no_mistake() -> None:
+    # 1 / 1.71 is 0.585, and 1 / 0.823 is 1.22; its third power is 1.82.
+    x = np.arange(1.0, 7)
+    in_four = round_to(4, (x - 3.5) * 0.585)
+    assert verify(BATCH_SIZE, {"one_batch": in_four}).of("one_batch").kind == "right"
+    assert verify(BACKPROPAGATION, {"dmu": -0.732, "dvar": -0.182, "dx": [-0.001, 0, 0.001]}).right
+    assert verify(BACKPROPAGATION, {"dvar": -0.185}).of("dvar").kind == "wrong"
+
+
+def test_the_mean_of_a_class_may_be_rounded_too() -> None:
+    # 10.3 and 7.67, for 31 / 3 and 23 / 3.
+    assert verify(CONDITIONAL.variant(1), {"y0": [1.82, -1.7, 3.0], "y1": [5.79, 8.18, 0.98]}).right
+
+
+# Too few digits
+
+
+@pytest.mark.parametrize(
+    ("problem", "part", "answer"),
+    [
+        (BASIC_CALCULATION, "x_hat", [[v] * 3 for v in (-1.34, -0.45, 0.45, 1.34)]),
+        (BATCH_SIZE, "one_batch", [-1.46, -0.88, -0.29, 0.29, 0.88, 1.46]),
+        (BATCH_SIZE, "two_batches", [[-1.2, 0, 1.2], [-1.2, 0, 1.2]]),
+        (BACKPROPAGATION, "dx", [-0.002, 0, 0.002]),
+    ],
+)
+def test_too_few_digits_are_said_and_no_mistake_is(problem: Problem, part: str, answer: Any) -> None:
+    finding = verify(problem, problem.reference() | {part: answer}).of(part)
+    assert (finding.kind, finding.points, finding.misconceptions) == ("form", 0, ())
+    assert finding.sentence == CUT_SHORT
+
+
+def test_whole_numbers_of_a_mistake_are_no_rounding() -> None:
+    # -1.22, 0, 1.22 in one digit; and what is left when the mean is subtracted.
+    assert "not divided" in verify(BATCH_SIZE, {"two_batches": [[-1, 0, 1]] * 2}).of("two_batches").misconceptions
+    # A 0 shows no digit of 0.293.
+    nothing = verify(BATCH_SIZE, {"one_batch": [-1.5, -0.9, 0, 0, 0.9, 1.5]}).of("one_batch")
+    assert nothing.sentence != CUT_SHORT
+
+
+def test_terms_that_cancel_to_nothing_are_accused_of_nothing_if_the_rest_is_right() -> None:
+    # In two digits: 0.12 + 0.12 - 0.24, 0.24 - 0.24, 0.36 - 0.12 - 0.24.
+    for dmu, dvar in ((BACKPROPAGATION.reference()["dmu"], BACKPROPAGATION.reference()["dvar"]), (-0.73, -0.18)):
+        finding = verify(BACKPROPAGATION, {"dx": [0, 0, 0], "dmu": dmu, "dvar": dvar}).of("dx")
+        assert (finding.kind, finding.points) == ("form", 0)
+        assert "nearly cancel" in finding.sentence
+    # With ε forgotten in the others as well, that is what it was.
+    x, d = np.array([1.0, 2, 3]), np.array([0.1, 0.2, 0.3])
+    without = {"dmu": -d.sum() / x.std(), "dvar": -0.5 * (d * (x - 2)).sum() / x.std() ** 3}
+    verdict = verify(BACKPROPAGATION, {"dx": [0, 0, 0], **without})
+    assert verdict.of("dmu").misconceptions == verdict.of("dvar").misconceptions == ("ε missing",)
+    assert verdict.of("dx").kind != "form"
+
+
 # Form
+
+
+def test_gradients_that_were_not_added_up_are_recognised_by_their_count() -> None:
+    x, d = np.array([1.0, 2, 3]), np.array([0.1, 0.2, 0.3])
+    root = np.sqrt(2 / 3 + 0.01)
+    verdict = verify(BACKPROPAGATION, {"dmu": -d / root, "dvar": -0.5 * d * (x - 2) / root**3})
+    assert verdict.of("dmu").misconceptions == verdict.of("dvar").misconceptions == ("not added up",)
+    assert "the same mean" in verdict.of("dmu").sentence
+    assert "the same variance" in verdict.of("dvar").sentence
+
+
+def test_two_batches_for_one_are_recognised_in_a_row_and_in_two() -> None:
+    halves = BATCH_SIZE.reference()["two_batches"]
+    for answer in (halves, halves.ravel()):
+        assert verify(BATCH_SIZE, {"one_batch": answer}).of("one_batch").misconceptions == ("two batches for one",)
+
+
+def test_places_in_a_table_are_kept_apart() -> None:
+    x_hat = RIGHT["x_hat"].copy()
+    x_hat[1, [0, 2]] = 9
+    sentence = verify(BASIC_CALCULATION, {"x_hat": x_hat}).of("x_hat").sentence
+    assert sentence.endswith("Look again at row 2, column 1; row 2, column 3.")
 
 
 def test_averages_of_rows_are_recognised_though_there_are_four() -> None:
@@ -276,6 +399,33 @@ def test_a_mixture_of_two_readings_is_not_right(first: int, second: int) -> None
         assert reading.choices[1] in mixed.sentence
 
 
+def test_samples_with_different_eps_do_not_agree_however_near_they_are() -> None:
+    # 1 / sqrt(2 / 3 + 0.01) and 1 / sqrt(2 / 3). In three digits nobody could say that of one of them.
+    finding = verify(CONDITIONAL, {"y0": [-1.21566, 0, 1.22474]}).of("y0")
+    assert (finding.kind, finding.points) == ("mixture", 0)
+    assert "ε = 0.01" in finding.sentence
+    assert verify(CONDITIONAL, {"y0": [-1.22, 0, 1.22]}).of("y0").kind == "right"
+
+
+@pytest.mark.parametrize("eps", [0.01, 1e-5, 0])
+@pytest.mark.parametrize("with_right_y0", [False, True])
+def test_mean_and_variance_of_different_values_have_a_name(eps: float, with_right_y0: bool) -> None:
+    x = np.array(CONDITIONAL.given["x"], dtype=float)
+    of_class = CONDITIONAL.reference([0.01, 1e-5, 0].index(eps) + 3)["y0"]
+    for mean, var in ((x[1].mean(), x.var()), (x.mean(), x[1].var())):
+        y1 = 2 * (x[1] - mean) / np.sqrt(var + eps) + 1
+        finding = verify(CONDITIONAL, {"y0": of_class if with_right_y0 else None, "y1": y1}).of("y1")
+        assert finding.misconceptions == (wrong.STATISTICS_MIXED.name,)
+
+
+def test_equal_numbers_under_different_readings_have_both_names() -> None:
+    # 4, 5, 6: the mean subtracted; or divided by a standard deviation of 1 with ddof=1 and ε = 0.
+    assert set(verify(CONDITIONAL, {"y1": [-1, 1, 3]}).of("y1").misconceptions) == {"not divided", "ddof=1"}
+    # Whoever took ε = 0.01 for the other class did not get these numbers with ddof=1.
+    with_eps = {"y0": CONDITIONAL.reference(3)["y0"], "y1": [-1, 1, 3]}
+    assert verify(CONDITIONAL, with_eps).of("y1").misconceptions == ("not divided",)
+
+
 def test_samples_that_disagree_are_named() -> None:
     whole, of_class = CONDITIONAL.reference(0)["y1"], CONDITIONAL.reference(3)["y1"]
     answer = [whole[0], of_class[1], whole[2]]
@@ -337,7 +487,7 @@ def test_hints_are_three_sentences_and_end_like_one(problem: Problem) -> None:
 
 
 def test_every_link_leads_to_a_section_with_that_title() -> None:
-    links = {m.see for problem in ALL for m, _ in all_mistakes(problem).values()}
+    links = {m.see for problem in NUMERIC for m, _ in all_mistakes(problem).values()}
     links |= {value for value in vars(wrong).values() if isinstance(value, wrong.Link)}
     assert len(links) >= 8
     for link in links:
@@ -349,7 +499,7 @@ def test_every_link_leads_to_a_section_with_that_title() -> None:
 
 def test_equal_names_mean_the_same_mistake() -> None:
     # One name, one sentence and one section within a part; so a report can count by name.
-    for problem in ALL:
+    for problem in NUMERIC:
         for part in problem.parts:
             says: dict[str, str] = {}
             for m in part.mistakes:

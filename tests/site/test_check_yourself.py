@@ -21,7 +21,7 @@ from bn_exercises.page import check_yourself
 from bn_exercises.problem import AlsoRight, Part, Problem
 from bn_exercises.question import Choice, Link
 from bn_exercises.tolerance import round_to
-from bn_exercises.verify import verify
+from bn_exercises.verify import CUT_SHORT, verify
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
@@ -74,7 +74,7 @@ EDGES = _edges()
 SHOWN = (*questions.ALL, TWINS, EDGES)
 NUMERIC = [question for question in SHOWN if isinstance(question, NumberQuestion)]
 CHOICE = [question for question in SHOWN if isinstance(question, Choice)]
-DIGITS = (3, 4, 6, 17)
+DIGITS = (1, 2, 3, 4, 6, 17)
 
 each_numeric = pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
 
@@ -158,6 +158,8 @@ def expected(question: NumberQuestion, numbers: list[float]) -> str:
             says = {mistake.name: f"{mistake.says} See {mistake.see.text}." for mistake in question.part.mistakes}
             many = "More than one mistake gives these numbers. " if len(names) > 1 else ""
             return re.escape(f"Not yet: {' or '.join(names)}. {many}{' Or: '.join(says[name] for name in names)}")
+        case "form" if finding.sentence == CUT_SHORT:
+            return re.escape(f"Not yet. {CUT_SHORT}")
         case "form":
             return rf"This question wants {question.count} numbers?; you typed {len(numbers)}\."
         case "mixture":
@@ -222,6 +224,15 @@ def test_the_reading_is_named_as_far_as_the_digits_tell(page: Page) -> None:
     assert f"This was read with {batch} and ε = 0.01. " in answer(page, y0, "-1.4613 -0.8768 -0.2923")
     assert f"This was read with {batch} and ε = 1e-5 or ε = 0. " in answer(page, y0, "-1.4638 -0.8783 -0.2928")
     assert f"This was read with {of_class}. " in answer(page, y0, "-1.22 0 1.22")
+
+
+def test_two_decimals_are_accused_of_nothing(page: Page) -> None:
+    one_batch, _ = questions.EXERCISES["batch-size"]
+    assert answer(page, one_batch, "-1.46 -0.88 -0.29") == f"Not yet. {CUT_SHORT}"
+    # A mean and nothing more is a mistake that has so few digits.
+    y1 = questions.EXERCISES["conditional"][1]
+    said = one_line(answer(page, y1, "-1 1 3"))
+    assert said.startswith("Not yet: not divided or ddof=1. More than one mistake gives these numbers. ")
 
 
 def test_one_slip_among_right_numbers_is_pointed_at(page: Page) -> None:

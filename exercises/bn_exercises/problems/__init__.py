@@ -1,16 +1,33 @@
 """The course's problems, one module each: what is given, what is asked, what is right, and what can go wrong."""
 
 from bn_exercises.problem import Problem
+from bn_exercises.problems.adaptive import ADAPTIVE
 from bn_exercises.problems.backpropagation import BACKPROPAGATION
 from bn_exercises.problems.basic_calculation import BASIC_CALCULATION
 from bn_exercises.problems.batch_size import BATCH_SIZE
+from bn_exercises.problems.break_it import BREAK_IT
 from bn_exercises.problems.conditional import BATCH, CLASS, CONDITIONAL
+from bn_exercises.problems.implement import IMPLEMENT
 from bn_exercises.task import JudgingTask
 
-__all__ = ["ALL", "BACKPROPAGATION", "BASIC_CALCULATION", "BATCH", "BATCH_SIZE", "CLASS", "CONDITIONAL", "TASKS"]
+__all__ = [
+    "ADAPTIVE",
+    "ALL",
+    "BACKPROPAGATION",
+    "BASIC_CALCULATION",
+    "BATCH",
+    "BATCH_SIZE",
+    "BREAK_IT",
+    "CLASS",
+    "CONDITIONAL",
+    "IMPLEMENT",
+    "NUMERIC",
+    "TASKS",
+]
+
+# Those that ask for numbers.
+NUMERIC = (BASIC_CALCULATION, BACKPROPAGATION, BATCH_SIZE, CONDITIONAL)
 
 # In the order of the course.
-ALL = (BASIC_CALCULATION, BACKPROPAGATION, BATCH_SIZE, CONDITIONAL)
-
-# By name, whatever they ask for.
-TASKS: dict[str, Problem | JudgingTask] = {task.name: task for task in ALL}
+ALL: tuple[Problem | JudgingTask, ...] = (*NUMERIC, ADAPTIVE, IMPLEMENT, BREAK_IT)
+TASKS = {task.name: task for task in ALL}

@@ -7,9 +7,9 @@ import numpy as np
 from bn_exercises import misconceptions as wrong
 from bn_exercises import steps
 from bn_exercises.problem import AlsoRight, Part, Problem, choose, shuffled
-from bn_exercises.problems.by_hand import ROUNDED, SIX, TWO, joined
+from bn_exercises.problems.by_hand import SIX, TWO, joined
 from bn_exercises.task import Given
-from bn_exercises.tolerance import Array
+from bn_exercises.tolerance import BY_HAND, Array, Rounding
 from bn_lib import batch_norm, batch_norm_backward
 
 
@@ -19,8 +19,11 @@ def _feature(given: Given) -> tuple[Array, Array, float]:
 
 _CANCELLED = (
     "Right, as far as a calculation in three digits carries. The three terms nearly cancel here, and that costs "
-    "digits: carry five to see more."
+    "digits: carry six to see more."
 )
+_TOO_FEW = "The three terms nearly cancel, and two digits are too few to see what is left. Carry six on the way."
+# What is carried in five digits is rounded to a hundredth of what three digits leave.
+_IN_FIVE_DIGITS = 0.01
 
 
 def _dx_hints(given: Given) -> tuple[str, str, str]:
@@ -30,7 +33,7 @@ def _dx_hints(given: Given) -> tuple[str, str, str]:
         "Three paths lead from x to the loss: straight, through the mean, through the variance. Do (b) and (c) first.",
         "Add the three: dx = dx̂ / √(σ² + ε) + dσ² · 2 (x − μ) / m + dμ / m.",
         f"The first sample: {dx_hat[0]:g} / √(σ² + {eps:g}) + dσ² · 2 ({x[0]:g} − μ) / {m} + dμ / {m}, "
-        "with dμ from (b) and dσ² from (c). Carry five digits, because terms may nearly cancel.",
+        "with dμ from (b) and dσ² from (c). Carry six digits, because terms may nearly cancel.",
     )
 
 
@@ -53,6 +56,11 @@ def _dvar_hints(given: Given) -> tuple[str, str, str]:
         "dσ² = −½ · Σ dx̂ (x − μ) · (σ² + ε)^(−3/2).",
         f"dσ² = −½ · [{terms}] · (σ² + {eps:g})^(−3/2).",
     )
+
+
+def _terms_in_two_digits(x: Array, dx_hat: Array, eps: float, dmu: Array, dvar: Array) -> Array:
+    r, m = Rounding(2), len(x)
+    return r(dx_hat / steps.root(x, eps)) + r(dvar * 2 * (x - x.mean()) / m) + r(dmu / m)
 
 
 def _draw_gradient(rng: Random) -> Given:
@@ -88,10 +96,14 @@ BACKPROPAGATION = Problem(
             _dx_hints,
             uses=("dmu", "dvar"),
             also_right=tuple(
-                AlsoRight(by_hand(digits), _CANCELLED)
-                for digits in ROUNDED
-                for by_hand in (steps.dx_by_hand, steps.dx_compact_by_hand)
+                AlsoRight(by_hand(rounding), _CANCELLED)
+                for rounding in BY_HAND
+                for by_hand in (steps.dx_by_hand, steps.dx_throughout_by_hand, steps.dx_compact_by_hand)
             ),
+            carried=lambda x, dx_hat, eps, dmu, dvar: np.full_like(
+                x, _IN_FIVE_DIGITS * np.abs(dx_hat / steps.root(x, eps)).max()
+            ),
+            cut_short=(AlsoRight(_terms_in_two_digits, _TOO_FEW),),
         ),
         Part(
             "dmu",
@@ -101,6 +113,7 @@ BACKPROPAGATION = Problem(
             lambda given, _: _feature(given),
             wrong.DMU,
             _dmu_hints,
+            also_right=tuple(AlsoRight(steps.dmu_by_hand(rounding)) for rounding in BY_HAND),
         ),
         Part(
             "dvar",
@@ -110,6 +123,11 @@ BACKPROPAGATION = Problem(
             lambda given, _: _feature(given),
             wrong.DVAR,
             _dvar_hints,
+            also_right=tuple(
+                AlsoRight(steps.dvar_by_hand(rounding, half_last=half_last))
+                for rounding in BY_HAND
+                for half_last in (False, True)
+            ),
         ),
     ),
     draw=_draw_gradient,

@@ -64,7 +64,7 @@ BATCH_SIZE = Problem(
             3,
             steps.normalized,
             lambda given, _: column(given),
-            (*wrong.NORMALIZED_ONE_FEATURE, wrong.SPLIT),
+            (*wrong.NORMALIZED_ONE_FEATURE, wrong.SPLIT, wrong.SPLIT_IN_TWO),
             _one_hints,
             also_right=NORMALIZED_BY_HAND,
         ),

@@ -11,7 +11,7 @@ import numpy as np
 from bn_exercises import steps
 from bn_exercises.problem import AlsoRight
 from bn_exercises.task import Given
-from bn_exercises.tolerance import DIGITS, Array
+from bn_exercises.tolerance import BY_HAND, DIGITS, Array
 
 
 def joined(values: Any, joint: str = ", ") -> str:
@@ -31,7 +31,7 @@ def column(given: Given) -> tuple[Array, float]:
 
 # By hand one rounds on the way: to this many digits, or to one more.
 ROUNDED = (DIGITS, DIGITS + 1)
-NORMALIZED_BY_HAND = tuple(AlsoRight(steps.normalized_by_hand(digits)) for digits in ROUNDED)
+NORMALIZED_BY_HAND = tuple(AlsoRight(steps.normalized_by_hand(rounding)) for rounding in BY_HAND)
 
 # 3 deviations for which σ² + 0.25 is a square: σ² = 2 and σ² = 6.
 TWO, SIX = ((1, 1, -2), (-1, -1, 2)), ((3, 0, -3),)

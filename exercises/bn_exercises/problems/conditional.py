@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -10,38 +10,44 @@ from bn_exercises import misconceptions as wrong
 from bn_exercises import steps
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problem import AlsoRight, Arrays, Part, Problem, choose, shuffled
-from bn_exercises.problems.by_hand import ROUNDED, added
+from bn_exercises.problems.by_hand import added
 from bn_exercises.task import Given
-from bn_exercises.tolerance import Array, round_to
+from bn_exercises.tolerance import BY_HAND, Array, Rounding
 
 BATCH, CLASS = "the statistics of the whole batch", "the statistics of each class"
 # Of a constant smaller than this, nobody can see in the answer where it was added.
 _VISIBLE_EPS = 0.001
 
-Pair = tuple[float, float]
+Pair: TypeAlias = tuple[float, float]
+PairOfArrays: TypeAlias = tuple[Array, Array]
 
 
 def _of_class(label: int) -> Callable[[Given, Arrays], tuple[Any, ...]]:
-    """The arguments for one class: x, ε, the values its statistics are taken over, its (and the other's) γ and β."""
+    """The arguments for one class: x, ε, then what is its own and what is not.
+
+    That is: the values its statistics are taken over, and those of the other way to read the problem; its γ and the
+    other class's; its β and the other class's.
+    """
 
     def arguments(given: Given, _: Arrays) -> tuple[Any, ...]:
         x = np.asarray(given["x"][label], dtype=float)
-        company = x if given["statistics"] == CLASS else np.asarray(given["x"], dtype=float).ravel()
+        batch = np.asarray(given["x"], dtype=float).ravel()
+        company = (x, batch) if given["statistics"] == CLASS else (batch, x)
         gamma, beta = given["gamma"], given["beta"]
         return x, given["eps"], company, (gamma[label], gamma[1 - label]), (beta[label], beta[1 - label])
 
     return arguments
 
 
-def _conditional(x: Array, eps: float, company: Array, gamma: Pair, beta: Pair) -> Array:
-    return gamma[0] * steps.normalized(x, eps, company.mean(), company.var()) + beta[0]
+def _conditional(x: Array, eps: float, company: PairOfArrays, gamma: Pair, beta: Pair) -> Array:
+    return gamma[0] * steps.normalized(x, eps, company[0].mean(), company[0].var()) + beta[0]
 
 
-def _conditional_by_hand(digits: int) -> Callable[..., Array]:
-    normalized = steps.normalized_by_hand(digits)
+def _conditional_by_hand(rounding: Rounding) -> Callable[..., Array]:
+    normalized = steps.normalized_by_hand(rounding)
 
-    def compute(x: Array, eps: float, company: Array, gamma: Pair, beta: Pair) -> Array:
-        return gamma[0] * round_to(digits, normalized(x, eps, company.mean(), company.var())) + beta[0]
+    def compute(x: Array, eps: float, company: PairOfArrays, gamma: Pair, beta: Pair) -> Array:
+        return gamma[0] * rounding(normalized(x, eps, company[0].mean(), company[0].var())) + beta[0]
 
     return compute
 
@@ -49,13 +55,13 @@ def _conditional_by_hand(digits: int) -> Callable[..., Array]:
 def _then_scaled(m: Misconception) -> Misconception:
     """A mistake in normalizing, with the right γ and β after it."""
 
-    def compute(x: Array, eps: float, company: Array, gamma: Pair, beta: Pair) -> Array:
+    def compute(x: Array, eps: float, company: PairOfArrays, gamma: Pair, beta: Pair) -> Array:
         if m is wrong.EPS_OUTSIDE and eps < _VISIBLE_EPS:
             return np.full_like(x, np.nan)
         # As many values as the statistics were taken over, or ddof=1 would count those of the class.
-        spread = company.var(ddof=1) if m is wrong.DDOF1 else company.var()
+        spread = company[0].var(ddof=1) if m is wrong.DDOF1 else company[0].var()
         normalize = steps.normalized if m is wrong.DDOF1 else m.compute
-        return gamma[0] * normalize(x, eps, company.mean(), spread) + beta[0]
+        return gamma[0] * normalize(x, eps, company[0].mean(), spread) + beta[0]
 
     return m.at(compute)
 
@@ -63,8 +69,8 @@ def _then_scaled(m: Misconception) -> Misconception:
 def _after_normalizing(m: Misconception) -> Misconception:
     """A mistake in scaling and shifting, after right normalized values."""
 
-    def compute(x: Array, eps: float, company: Array, gamma: Pair, beta: Pair) -> Array:
-        return m.compute(steps.normalized(x, eps, company.mean(), company.var()), gamma[0], beta[0])
+    def compute(x: Array, eps: float, company: PairOfArrays, gamma: Pair, beta: Pair) -> Array:
+        return m.compute(steps.normalized(x, eps, company[0].mean(), company[0].var()), gamma[0], beta[0])
 
     return m.at(compute)
 
@@ -82,6 +88,14 @@ _CONDITIONAL_MISTAKES = (
         ),
     ),
     *map(_after_normalizing, wrong.OUTPUT),
+    wrong.STATISTICS_MIXED.at(
+        lambda x, eps, company, gamma, beta: gamma[0] * wrong.STATISTICS_MIXED.compute(x, eps, *company) + beta[0],
+    ),
+    wrong.STATISTICS_MIXED.at(
+        lambda x, eps, company, gamma, beta: (
+            gamma[0] * wrong.STATISTICS_MIXED.compute(x, eps, *company[::-1]) + beta[0]
+        ),
+    ),
     wrong.OTHER_CLASS.at(
         lambda x, eps, company, gamma, beta: _conditional(x, eps, company, gamma[::-1], beta[::-1]),
     ),
@@ -139,7 +153,7 @@ CONDITIONAL = Problem(
             _of_class(label),
             _CONDITIONAL_MISTAKES,
             _conditional_hints(label),
-            also_right=tuple(AlsoRight(_conditional_by_hand(digits)) for digits in ROUNDED),
+            also_right=tuple(AlsoRight(_conditional_by_hand(rounding)) for rounding in BY_HAND),
             carried=lambda x, eps, company, gamma, beta: _conditional(x, eps, company, gamma, (0, 0)),
         )
         for label in (0, 1)

@@ -1,0 +1,462 @@
+"""Problem 6, Implement it: Batch Normalization as four functions, run on inputs that tell right from nearly right.
+
+`observe` runs a learner's functions on the probes, where the learner works, and keeps what they returned as plain data.
+`judge` compares that with what the right functions return on the same probes, and with each mistake of
+`implementations`: a mistake is recognised if the numbers are its numbers on all probes.
+
+A mistake counts once. So images ask only for the right axes: a function may be wrong there as it is wrong on the same
+numbers as rows. And given statistics ask only for what is new with them.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bn_exercises.answers import Unusable
+from bn_exercises.implementations import (
+    CANCELLATION,
+    IN_PLACE,
+    MISTAKES,
+    MOVES,
+    RIGHT,
+    Function,
+    biased,
+    pairs,
+)
+from bn_exercises.misconceptions import Misconception
+from bn_exercises.problem import random_for
+from bn_exercises.problems.implement_probes import DELICATE, FUNCTION, IMAGES, ROWS, WHERE, Probe, all_probes
+from bn_exercises.question import Link
+from bn_exercises.recording import ARGUMENTS, RETURNS, Record, Recorded, agree, as_data, from_data, in_shape
+from bn_exercises.styles import STYLES, as_images
+from bn_exercises.task import Answers, Given
+from bn_exercises.tolerance import Array
+from bn_exercises.verdict import Finding, Kind, Verdict, unknown_names
+
+POINTS = {"forward": 2, "backward": 3, "frozen": 1, "update_running": 1, "inference": 2, "images": 1}
+TITLES = {
+    "forward": "(a) forward",
+    "backward": "(b) backward",
+    "frozen": "(c) backward with given statistics",
+    "update_running": "(d) update_running",
+    "inference": "(e) inference",
+    "images": "(f) images",
+}
+UNBIASED = (
+    "The running variance that you keep is the unbiased one, divided by m − 1, as in PyTorch. "
+    "The biased one would be right as well: that is a convention."
+)
+BIASED = (
+    "The running variance that you keep is the biased one, divided by m, as in Keras and Flax. "
+    "The unbiased one would be right as well: that is a convention."
+)
+FOLLOWS = "What is wrong here was counted above, and a mistake counts once. So this counts."
+# Between the names of two mistakes at once.
+_AND = " + "
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A mistake, or two at once, and what it does with the probes.
+
+    Attributes:
+        names: of the mistakes in it.
+        says: what the learner is told.
+        see: where in the book to read.
+        compute: the wrong function.
+    """
+
+    names: tuple[str, ...]
+    says: str
+    see: Link
+    compute: Function
+    _seen: dict[tuple[str, str], Recorded] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return _AND.join(self.names)
+
+    @property
+    def vague(self) -> bool:
+        """Whether all that is known of it near large numbers is that they come out wrong."""
+        return CANCELLATION.name in self.names
+
+    def on(self, probe: Probe) -> Recorded:
+        """What it does with a probe."""
+        key = (probe.part, probe.name)
+        if key not in self._seen:
+            self._seen[key] = probe.record(self.compute)
+        return self._seen[key]
+
+
+Records: TypeAlias = Mapping[str, Recorded]
+
+
+@dataclass(frozen=True)
+class Implement:
+    """The problem: four functions, asked for in six parts.
+
+    Attributes:
+        name: as in the file names of its notebook and its page of the book.
+        title: as a reader sees it.
+        given: which probes are used: those of the book, or of a variant.
+    """
+
+    name: str = "implement"
+    title: str = "Implement it"
+    given: Given = field(default_factory=lambda: {"probes": "the book's"})
+
+    @property
+    def points(self) -> dict[str, int]:
+        """What each part is worth; its keys are the parts' names, in order."""
+        return dict(POINTS)
+
+    def variant(self, seed: int) -> "Implement":
+        """The same problem with other numbers in its probes, always the same ones for a seed."""
+        return replace(self, given={"probes": seed})
+
+    @cached_property
+    def probes(self) -> tuple[Probe, ...]:
+        """All inputs, for all parts."""
+        seed = self.given["probes"]
+        # Variants have other names than the book's, so that no seed is the book's.
+        rng = random_for(self.name, seed) if isinstance(seed, int) else random_for(f"{self.name}, {seed}", 0)
+        return tuple(all_probes(rng))
+
+    def hints(self, part: str) -> tuple[str, ...]:
+        """Where to look, what rule, and the step itself."""
+        return HINTS[part]
+
+    def solved(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """For each part its title, the rule and the step, and the function, line by line."""
+        return [(TITLES[p], HINTS[p][1:], source(p) if p in RIGHT else ()) for p in POINTS]
+
+    def observe(self, answers: Answers) -> dict[str, Any]:
+        """What the functions that were answered did with the probes, for each part whose functions are all there.
+
+        Names that were not asked for are kept, without their values.
+        """
+        observed: dict[str, Any] = {}
+        for part in POINTS:
+            probes = self._of(part)
+            if all(probe.function in answers for probe in probes):
+                observed[part] = {p.name: as_data(p.record(answers.get(p.function))) for p in probes}
+        return observed | {name: None for name in answers if name not in RIGHT and name not in POINTS}
+
+    def judge(self, observed: Answers) -> Verdict:
+        """The verdict on what was observed."""
+        findings: dict[str, Finding] = {}
+        for part in POINTS:
+            records = self._records(part, observed.get(part))
+            if all(isinstance(each, Unusable) and each.missing for each in records.values()):
+                findings[part] = _finding(part, "missing", "There is no answer yet.")
+            elif part == "images":
+                findings[part] = self._judge_images(records, findings)
+            else:
+                findings[part] = self._judge(part, records, findings)
+        score = sum(finding.points for finding in findings.values())
+        notes = unknown_names((name for name in observed if name not in POINTS), RIGHT)
+        return Verdict(self.name, score, sum(POINTS.values()), (*findings.values(), *notes))
+
+    def mistaken(self) -> Iterator[tuple[str, str, Answers]]:
+        """Four functions of which one has a mistake: the part that it costs, its name, the functions."""
+        for function, misconceptions in MISTAKES.items():
+            for misconception in misconceptions:
+                for wrong in _ways(function, misconception):
+                    if parts := [part for part, _ in self.exposed(function, wrong)]:
+                        yield parts[0], misconception.name, RIGHT | {function: wrong}
+
+    def rightly(self) -> Iterator[tuple[str, Answers]]:
+        """Right functions in every good style."""
+        yield from STYLES.items()
+
+    def exposed(self, name: str, function: Function) -> list[tuple[str, Probe]]:
+        """The probes that tell this function from a right one, each with its part; parts in order."""
+        return [
+            (part, probe)
+            for part in POINTS
+            for probe in self._of(part)
+            if probe.function == name and not self._is_right(probe, probe.record(function))
+        ]
+
+    def exposure(self, name: str, function: Function) -> tuple[str, int]:
+        """In words, the inputs that tell this function from a right one, and how many they are.
+
+        Those of the first part in which it is wrong.
+        """
+        exposed = self.exposed(name, function)
+        part = exposed[0][0]
+        if part == "images":
+            return WHERE["images"], 1
+        telling = [probe.where for each, probe in exposed if each == part]
+        silent = [probe.where for probe in self._of(part) if probe.where not in telling]
+        told = "; ".join(telling)
+        if len(silent) <= len(telling):
+            told = "everywhere" + (f", but not {'; '.join(silent)}" if silent else "")
+        return ("with given statistics, " if part == "frozen" else "") + told, len(telling)
+
+    def _of(self, part: str) -> list[Probe]:
+        return [probe for probe in self.probes if probe.part == part]
+
+    def _is_right(self, probe: Probe, recorded: Recorded) -> bool:
+        """Whether these are right numbers, and nothing was changed that should not be."""
+        in_place = isinstance(recorded, Record) and recorded.changed
+        return not in_place and self._gives_right(probe, recorded)
+
+    def _gives_right(self, probe: Probe, recorded: Recorded) -> bool:
+        key = (probe.part, probe.name)
+        return any(agree(recorded, right[key], probe.room) for _, right in self._rights[probe.function])
+
+    @cached_property
+    def _rights(self) -> dict[str, list[tuple[str, dict[tuple[str, str], Recorded]]]]:
+        """What the right functions do: for each, what to say of them, and their records."""
+        ways = {name: [("Right.", function)] for name, function in RIGHT.items()}
+        biased_update = STYLES["biased running variance"]["update_running"]
+        ways["update_running"] = [(UNBIASED, RIGHT["update_running"]), (BIASED, biased_update)]
+        return {
+            name: [
+                (says, {(p.part, p.name): p.record(f) for p in self.probes if p.function == name}) for says, f in each
+            ]
+            for name, each in ways.items()
+        }
+
+    @cached_property
+    def _known(self) -> dict[str, list[_Known]]:
+        return {
+            function: [_Known((m.name,), m.says, m.see, way) for m in misconceptions for way in _ways(function, m)]
+            for function, misconceptions in MISTAKES.items()
+        }
+
+    @cached_property
+    def _pairs(self) -> dict[str, list[_Known]]:
+        return {
+            function: [
+                _Known((a.name, b.name), f"Two mistakes at once. {a.says} And: {b.says}", a.see, way)
+                for a, b, compute in pairs(function)
+                for way in _ways(function, a.at(compute))
+            ]
+            for function in RIGHT
+        }
+
+    def _records(self, part: str, data: Any) -> dict[str, Recorded]:
+        given = data if isinstance(data, Mapping) else {}
+        absent = data if isinstance(data, Unusable) else Unusable("There is no answer yet.", missing=True)
+        return {p.name: from_data(given.get(p.name, absent), p.function) for p in self._of(part)}
+
+    def _judge(self, part: str, records: Records, findings: Mapping[str, Finding]) -> Finding:
+        """The finding about a part that asks for one function; `findings` has those before it."""
+        probes = self._of(part)
+        function = probes[0].function
+        right: list[str] = []
+        for says, reference in self._rights[function]:
+            agreeing = [p.name for p in probes if agree(records[p.name], reference[part, p.name], p.room)]
+            if len(agreeing) == len(probes):
+                return _changed(part, function, records) or _finding(part, "right", says)
+            right = max(right, agreeing, key=len)
+        if known := self._recognise(probes, records, right, function):
+            before = _atoms(findings["backward"].misconceptions) if part == "frozen" else set()
+            if any(before.issuperset(each.names) for each in known):
+                return _finding(part, "follow-on", FOLLOWS)
+            return _recognised(part, known)
+        return _changed(part, function, records) or self._not_recognised(part, records, right)
+
+    def _recognise(
+        self, probes: Sequence[Probe], records: Records, right: Sequence[str], function: str
+    ) -> list[_Known]:
+        """The mistakes that do the same with all of these probes; several, where these do not tell them apart."""
+
+        digits_lost = any(probe.name in DELICATE and probe.name not in right for probe in probes)
+
+        def fits(known: _Known) -> bool:
+            telling = known.vague
+            for probe in probes:
+                if known.vague and probe.name in DELICATE:
+                    continue
+                own, other = records[probe.name], known.on(probe)
+                if agree(own, other, probe.room):
+                    telling |= not self._gives_right(probe, other)
+                # Where a mistake gives no numbers, somebody may have seen to it that there are some.
+                elif not (isinstance(own, Record) and isinstance(other, Unusable)):
+                    return False
+            return telling
+
+        for candidates in (self._known[function], self._pairs[function]):
+            for vague in (False, True)[: 1 + digits_lost]:
+                if found := {known.name: known for known in candidates if known.vague is vague and fits(known)}:
+                    return list(found.values())
+        return []
+
+    def _not_recognised(self, part: str, records: Records, right: Sequence[str]) -> Finding:
+        probes = self._of(part)
+        _, reference = self._rights[probes[0].function][0]
+        sentences = {each.sentence if isinstance(each, Unusable) else "" for each in records.values()}
+        if len(sentences) == 1 and (everywhere := sentences.pop()):
+            return _finding(part, "form", everywhere)
+        for probe in probes:
+            if matter := _matter(probe, records[probe.name], reference[part, probe.name]):
+                return _finding(part, "form", matter)
+        was_right = "; ".join(p.where for p in probes if p.name in right)
+        was_wrong = "; ".join(p.where for p in probes if p.name not in right)
+        told = f"Right {was_right}. Wrong {was_wrong}." if was_right else f"Wrong everywhere: {was_wrong}."
+        return _finding(part, "wrong", f"Not right, and not a mistake that is known here. {told}")
+
+    def _judge_images(self, records: Records, findings: Mapping[str, Finding]) -> Finding:
+        """All functions on images. Each may be wrong there as it is wrong on the same numbers as rows."""
+        asked = [part for part in FUNCTION if part != "frozen" or findings[part].points]
+        outcomes = {part: self._on_images(part, records, findings[part]) for part in asked}
+        for kind in ("misconception", "form", "wrong"):
+            if found := {part: each for part, each in outcomes.items() if each.kind == kind}:
+                return _together(found)
+        if missing := [part for part, each in outcomes.items() if each.kind == "missing"]:
+            # Of what is missing only the title is shown.
+            there = " and ".join(_label(part) for part in outcomes if part not in missing)
+            title = f"{TITLES['images']}: right in {there}; the rest is still to come"
+            return replace(_finding("images", "missing", ""), title=title)
+        if not any(outcomes[part].kind == "right" for part in ("forward", "backward", "update_running")):
+            # Functions without statistics are the same everywhere, too.
+            return _finding(
+                "images", "wrong", "This counts when the axes of one function at least are seen to be right."
+            )
+        return next((each for each in outcomes.values() if each.kind == "follow-on"), outcomes["forward"])
+
+    def _on_images(self, part: str, records: Records, before: Finding) -> Finding:
+        function = FUNCTION[part]
+        image, rows = (next(p for p in self._of("images") if p.name == f"{part} {n}") for n in (IMAGES, ROWS))
+        own, as_rows = records[image.name], records[rows.name]
+        if isinstance(own, Unusable) and own.missing:
+            return _finding("images", "missing", own.sentence)
+        if self._gives_right(image, own):
+            return _finding("images", "right", "Right.")
+        counted = before.kind != "right"
+        if counted and isinstance(as_rows, Record) and agree(own, _of_images(as_rows, image), image.room):
+            return _finding("images", "follow-on", FOLLOWS)
+        right = [p.name for p in (image, rows) if self._gives_right(p, records[p.name])]
+        if known := self._recognise((image, rows), records, right, function):
+            return _recognised("images", known)
+        _, reference = self._rights[function][0]
+        if matter := _matter(image, own, reference["images", image.name]):
+            return _finding("images", "form", matter)
+        same = "The same numbers as rows come out right." if right else "The same numbers as rows come out otherwise."
+        return _finding("images", "wrong", f"Not right, and not a mistake that is known here. {same}")
+
+
+def _together(found: Mapping[str, Finding]) -> Finding:
+    """One finding about several functions, which may have made the same mistake."""
+    parts: dict[str, list[str]] = {}
+    for part, each in found.items():
+        parts.setdefault(each.sentence, []).append(_label(part))
+    sentence = " ".join(f"In {' and '.join(labels)}: {says}" for says, labels in parts.items())
+    names = dict.fromkeys(name for each in found.values() for name in each.misconceptions)
+    return replace(next(iter(found.values())), sentence=sentence, misconceptions=tuple(names))
+
+
+def _of_images(as_rows: Record, image: Probe) -> Record:
+    """What came of rows, in the shape of the images where it has a row for each of their positions."""
+    rows = (int(np.prod(image.shape)) // image.shape[1], image.shape[1])
+    return Record(tuple(as_images(each, image.shape) if each.shape == rows else each for each in as_rows.outputs), ())
+
+
+def _matter(probe: Probe, recorded: Recorded, reference: Recorded) -> str:
+    """What keeps an answer from being compared: why there are no numbers, or too many or too few of them."""
+    says = recorded.sentence if isinstance(recorded, Unusable) else ""
+    if isinstance(recorded, Record) and isinstance(reference, Record):
+        for name, own, right in zip(RETURNS[probe.function], recorded.outputs, reference.outputs, strict=True):
+            if in_shape(own, right.shape) is None:
+                says = says or f"{name} has the shape {own.shape}. Expected: {right.shape}."
+    where = probe.where[0].upper() + probe.where[1:]
+    return f"{where}, with x of the shape {probe.shape}: {says}" if says else ""
+
+
+def _changed(part: str, function: str, records: Records) -> Finding | None:
+    """The finding about arguments changed in place, if there are any. Images and given statistics are not asked."""
+    names = {name for each in records.values() if isinstance(each, Record) for name in each.changed}
+    if not names or part != function:
+        return None
+    moved = function == "inference" and not names.isdisjoint(("running_mean", "running_var"))
+    misconception = MOVES if moved else next((m for m in MISTAKES[function] if m.name == IN_PLACE.name), IN_PLACE)
+    says = f"{misconception.says} Changed: {', '.join(n for n in ARGUMENTS[function] if n in names)}."
+    return _recognised(part, [_Known((misconception.name,), says, misconception.see, misconception.compute)])
+
+
+def _recognised(part: str, known: Sequence[_Known]) -> Finding:
+    says = known[0].says
+    if len(known) > 1:
+        says = "More than one mistake gives these numbers. " + " Or: ".join(each.says for each in known)
+    finding = _finding(part, "misconception", says)
+    return replace(finding, misconceptions=tuple(each.name for each in known), see=known[0].see)
+
+
+def _finding(part: str, kind: Kind, sentence: str) -> Finding:
+    points = POINTS[part] if kind in ("right", "follow-on") else 0
+    return Finding(part, TITLES[part], kind, sentence, points=points, max_points=POINTS[part])
+
+
+def _label(part: str) -> str:
+    """The title without its letter."""
+    return TITLES[part].partition(" ")[2]
+
+
+def _atoms(names: Iterable[str]) -> set[str]:
+    return {atom for name in names for atom in name.split(_AND)}
+
+
+def _ways(function: str, misconception: Misconception) -> list[Callable[..., Array]]:
+    """A mistake in `update_running` can be made under either convention."""
+    made = misconception.compute
+    return [made, biased(made)] if function == "update_running" else [made]
+
+
+def source(function: str) -> tuple[str, ...]:
+    """The lines of a right function, without the types, so that they run in any notebook."""
+    text = inspect.getsource(RIGHT[function]).replace(": Array = ", "=")
+    return tuple(re.sub(r": (?:Array|float)\b| -> Array", "", text).rstrip().split("\n"))
+
+
+HINTS = {
+    "forward": (
+        "Which numbers share a mean? Which number is added under the root?",
+        "Each feature has a mean and a variance over the samples: sum the squared deviations, divide by their number. "
+        "x̂ = (x − μ) / √(σ² + ε), then y = γ · x̂ + β.",
+        "Take x.mean and x.var over axis 0. Subtract, divide by np.sqrt(var + eps), multiply by gamma, add beta. "
+        "Write to new arrays only.",
+    ),
+    "backward": (
+        "x reaches the loss along three paths: straight, through the mean and through the variance.",
+        "With dx̂ = γ · dy and means over the batch: dx = (dx̂ − mean(dx̂) − x̂ · mean(dx̂ · x̂)) / √(σ² + ε). "
+        "What γ multiplies and what β is added to is summed: dγ = Σ dy · x̂, dβ = Σ dy.",
+        "Compute x̂ as in forward. Then write the three terms of dx one by one, each with keepdims=True, and divide by "
+        "the root at the end. Sums for dgamma and dbeta run over axis 0.",
+    ),
+    "frozen": (
+        "What does a mean that was given change, if x changes?",
+        "Constants have no gradient, so two of the three paths are not there. x̂ is computed with what was given.",
+        "If mean is not None: x̂ = (x − mean) / √(var + ε) and dx = γ · dy / √(var + ε). dgamma and dbeta stay sums.",
+    ),
+    "update_running": (
+        "What is left of the old value, and what comes in?",
+        "momentum is the weight of the batch: new = (1 − momentum) · old + momentum · batch. The mean and the variance "
+        "move alike.",
+        "Take the batch's mean and variance over all axes but axis 1, shape (C,). Move running_mean, move running_var, "
+        "return both.",
+    ),
+    "inference": (
+        "Whose mean and variance does a single row have?",
+        "The stored ones take the place of the batch's: y = γ · (x − running_mean) / √(running_var + ε) + β.",
+        "Bring the four arrays of shape (C,) into line with x: (1, C) for rows, (1, C, 1, 1) for images. Then it is "
+        "forward without computing any mean.",
+    ),
+    "images": (
+        "How many values share a mean now, and along which axes do they lie?",
+        "A channel of the images is one column: every sample and every position is a row of it.",
+        "Average over all axes but axis 1: axis=(0, 2, 3), with keepdims=True. Bring gamma and beta into line "
+        "with x: gamma.reshape(1, C, 1, 1).",
+    ),
+}
+
+
+IMPLEMENT = Implement()

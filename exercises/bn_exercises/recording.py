@@ -1,0 +1,222 @@
+"""What a learner's function did with an input, as data: what it returned, or why nothing can be read.
+
+`record` runs functions of other people's making. It gives them copies, keeps what they write off standard error, and
+turns whatever goes wrong into a sentence; only an interruption by the learner passes. What it returns can be stored
+(`as_data`), read again by somebody who trusts nobody (`from_data`), and compared (`agree`).
+
+The functions are those of `implementations`: forward, backward, update_running, inference.
+"""
+
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from types import FunctionType
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from bn_exercises.answers import Unusable, read
+from bn_exercises.implementations import Function
+from bn_exercises.tolerance import Array
+
+ARGUMENTS = {
+    "forward": ("x", "gamma", "beta", "eps"),
+    "backward": ("dy", "x", "gamma", "eps", "mean", "var"),
+    "update_running": ("running_mean", "running_var", "x", "momentum"),
+    "inference": ("x", "gamma", "beta", "running_mean", "running_var", "eps"),
+}
+RETURNS = {
+    "forward": ("y",),
+    "backward": ("dx", "dgamma", "dbeta"),
+    "update_running": ("running_mean", "running_var"),
+    "inference": ("y",),
+}
+# What a function is there to change: PyTorch's update is in place, too.
+MAY_CHANGE = {"update_running": ("running_mean", "running_var")}
+
+LONGEST_LINE = 120
+
+
+class Record(NamedTuple):
+    """What a function did with an input.
+
+    Attributes:
+        outputs: what it returned, as float64 arrays.
+        changed: the names of the arguments that it changed in place and should not.
+    """
+
+    outputs: tuple[Array, ...]
+    changed: tuple[str, ...]
+
+
+Recorded: TypeAlias = Record | Unusable
+
+
+def record(function: Any, name: str, arguments: tuple[Any, ...]) -> Recorded:
+    """Run what was answered as the function of that name. Raises nothing but KeyboardInterrupt.
+
+    Args:
+        function: what was answered, whatever it is.
+        name: which of the four it is to be.
+        arguments: as in `ARGUMENTS`; the x of `update_running` is a tuple of batches, one update after the other.
+    """
+    if function is None or function is Ellipsis or _is_unwritten(function):
+        return Unusable("There is no answer yet.", missing=True)
+    if not callable(function):
+        return Unusable("This is not a function. Give the function itself: its name, without parentheses.")
+    passed = _copied(arguments)
+    try:
+        with _quietly():
+            outputs = _call(function, name, passed)
+    except KeyboardInterrupt:
+        raise
+    except NotImplementedError:
+        return Unusable("There is no answer yet.", missing=True)
+    # SystemExit, too: a learner's exit() would otherwise end the notebook.
+    except BaseException as error:
+        return Unusable(_raised(error))
+    if isinstance(outputs, Unusable):
+        return outputs
+    named = zip(ARGUMENTS[name], passed, arguments, strict=False)
+    changed = tuple(argument for argument, after, before in named if not _equal(after, before))
+    return Record(outputs, tuple(argument for argument in changed if argument not in MAY_CHANGE.get(name, ())))
+
+
+def _is_unwritten(function: Any) -> bool:
+    """Whether nothing stands in its body, but for what it is to do."""
+
+    def documented() -> None:
+        """Do nothing."""
+
+    def bare() -> None: ...
+
+    if type(function) is not FunctionType:
+        return False
+    code = function.__code__
+    nothing = code.co_code in (documented.__code__.co_code, bare.__code__.co_code)
+    return nothing and all(constant in (None, function.__doc__) for constant in code.co_consts)
+
+
+def _call(function: Function, name: str, arguments: tuple[Any, ...]) -> tuple[Array, ...] | Unusable:
+    if name != "update_running":
+        return _outputs(function(*arguments), RETURNS[name])
+    *statistics, batches, momentum = arguments
+    for x in batches:
+        outputs = _outputs(function(*statistics, x, momentum), RETURNS[name])
+        if isinstance(outputs, Unusable):
+            return outputs
+        # In the shape that the learner gives them.
+        statistics = [output.copy() for output in outputs]
+    return outputs
+
+
+def _outputs(value: Any, names: Sequence[str]) -> tuple[Array, ...] | Unusable:
+    """What a function returned, as one array for each name."""
+    if value is None:
+        return Unusable("It returned None. Is there a return at the end?")
+    expected = f"Expected: {', '.join(names)}."
+    # A list may be one array: its rows.
+    one = len(names) == 1 and not issubclass(type(value), tuple)
+    values = [value] if one else _several(value)
+    if values is None:
+        return Unusable(f"It returned one thing. {expected}")
+    if len(values) != len(names):
+        return Unusable(f"It returned {len(values)} things. {expected}")
+    arrays = [read(each) for each in values]
+    for name, array in zip(names, arrays, strict=True):
+        if isinstance(array, Unusable):
+            return Unusable(f"{name}: {array.sentence}")
+    return tuple(arrays)
+
+
+def _several(value: Any) -> list[Any] | None:
+    several = issubclass(type(value), (tuple, list)) or (issubclass(type(value), np.ndarray) and value.ndim > 0)
+    return list(value) if several else None
+
+
+def _copied(arguments: Any) -> Any:
+    if isinstance(arguments, tuple):
+        return tuple(_copied(each) for each in arguments)
+    return arguments.copy() if isinstance(arguments, np.ndarray) else arguments
+
+
+def _equal(after: Any, before: Any) -> bool:
+    if isinstance(before, tuple):
+        return all(map(_equal, after, before))
+    return np.array_equal(after, before) if isinstance(before, np.ndarray) else True
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """No warnings, nothing on standard error (nbgrader would give 0 for it), and all settings as before afterwards."""
+    with np.errstate(all="ignore"), warnings.catch_warnings(), redirect_stderr(sys.stdout):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _raised(error: BaseException) -> str:
+    try:
+        line = str(error).strip().partition("\n")[0]
+    # The exception may be of the learner's own making.
+    except BaseException:
+        line = ""
+    line = "".join(c for c in line if c.isprintable())
+    line = line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " …"
+    return f"It raised {type(error).__name__}" + (f": “{line}”." if line else ".")
+
+
+def as_data(recorded: Recorded) -> Any:
+    """As `answers.plain` can write it."""
+    if isinstance(recorded, Unusable):
+        return recorded
+    return {"outputs": list(recorded.outputs), "changed": list(recorded.changed)}
+
+
+def from_data(data: Any, function: str) -> Recorded:
+    """A record that was plain data in between, and may have been tampered with."""
+    if isinstance(data, Record | Unusable):
+        return data
+    outputs = data.get("outputs") if isinstance(data, Mapping) else None
+    if not isinstance(outputs, (list, tuple)) or len(outputs) != len(RETURNS[function]):
+        return Unusable("This cannot be read as what the function returned.")
+    arrays = [read(output) for output in outputs]
+    for array in arrays:
+        if isinstance(array, Unusable):
+            return array
+    changed = data.get("changed")
+    said = changed if isinstance(changed, (list, tuple)) else ()
+    return Record(tuple(arrays), tuple(name for name in ARGUMENTS[function] if name in said))
+
+
+def agree(own: Recorded, other: Recorded, room: float) -> bool:
+    """Whether the numbers are the same; or the reasons why there are none.
+
+    Args:
+        own: what is looked at.
+        other: what it is compared with.
+        room: how far off a number may be, in units of the largest of its array.
+    """
+    if isinstance(own, Unusable) or isinstance(other, Unusable):
+        return isinstance(own, Unusable) and isinstance(other, Unusable) and _words(own) == _words(other)
+    return all(_close(a, b, room) for a, b in zip(own.outputs, other.outputs, strict=True))
+
+
+def _words(unusable: Unusable) -> list[str]:
+    # NumPy names the shapes that do not fit in the order in which the learner wrote a sum.
+    return sorted(re.findall(r"\([\d,]*\)|\w+", unusable.sentence))
+
+
+def _close(array: Array, value: Array, room: float) -> bool:
+    fitted = in_shape(array, value.shape)
+    if fitted is None:
+        return False
+    # The last term is for values that are all 0.
+    return bool(np.abs(fitted - value).max() <= room * np.abs(value).max() + 1e-12)
+
+
+def in_shape(array: Array, shape: tuple[int, ...]) -> Array | None:
+    """`array` in that shape, if it differs in lengths of 1 only: (1, C) for (C,)."""
+    same = [n for n in array.shape if n != 1] == [n for n in shape if n != 1]
+    return array.reshape(shape) if same else None

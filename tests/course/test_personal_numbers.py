@@ -1,0 +1,62 @@
+"""Other numbers for every student, through real nbgrader: one line of configuration, and nobody gains by copying."""
+
+import shutil
+from pathlib import Path
+
+from bn_exercises.notebook import my_problem
+from bn_exercises.problem import Problem
+
+from .conftest import ASSIGNMENT, BASIC, BATCHES, COURSE, NOTEBOOKS, answers, make_course, solved
+
+KEY = "autumn-2026"
+
+
+def typed(problem: Problem) -> dict[str, str]:
+    """Cells in which the right answers stand as numbers, as one who has them from somewhere writes them."""
+    return {part: f"{part} = {value.round(4).tolist()}" for part, value in problem.reference().items()}
+
+
+def test_everybody_is_graded_on_numbers_of_their_own(tmp_path: Path) -> None:
+    course = make_course(tmp_path)
+    for name in NOTEBOOKS:
+        if name not in (BASIC, BATCHES):
+            (course.root / "source" / ASSIGNMENT / f"{name}.md").unlink()
+    config = course.root / "nbgrader_config.py"
+    line = f'c.PersonalNumbers.course_key = "{KEY}"'
+    assert f"# {line}" in config.read_text()
+    config.write_text(config.read_text().replace(f"# {line}", line))
+
+    course.nbgrader("generate_assignment", ASSIGNMENT)
+    for name in (BASIC, BATCHES):
+        assert f"course_key='{KEY}')" in course.released(name).read_text()
+    ada = my_problem("basic-calculation", KEY, "ada")
+    assert isinstance(ada, Problem)
+
+    submitted = course.root / "submitted"
+    # ada computes; bob types what is right for ada, cyn what is right for cyn, dan what is right in the book.
+    for student in ("ada", "bob", "cyn", "dan"):
+        shutil.copytree(course.root / "release" / ASSIGNMENT, submitted / student / ASSIGNMENT)
+        for name in (BASIC, BATCHES):
+            path = submitted / student / ASSIGNMENT / f"{name}.ipynb"
+            if student == "ada":
+                solved(path)
+            elif name == BASIC:
+                source = {"bob": ada, "cyn": my_problem("basic-calculation", KEY, "cyn"), "dan": my_problem(ada.name)}
+                problem = source[student]
+                assert isinstance(problem, Problem)
+                answers(**typed(problem))(path)
+    course.nbgrader("autograde", ASSIGNMENT)
+
+    from nbgrader.api import Gradebook
+
+    scores = {}
+    with Gradebook(f"sqlite:///{course.root}/gradebook.db", COURSE) as gradebook:
+        for student in ("ada", "bob", "cyn", "dan"):
+            scores[student] = {
+                notebook.name: next(grade.auto_score for grade in notebook.grades if grade.name == "hand-in")
+                for notebook in gradebook.find_submission(ASSIGNMENT, student).notebooks
+            }
+    assert scores["ada"] == {BASIC: 10, BATCHES: 6}
+    assert scores["cyn"] == {BASIC: 10, BATCHES: 0}
+    assert scores["bob"] == {BASIC: 0, BATCHES: 0}
+    assert scores["dan"] == {BASIC: 0, BATCHES: 0}
