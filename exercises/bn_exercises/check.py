@@ -108,9 +108,11 @@ class Checked:
 
 
 def _named(see: Link) -> str:
-    """A section without a link to it: "Epsilon", in chapter 3."""
-    chapter = re.search(r"chapters/0*(\d+)", see.page)
-    return f"“{see.text}”" + (f", in chapter {chapter[1]}" if chapter else "")
+    """A section without a link to it: "Epsilon", in chapter 3. The only exercise whose page is named is the own one."""
+    if chapter := re.search(r"chapters/0*(\d+)", see.page):
+        return f"“{see.text}”, in chapter {chapter[1]}"
+    place = ", on this exercise's page in the book" if see.page.startswith("exercises/") else ""
+    return f"“{see.text}”{place}"
 
 
 def _summary(finding: Finding) -> str:

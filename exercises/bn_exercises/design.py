@@ -7,12 +7,12 @@ breaks is found in `smoothness`.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from bn_exercises.formula import Formula
+from bn_exercises.formula import Formula, Trouble
 from bn_exercises.misconceptions import EPSILON
 from bn_exercises.question import Link
 from bn_exercises.smoothness import GRID, Break, breaks
@@ -31,19 +31,29 @@ OF_THE_BATCH = ("mu", "var", "sigma", "eps")
 # Nearer to 0 than a step of the grid.
 _NEAR = 1e-3
 _TINY = np.array([1e-300, 1e-200, 1e-100, 1e-30, 1e-8, 1e-6, 1e-4])
-MEANS: Array = np.sort(np.concatenate([GRID, _TINY, -_TINY]))
+# A formula that changes at one place only, as tanh(mu - 128) does, is seen to change.
+_FINE = np.arange(-2000, 2001) / 4
+_HUGE = np.logspace(5, 6, 41)
+MEANS: Array = np.unique(np.concatenate([GRID, _TINY, -_TINY, _FINE, _HUGE, -_HUGE]))
 _HALVINGS = 20
 # Of these a batch's mean usually is one.
-USUAL = np.abs(MEANS) <= 10
+USUAL_SIZE = 10
+USUAL = np.abs(MEANS) <= USUAL_SIZE
+# What is small beside beta = mu at a million need not be small where a batch's mean is.
+_RANGES = tuple(np.abs(MEANS) <= size for size in (USUAL_SIZE, _FINE[-1], MEANS[-1]))
 _NEARLY_ALL = 0.99
 SOME_MEANS = np.array([0, 0.5, -0.5, 3, -3])
 VANISHING: Array = np.append(10.0 ** -np.arange(2, 31), 0)
-SOME_VARIANCES = np.array([0.25, 1, 4])
+# What is said of a formula is said for the first of them, if it can be.
+SOME_VARIANCES = np.array([1, 0.25, 4])
 LARGE_VARIANCES = 10.0 ** np.arange(1, 7)
 # Where a formula with an eps of its own has settled, if ever: that of 1e-12 has.
 _SETTLED = VANISHING == 1e-14
 # A power of the variance at least as steep as -1/5 grows so much from there to 1e-30.
 _POWER = 1e3
+
+# How far from the steepest place a slope is looked for, each time nearer.
+_WIDTHS = (4e-3, 1e-4, 4e-6)
 
 # A change by less, in units of the largest value, is rounding; or cannot be seen in an output of three digits.
 CONSTANT = 1e-9
@@ -88,7 +98,17 @@ NOT_FOR_POSITIVE = Mistake(
 )
 NOT_FOR_SOME = Mistake(
     "not defined for some means",
-    "A root, a logarithm or a fractional power is taken of what is negative there.",
+    "A root, a logarithm or a fractional power is taken of what is negative there, or 0 is divided by 0.",
+    FINITE,
+)
+DIVIDES_BY_ZERO = Mistake(
+    "division by zero",
+    "Something is divided by 0, or the logarithm of 0 is taken, and the mean has no part in it.",
+    FINITE,
+)
+TOO_LARGE = Mistake(
+    "overflow",
+    "A float64 holds numbers up to 1.8e308.",
     FINITE,
 )
 OVERFLOW = Mistake(
@@ -188,9 +208,13 @@ class Coefficient:
         mean, var = np.broadcast_arrays(np.asarray(mean, dtype=float), np.asarray(var, dtype=float))
         return np.broadcast_to(self.formula(**self._names(mean, var)), mean.shape)
 
-    def suspects(self, mean: Array) -> list[Array]:
+    def suspects(self, mean: Array, var: float = 1.0) -> list[Array]:
         """Quantities at whose zeros it may break."""
-        return self.formula.suspects(**self._names(mean, np.ones_like(mean)))
+        return self.formula.suspects(**self._names(mean, np.full_like(mean, var)))
+
+    def trouble(self, mean: float) -> Trouble | None:
+        """What keeps it from being finite for this mean."""
+        return self.formula.trouble(**self._names(np.asarray(mean), np.ones(())))
 
     def _names(self, mean: Array, var: Array) -> dict[str, Any]:
         return {"mu": mean, "var": var, "sigma": np.sqrt(var), "eps": self.eps, **self.parameters}
@@ -201,19 +225,29 @@ class Coefficient:
         return self(MEANS)
 
     @cached_property
-    def breaks(self) -> list[Break]:
-        """Where it breaks as the mean changes."""
-        return breaks(self, self.suspects)
+    def tables(self) -> list[Array]:
+        """At all of `MEANS`, for each variance that has to be looked at."""
+        return [self.values if var == 1 else self(MEANS, var) for var in self._variances]
+
+    @cached_property
+    def breaks(self) -> Mapping[float, list[Break]]:
+        """Where it breaks as the mean changes, for each variance that has to be looked at: 1 is the first."""
+        return {var: breaks(partial(self, var=var), partial(self.suspects, var=var)) for var in self._variances}
+
+    @property
+    def _variances(self) -> list[float]:
+        depends = {"var", "sigma"} & self.formula.names
+        return [float(var) for var in SOME_VARIANCES[: None if depends else 1]]
 
     def spread(self, where: Array) -> float:
-        """How far its finite values are from each other."""
-        values = self.values[where & np.isfinite(self.values)]
-        return float(np.ptp(values)) if len(values) else 0.0
+        """How far its finite values for batches of one variance are from each other."""
+        finite = (values[where & np.isfinite(values)] for values in self.tables)
+        return max(float(np.ptp(values)) if len(values) else 0.0 for values in finite)
 
     def largest(self, where: Array) -> float:
         """The size of its largest finite value."""
-        values = np.abs(self.values[where & np.isfinite(self.values)])
-        return float(values.max()) if len(values) else 0.0
+        finite = (np.abs(values[where & np.isfinite(values)]) for values in self.tables)
+        return max(float(values.max()) if len(values) else 0.0 for values in finite)
 
 
 @dataclass(frozen=True)
@@ -260,28 +294,54 @@ def not_finite(design: Design) -> list[Fault]:
 def _not_finite(c: Coefficient) -> Fault | None:
     bad = ~np.isfinite(c.values)
     if not bad.any():
-        poles = [each.at for each in c.breaks if each.kind in ("pole", "undefined")]
-        if poles:
-            near = abs(poles[0]) < _NEAR
-            return Fault(POLE_AT_ZERO if near else POLE, f"{c.symbol} has a pole {_at(poles[0])}.")
+        if pole := _first(c, "pole", "undefined"):
+            if _ends(c, pole.var):
+                which = f"some means of batches with the variance {pole.var:g}"
+                return Fault(NOT_FOR_SOME, f"{c.symbol} is not defined for {which}.")
+            near = abs(pole.place) < _NEAR
+            return Fault(POLE_AT_ZERO if near else POLE, f"{c.symbol} has a pole {pole.says}.")
         if not np.isfinite(c(SOME_MEANS[:, None], LARGE_VARIANCES)).all():
             return Fault(NOT_FOR_LARGE_VARIANCES, f"{c.symbol} is not finite for some large variances.")
         return None
     if (np.abs(MEANS[bad]) < _NEAR).all():
         return Fault(POLE_AT_ZERO, f"{c.symbol} is not finite for means near 0.")
+    if bad.all():
+        return _never_finite(c)
+    nearest = np.flatnonzero(bad)[np.argmin(np.abs(MEANS[bad]))]
+    beyond = MEANS[bad & (np.abs(MEANS) >= _NEAR)]
+    trouble = c.trouble(beyond[np.argmin(np.abs(beyond))])
     # mu**mu is defined for whole numbers.
     below, above = bad[USUAL & (-_NEAR > MEANS)].mean(), bad[USUAL & (_NEAR < MEANS)].mean()
-    if below > _NEARLY_ALL and not above:
-        return Fault(NOT_FOR_NEGATIVE, f"{c.symbol} is not defined for negative means.")
-    if above > _NEARLY_ALL and not below:
-        return Fault(NOT_FOR_POSITIVE, f"{c.symbol} is not defined for positive means.")
-    nearest = np.flatnonzero(bad)[np.argmin(np.abs(MEANS[bad]))]
+    for side, mistake, all_there, any_elsewhere in (
+        ("negative", NOT_FOR_NEGATIVE, below, above),
+        ("positive", NOT_FOR_POSITIVE, above, below),
+    ):
+        if all_there > _NEARLY_ALL and not any_elsewhere and trouble != "overflow":
+            divides = trouble == "divide"
+            says = f"{c.symbol} is not {'finite' if divides else 'defined'} for {side} means."
+            return Fault(POLE if divides else mistake, says)
     alone = not bad[max(nearest - 1, 0)] and not bad[min(nearest + 1, len(bad) - 1)]
     if alone:
         return Fault(POLE, f"{c.symbol} has a pole {_at(MEANS[nearest])}.")
-    if _ends_at_a_zero(c, bad) or bad.all():
+    if _ends_at_a_zero(c, bad):
         return Fault(NOT_FOR_SOME, f"{c.symbol} is not defined for some means, for example {_at(MEANS[nearest])}.")
     return Fault(OVERFLOW, f"{c.symbol} is not finite for large means, from about {_number(_edge(c, nearest))} on.")
+
+
+def _ends(c: Coefficient, var: float) -> bool:
+    """Whether means side by side are without a value, and not only a pole is."""
+    bad = ~np.isfinite(c(MEANS, var)) & (np.abs(MEANS) >= _NEAR)
+    return bool((bad[1:] & bad[:-1]).any())
+
+
+def _never_finite(c: Coefficient) -> Fault:
+    """Why a coefficient is not finite for any mean."""
+    troubles = {c.trouble(mean) for mean in SOME_MEANS if mean}
+    if "divide" in troubles:
+        return Fault(DIVIDES_BY_ZERO, f"{c.symbol} is not finite for any mean.")
+    if "overflow" in troubles:
+        return Fault(TOO_LARGE, f"{c.symbol} is too large for a number, whatever the mean is.")
+    return Fault(NOT_FOR_SOME, f"{c.symbol} is not defined for any mean.")
 
 
 def _edge(c: Coefficient, first: int) -> float:
@@ -295,28 +355,46 @@ def _edge(c: Coefficient, first: int) -> float:
 
 def _ends_at_a_zero(c: Coefficient, bad: Array) -> bool:
     """Whether the means without a value begin where a quantity inside of the formula changes its sign."""
-    undefined = np.array([each.at for each in c.breaks if each.kind == "undefined"])
+    undefined = np.array([each.at for each in c.breaks[1.0] if each.kind == "undefined"])
     begins = np.flatnonzero(bad[1:] != bad[:-1])
     low, high = MEANS[begins], MEANS[begins + 1]
     return bool(((low[:, None] <= undefined) & (undefined <= high[:, None])).any())
+
+
+@dataclass(frozen=True)
+class _Broken:
+    place: float
+    var: float
+    says: str
+
+
+def _first(c: Coefficient, *kinds: str) -> _Broken | None:
+    """The break of these kinds nearest to a mean of 0, at the first variance for which there is one."""
+    for var, found in c.breaks.items():
+        if places := [each.at for each in found if each.kind in kinds]:
+            more = ", and elsewhere" if len(places) > 1 else ""
+            which = "" if var == 1 else f" for batches with the variance {var:g}"
+            return _Broken(places[0], var, f"{_at(places[0])}{more}{which}")
+    return None
 
 
 # It depends on the mean
 
 
 def not_adaptive(design: Design) -> list[Fault]:
-    """Whether neither changes with the mean, between -10 and 10."""
+    """Whether neither changes with the mean."""
     if changing(design):
         return []
     if not any("mu" in each.formula.names for each in design):
         return [Fault(NOT_ADAPTIVE, "The mean stands in neither formula.")]
-    return [Fault(NOT_ADAPTIVE, "With these parameters neither γ nor β changes with the mean.")]
+    says = f"With these parameters neither γ nor β changes with the mean by more than {INVISIBLE:.3%} of their size."
+    return [Fault(NOT_ADAPTIVE, says)]
 
 
 def changing(design: Design) -> list[Coefficient]:
-    """Those that change with the mean, between -10 and 10, so that an output of three digits may show it."""
-    size = max(each.largest(USUAL) for each in design)
-    return [each for each in design if each.spread(USUAL) > INVISIBLE * size]
+    """Those that change with the mean, in one of the ranges, so that an output may show it."""
+    sizes = [INVISIBLE * max(each.largest(where) for each in design) for where in _RANGES]
+    return [c for c in design if any(c.spread(where) > size for where, size in zip(_RANGES, sizes, strict=True))]
 
 
 # Differentiable
@@ -327,10 +405,9 @@ def not_smooth(design: Design) -> list[Fault]:
     faults = []
     for each in design:
         for mistake in (JUMP, KINK):
-            if places := [broken.at for broken in each.breaks if broken.kind == mistake.name]:
-                more = ", and elsewhere" if len(places) > 1 else ""
+            if broken := _first(each, mistake.name):
                 verb = "jumps" if mistake is JUMP else "has a kink"
-                faults.append(Fault(mistake, f"{each.symbol} {verb} {_at(places[0])}{more}."))
+                faults.append(Fault(mistake, f"{each.symbol} {verb} {broken.says}."))
     return faults
 
 
@@ -403,7 +480,8 @@ PROPERTIES: Mapping[str, Callable[[Design], list[Fault]]] = {
 
 def _slopes(c: Coefficient) -> tuple[Array, Array]:
     """Its finite slopes between neighbouring means, and these means. What is rounding is 0."""
-    means, values = GRID[np.abs(GRID) <= 10], c(GRID[np.abs(GRID) <= 10])
+    means = GRID[np.abs(GRID) <= USUAL_SIZE]
+    values = c(means)
     with np.errstate(all="ignore"):
         slopes = np.diff(values) / np.diff(means)
     kept = np.isfinite(slopes)
@@ -411,48 +489,81 @@ def _slopes(c: Coefficient) -> tuple[Array, Array]:
     return np.where(np.abs(slopes) > rounding, slopes, 0)[kept], ((means[1:] + means[:-1]) / 2)[kept]
 
 
+def _steepest(c: Coefficient, place: float) -> float:
+    """Its largest slope near this mean, where it is largest between neighbouring means."""
+    largest = 0.0
+    for width in _WIDTHS:
+        means = np.clip(place + np.linspace(-width, width, 201), -USUAL_SIZE, USUAL_SIZE)
+        with np.errstate(all="ignore"):
+            slopes = np.diff(c(means)) / np.diff(means)
+        slopes[~np.isfinite(slopes)] = 0
+        place, largest = float(means[np.argmax(slopes)]), float(slopes.max())
+    return largest
+
+
+def _for_usual(c: Coefficient, then: str) -> str:
+    """For which batches this was seen; for any, if the mean does not stand in the formula."""
+    if "mu" not in c.formula.names:
+        return then
+    of_variance = " and the variance 1" if {"var", "sigma"} & c.formula.names else ""
+    return f"For means between −{USUAL_SIZE} and {USUAL_SIZE}{of_variance} {then}"
+
+
 def _of_beta(beta: Coefficient) -> str:
-    slopes, _ = _slopes(beta)
-    mean = "The mean of the output is β."
+    says = _for_usual(beta, f"it {_change_of_mean(beta)}")
+    return f"The mean of the output is β. {says[0].upper()}{says[1:]}"
+
+
+def _change_of_mean(beta: Coefficient) -> str:
+    slopes, means = _slopes(beta)
     if not slopes.any():
-        return f"{mean} Here it does not depend on μ: the mean that was subtracted stays removed."
+        return "does not depend on μ: the mean that was subtracted stays removed."
     if (np.abs(slopes - 1) < INVISIBLE).all():
-        return f"{mean} Here it changes exactly as μ does: the mean that was subtracted is added again."
+        return "changes exactly as μ does: the mean that was subtracted is added again."
     if (slopes >= 0).all():
-        slope = _number(slopes.max())
-        return (
-            f"{mean} Here it grows with μ, at most {slope} for each 1 of μ: what was subtracted is given back in part."
-        )
+        most = _steepest(beta, means[np.argmax(slopes)])
+        if slopes.min() >= 1 - INVISIBLE:
+            given_back = "more than what was subtracted is given back."
+        elif most <= 1 + INVISIBLE:
+            given_back = "what was subtracted is given back in part."
+        else:
+            given_back = "for some μ less than what was subtracted is given back, for others more."
+        return f"grows with μ, at most {_number(most)} for each 1 of μ: {given_back}"
     if (slopes <= 0).all():
-        return f"{mean} Here it falls as μ grows: batches with a high mean come out lower than others."
-    return f"{mean} Here it grows for some μ and falls for others: two means may come out as one."
+        return "falls as μ grows: batches with a high mean come out lower than others."
+    return "grows for some μ and falls for others: two means may come out as one."
 
 
 def _of_gamma(gamma: Coefficient) -> tuple[str, ...]:
     slopes, means = _slopes(gamma)
-    outward = slopes * np.sign(means)
     if not slopes.any():
-        return ("γ does not depend on μ: every batch is scaled alike.",)
-    if (outward >= 0).all():
-        says = "γ grows with |μ|: batches far from 0 are spread out more than others."
-    elif (outward <= 0).all():
-        says = "γ falls as |μ| grows: batches far from 0 are spread out less than others."
+        return (_for_usual(gamma, "γ does not depend on μ: these batches are scaled alike."),)
+    outward = slopes * np.sign(means)
+    # Where the mean matters on one side only, that is not its size.
+    of_size = outward[means < 0].any() and outward[means > 0].any()
+    if of_size and (outward >= 0).all():
+        change, effect = "grows with |μ|", "batches far from 0 are spread out more than others"
+    elif of_size and (outward <= 0).all():
+        change, effect = "falls as |μ| grows", "batches far from 0 are spread out less than others"
     elif (slopes >= 0).all():
-        says = "γ grows with μ: batches with a high mean are spread out more than others."
+        change, effect = "grows with μ", "batches with a high mean are spread out more than others"
     elif (slopes <= 0).all():
-        says = "γ falls as μ grows: batches with a high mean are spread out less than others."
+        change, effect = "falls as μ grows", "batches with a high mean are spread out less than others"
     else:
-        says = "γ grows for some μ and falls for others."
+        change, effect = "grows for some μ and falls for others", ""
     values = gamma.values[USUAL & np.isfinite(gamma.values)]
-    if values.min() <= 0 <= values.max():
+    if values.min() < 0:  # what counts for the spread is |γ|
+        effect = "where it is negative, the largest sample of a batch comes out smallest"
+    says = _for_usual(gamma, f"γ {change}{': ' if effect else ''}{effect}.")
+    jumps = any(each.kind == "jump" for each in gamma.breaks[1.0])
+    if values.min() <= 0 <= values.max() and not jumps:
         return says, "γ is 0 for some μ on the way: then all samples of the batch come out equal."
     return (says,)
 
 
 def _at(place: float) -> str:
-    return f"at mu = {_number(place)}"
+    return f"at mu = {_number(0.0 if abs(place) < CONSTANT else place)}"
 
 
 def _number(value: float) -> str:
-    value = 0.0 if abs(value) < CONSTANT else float(value)
-    return f"{value:.3g}".replace("-", "−").replace("e+0", "e").replace("e+", "e")
+    return f"{float(value):.3g}".replace("-", "−").replace("e+0", "e").replace("e+", "e").replace("e−0", "e−")

@@ -22,6 +22,7 @@ from bn_exercises.tolerance import Array, distance
 Evidence: TypeAlias = dict[str, Any]
 
 _CLAIM, _EXPECTED = "claim", "expected"
+_LONGEST_SHOWN = 20
 
 
 # The functions
@@ -158,9 +159,7 @@ def observed(value: Any) -> Evidence | Unusable:
     # dict's own methods, whatever a subclass has.
     for name, each in dict.items(value):
         if type(name) is not str or name not in (*ALL_INPUTS, _CLAIM, _EXPECTED):
-            return Unusable(
-                f"It has a name that no function takes. The names: {', '.join(ALL_INPUTS)}, claim, expected."
-            )
+            return _unknown(name, "takes", (*ALL_INPUTS, _CLAIM, _EXPECTED))
         if each is None:
             continue
         seen = _claim(each) if name == _CLAIM else _numbers(each) if name == _EXPECTED else _few_numbers(each)
@@ -168,6 +167,13 @@ def observed(value: Any) -> Evidence | Unusable:
             return Unusable(f"{name}: {seen.sentence}")
         evidence[name] = seen
     return evidence or Unusable("There is no answer yet.", missing=True)
+
+
+def _unknown(name: Any, verb: str, known: Iterable[str]) -> Unusable:
+    """That this is the name of nothing that a function takes or returns. A name of reasonable length is shown."""
+    is_word = type(name) is str and len(name) <= _LONGEST_SHOWN and name.isidentifier()
+    shown = f"the name {name}, which no function {verb}" if is_word else f"a name that no function {verb}"
+    return Unusable(f"It has {shown}. The names: {', '.join(known)}.")
 
 
 def _few_numbers(value: Any) -> Any:
@@ -194,11 +200,12 @@ def _numbers(value: Any) -> Any:
     """The numbers of the only output, or of several by name."""
     if not issubclass(type(value), dict):
         return _few_numbers(value)
-    outputs = {name for each in SIGNATURES.values() for name in each.outputs} | set(map(after, ALL_INPUTS))
+    outputs = tuple(dict.fromkeys(name for each in SIGNATURES.values() for name in each.outputs))
+    arrays = tuple(after(name) for name in ALL_INPUTS if name not in NUMBERS)
     numbers = {}
     for name, each in dict.items(value):
-        if type(name) is not str or name not in outputs:
-            return Unusable("It has a name that no function returns.")
+        if type(name) is not str or name not in (*outputs, *arrays):
+            return _unknown(name, "returns", (*outputs, *arrays))
         numbers[name] = _few_numbers(each)
         if isinstance(numbers[name], Unusable):
             return numbers[name]

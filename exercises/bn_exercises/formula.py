@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -31,9 +31,16 @@ DEEPEST = 30
 MOST_VALUES = 1_000_000
 # What `close` leaves: for rounding in float64, and nothing else.
 RTOL, ATOL = 1e-6, 1e-9
+_LARGEST = float(np.finfo(float).max)
+# What an assertion may look like, in sentences.
+_CLAIM = "close(mean(y, 0), 3)"
 
 Evaluate: TypeAlias = Callable[[Mapping[str, Array]], Array]
 Suspects: TypeAlias = Callable[[Mapping[str, Array]], tuple[Array, ...]]
+Trouble: TypeAlias = Literal["divide", "overflow", "invalid"]
+
+# As NumPy says it.
+_TROUBLES: tuple[tuple[str, Trouble], ...] = (("divide", "divide"), ("overflow", "overflow"))
 
 
 class FormulaError(ValueError):
@@ -76,6 +83,21 @@ class Formula:
         """
         with np.errstate(all="ignore"):
             return np.asarray(self._evaluate(_as_arrays(values)))
+
+    def trouble(self, /, **values: Any) -> Trouble | None:
+        """What happens first on the way to a value that is not finite; None if nothing does.
+
+        "divide": something is divided by 0, or its logarithm is taken; "overflow": it is too large for a float64;
+        "invalid": a root, a logarithm or a fractional power of what is negative, or a quotient such as 0 / 0.
+        """
+        seen: list[Trouble] = []
+
+        def note(message: str, flag: int) -> None:
+            seen.append(next((each for word, each in _TROUBLES if word in message), "invalid"))
+
+        with np.errstate(divide="call", over="call", invalid="call", under="ignore", call=note):
+            self._evaluate(_as_arrays(values))
+        return seen[0] if seen else None
 
     def suspects(self, /, **values: Any) -> list[Array]:
         """Quantities inside of the formula at whose zeros it may have a kink, a jump or a pole; elsewhere it has none.
@@ -293,7 +315,7 @@ _SIGNS = str.maketrans(
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 
 
-def _tree(text: str) -> ast.expr:
+def _tree(text: str, arrays: bool) -> ast.expr:
     if len(text) > LONGEST:
         raise FormulaError(f"This formula is longer than {LONGEST} characters.")
     one_line = " ".join(line.partition("#")[0].strip() for line in text.splitlines()).strip()
@@ -307,29 +329,48 @@ def _tree(text: str) -> ast.expr:
             warnings.simplefilter("ignore")
             return ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        raise FormulaError(_unreadable(plain)) from None
+        raise FormulaError(f"This {'claim' if arrays else 'formula'} cannot be read{_why(plain, arrays)}") from None
 
 
-def _unreadable(text: str) -> str:
+def _why(text: str, arrays: bool) -> str:
+    """The end of a sentence: why a text cannot be read, and what is written instead."""
     if text.count("(") != text.count(")"):
         more = "opened than closed" if text.count("(") > text.count(")") else "closed than opened"
-        return f"This formula cannot be read: more brackets are {more}."
-    if re.search(r"(?<![<>=!])=(?!=)", text):
-        return "This formula cannot be read. Give only what stands to the right of the equals sign."
+        return f": more brackets are {more}."
+    outside = _outside_of_brackets(text)
+    if arrays and re.match(r"assert\b", text):
+        return ". Leave out assert: give only what must hold."
+    if arrays and ";" in text:
+        return ". Between two claims write `and`, not a semicolon."
+    if re.search(r"(?<![<>=!])=(?!=)", outside):
+        if arrays:
+            return ". A claim compares with ==, or better with close(a, b), which leaves room for rounding."
+        return ". Give only what stands to the right of the equals sign."
     if "|" in text:
-        return "This formula cannot be read. Write abs(...) for the absolute value |...|."
+        return ". Write abs(...) for the absolute value |...|."
+    if re.search(r"\blambda\b", text):
+        return ". Python keeps the word lambda for itself. Call the parameter lam."
+    functions = {*FUNCTIONS, *ARRAY_FUNCTIONS} if arrays else set(FUNCTIONS)
     words = re.findall(r"(\w+)\s+[\w.]", text)
-    if function := next((word for word in words if spelled(word) in FUNCTIONS), None):
-        return f"This formula cannot be read. The argument of {function} needs brackets: {function}(...)."
+    if function := next((word for word in words if spelled(word) in functions), None):
+        return f". The argument of {function} needs brackets: {function}(...)."
     if re.search(r"\d\s*[^\W\d]|[\w)]\s+[\w(]|\)\s*\w", text):
-        return "This formula cannot be read. Perhaps a * is missing: write 2 * mu, not 2 mu."
-    return "This formula cannot be read. Write it as in Python, for example: 1 + a * tanh(mu)."
+        if arrays:
+            return ". Perhaps a * is missing: write 2 * y, not 2 y. Between two claims write `and`."
+        return ". Perhaps a * is missing: write 2 * mu, not 2 mu."
+    return f". Write it as in Python, for example: {_CLAIM if arrays else '1 + a * tanh(mu)'}."
+
+
+def _outside_of_brackets(text: str) -> str:
+    """The text without what stands in brackets, where an equals sign names an argument."""
+    inner = re.sub(r"\([^()]*\)", "", text)
+    return inner if inner == text else _outside_of_brackets(inner)
 
 
 def _parse(text: str, names: Iterable[str], arrays: bool) -> Formula:
     builder = _Builder(frozenset(names), arrays)
     try:
-        node = builder.build(_tree(text))
+        node = builder.build(_tree(text, arrays))
     except RecursionError:
         raise FormulaError(_TOO_LONG) from None
     return Formula(text, frozenset(builder.used), node.is_truth, node.evaluate, tuple(builder.suspects))
@@ -375,7 +416,7 @@ class _Builder:
     def _build(self, node: ast.AST) -> _Node:
         match node:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
-                return _constant(float(value))
+                return _number(value)
             case ast.Name() | ast.Attribute():
                 return self._name(_plain_name(node))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
@@ -389,7 +430,7 @@ class _Builder:
                 return self._arithmetic(type(op), self.build(left), self.build(right))
             case ast.Call():
                 return self._call(node)
-        return self._over_arrays(node) if self.arrays else _refuse(node)
+        return self._over_arrays(node) if self.arrays else _refuse(node, _REFUSED, _POSSIBLE)
 
     def _name(self, name: str) -> _Node:
         alias = spelled(name)
@@ -417,7 +458,8 @@ class _Builder:
 
     def _call(self, node: ast.Call) -> _Node:
         if not isinstance(node.func, ast.Name | ast.Attribute):
-            raise FormulaError("Something before a bracket is no function. Perhaps a * is missing: write 2 * (1 + mu).")
+            example = "2 * (1 + y)" if self.arrays else "2 * (1 + mu)"
+            raise FormulaError(f"Something before a bracket is no function. Perhaps a * is missing: write {example}.")
         name = _plain_name(node.func)
         alias = spelled(name)
         if name in self.names or alias in self.names:
@@ -503,7 +545,7 @@ class _Builder:
                 return self._item(self.build(array), _index(place))
             case ast.List():
                 return _constant_array(self._numbers(node))
-        return _refuse(node)
+        return _refuse(node, _REFUSED_IN_CLAIMS, _POSSIBLE_IN_CLAIMS)
 
     def _item(self, array: _Node, index: Any) -> _Node:
         def evaluate(values: Mapping[str, Array]) -> Array:
@@ -526,6 +568,12 @@ class _Builder:
         if value is None:
             raise FormulaError("A list holds numbers only: [1, 2, 3].")
         return value
+
+
+def _number(value: int | float) -> _Node:
+    if not abs(value) <= _LARGEST:
+        raise FormulaError(f"A number in it is too large. The largest that a float64 can hold is {_LARGEST:.2g}.")
+    return _constant(float(value))
 
 
 def _constant(value: float) -> _Node:
@@ -638,6 +686,9 @@ def _index(node: ast.AST) -> Any:
 
 _TOO_LONG = "This formula is too long, or nested too deeply."
 _POSSIBLE = "Possible are numbers, names, + − * / **, brackets and functions such as tanh(mu)."
+_POSSIBLE_IN_CLAIMS = (
+    "Possible are numbers, names, + − * / **, brackets, comparisons, and functions such as mean(y, 0) and close(a, b)."
+)
 _REFUSED: Mapping[type[ast.AST], str] = {
     ast.IfExp: "if … else … is not possible in a formula.",
     ast.Lambda: "Give the formula itself, without lambda and its names.",
@@ -646,6 +697,13 @@ _REFUSED: Mapping[type[ast.AST], str] = {
     ast.Tuple: "A comma only parts the arguments of a function. In a decimal number stands a point: 0.5.",
     ast.List: "Lists are not possible here.",
     ast.Subscript: "Indices are not possible here.",
+}
+_REFUSED_IN_CLAIMS: Mapping[type[ast.AST], str] = {
+    **_REFUSED,
+    ast.IfExp: "if … else … is not possible in a claim.",
+    ast.Lambda: "Give the claim itself, without lambda and its names.",
+    ast.Compare: "`is` and `in` are not possible. Compare with <, <=, >, >=, ==, != or close(a, b).",
+    ast.Tuple: "Between two claims write `and`, not a comma. In a decimal number stands a point: 0.5.",
 }
 _REFUSED_OPERATORS: Mapping[type[ast.AST], str] = {
     ast.Mod: "% is not possible.",
@@ -658,7 +716,7 @@ _REFUSED_OPERATORS: Mapping[type[ast.AST], str] = {
 }
 
 
-def _refuse(node: ast.AST) -> NoReturn:
+def _refuse(node: ast.AST, refused: Mapping[type[ast.AST], str], possible: str) -> NoReturn:
     if isinstance(node, ast.BinOp | ast.UnaryOp):
         says = _REFUSED_OPERATORS.get(type(node.op), "This operator is not possible.")
     elif isinstance(node, ast.Constant):
@@ -668,5 +726,5 @@ def _refuse(node: ast.AST) -> NoReturn:
             else "None is no value."
         )
     else:
-        says = _REFUSED.get(type(node), "Something in it is not possible.")
-    raise FormulaError(f"{says} {_POSSIBLE}")
+        says = refused.get(type(node), "Something in it is not possible.")
+    raise FormulaError(f"{says} {possible}")

@@ -208,6 +208,12 @@ HIDES: tuple[Hides, ...] = (
         change=lambda v: v | {"momentum": np.array(0.1)},
     ),
     Hides(
+        name="dy is 0",
+        says="dy is 0 everywhere, so every gradient is 0, whoever computes it. Take a dy without a pattern.",
+        shows=lambda v: "dy" in v and not v["dy"].any(),
+        change=lambda v: v | {"dy": waves(v["dy"].shape)},
+    ),
+    Hides(
         name="dy all ones",
         says="dy is the same for all samples of a feature. Then the true dx is 0, and 0 times anything is 0 as well. "
         "Take a dy without a pattern.",
@@ -277,6 +283,14 @@ HIDES: tuple[Hides, ...] = (
         shows=lambda v: "eps" in v and _near(v["eps"], 1e-5),
         change=lambda v: v | {"eps": 5 * v["eps"]},
     ),
+    # Before the next one: with less variance, too, the mean is large beside the spread.
+    Hides(
+        name="mean too small for rounding to show",
+        says="The mean is not large beside the spread, so no digits are lost on the way. Take numbers near "
+        "100,000,000 with a spread of a few units.",
+        shows=lambda v: bool(np.all(np.abs(_batch(v)[0]) < 1e6 * np.sqrt(_batch(v)[1]))),
+        change=lambda v: _moved(v, np.full(v["x"].shape[1], 1e8 * np.sqrt(_batch(v)[1].max()))),
+    ),
     Hides(
         name="variance too large for ε to show",
         says="ε is small beside the variance, so where it goes hardly shows. Take a variance that is no larger than ε.",
@@ -288,12 +302,6 @@ HIDES: tuple[Hides, ...] = (
         says="The batch is large, and what divides by N or by N − 1 is nearly the same there. Take three samples.",
         shows=lambda v: values_per_channel(v["x"]) >= 20,
         change=_few,
-    ),
-    Hides(
-        name="mean too small for rounding to show",
-        says="The mean is not large beside the spread, so no digits are lost on the way. Add 100,000,000 to x.",
-        shows=lambda v: bool(np.all(np.abs(_batch(v)[0]) < 1e6 * np.sqrt(_batch(v)[1]))),
-        change=lambda v: _moved(v, np.full(v["x"].shape[1], 1e8 * np.sqrt(_batch(v)[1].max()))),
     ),
     Hides(
         name="no stored statistics",

@@ -468,6 +468,25 @@ def _in_float32(function: Function) -> Function:
     return in_float32
 
 
+def _reshaped(function: Function) -> Function:
+    """`function` on what somebody takes for the rows of images: N·H·W of them, of the right length."""
+
+    def reshaped(*arguments: Array, **options: Array) -> Array:
+        # All arrays but x and dy are (C,), or absent; batches are the only ones with more axes.
+        shape = next(a.shape for a in arguments if isinstance(a, np.ndarray) and a.ndim > 1)
+        batches = (a.reshape(-1, shape[1]) if isinstance(a, np.ndarray) and a.shape == shape else a for a in arguments)
+        values = function(*batches, **options)
+        if isinstance(values, tuple):
+            return tuple(value.reshape(shape) if value.ndim > 1 else value for value in values)
+        return values.reshape(shape)
+
+    return reshaped
+
+
+def _other_order(running_mean: Array, running_var: Array, x: Array, momentum: float, ddof: int = 1) -> Array:
+    return _update()(running_mean, running_var, x, momentum, ddof)[::-1]
+
+
 IN_PLACE = Misconception(
     "an argument changed in place",
     "You changed an array that you were given, so your caller has lost it. Make a new one: a = a - b, not a -= b.",
@@ -498,6 +517,32 @@ MOVES = Misconception(
     "You changed the stored statistics. Inference only reads them; else the same row gives something else next time.",
     _moving,
     wrong.MOVING,
+)
+
+RESHAPED = Misconception(
+    "images reshaped, channels not moved",
+    "You reshaped images to rows of C numbers while the channels were axis 1. reshape keeps the order of the numbers, "
+    "so a column holds values of all channels. Move the channels to the end first: np.moveaxis(x, 1, -1).",
+    _reshaped(forward),
+    wrong.LAYOUT,
+)
+STATISTICS_RETURNED_SWAPPED = Misconception(
+    "running statistics returned the wrong way round",
+    "You returned the running variance before the running mean. The order is running_mean, running_var.",
+    _other_order,
+    wrong.RUNNING,
+)
+OLD_DROPPED = Misconception(
+    "old value dropped",
+    "You kept the batch's share and dropped the old value. The old value stays, with the weight 1 − momentum.",
+    _update(average=lambda old, batch, momentum: momentum * batch),
+    wrong.RUNNING,
+)
+STATISTICS_SWAPPED = Misconception(
+    "mean and variance swapped",
+    "You subtracted the stored variance and divided by the root of the stored mean. It is the other way round.",
+    _inference(statistics=lambda x, mean, var: (var, mean)),
+    wrong.ONE_EXAMPLE,
 )
 
 
@@ -540,11 +585,23 @@ _MADE: dict[str, tuple[Callable[..., Function], Steps]] = {
         },
     ),
 }
+# Problem 7 draws by place, so new ones come last.
 _WHOLE: dict[str, tuple[Misconception, ...]] = {
-    "forward": (IN_PLACE, SINGLE),
-    "backward": (IN_PLACE.at(_backward_in_place), SINGLE.at(_in_float32(backward))),
-    "update_running": (MEAN_KEPT, VAR_KEPT, SINGLE.at(_in_float32(_update()))),
-    "inference": (MOVES,),
+    "forward": (IN_PLACE, SINGLE, RESHAPED),
+    "backward": (
+        IN_PLACE.at(_backward_in_place),
+        SINGLE.at(_in_float32(backward)),
+        RESHAPED.at(_reshaped(backward)),
+    ),
+    "update_running": (
+        MEAN_KEPT,
+        VAR_KEPT,
+        SINGLE.at(_in_float32(_update())),
+        RESHAPED.at(_reshaped(_update())),
+        STATISTICS_RETURNED_SWAPPED,
+        OLD_DROPPED,
+    ),
+    "inference": (MOVES, STATISTICS_SWAPPED),
 }
 
 

@@ -7,6 +7,7 @@ turns whatever goes wrong into a sentence; only an interruption by the learner p
 The functions are those of `implementations`: forward, backward, update_running, inference.
 """
 
+import logging
 import re
 import sys
 import warnings
@@ -119,11 +120,10 @@ def _outputs(value: Any, names: Sequence[str]) -> tuple[Array, ...] | Unusable:
     expected = f"Expected: {', '.join(names)}."
     # A list may be one array: its rows.
     one = len(names) == 1 and not issubclass(type(value), tuple)
-    values = [value] if one else _several(value)
-    if values is None:
-        return Unusable(f"It returned one thing. {expected}")
+    values = [value] if one else _several(value, len(names))
     if len(values) != len(names):
-        return Unusable(f"It returned {len(values)} things. {expected}")
+        one_thing = "one array" if issubclass(type(value), np.ndarray) else "one thing"
+        return Unusable(f"It returned {one_thing if len(values) == 1 else f'{len(values)} things'}. {expected}")
     arrays = [read(each) for each in values]
     for name, array in zip(names, arrays, strict=True):
         if isinstance(array, Unusable):
@@ -131,9 +131,16 @@ def _outputs(value: Any, names: Sequence[str]) -> tuple[Array, ...] | Unusable:
     return tuple(arrays)
 
 
-def _several(value: Any) -> list[Any] | None:
-    several = issubclass(type(value), (tuple, list)) or (issubclass(type(value), np.ndarray) and value.ndim > 0)
-    return list(value) if several else None
+def _several(value: Any, count: int) -> list[Any]:
+    """What is in a value that may hold `count` outputs: the value itself, if it holds none."""
+    # Two statistics may be stacked. Gradients differ in shape, so an array of numbers is one of them: the rows of dx,
+    # where there are three samples, are not three gradients.
+    stacked = (
+        issubclass(type(value), np.ndarray)
+        and value.shape[:1] == (count,)
+        and (count == len(RETURNS["update_running"]) or value.dtype == object)
+    )
+    return list(value) if stacked or issubclass(type(value), (tuple, list)) else [value]
 
 
 def _copied(arguments: Any) -> Any:
@@ -150,10 +157,18 @@ def _equal(after: Any, before: Any) -> bool:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """No warnings, nothing on standard error (nbgrader would give 0 for it), and all settings as before afterwards."""
+    """No warnings, nothing on standard error (nbgrader would give 0 for it), and all settings as before afterwards.
+
+    Nothing is logged either: a handler keeps the standard error that was there when it was made.
+    """
+    logged_above = logging.root.manager.disable
     with np.errstate(all="ignore"), warnings.catch_warnings(), redirect_stderr(sys.stdout):
         warnings.simplefilter("ignore")
-        yield
+        logging.disable(sys.maxsize)
+        try:
+            yield
+        finally:
+            logging.disable(logged_above)
 
 
 def _raised(error: BaseException) -> str:

@@ -6,9 +6,13 @@ tanh(1000 * mu) has no such place and passes.
 
 What is resolved:
 
-- zeros of a quantity that lie 0.002 apart between -10 and 10, and 3 % apart from there to a million on either side;
+- zeros of a quantity that lie 0.002 apart between -10 and 10, and 2 % apart from there to 100,000 on either side;
 - a smooth transition through such a zero, as in sqrt(mu**2 + w**2), that is wider than w = 1e-7;
 - a jump, or a change of slope, of one millionth of the function's size.
+
+A break is looked at from near and from nearer, and must be there both times: what only looks like one because the
+function goes up and down between the points, as sin(mu)**2 does where these lie 0.1 apart, is gone from nearer. Beyond
+100,000 float64 leaves no room to come nearer, and nothing is said.
 """
 
 from collections.abc import Callable
@@ -23,13 +27,14 @@ Kind: TypeAlias = Literal["kink", "jump", "pole", "undefined"]
 Function: TypeAlias = Callable[[Array], Array]
 Suspects: TypeAlias = Callable[[Array], list[Array]]
 
-FAR = 1e6
+FAR = 1e5
 _OUTER = np.logspace(1, np.log10(FAR), 401)[1:]
 _INNER = np.arange(-5000, 5001) / 500
 GRID: Array = np.concatenate([-_OUTER[::-1], _INNER, _OUTER])
 
 # How near one looks: small beside every scale that is resolved, large beside rounding.
 _OFFSETS = 2.0 ** -np.arange(20, 25)
+_NEARER = 2.0**-7
 # Where an analytic quantity touches zero, its size on the grid is at most a ninth of that beside it.
 _FALLS = 0.2
 # It is zero at its least value, if that is this small beside the values 0.002 away.
@@ -69,15 +74,21 @@ def breaks(function: Function, suspects: Suspects) -> list[Break]:
     places = _zeros(suspects)
     if not len(places):
         return []
-    offsets = np.maximum(1, np.abs(places))[:, None] * _OFFSETS
+    usual = np.abs(function(_INNER))
+    usual = usual[np.isfinite(usual) & (usual > 0)]
+    least = np.median(usual) if len(usual) else 0
+    seen, nearer = (_looked_at(function, places, offsets, least) for offsets in (_OFFSETS, _NEARER * _OFFSETS))
+    return [Break(float(at), kind) for at, kind, also in zip(places, seen, nearer, strict=True) if kind and also]
+
+
+def _looked_at(function: Function, places: Array, offsets: Array, least: float) -> list[Kind | None]:
+    """What happens at each place, seen from these distances, in units of the place. The function's size: `least`."""
+    offsets = np.maximum(1, np.abs(places))[:, None] * offsets
     here = function(places)
     right, left = (function(places[:, None] + side * offsets) for side in (1, -1))
-    usual = np.abs(function(_INNER))
-    usual = usual[np.isfinite(usual)]
-    size = np.maximum(np.abs(np.concatenate([right, left], axis=1)).max(axis=1), np.median(usual) if len(usual) else 0)
+    size = np.maximum(np.abs(np.concatenate([right, left], axis=1)).max(axis=1), least)
     with np.errstate(all="ignore"):
-        kinds = _kinds(here, right, left, offsets, size + 1e-300)
-    return [Break(float(at), kind) for at, kind in zip(places, kinds, strict=True) if kind]
+        return _kinds(here, right, left, offsets, size + 1e-300)
 
 
 def _kinds(here: Array, right: Array, left: Array, offsets: Array, size: Array) -> list[Kind | None]:

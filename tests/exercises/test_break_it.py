@@ -102,7 +102,8 @@ DEFINED = {
         | {
             "x": IMAGES,
             "dy": IMAGES[::-1] ** 2,
-            "claim": "close(dgamma[0], sum(dy[:, 0] * (x[:, 0] - mean(x[:, 0]))) / sqrt(var(x[:, 0]) + eps))",
+            "claim": "close(dgamma[0], sum(dy[:, 0] * (x[:, 0] - mean(x[:, 0]))) / sqrt(var(x[:, 0]) + eps))"
+            " and close(sum(dx, (0, 2, 3)), 0)",
         },
     ],
     "update_running": [
@@ -218,14 +219,17 @@ MANY = {"x": [[float(i * i % 17)] for i in range(200)], "gamma": [2.0], "beta": 
 STD, MEAN = "close(std(y, 0), gamma)", "close(mean(y, 0), beta)"
 USELESS = [
     # a claim that is no test
-    ("forward", "ddof=1", FORWARD | {"claim": "close(x, x)"}, "holds for everything"),
-    ("forward", "ddof=1", FORWARD | {"claim": "gamma[0] == 2"}, "holds for everything"),
+    ("forward", "ddof=1", FORWARD | {"claim": "close(x, x)"}, "nothing that comes out"),
+    ("forward", "ddof=1", FORWARD | {"claim": "gamma[0] == 2"}, "nothing that comes out"),
     ("forward", "ddof=1", FORWARD | {"claim": "max(y) > 0 or max(y) <= 0"}, "holds for everything"),
     ("forward", "ddof=1", FORWARD | {"claim": "close(y - y, 0)"}, "holds for everything"),
     ("forward", "ddof=1", FORWARD | {"claim": MEAN}, "too weak"),
     ("forward", "ddof=1", FORWARD | {"claim": "all(abs(std(y, 0) - gamma) < 1)"}, "too weak"),
     ("backward", "x̂ left out of dγ", BACKWARD | {"claim": "close(dbeta, sum(dy, 0))"}, "too weak"),
     ("backward", "x̂ left out of dγ", BACKWARD | {"expected": {"dbeta": [2, 5]}}, "too weak"),
+    # a claim about the inputs, true or not
+    ("forward", "ddof=1", FORWARD | {"claim": "1 == 2"}, "nothing that comes out"),
+    ("update_running", "plain average", UPDATE | {"claim": "close(running_mean, 2)"}, "nothing that comes out"),
     # a claim that is not true
     ("forward", "ddof=1", FORWARD | {"claim": "close(mean(y, 0), gamma)"}, "not true of Batch Normalization"),
     (
@@ -248,6 +252,12 @@ USELESS = [
     ("forward", "γ and β swapped", ALONE | {"gamma": 2.0, "beta": 2.0, "claim": MEAN}, "gamma equals beta"),
     ("forward", "over everything", ALONE | {"claim": STD}, "a single feature"),
     ("forward", "E[x²] − E[x]²", ALONE | {"claim": STD}, "mean too small for rounding to show"),
+    (
+        "forward",
+        "E[x²] − E[x]²",
+        FORWARD | {"x": (1e6 * np.array(X)).tolist(), "eps": 0.01, "claim": STD},
+        "mean too small for rounding to show",
+    ),
     ("forward", "ε outside the root", ALONE | {"claim": STD}, "ε is 0"),
     (
         "forward",
@@ -258,6 +268,7 @@ USELESS = [
     ("forward", "not centred", ALONE | {"x": [[-2.0], [-1.0], [3.0]], "claim": MEAN}, "the mean is 0"),
     ("forward", "each image by itself", FORWARD | {"claim": MEAN}, "no images"),
     ("backward", "γ left out", BACKWARD | {"gamma": 1.0, "claim": "close(sum(dx, 0), 0)"}, "gamma is 1"),
+    ("backward", "γ left out", BACKWARD | {"dy": np.zeros((3, 2)), "claim": "close(dx, 0)"}, "dy is 0"),
     ("backward", "γ left out", BACKWARD | {"dy": np.ones((3, 2)), "claim": "close(dx, 0)"}, "dy all ones"),
     (
         "backward",
@@ -339,6 +350,52 @@ def test_two_things_that_hide_together_are_both_named() -> None:
     # gamma would show with another dy, and only if it were not 1.
     finding = found("backward", "γ left out", BACKWARD | {"gamma": 1, "dy": np.ones((3, 2)), "claim": "close(dx, 0)"})
     assert finding.misconceptions == ("gamma is 1", "dy all ones")
+
+
+def test_what_comes_out_is_said_where_it_does_not_stand_in_the_claim() -> None:
+    # As after the problem before, where the outputs are called like the inputs.
+    claim = "close(running_mean, .9*running_mean+.1*mean(x,0))"
+    for each in (claim, "1 == 2", f"not {claim}", "close(running_var, var(x, 0))"):
+        finding = found("update_running", "plain average", UPDATE | {"claim": each})
+        assert "Nothing that comes out stands in your claim: new_mean, new_var." in finding.sentence
+        assert "right implementation" not in finding.sentence
+        assert "side" not in finding.sentence
+    for unchanged in ("close(x_after, x)", "not close(x_after, x)"):  # x_after comes out
+        assert "Nothing" not in found("forward", "ddof=1", FORWARD | {"claim": unchanged}).sentence
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (FORWARD | {"X": X}, "It has the name X, which no function takes. The names: x, gamma, beta, "),
+        (FORWARD | {"mean": 1}, "It has the name mean, which no function takes."),
+        (FORWARD | {"<b>": 1}, "It has a name that no function takes. The names: "),
+        (FORWARD | {"x" * 999: 1}, "It has a name that no function takes. The names: "),
+        (FORWARD | {3: 1}, "It has a name that no function takes. The names: "),
+        (FORWARD | {"expected": {"Y": 1}}, "It has the name Y, which no function returns. The names: y, dx, "),
+        (FORWARD | {"expected": {"eps_after": 1}}, "It has the name eps_after, which no function returns."),
+        (FORWARD | {"expected": {3: 1}}, "It has a name that no function returns. The names: y, dx, "),
+    ],
+)
+def test_an_unknown_name_is_said_if_it_is_a_word(answer: Any, says: str) -> None:
+    sentence = found("forward", "ddof=1", answer).sentence
+    assert says in sentence
+    assert sentence.endswith(("claim, expected.", "running_var_after."))
+    assert len(sentence) < 300
+
+
+def test_inputs_on_which_nothing_shows_come_before_how_the_claim_is_written() -> None:
+    at_mean = INFERENCE | {"x": [[1.0, 30.0]], "claim": "y[0, 0] == 5"}
+    assert found("inference", "γ left out", at_mean).misconceptions == ("x is the running mean",)
+    # x̂ is 0 there, and beta comes out, to the last bit.
+    assert found("inference", "β left out", at_mean).points == 2
+    # Elsewhere the last bits differ.
+    value = 2 * (3 - 1) / np.sqrt(4.01) + 5
+    elsewhere = INFERENCE | {"x": [[3.0, 35.0]], "claim": f"y[0, 0] == {float(value)!r}"}
+    assert found("inference", "β left out", elsewhere).misconceptions == (exposure.EXACT.name,)
+    # Scaled and shifted in one go, beta is lost to rounding here: 0.1 is no sum of few powers of 2.
+    folded = INFERENCE | {"x": [[1e3, 30.0]], "running_mean": [1e3, 30.0], "beta": 0.1, "claim": "y[0, 0] == 0.1"}
+    assert found("inference", "β left out", folded).misconceptions == (exposure.EXACT.name,)
 
 
 def test_which_side_is_larger_is_said_without_numbers() -> None:

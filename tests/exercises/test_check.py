@@ -9,6 +9,7 @@ import pytest
 from bn_exercises.check import Checked, Session, check, solution
 from bn_exercises.problem import Problem
 from bn_exercises.problems import BASIC_CALCULATION, CONDITIONAL, NUMERIC
+from bn_exercises.question import Link
 from bn_exercises.verdict import Finding, Verdict
 
 X = np.array(BASIC_CALCULATION.given["x"], dtype=float)
@@ -155,6 +156,21 @@ def test_links_lead_into_the_book_where_it_is_known() -> None:
     assert Html(checked._repr_html_()).links == [
         "https://example.org/bn/chapters/03-forward-pass.html#sec-forward-variance"
     ]
+
+
+@pytest.mark.parametrize(
+    ("page", "place"),
+    [
+        ("chapters/03-forward-pass", "“Epsilon”, in chapter 3."),
+        ("exercises/break-it", "“Epsilon”, on this exercise's page in the book."),
+        ("", "“Epsilon”."),
+    ],
+)
+def test_without_a_link_the_place_is_named(page: str, place: str) -> None:
+    see = Link("Epsilon", "eps", page)
+    checked = Checked("t", Verdict("p", 0, 1, (Finding("p", "p", "wrong", "No.", (), see, 0, 1),)), {})
+    assert f"Read: {place}" in repr(checked)
+    assert f"Read: {place}" in Html(checked._repr_html_()).text
 
 
 def test_everything_is_escaped() -> None:

@@ -1,6 +1,7 @@
 """Formulas as text: what they come to, what is refused and with which words, and that nothing else ever happens."""
 
 import math
+import re
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -153,6 +154,10 @@ def test_what_is_undefined_or_too_large_warns_nobody(text: str, expected: Any) -
         ("tanh(*mu)", "one by one"),
         ("gamma = 1 + mu", "to the right of the equals sign"),
         ("lambda mu: 1 + mu", "without lambda"),
+        ("1 + lambda * mu", "Python keeps the word lambda for itself. Call the parameter lam."),
+        ("1e400 * mu", "too large. The largest that a float64 can hold is 1.8e+308"),
+        ("9" * 350, "too large"),
+        ("tanh(x=mu) 2", "a * is missing"),
         ("0,5 * mu", "0.5"),
         ("|mu|", "abs(...)"),
         ("√σ", "√(...)"),
@@ -282,6 +287,22 @@ def test_suspects_vanish_where_a_formula_may_break(text: str, zeros: list[float]
     assert min(abs(float(each)) for each in formula.suspects(mu=0.3, a=0.5)) > 0.1
 
 
+@pytest.mark.parametrize(
+    ("text", "trouble"),
+    [
+        ("1 / 0", "divide"),
+        ("log(mu - 2)", "divide"),
+        ("9**9**9**9", "overflow"),
+        ("exp(500 * mu) / exp(500 * mu)", "overflow"),
+        ("sqrt(-mu)", "invalid"),
+        ("(mu - 2) / (mu - 2)", "invalid"),
+        ("exp(-1000 * mu) + tanh(mu)", None),
+    ],
+)
+def test_what_happens_first_where_there_is_no_value(text: str, trouble: str | None) -> None:
+    assert parse(text, NAMES).trouble(mu=2.0) == trouble
+
+
 def test_a_power_of_zero_may_break_where_its_exponent_vanishes() -> None:
     assert 0 in parse("0**(mu - 3)", NAMES).suspects(mu=3)[1:]
 
@@ -352,12 +373,25 @@ def test_assertions_that_hold(text: str) -> None:
         ("1 in y", "not possible"),
         ("y is y", "not possible"),
         ("sum(v for v in y) > 0", "not possible"),
+        ("mean(y, 0) = beta", "A claim compares with ==, or better with close(a, b)"),
+        ("mean(y, axis=0) = beta", "A claim compares with =="),
+        ("assert close(mean(y, 0), beta)", "Leave out assert"),
+        ("y > 0; y < 9", "Between two claims write `and`"),
+        ("y > 0, y < 9", "Between two claims write `and`"),
+        ("y > 0\ny < 9", "Between two claims write `and`"),
+        ("mean(y, axis=0) > 2 y", "Perhaps a * is missing: write 2 * y"),
+        ("mean y > 0", "mean needs brackets: mean(...)"),
+        ("2(y) > 0", "write 2 * (1 + y)"),
+        ("y >", "for example: close(mean(y, 0), 3)"),
+        ("y > 0 if y else 1", "not possible in a claim"),
     ],
 )
 def test_assertions_refused(text: str, says: str) -> None:
     with pytest.raises(FormulaError) as refused:
         parse_assertion(text, ["y", "dx", "beta"])
     assert says in refused.value.sentence
+    # Its examples are of claims.
+    assert not re.search(r"\bmu\b", refused.value.sentence)
 
 
 @pytest.mark.parametrize(

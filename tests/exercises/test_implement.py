@@ -1,6 +1,9 @@
 """Problem 6: right functions in any style are accepted, wrong ones are not, and nothing that is handed in does harm."""
 
+import html
+import io
 import json
+import logging
 import re
 import textwrap
 import warnings
@@ -191,7 +194,17 @@ REPLAY: list[tuple[str, str, str]] = [
     ("images", "return _forward(x, gamma, beta, eps, 0)", "each position by itself"),
     ("images", "a = (2, 3) if x.ndim == 4 else 0\nreturn _forward(x, gamma, beta, eps, a)", "each image by itself"),
     ("images", "a = (1, 2, 3) if x.ndim == 4 else 0\nreturn _forward(x, gamma, beta, eps, a)", "layer instead of"),
-    ("images", "r = x.reshape(-1, x.shape[1]); return _forward(r, gamma, beta, eps, 0).reshape(x.shape)", ""),
+    (
+        "images",
+        "r = x.reshape(-1, x.shape[1]); return _forward(r, gamma, beta, eps, 0).reshape(x.shape)",
+        "images reshaped, channels not moved",
+    ),
+    (
+        "images",
+        "y = RIGHT['forward'](x.reshape(len(x[0]), -1).T if x.ndim == 4 else x, gamma, beta, eps)\n"
+        "return y.T.reshape(x.shape) if x.ndim == 4 else y",
+        "",
+    ),
     ("images", "return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta", ""),
     ("backward", "return gamma * dy / r, dgamma, dbeta", "only the direct path"),
     ("backward", "return gamma * (dy - dy.mean(0)) / r, dgamma, dbeta", "no path through the variance"),
@@ -241,7 +254,14 @@ REPLAY: list[tuple[str, str, str]] = [
         "standard deviation for variance",
     ),
     ("update_running", "return (1 - momentum) * m + momentum * bm, v", "running variance not updated"),
+    (
+        "update_running",
+        "k = momentum; return (1 - k) * v + k * bv, (1 - k) * m + k * bm",
+        "running statistics returned the wrong way round",
+    ),
+    ("update_running", "return momentum * bm, momentum * bv", "old value dropped"),
     ("update_running", "return 0.9 * m + 0.1 * bm, 0.9 * v + 0.1 * bv", ""),
+    ("update_running", "k = momentum; return (1 - k) * m + k * bm, (1 - k) * v + k * ((x - m) ** 2).mean(0)", ""),
     ("update_running", "k = momentum; return (1 - k) * m + k * bm, (1 - k) * v + k * (x.mean(0) - m) ** 2", ""),
     (
         "update_running",
@@ -261,6 +281,7 @@ REPLAY: list[tuple[str, str, str]] = [
     ),
     ("inference", "return _stored(x) if len(x) == 1 else _forward(x, gamma, beta, eps, 0)", ""),
     ("inference", "return gamma * (x - x.mean(0)) / np.sqrt(v + eps) + beta", ""),
+    ("inference", "return gamma * (x - v) / np.sqrt(m + eps) + beta", "mean and variance swapped"),
     ("inference", "return gamma * (x - m) / np.sqrt(v) + beta", "ε missing"),
     ("inference", "return gamma * (x - m) / (v + eps) + beta", "variance for standard deviation"),
 ]
@@ -351,6 +372,96 @@ def test_right_and_wrong_inputs_are_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("part", "line", "says"),
+    [
+        ("backward", "return dx, dgamma * gamma, dbeta", "dx and dbeta are right, dgamma is not."),
+        ("backward", "return dx, dgamma ** 2, -dbeta", "dx is right, dgamma and dbeta are not."),
+        ("backward", "return dx ** 2, dgamma, dbeta", "dgamma and dbeta are right, dx is not."),
+        (
+            "frozen",
+            "return RIGHT['backward'](dy, x, gamma, eps, mean, var)[0], 2 * dgamma, dbeta",
+            "dx and dbeta are right, dgamma is not.",
+        ),
+        (
+            "update_running",
+            "k = momentum; return (1 - k) * m + k * bm, (1 - k) * v + 2 * k * bv",
+            "running_mean is right, running_var is not.",
+        ),
+        (
+            "update_running",
+            "k = momentum; return (1 - k) * m + 2 * k * bm, (1 - k) * v + k * bv",
+            "running_var is right, running_mean is not.",
+        ),
+        (
+            "update_running",
+            "k = momentum; return (1 - k) * m + 2 * k * bm, (1 - k) * v + k * x.var(axes, ddof=1)",
+            "running_var is right, running_mean is not.",
+        ),
+    ],
+)
+def test_the_wrong_one_of_several_outputs_is_named(part: str, line: str, says: str) -> None:
+    finding = judged(**written(part, line)).of(part)
+    assert finding.kind == "wrong"
+    assert finding.sentence.startswith("Not right, and not a mistake that is known here. Wrong everywhere: on an ord")
+    assert finding.sentence.endswith(f". {says}")
+
+
+def test_nothing_is_said_of_outputs_that_are_all_wrong() -> None:
+    finding = judged(**written("backward", "return dx ** 2, 2 * dgamma, -dbeta")).of("backward")
+    assert finding.kind == "wrong"
+    assert "right, " not in finding.sentence.partition("known here.")[2]
+    # Of one output there is nothing to tell apart.
+    assert " y " not in judged(**written("forward", "return x ** 2")).of("forward").sentence
+
+
+def test_the_wrong_one_of_several_outputs_is_named_for_images() -> None:
+    def backward(dy: Any, x: Any, gamma: Any, eps: float, mean: Any = None, var: Any = None) -> Any:
+        dx, dgamma, dbeta = RIGHT["backward"](dy, x, gamma, eps, mean, var)
+        return dx, dgamma, dbeta * (1 if x.ndim == 2 else 2)
+
+    verdict = judged(backward=backward)
+    assert lost(verdict) == {"images": "wrong"}
+    assert verdict.of("images").sentence.endswith("dx and dgamma are right, dbeta is not.")
+
+
+def test_hints_of_backward_are_about_all_three_gradients() -> None:
+    # Any of them may be the wrong one.
+    for hint in (*IMPLEMENT.hints("backward"), IMPLEMENT.hints("frozen")[0]):
+        assert re.search("dx", hint)
+        assert re.search("dγ|dgamma", hint)
+        assert re.search("dβ|dbeta", hint)
+
+
+def test_numbers_that_cannot_be_compared_do_not_hide_wrong_ones() -> None:
+    around_the_old_mean = "k = momentum; return (1 - k) * m + k * bm, (1 - k) * v + k * ((x - m) ** 2).mean(axes)"
+    wrong = written("update_running", around_the_old_mean)
+    finding = judged(**wrong).of("update_running")
+    assert finding.kind == "wrong"
+    assert finding.sentence == (
+        "Not right, and not a mistake that is known here. Wrong on an ordinary batch; after two different batches. "
+        "running_mean is right, running_var is not. Where the values are near 100,000,000, with x of the shape (6, 3): "
+        "running_var: This holds a value that is infinite, or too large to be meant."
+    )
+    assert Session().check(IMPLEMENT, **wrong).hints["update_running"] == IMPLEMENT.hints("update_running")[:1]
+    # Nor where other inputs come out right.
+    careful = "assert np.abs(x).max() < 1e6; return _forward(x, gamma, beta, max(eps, 1e-4), 0)"
+    finding = judged(**written("forward", careful)).of("forward")
+    assert finding.kind == "wrong"
+    assert "Right on an ordinary batch; " in finding.sentence
+    assert "Wrong where the values are near 0.001. Where the values are near 100,000,000, with" in finding.sentence
+    assert finding.sentence.endswith("It raised AssertionError.")
+
+
+def test_where_nothing_is_wrong_but_what_cannot_be_compared_that_is_said_alone() -> None:
+    line = "assert (x.var(axis=0) > 0).all(); return RIGHT['forward'](x, gamma, beta, eps)"
+    finding = judged(**written("forward", line)).of("forward")
+    assert finding.kind == "form"
+    assert finding.sentence == (
+        "With a feature that does not vary, with x of the shape (5, 3): It raised AssertionError."
+    )
+
+
 def test_a_mistake_counts_once() -> None:
     # ddof=1 in forward, rows and images alike: 2 points, not 3.
     verdict = judged(forward=next(m.compute for m in MISTAKES["forward"] if m.name == "ddof=1"))
@@ -422,6 +533,32 @@ def test_nobody_who_keeps_the_digits_is_said_to_lose_them() -> None:
     line = "return _forward(x, gamma, beta, eps, 0) + 2 * beta * (np.abs(x).max() < 1000) * -1"
     finding = judged(**written("forward", line)).of("forward")
     assert finding.misconceptions == ()
+
+
+def test_images_reshaped_without_moving_the_channels_are_told_in_every_function() -> None:
+    def forward(x: Any, gamma: Any, beta: Any, eps: float) -> Any:
+        rows = x.reshape(-1, x.shape[1])
+        return RIGHT["forward"](rows, gamma, beta, eps).reshape(x.shape)
+
+    def backward(dy: Any, x: Any, gamma: Any, eps: float, mean: Any = None, var: Any = None) -> Any:
+        c = x.shape[1]
+        dx, *others = RIGHT["backward"](dy.reshape(-1, c), x.reshape(-1, c), gamma, eps, mean, var)
+        return dx.reshape(x.shape), *others
+
+    def update_running(running_mean: Any, running_var: Any, x: Any, momentum: float) -> Any:
+        return RIGHT["update_running"](running_mean, running_var, x.reshape(-1, x.shape[1]), momentum)
+
+    def inference(x: Any, gamma: Any, beta: Any, running_mean: Any, running_var: Any, eps: float) -> Any:
+        rows = x.reshape(-1, x.shape[1])
+        return RIGHT["inference"](rows, gamma, beta, running_mean, running_var, eps).reshape(x.shape)
+
+    functions: tuple[Callable[..., Any], ...] = (forward, backward, update_running)
+    for function in functions:
+        verdict = judged(**{function.__name__: function})
+        assert lost(verdict) == {"images": "misconception"}
+        assert verdict.of("images").misconceptions == ("images reshaped, channels not moved",)
+    # Problem 7 has no images for inference.
+    assert lost(judged(inference=inference)) == {"images": "wrong"}
 
 
 def test_a_mistake_that_gives_no_numbers_is_not_seen_in_numbers() -> None:
@@ -509,10 +646,25 @@ def test_several_outputs_in_other_forms() -> None:
     assert says == "It returned one thing. Expected: dx, dgamma, dbeta."
     says = judged(backward=lambda *a: (a[0], a[0])).of("backward").sentence
     assert says == "It returned 2 things. Expected: dx, dgamma, dbeta."
+    says = judged(backward=lambda *a: (a[0],)).of("backward").sentence
+    assert says == "It returned one thing. Expected: dx, dgamma, dbeta."
+    # One of the batches has three samples.
+    assert 3 in [p.shape[0] for p in IMPLEMENT.probes if p.part == "backward"]
+    says = judged(backward=lambda *a: a[0]).of("backward").sentence
+    assert says == "It returned one array. Expected: dx, dgamma, dbeta."
+    says = judged(update_running=lambda *a: a[0]).of("update_running").sentence
+    assert says == "It returned one array. Expected: running_mean, running_var."
     says = judged(backward=lambda *a: (a[0], None, a[0])).of("backward").sentence
     assert says == "dgamma: There is no answer yet."
     stacked = judged(update_running=lambda *a: np.stack(RIGHT["update_running"](*a)))
     assert stacked.right
+
+    def of_objects(*arguments: Any) -> Any:
+        gradients = np.empty(3, dtype=object)
+        gradients[:] = RIGHT["backward"](*arguments)
+        return gradients
+
+    assert judged(backward=of_objects).right
 
 
 @pytest.mark.parametrize("missing", [None, ...])
@@ -567,6 +719,11 @@ def test_solution_is_the_source_and_earns_all_points() -> None:
     shown = repr(solution(IMPLEMENT))
     assert all(line in shown for line in lines)
     assert ": Array" not in shown
+    page = solution(IMPLEMENT)._repr_html_()
+    indented = [html.escape(line) for line in lines if line.startswith("    ")]
+    assert indented
+    assert all(f"<code>{line}</code>" in page for line in indented)
+    assert re.search(r"\.bn-checked code \{[^}]*white-space: pre-wrap;", page)
 
 
 # No harm
@@ -617,6 +774,31 @@ def test_nothing_comes_to_standard_error_and_settings_stay(capsys: pytest.Captur
     assert "some noise" in captured.out
     assert np.geterr() == settings
     assert list(warnings.filters) == filters
+
+
+@pytest.mark.parametrize("before", [logging.NOTSET, logging.INFO])
+def test_a_logger_does_not_write_to_standard_error(before: int) -> None:
+    written_to = io.StringIO()  # the standard error when the handler was made
+    logger = logging.getLogger("a learner's")
+    handler = logging.StreamHandler(written_to)
+    logger.addHandler(handler)
+
+    def forward(x: Any, gamma: Any, beta: Any, eps: float) -> Any:
+        logger.critical("computing")
+        if len(x) == 3:
+            raise ValueError
+        return RIGHT["forward"](x, gamma, beta, eps)
+
+    logging.disable(before)
+    try:
+        assert judged(forward=forward).of("forward").kind == "form"
+        assert written_to.getvalue() == ""
+        assert logging.root.manager.disable == before
+        logger.critical("as before")
+        assert written_to.getvalue() == "as before\n"
+    finally:
+        logging.disable(logging.NOTSET)
+        logger.removeHandler(handler)
 
 
 def test_a_learner_may_interrupt() -> None:

@@ -347,7 +347,10 @@ def _parameter(key: Any) -> str | Unusable:
     if not issubclass(type(key), str):
         return Unusable('The name of a parameter is text: {"a": 0.1}.')
     name = spelled(str.__str__(key)[: LONGEST_NAME + 1].strip())
-    if not name.isidentifier() or keyword.iskeyword(name) or len(name) > LONGEST_NAME:
+    if keyword.iskeyword(name):
+        other = "lam" if name == "lambda" else f"{name}_"
+        return Unusable(f"Python keeps the word `{name}` for itself. Call the parameter `{other}`.")
+    if not name.isidentifier() or len(name) > LONGEST_NAME:
         return Unusable(f"The name of a parameter is one word of at most {LONGEST_NAME} letters, such as a or slope.")
     if name in RESERVED or name in OF_THE_BATCH:
         return Unusable(f"A parameter cannot be called `{name}`: in a formula that name means something else.")

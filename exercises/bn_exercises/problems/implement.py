@@ -56,6 +56,7 @@ BIASED = (
     "The unbiased one would be right as well: that is a convention."
 )
 FOLLOWS = "What is wrong here was counted above, and a mistake counts once. So this counts."
+NOT_KNOWN = "Not right, and not a mistake that is known here."
 # Between the names of two mistakes at once.
 _AND = " + "
 
@@ -295,15 +296,39 @@ class Implement:
         probes = self._of(part)
         _, reference = self._rights[probes[0].function][0]
         sentences = {each.sentence if isinstance(each, Unusable) else "" for each in records.values()}
-        if len(sentences) == 1 and (everywhere := sentences.pop()):
-            return _finding(part, "form", everywhere)
-        for probe in probes:
-            if matter := _matter(probe, records[probe.name], reference[part, probe.name]):
-                return _finding(part, "form", matter)
-        was_right = "; ".join(p.where for p in probes if p.name in right)
-        was_wrong = "; ".join(p.where for p in probes if p.name not in right)
-        told = f"Right {was_right}. Wrong {was_wrong}." if was_right else f"Wrong everywhere: {was_wrong}."
-        return _finding(part, "wrong", f"Not right, and not a mistake that is known here. {told}")
+        if len(sentences) == 1 and (always := sentences.pop()):
+            return _finding(part, "form", always)
+        matters = {p.name: _matter(p, records[p.name], reference[part, p.name]) for p in probes}
+        compared = [p for p in probes if not matters[p.name]]
+        was_right = "; ".join(p.where for p in compared if p.name in right)
+        was_wrong = "; ".join(p.where for p in compared if p.name not in right)
+        matter = next(filter(None, matters.values()), "")
+        # Wrong numbers say more than what cannot be compared, unless that is the ordinary batch.
+        if matter and (matters[probes[0].name] or not was_wrong):
+            return _finding(part, "form", matter)
+        everywhere = not was_right and not matter
+        told = (
+            f"Right {was_right}." if was_right else "",
+            f"Wrong everywhere: {was_wrong}." if everywhere else f"Wrong {was_wrong}.",
+            self._by_output(compared, records),
+            matter,
+        )
+        return _finding(part, "wrong", " ".join(filter(None, (NOT_KNOWN, *told))))
+
+    def _by_output(self, probes: Sequence[Probe], records: Records) -> str:
+        """Which of several outputs are right on all of these probes, and which are not; nothing, if none is."""
+        names = RETURNS[probes[0].function]
+        right: list[str] = []
+        for _, reference in self._rights[probes[0].function]:
+            agreeing = [
+                name
+                for i, name in enumerate(names)
+                if all(agree(_only(records[p.name], i), _only(reference[p.part, p.name], i), p.room) for p in probes)
+            ]
+            right = max(right, agreeing, key=len)
+        wrong = [name for name in names if name not in right]
+        # All of them: each under another convention.
+        return f"{_are(right)} right, {_are(wrong)} not." if right and wrong else ""
 
     def _judge_images(self, records: Records, findings: Mapping[str, Finding]) -> Finding:
         """All functions on images. Each may be wrong there as it is wrong on the same numbers as rows."""
@@ -342,7 +367,8 @@ class Implement:
         if matter := _matter(image, own, reference["images", image.name]):
             return _finding("images", "form", matter)
         same = "The same numbers as rows come out right." if right else "The same numbers as rows come out otherwise."
-        return _finding("images", "wrong", f"Not right, and not a mistake that is known here. {same}")
+        told = (NOT_KNOWN, same, self._by_output((image,), records))
+        return _finding("images", "wrong", " ".join(filter(None, told)))
 
 
 def _together(found: Mapping[str, Finding]) -> Finding:
@@ -359,6 +385,15 @@ def _of_images(as_rows: Record, image: Probe) -> Record:
     """What came of rows, in the shape of the images where it has a row for each of their positions."""
     rows = (int(np.prod(image.shape)) // image.shape[1], image.shape[1])
     return Record(tuple(as_images(each, image.shape) if each.shape == rows else each for each in as_rows.outputs), ())
+
+
+def _only(recorded: Recorded, output: int) -> Recorded:
+    """A record of one of the outputs."""
+    return recorded if isinstance(recorded, Unusable) else Record((recorded.outputs[output],), ())
+
+
+def _are(names: Sequence[str]) -> str:
+    return f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'}"
 
 
 def _matter(probe: Probe, recorded: Recorded, reference: Recorded) -> str:
@@ -426,14 +461,15 @@ HINTS = {
         "Write to new arrays only.",
     ),
     "backward": (
-        "x reaches the loss along three paths: straight, through the mean and through the variance.",
+        "For dx: x reaches the loss along three paths: straight, through the mean and through the variance. "
+        "For dγ and dβ: what does γ multiply, what is β added to, and in how many samples?",
         "With dx̂ = γ · dy and means over the batch: dx = (dx̂ − mean(dx̂) − x̂ · mean(dx̂ · x̂)) / √(σ² + ε). "
         "What γ multiplies and what β is added to is summed: dγ = Σ dy · x̂, dβ = Σ dy.",
         "Compute x̂ as in forward. Then write the three terms of dx one by one, each with keepdims=True, and divide by "
         "the root at the end. Sums for dgamma and dbeta run over axis 0.",
     ),
     "frozen": (
-        "What does a mean that was given change, if x changes?",
+        "For dx: what does a mean that was given change, if x changes? For dγ, dβ: whose mean and variance make x̂?",
         "Constants have no gradient, so two of the three paths are not there. x̂ is computed with what was given.",
         "If mean is not None: x̂ = (x − mean) / √(var + ε) and dx = γ · dy / √(var + ε). dgamma and dbeta stay sums.",
     ),
