@@ -67,7 +67,7 @@ class Misconception:
 # The mean: (x), where x is (N, C)
 
 SUM_FOR_MEAN = Misconception(
-    "not divided by N",
+    "not divided by m",
     "You added the values up and stopped. Divide by how many there are.",
     lambda x: x.sum(axis=0),
     ALGORITHM,
@@ -82,7 +82,7 @@ def _squares(x: Array, mean: Array) -> Array:
 
 
 SUM_OF_SQUARES = Misconception(
-    "not divided by N",
+    "not divided by m",
     "You added the squares up and stopped. Divide by how many there are.",
     lambda x, mean: _squares(x, mean).sum(axis=0),
     ALGORITHM,
@@ -150,8 +150,8 @@ def _over_everything(x: Array, eps: float, mean: Array | None = None, var: Array
 
 DDOF1 = Misconception(
     "ddof=1",
-    "You divided the sum of squares by N − 1. That estimates the variance of a population from a sample. "
-    "Batch Normalization standardizes the batch itself, so it divides by N.",
+    "You divided the sum of squares by m − 1. That estimates the variance of a population from a sample. "
+    "Batch Normalization standardizes the batch itself, so it divides by m.",
     _ddof1,
     DIVIDES_BY_M,
 )
@@ -230,7 +230,7 @@ MEAN = (
     SUM_FOR_MEAN,
     DDOF1.at(
         lambda x: x.sum(axis=0) / (len(x) - 1),
-        "You divided the sum by N − 1. A mean divides by N, the number of values.",
+        "You divided the sum by m − 1. A mean divides by m, the number of values.",
     ),
     OVER_ROWS.at(
         lambda x: x.mean(axis=1),

@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bn_exercises import design as of
 from bn_exercises import mutants, problems
 from bn_exercises.answers import Unusable, from_plain, plain
 from bn_exercises.check import Session, solution
-from bn_exercises.design import Mistake
 from bn_exercises.formula import parse
 from bn_exercises.notebook import ANSWERS
 from bn_exercises.problem import seed_for
 from bn_exercises.problems import ADAPTIVE
-from bn_exercises.problems.adaptive import ASKED, AT_EACH_VALUE, MOST_PARAMETERS, OUTPUT_MISTAKES
-from bn_exercises.problems.adaptive_designs import FAILING, GOOD, STEEP, SUCCEEDING, WORKED
-from bn_exercises.smoothness import Break, breaks
+from bn_exercises.problems.adaptive import design as of
+from bn_exercises.problems.adaptive.design import Mistake
+from bn_exercises.problems.adaptive.examples import FAILING, GOOD, STEEP, SUCCEEDING, WORKED
+from bn_exercises.problems.adaptive.problem import ASKED, AT_EACH_VALUE, MOST_PARAMETERS, OUTPUT_MISTAKES
+from bn_exercises.problems.adaptive.smoothness import Break, breaks
 from bn_exercises.sources import to_notebook
 from bn_exercises.verdict import Finding, Verdict
 from bn_exercises.verify import verify

@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises import evidence, exposure, mutants
+from bn_exercises import mutants
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
-from bn_exercises.evidence import SIGNATURES, Fault, call, observed, rights
-from bn_exercises.exposure import judge
-from bn_exercises.hiding import HIDES
 from bn_exercises.implementations import MISTAKES, RIGHT
 from bn_exercises.notebook import fingerprint
-from bn_exercises.problems import BREAK_IT, break_it
-from bn_exercises.problems.break_it import BreakIt, CannotCopeError, Suspect, as_function
-from bn_exercises.problems.break_it_checks import CHECKS, caught
-from bn_exercises.problems.break_it_examples import STYLES
-from bn_exercises.problems.break_it_probes import PROBES
+from bn_exercises.problems import BREAK_IT
+from bn_exercises.problems.break_it import evidence, exposure
+from bn_exercises.problems.break_it import problem as break_it
+from bn_exercises.problems.break_it.evidence import SIGNATURES, Fault, call, observed, rights
+from bn_exercises.problems.break_it.examples import STYLES
+from bn_exercises.problems.break_it.exposure import judge
+from bn_exercises.problems.break_it.hiding import HIDES
+from bn_exercises.problems.break_it.obvious_checks import CHECKS, caught
+from bn_exercises.problems.break_it.probes import PROBES
+from bn_exercises.problems.break_it.problem import BreakIt, CannotCopeError, Suspect, as_function
 from bn_exercises.question import Link
 from bn_exercises.sources import to_notebook
 from bn_exercises.verdict import Finding
@@ -147,7 +149,7 @@ def test_numbers_that_are_a_little_off_do_not_separate_what_three_digits_do_not(
     right = call("forward", RIGHT["forward"], evidence.inputs_of("forward", observed(large)))["y"]
     # Within three digits of the right numbers, and not of the suspect's: 0.4 and 0.9 percent away.
     finding = found("forward", "ddof=1", large | {"expected": right * 1.004})
-    assert finding.misconceptions == ("batch too large for N − 1 to show",)
+    assert finding.misconceptions == ("batch too large for m − 1 to show",)
 
 
 def test_a_suspect_that_raises_falls() -> None:
@@ -173,11 +175,11 @@ REVERSED = ("update_running", "momentum the other way round")
 @pytest.mark.parametrize(
     ("claim", "note"),
     [
-        (f"close(new_var, {BATCH_VAR})", "the biased one, divided by N. The other one is in use too."),
+        (f"close(new_var, {BATCH_VAR})", "the biased one, divided by m. The other one is in use too."),
         (f"close(new_var, 2 * ({BATCH_VAR}))", None),
         (
             "close(new_var, 0.9 * running_var + 0.1 * var(x, 0) * 3 / 2)",
-            "the unbiased one, divided by N − 1. The other",
+            "the unbiased one, divided by m − 1. The other",
         ),
         (f"close(new_var, {BATCH_VAR}) or close(new_var, {BATCH_VAR} * 3 / 2)", ""),
         ("close(new_mean, 0.9 * running_mean + 0.1 * mean(x, 0))", ""),
@@ -201,7 +203,7 @@ def test_either_running_variance_may_be_expected(ddof: int) -> None:
     assert CONVENTION[ddof] in finding.sentence
 
 
-CONVENTION = {0: "divided by N.", 1: "divided by N − 1."}
+CONVENTION = {0: "divided by m.", 1: "divided by m − 1."}
 
 
 @pytest.mark.parametrize("ddof", ["", " * 3 / 2"])
@@ -246,7 +248,7 @@ USELESS = [
     ("forward", "γ left out", FORWARD | {"claim": "std(y[:, 0]) == 2 and close(mean(y[:, 0]), 5)"}, None),
     ("forward", "β left out", FORWARD | {"claim": "all(mean(y, 0) >= [5, -1])"}, "decided by rounding"),
     # inputs that hide
-    ("forward", "ddof=1", MANY | {"claim": "all(abs(std(y, 0) - gamma) < 0.01)"}, "batch too large for N − 1 to show"),
+    ("forward", "ddof=1", MANY | {"claim": "all(abs(std(y, 0) - gamma) < 0.01)"}, "batch too large for m − 1 to show"),
     ("forward", "γ left out", ALONE | {"claim": STD}, "gamma is 1"),
     ("forward", "β left out", ALONE | {"claim": MEAN}, "beta is 0"),
     ("forward", "γ and β swapped", ALONE | {"gamma": 2.0, "beta": 2.0, "claim": MEAN}, "gamma equals beta"),

@@ -52,8 +52,8 @@ def test_verdict_as_text() -> None:
         "Basic calculation: 2 of 10 points",
         "  ✓ (a) the mean. Right. 2 of 2 points.",
         "  ✗ (b) the variance. Not yet: ddof=1. 0 of 2 points.",
-        "      You divided the sum of squares by N − 1. That estimates the variance of a population from a sample. "
-        "Batch Normalization standardizes the batch itself, so it divides by N.",
+        "      You divided the sum of squares by m − 1. That estimates the variance of a population from a sample. "
+        "Batch Normalization standardizes the batch itself, so it divides by m.",
         "      Read: “The variance divides by m”, in chapter 3.",
     ]
 

@@ -19,10 +19,10 @@ from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
 from bn_exercises.implementations import MISTAKES, RIGHT, pairs
 from bn_exercises.problems import IMPLEMENT
-from bn_exercises.problems.implement import POINTS, Implement, source
-from bn_exercises.recording import ARGUMENTS
+from bn_exercises.problems.implement.problem import POINTS, Implement, source
+from bn_exercises.problems.implement.recording import ARGUMENTS
+from bn_exercises.problems.implement.styles import STYLES
 from bn_exercises.sources import to_notebook
-from bn_exercises.styles import STYLES
 from bn_exercises.verdict import Verdict
 from bn_exercises.verify import verify
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward, batch_norm_inference

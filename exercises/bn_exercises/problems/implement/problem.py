@@ -30,10 +30,19 @@ from bn_exercises.implementations import (
 )
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problem import random_for
-from bn_exercises.problems.implement_probes import DELICATE, FUNCTION, IMAGES, ROWS, WHERE, Probe, all_probes
+from bn_exercises.problems.implement.probes import DELICATE, FUNCTION, IMAGES, ROWS, WHERE, Probe, all_probes
+from bn_exercises.problems.implement.recording import (
+    ARGUMENTS,
+    RETURNS,
+    Record,
+    Recorded,
+    agree,
+    as_data,
+    from_data,
+    in_shape,
+)
+from bn_exercises.problems.implement.styles import STYLES, as_images
 from bn_exercises.question import Link
-from bn_exercises.recording import ARGUMENTS, RETURNS, Record, Recorded, agree, as_data, from_data, in_shape
-from bn_exercises.styles import STYLES, as_images
 from bn_exercises.task import Answers, Given
 from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Finding, Kind, Verdict, unknown_names

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bn_exercises.problem import choose, shuffled
-from bn_exercises.recording import ARGUMENTS, Recorded, record
-from bn_exercises.styles import as_images
+from bn_exercises.problems.implement.recording import ARGUMENTS, Recorded, record
+from bn_exercises.problems.implement.styles import as_images
 from bn_exercises.tolerance import Array
 
 # How far off a number may be, in units of the largest of its array. float32 has seven digits, and a gradient is what is

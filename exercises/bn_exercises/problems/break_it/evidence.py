@@ -14,8 +14,8 @@ import numpy as np
 
 from bn_exercises.answers import MOST_NUMBERS, Unusable, described, fit, read
 from bn_exercises.formula import LONGEST, Formula, FormulaError, parse_assertion
-from bn_exercises.hiding import BATCHES, NUMBERS, PAGE, Values, is_stored, values_per_channel
 from bn_exercises.implementations import RIGHT, Function, batch_axes
+from bn_exercises.problems.break_it.hiding import BATCHES, NUMBERS, PAGE, Values, is_stored, values_per_channel
 from bn_exercises.question import Link
 from bn_exercises.tolerance import Array, distance
 
@@ -69,7 +69,7 @@ def _update_biased(running_mean: Array, running_var: Array, x: Array, momentum: 
 
 
 # Which variance of a batch the running one takes is a convention. Evidence may follow either.
-CONVENTIONS = ("the unbiased one, divided by N − 1", "the biased one, divided by N")
+CONVENTIONS = ("the unbiased one, divided by m − 1", "the biased one, divided by m")
 
 
 def rights(function: str) -> tuple[Function, ...]:

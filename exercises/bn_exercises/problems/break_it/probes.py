@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bn_exercises.evidence import Evidence
+from bn_exercises.problems.break_it.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ PROBES: dict[str, tuple[Probe, ...]] = {
         ),
         Probe(
             "The new variance lies between the old one and the batch's, in the share of momentum. Both conventions are "
-            "possible for the batch's: divided by N, or by N − 1.",
+            "possible for the batch's: divided by m, or by m − 1.",
             "Take a stored variance and a batch's that are neither 1 nor alike, and allow for both conventions.",
             "close(new_var, (1 - momentum) * running_var + momentum * var(x, 0)) or "
             "close(new_var, (1 - momentum) * running_var + momentum * var(x, 0) * 3 / 2)",

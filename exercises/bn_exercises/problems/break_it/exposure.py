@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from bn_exercises.answers import Unusable, fit
-from bn_exercises.evidence import (
+from bn_exercises.formula import Formula, FormulaError, parse, parse_assertion
+from bn_exercises.implementations import RIGHT, Function, per_channel
+from bn_exercises.problems.break_it.evidence import (
     ALL_INPUTS,
     CONVENTIONS,
     SIGNATURES,
@@ -36,9 +38,7 @@ from bn_exercises.evidence import (
     test_of,
     tried,
 )
-from bn_exercises.formula import Formula, FormulaError, parse, parse_assertion
-from bn_exercises.hiding import HIDES, INPUTS, Hides, Values, waves
-from bn_exercises.implementations import RIGHT, Function, per_channel
+from bn_exercises.problems.break_it.hiding import HIDES, INPUTS, Hides, Values, waves
 from bn_exercises.tolerance import Array, rooms
 from bn_exercises.verdict import Kind
 

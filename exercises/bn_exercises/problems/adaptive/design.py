@@ -14,8 +14,8 @@ import numpy as np
 
 from bn_exercises.formula import Formula, Trouble
 from bn_exercises.misconceptions import EPSILON
+from bn_exercises.problems.adaptive.smoothness import GRID, Break, breaks
 from bn_exercises.question import Link
-from bn_exercises.smoothness import GRID, Break, breaks
 from bn_exercises.tolerance import Array
 
 PAGE = "exercises/adaptive"

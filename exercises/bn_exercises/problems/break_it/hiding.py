@@ -298,8 +298,8 @@ HIDES: tuple[Hides, ...] = (
         change=_down_to_eps,
     ),
     Hides(
-        name="batch too large for N − 1 to show",
-        says="The batch is large, and what divides by N or by N − 1 is nearly the same there. Take three samples.",
+        name="batch too large for m − 1 to show",
+        says="The batch is large, and what divides by m or by m − 1 is nearly the same there. Take three samples.",
         shows=lambda v: values_per_channel(v["x"]) >= 20,
         change=_few,
     ),

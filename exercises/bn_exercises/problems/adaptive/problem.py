@@ -21,11 +21,11 @@ from bn_exercises import misconceptions as wrong
 from bn_exercises import steps
 from bn_exercises.answers import Unusable, read
 from bn_exercises.answers import plain as plain_data
-from bn_exercises.design import OF_THE_BATCH, PAGE, PROPERTIES, Coefficient, Design, Fault, changing
 from bn_exercises.formula import LONGEST, RESERVED, FormulaError, parse, spelled
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problem import AlsoRight, Part, Problem, choose, random_for, shuffled
-from bn_exercises.problems.adaptive_designs import FAILING, GOOD, STEEP, SUCCEEDING, WORKED
+from bn_exercises.problems.adaptive.design import OF_THE_BATCH, PAGE, PROPERTIES, Coefficient, Design, Fault, changing
+from bn_exercises.problems.adaptive.examples import FAILING, GOOD, STEEP, SUCCEEDING, WORKED
 from bn_exercises.problems.by_hand import ROUNDED, SIX, TWO, column, joined
 from bn_exercises.question import Link
 from bn_exercises.task import Answers, Given

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bn_exercises.answers import from_plain, plain
-from bn_exercises.evidence import (
+from bn_exercises.implementations import RIGHT, Function, batch_axes, per_channel
+from bn_exercises.problems.break_it.evidence import (
     INCOMPLETE,
     OUT_OF_RANGE,
     SHAPES,
@@ -26,7 +27,7 @@ from bn_exercises.evidence import (
     rights,
     tried,
 )
-from bn_exercises.exposure import (
+from bn_exercises.problems.break_it.exposure import (
     BY_ROUNDING,
     EXACT,
     FOR_EVERYTHING,
@@ -36,8 +37,7 @@ from bn_exercises.exposure import (
     NOT_TRUE,
     TOO_WEAK,
 )
-from bn_exercises.hiding import BATCHES, NUMBERS, Values, is_stored
-from bn_exercises.implementations import RIGHT, Function, batch_axes, per_channel
+from bn_exercises.problems.break_it.hiding import BATCHES, NUMBERS, Values, is_stored
 from bn_exercises.tolerance import Array, round_to
 
 Named: TypeAlias = Iterator[tuple[str, Evidence]]
@@ -239,7 +239,7 @@ _HIDDEN: dict[str, Callable[[Values], Values]] = {
     "features all alike": _batches(lambda a: np.repeat(a[:, :1], a.shape[1], axis=1)),
     "no images": _batches(lambda a: a[..., 0, 0] if a.ndim == 4 else a),
     NOT_SEPARATED.name: _batches(lambda a: a[..., :1, :1] if a.ndim == 4 else a),  # images of one position
-    "batch too large for N − 1 to show": _batches(lambda a: np.concatenate([a] * (400 // a.size))),
+    "batch too large for m − 1 to show": _batches(lambda a: np.concatenate([a] * (400 // a.size))),
     "a batch of two": _two_samples,
     "variance too large for ε to show": _much_variance,
     "ε is 0": _with(eps=0),

@@ -1,7 +1,7 @@
 """Problem 7, Break it: five wrong implementations, seen from outside, and for each the evidence that exposes it.
 
 Which mistakes they make is drawn from the gallery in `implementations`. `exposure` judges the evidence. Hints and
-solution come from what exposes a mistake, in `break_it_probes`.
+solution come from what exposes a mistake, in `probes`.
 """
 
 import inspect
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from bn_exercises.answers import from_plain, plain
-from bn_exercises.evidence import SIGNATURES, Signature, call, is_alike, observed, tried
-from bn_exercises.exposure import Judged, holds, judge
-from bn_exercises.hiding import Values
 from bn_exercises.implementations import MISTAKES, RIGHT, Function, biased
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problem import choose, random_for, shuffled
-from bn_exercises.problems import break_it_examples as examples
-from bn_exercises.problems.break_it_probes import PROBES, Probe
+from bn_exercises.problems.break_it import examples
+from bn_exercises.problems.break_it.evidence import SIGNATURES, Signature, call, is_alike, observed, tried
+from bn_exercises.problems.break_it.exposure import Judged, holds, judge
+from bn_exercises.problems.break_it.hiding import Values
+from bn_exercises.problems.break_it.probes import PROBES, Probe
 from bn_exercises.task import Answers, Given
 from bn_exercises.verdict import Finding, Verdict, unknown_names
 from bn_exercises.worked import decimal
