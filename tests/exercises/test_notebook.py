@@ -136,3 +136,19 @@ def test_a_learner_needs_no_nbgrader() -> None:
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == str(my_problem("batch-size", "key", "ada").given)
     assert done.stderr == ""
+
+
+def test_a_notebook_needs_numpy_and_ipython_and_nothing_else() -> None:
+    # Whatever runs a Jupyter kernel has these, also in a browser.
+    script = (
+        "import sys, numpy.random, IPython.display\n"
+        "before = set(sys.modules)\n"
+        "from bn_exercises.notebook import my_problem\n"
+        "from bn_exercises.problems import TASKS\n"
+        "for name in TASKS:\n"
+        "    my_problem(name, 'key', 'ada')\n"
+        "loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(loaded - set(sys.stdlib_module_names) - {'numpy', 'bn_lib', 'bn_exercises'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
