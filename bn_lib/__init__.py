@@ -1,10 +1,12 @@
 """Batch Normalization and its relatives in readable NumPy; on a GPU through optional CuPy.
 
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
-(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains).
+(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains). For
+more than one machine: `population` (statistics of a data set) and `sync` (a layer whose mini-batch workers share).
 `experiments` and `figures` are what the book's chapters call; they need the `[book]` extra and are not imported here.
 """
 
+from bn_lib.backends import backend, use_backend
 from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from bn_lib.convention import Convention
 from bn_lib.layer import Layer
@@ -33,7 +35,9 @@ from bn_lib.normalizers import (
     layer_norm,
     layer_norm_backward,
 )
+from bn_lib.population import population_moments
 from bn_lib.standardize import standardize, standardize_backward
+from bn_lib.sync import SyncBatchNorm
 from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
 
 __all__ = [
@@ -54,8 +58,10 @@ __all__ = [
     "Recorder",
     "Sequential",
     "Sigmoid",
+    "SyncBatchNorm",
     "Tanh",
     "accuracy",
+    "backend",
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
@@ -68,8 +74,10 @@ __all__ = [
     "instance_norm_backward",
     "layer_norm",
     "layer_norm_backward",
+    "population_moments",
     "softmax_cross_entropy",
     "standardize",
     "standardize_backward",
     "train_step",
+    "use_backend",
 ]

@@ -16,6 +16,7 @@ The running statistics of a layer are not here but in `batchnorm`.
 from dataclasses import dataclass
 from typing import Any
 
+from bn_lib import fast
 from bn_lib._arrays import Array, channel_shape, namespace, statistics_dtype, work_dtype
 from bn_lib._checks import (
     check_enough,
@@ -29,6 +30,7 @@ from bn_lib._checks import (
     check_variance,
     one_hot,
 )
+from bn_lib.backends import choose
 from bn_lib.moments import Moments
 from bn_lib.standardize import standardize_backward, standardize_over, standardize_with
 
@@ -58,6 +60,9 @@ class NormCache:
     dtype: Any = None
 
 
+Cache = NormCache | fast.BatchCache
+
+
 # Batch
 
 
@@ -66,7 +71,7 @@ def batch_axes(ndim: int) -> tuple[int, ...]:
     return (0, *range(2, ndim))
 
 
-def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Cache]:
     """Batch Normalization with the statistics of this mini-batch, as in training.
 
         mu = mean(x)        sigma2 = mean((x - mu)**2)        per channel, over N and all positions
@@ -92,10 +97,13 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     check_parameter(x, gamma, "gamma")
     check_parameter(x, beta, "beta")
     check_enough(x, batch_axes(x.ndim), "channel")
-    return _forward(x, gamma, beta, batch_axes(x.ndim), check_eps(eps))
+    eps = check_eps(eps)
+    if backend := choose(x):
+        return fast.forward(backend, x, gamma, beta, eps)
+    return _forward(x, gamma, beta, batch_axes(x.ndim), eps)
 
 
-def batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+def batch_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Gradients of `batch_norm` with respect to x, gamma and beta.
 
         dbeta  = sum(dy)
@@ -104,7 +112,7 @@ def batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
 
     Args:
         dy: gradient with respect to y, of its shape.
-        cache: what `batch_norm` returned beside y.
+        cache: what `batch_norm` returned beside y. It holds x itself, which must not have been written to since.
 
     Returns:
         `dx` of the shape of x; `dgamma` and `dbeta` of shape `(C,)`.
@@ -148,8 +156,10 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
     return normalize_with(x, gamma, beta, mean, var, check_eps(eps))[0]
 
 
-def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> tuple[Array, NormCache]:
+def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> tuple[Array, Cache]:
     """`batch_norm_inference` for checked input, with a cache: its backward pass treats mean and var as constants."""
+    if backend := choose(x):
+        return fast.forward_with(backend, x, gamma, beta, mean, var, eps)
     xp = namespace(x)
     shape = channel_shape(x.ndim)
     x_hat, inv_std = standardize_with(x, xp.reshape(mean, shape), xp.reshape(var, shape), eps=eps)
@@ -347,7 +357,10 @@ def _scale_and_shift(x_hat: Array, gamma: Array, beta: Array, labels: Array | No
     return xp.astype(y, dtype, copy=False)
 
 
-def _backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
+    if isinstance(cache, fast.BatchCache):
+        check_gradient(dy, cache.x, cache.shape)
+        return fast.backward(dy, cache)
     if not isinstance(cache, NormCache):
         raise TypeError(f"cache is a {type(cache).__name__}; expected what the forward function returned beside y")
     check_gradient(dy, cache.x_hat)

@@ -1,0 +1,477 @@
+"""The four loops compiled with Numba, in the two orders in which memory wants to be read.
+
+Images, `(N, C, S)` with runs of S values: channel by channel. A channel that fits in the processor's cache is summed
+and, while it is still there, normalized, so x is read from memory once and y written once, which is all that has to
+move. Threads share the channels.
+
+Rows, `(N, C)`: a channel is a column, with one value in each line of memory, so whole rows are read and all channels
+summed side by side, in blocks of rows that threads share. The second loop goes from the last row to the first: the last
+ones are still in the cache. Images of a few positions only are taken as rows too.
+
+A channel, and a block of rows, is summed in one order by one thread; no result depends on how many threads there are.
+
+Sums are kept in float64, whatever x is. Converting on the way costs little where memory is the limit, and buys three
+things: a float32 batch keeps its digits, the square of 1e37 is a number, and one pass is enough. That pass is over
+x - center, with a center taken from a few values. How far off it was is known afterwards, and costs digits only if it
+is large against the deviation, in which case the sum is taken again (Chan, Golub and LeVeque, 1983, "Algorithms for
+computing the sample variance", on shifted data).
+
+Nothing is compiled at import; each function is on its first call, once for float32 and once for float64, and kept on
+disk for the next process. What is compiled runs in one thread, without Python's lock; see `threads`.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numba import njit
+
+from bn_lib._arrays import Array
+from bn_lib.backends.base import Backend, Statistics
+from bn_lib.backends.threads import in_pieces
+
+LARGE = 1 << 18  # elements; below, handing work to another thread takes longer than it saves
+NARROW = 16  # positions; below, a run is too short for a loop of its own
+BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads
+PROBES = 4  # values that a provisional center is the mean of
+ATTEMPTS = 3  # at a sum around a center near the mean; the second is around the mean itself, but for its rounding
+
+# What passes between the loops: a float64 table with a row per quantity and a column per channel.
+QUANTITIES = 11
+GAMMA, BETA, CENTER, LOST, M2, INV_STD, FIRST, SECOND, SCALE, SLOPE, SHIFT = range(QUANTITIES)
+
+Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+
+
+def _compiled(*fastmath: str) -> Callable[[Compiled], Compiled]:
+    """Numba's `njit` with what every function here needs, kept on disk where there is a folder to write to.
+
+    Of fast mathematics only what leaves infinities and NaN alone: "contract", a multiplication and addition that round
+    once, and "reassoc", sums in several lanes. Without "nsz" beside it, "reassoc" does not take x - center apart.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
+
+    def decorate(function: Compiled) -> Compiled:
+        try:
+            compiled: Compiled = njit(cache=True, **options)(function)
+        except RuntimeError:  # neither the folder of this file nor the user's own can be written to
+            compiled = njit(**options)(function)
+        return compiled
+
+    return decorate
+
+
+class NumbaBackend(Backend):
+    """NumPy arrays, with compiled loops."""
+
+    name = "numba"
+
+    def moments(self, x: Array) -> tuple[Array, Array, Array]:
+        """As `Backend.moments`."""
+        table = _table(x)
+        if _is_images(x):
+            _share_channels(_moments_of_images, _plain(x), table)
+        else:
+            _moments(_rows(x), table)
+        return table[CENTER].astype(x.dtype), table[LOST], table[M2]
+
+    def scale_and_shift(self, x: Array, center: Array, scale: Array, offset: Array) -> Array:
+        """As `Backend.scale_and_shift`."""
+        y, table = np.empty(x.shape, x.dtype), _table(x)
+        table[CENTER], table[SCALE], table[SHIFT] = center, scale, offset
+        if _is_images(x):
+            _share_channels(_scale_and_shift_images, _plain(x), y, table)
+        else:
+            _share_rows(_scale_and_shift_rows, _rows(x), _rows(y), table)
+        return y
+
+    def gradient_sums(self, dy: Array, x: Array, center: Array) -> tuple[Array, Array]:
+        """As `Backend.gradient_sums`."""
+        table = _table(x)
+        table[CENTER] = center
+        if _is_images(x):
+            _share_channels(_gradient_sums_of_images, _plain(dy), _plain(x), table)
+        else:
+            _gradient_sums(_rows(dy), _rows(x), table)
+        return table[FIRST], table[SECOND]
+
+    def combine(self, dy: Array, x: Array, center: Array, scale: Array, slope: Array, shift: Array) -> Array:
+        """As `Backend.combine`."""
+        dx, table = np.empty(x.shape, x.dtype), _table(x)
+        table[CENTER], table[SCALE], table[SLOPE], table[SHIFT] = center, scale, slope, shift
+        if _is_images(x):
+            _share_channels(_combine_images, _plain(dy), _plain(x), dx, table)
+        else:
+            _share_rows(_combine_rows, _rows(dy), _rows(x), _rows(dx), table)
+        return dx
+
+    def forward(self, x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, Statistics]:
+        """As `Backend.forward`, in one call for images and for little; what is between the loops is compiled too."""
+        y, table = np.empty(x.shape, x.dtype), _table(x)
+        table[GAMMA], table[BETA] = gamma, beta
+        if _is_images(x):
+            _share_channels(_forward_images, _plain(x), y, table, eps)
+        elif x.size < LARGE:
+            _share_rows(_forward_rows, _rows(x), _rows(y), table, eps)
+        else:
+            rows, count = _rows(x), x.size // x.shape[1]
+            _moments(rows, table)
+            _between_forward(table, count, eps)
+            _share_rows(_scale_and_shift_rows, rows, _rows(y), table)
+        return y, Statistics(table[CENTER].astype(x.dtype), table[LOST], table[M2], table[INV_STD])
+
+    def backward(self, dy: Array, x: Array, gamma: Array, statistics: Statistics) -> tuple[Array, Array, Array]:
+        """As `Backend.backward`, in one call for images and for little."""
+        center, lost, m2, inv_std = statistics
+        if m2 is None:
+            return super().backward(dy, x, gamma, statistics)
+        dx, table = np.empty(x.shape, x.dtype), _table(x)
+        table[GAMMA], table[CENTER], table[LOST], table[INV_STD] = gamma, center, lost, inv_std
+        if _is_images(x):
+            _share_channels(_backward_images, _plain(dy), _plain(x), dx, table)
+        elif x.size < LARGE:
+            _share_rows(_backward_rows, _rows(dy), _rows(x), _rows(dx), table)
+        else:
+            gradients, rows, count = _rows(dy), _rows(x), x.size // x.shape[1]
+            _gradient_sums(gradients, rows, table)
+            _between_backward(table, count)
+            _share_rows(_combine_rows, gradients, rows, _rows(dx), table)
+        return dx, table[SECOND], table[FIRST]
+
+
+def _table(x: Array) -> Array:
+    return np.empty((QUANTITIES, x.shape[1]))
+
+
+def _is_images(x: Array) -> bool:
+    return bool(x.shape[2] >= NARROW)
+
+
+def _rows(x: Array) -> Array:
+    n, channels, size = x.shape
+    return _plain(x).reshape(n, channels * size)
+
+
+def _plain(x: Array) -> Array:
+    """The same memory as an array that may be written to, if it lies as it should; otherwise a copy that does.
+
+    To Numba a read-only array is another type, for which it would compile everything again. Nothing here writes to it.
+    """
+    if x.flags.behaved:
+        return x
+    return np.asarray(_Memory(x)) if x.flags.aligned else x.copy()
+
+
+class _Memory:
+    def __init__(self, x: Array) -> None:
+        self.owner = x
+        self.__array_interface__ = x.__array_interface__ | {"data": (x.ctypes.data, False)}
+
+
+def _share_channels(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
+    """Call `loop(x, *arguments, start, stop)` on pieces of the channels, in threads if there is enough to do."""
+    if x.size < LARGE:
+        loop(x, *arguments, 0, x.shape[1])
+    else:
+        in_pieces(lambda start, stop: loop(x, *arguments, start, stop), x.shape[1])
+
+
+def _share_rows(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
+    """The same on blocks of rows."""
+    blocks = -(-x.shape[0] // BLOCK)
+    if x.size < LARGE:
+        loop(x, *arguments, 0, blocks)
+    else:
+        in_pieces(lambda start, stop: loop(x, *arguments, start, stop), blocks)
+
+
+def _moments(x: Array, table: Array) -> None:
+    """`_moments_of_rows` with the sums in threads."""
+    sums = np.empty((-(-x.shape[0] // BLOCK), 2, x.shape[1]))
+    _probe_rows(x, table)
+    for _ in range(ATTEMPTS):
+        _share_rows(_sum_rows, x, table, sums)
+        if _settle_rows(x, table, sums):
+            break
+
+
+def _gradient_sums(dy: Array, x: Array, table: Array) -> None:
+    """`_gradient_sums_of_rows` with the sums in threads."""
+    sums = np.empty((-(-x.shape[0] // BLOCK), 2, x.shape[1]))
+    _share_rows(_sum_gradient_rows, dy, x, table, sums)
+    _gather(table, sums)
+
+
+# The arithmetic of one channel
+
+
+@_compiled()
+def _settle(before: float, first: float, second: float, count: int, number: Any) -> tuple[float, float, float, bool]:
+    """Center, lost, m2 from sums around the center `before`, and whether that was near the mean."""
+    lost = first / count
+    m2 = second - first * lost
+    center = np.float64(number(before + lost))
+    far = first * lost > 9 * m2  # three standard deviations; False for a NaN, which stays one
+    return center, (before - center) + lost, 0.0 if m2 < 0 else m2, not far
+
+
+@_compiled()
+def _forward_channel(table: Array, c: int, count: int, eps: float) -> None:
+    """INV_STD, SCALE and SHIFT from GAMMA, BETA, LOST and M2."""
+    inv_std = 1 / np.sqrt(table[M2, c] / count + eps)
+    scale = table[GAMMA, c] * inv_std
+    table[INV_STD, c], table[SCALE, c], table[SHIFT, c] = inv_std, scale, table[BETA, c] - table[LOST, c] * scale
+
+
+@_compiled()
+def _backward_channel(table: Array, c: int, count: int) -> None:
+    """Dgamma in SECOND, dbeta in FIRST; SCALE, SLOPE and SHIFT. See `Backend.input_gradient`."""
+    inv_std, lost, dbeta = table[INV_STD, c], table[LOST, c], table[FIRST, c]
+    dgamma = (table[SECOND, c] - lost * dbeta) * inv_std
+    slope = -inv_std * (dgamma / count)
+    shift = -dbeta / count - slope * lost
+    table[SECOND, c], table[SCALE, c] = dgamma, table[GAMMA, c] * inv_std
+    table[SLOPE, c], table[SHIFT, c] = slope, shift
+
+
+# Images: channels from `start` to `stop`
+
+
+@_compiled()
+def _forward_images(x: Array, y: Array, table: Array, eps: float, start: int, stop: int) -> None:
+    for c in range(start, stop):
+        _moments_of_images(x, table, c, c + 1)
+        _forward_channel(table, c, x.shape[0] * x.shape[2], eps)
+        _scale_and_shift_images(x, y, table, c, c + 1)
+
+
+@_compiled()
+def _backward_images(dy: Array, x: Array, dx: Array, table: Array, start: int, stop: int) -> None:
+    for c in range(start, stop):
+        _gradient_sums_of_images(dy, x, table, c, c + 1)
+        _backward_channel(table, c, x.shape[0] * x.shape[2])
+        _combine_images(dy, x, dx, table, c, c + 1)
+
+
+@_compiled()
+def _moments_of_images(x: Array, table: Array, start: int, stop: int) -> None:
+    count = x.shape[0] * x.shape[2]
+    for c in range(start, stop):
+        center = _probe_channel(x, c)
+        for _ in range(ATTEMPTS):
+            first, second = _sum_channel(x, c, x.dtype.type(center))
+            center, table[LOST, c], table[M2, c], near = _settle(center, first, second, count, x.dtype.type)
+            if near:
+                break
+        table[CENTER, c] = center
+
+
+@_compiled()
+def _probe_channel(x: Array, c: int) -> float:
+    """The mean of a few values, and exactly their value where they are all the same."""
+    value = np.float64(x[0, c, 0])
+    total = 0.0
+    for i in range(1, PROBES):
+        total += np.float64(x[i * x.shape[0] // PROBES, c, i * x.shape[2] // PROBES]) - value
+    return np.float64(x.dtype.type(value + total / PROBES))
+
+
+@_compiled("contract", "reassoc")
+def _sum_channel(x: Array, c: int, center: float) -> tuple[float, float]:
+    first = second = 0.0
+    for n in range(x.shape[0]):
+        run = x[n, c]
+        for s in range(run.size):
+            deviation = np.float64(run[s] - center)
+            first += deviation
+            second += deviation * deviation
+    return first, second
+
+
+@_compiled("contract")
+def _scale_and_shift_images(x: Array, y: Array, table: Array, start: int, stop: int) -> None:
+    number = x.dtype.type
+    for c in range(start, stop):
+        center, scale, shift = number(table[CENTER, c]), number(table[SCALE, c]), number(table[SHIFT, c])
+        for n in range(x.shape[0]):
+            run, out = x[n, c], y[n, c]
+            for s in range(run.size):
+                out[s] = scale * (run[s] - center) + shift
+
+
+@_compiled("contract", "reassoc")
+def _gradient_sums_of_images(dy: Array, x: Array, table: Array, start: int, stop: int) -> None:
+    for c in range(start, stop):
+        center = x.dtype.type(table[CENTER, c])
+        first = second = 0.0
+        for n in range(x.shape[0]):
+            run, gradients = x[n, c], dy[n, c]
+            for s in range(run.size):
+                gradient = np.float64(gradients[s])
+                first += gradient
+                second += gradient * np.float64(run[s] - center)
+        table[FIRST, c], table[SECOND, c] = first, second
+
+
+@_compiled("contract")
+def _combine_images(dy: Array, x: Array, dx: Array, table: Array, start: int, stop: int) -> None:
+    number = x.dtype.type
+    for c in range(start, stop):
+        center, scale = number(table[CENTER, c]), number(table[SCALE, c])
+        slope, shift = number(table[SLOPE, c]), number(table[SHIFT, c])
+        for n in range(x.shape[0]):
+            run, gradients, out = x[n, c], dy[n, c], dx[n, c]
+            for s in range(run.size):
+                out[s] = scale * (gradients[s] + slope * (run[s] - center) + shift)
+
+
+# Rows: blocks of rows from `start` to `stop`. Channel c is columns c * size to (c + 1) * size.
+
+
+@_compiled()
+def _forward_rows(x: Array, y: Array, table: Array, eps: float, start: int, stop: int) -> None:
+    sums = np.empty((stop, 2, x.shape[1]))
+    _probe_rows(x, table)
+    for _ in range(ATTEMPTS):
+        _sum_rows(x, table, sums, start, stop)
+        if _settle_rows(x, table, sums):
+            break
+    _between_forward(table, x.size // table.shape[1], eps)
+    _scale_and_shift_rows(x, y, table, start, stop)
+
+
+@_compiled()
+def _backward_rows(dy: Array, x: Array, dx: Array, table: Array, start: int, stop: int) -> None:
+    sums = np.empty((stop, 2, x.shape[1]))
+    _sum_gradient_rows(dy, x, table, sums, start, stop)
+    _gather(table, sums)
+    _between_backward(table, x.size // table.shape[1])
+    _combine_rows(dy, x, dx, table, start, stop)
+
+
+@_compiled()
+def _between_forward(table: Array, count: int, eps: float) -> None:
+    for c in range(table.shape[1]):
+        _forward_channel(table, c, count, eps)
+
+
+@_compiled()
+def _between_backward(table: Array, count: int) -> None:
+    for c in range(table.shape[1]):
+        _backward_channel(table, c, count)
+
+
+@_compiled()
+def _probe_rows(x: Array, table: Array) -> None:
+    """A provisional CENTER, as `_probe_channel`."""
+    center, off = table[CENTER], np.zeros(x.shape[1])
+    size = off.size // center.size
+    for c in range(center.size):
+        center[c] = x[0, c * size]
+    value = _spread(x, table, CENTER)
+    for i in range(PROBES):
+        row = x[i * x.shape[0] // PROBES]
+        for j in range(off.size):
+            off[j] += np.float64(row[j] - value[j])
+    weight = 1 / (PROBES * size)
+    for c in range(center.size):
+        for s in range(size):
+            center[c] += off[c * size + s] * weight
+        center[c] = x.dtype.type(center[c])
+
+
+@_compiled()
+def _settle_rows(x: Array, table: Array, sums: Array) -> bool:
+    """CENTER, LOST and M2; whether the provisional centers were all near the mean."""
+    _gather(table, sums)
+    count = x.size // table.shape[1]
+    all_near = True
+    for c in range(table.shape[1]):
+        table[CENTER, c], table[LOST, c], table[M2, c], near = _settle(
+            table[CENTER, c], table[FIRST, c], table[SECOND, c], count, x.dtype.type
+        )
+        all_near = all_near and near
+    return all_near
+
+
+@_compiled("contract")
+def _sum_rows(x: Array, table: Array, sums: Array, start: int, stop: int) -> None:
+    center = _spread(x, table, CENTER)
+    for block in range(start, stop):
+        first, second = sums[block, 0], sums[block, 1]
+        first[:] = 0
+        second[:] = 0
+        begin, end = block * BLOCK, min((block + 1) * BLOCK, x.shape[0])
+        for n in range(begin, end - 1, 2):  # two rows at once: half as often from and to `first` and `second`
+            row, next_row = x[n], x[n + 1]
+            for j in range(center.size):
+                deviation, next_deviation = np.float64(row[j] - center[j]), np.float64(next_row[j] - center[j])
+                first[j] += deviation + next_deviation
+                second[j] += deviation * deviation + next_deviation * next_deviation
+        if (end - begin) % 2:
+            row = x[end - 1]
+            for j in range(center.size):
+                deviation = np.float64(row[j] - center[j])
+                first[j] += deviation
+                second[j] += deviation * deviation
+
+
+@_compiled("contract")
+def _sum_gradient_rows(dy: Array, x: Array, table: Array, sums: Array, start: int, stop: int) -> None:
+    center = _spread(x, table, CENTER)
+    for block in range(start, stop):
+        first, second = sums[block, 0], sums[block, 1]
+        first[:] = 0
+        second[:] = 0
+        for n in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
+            row, gradients = x[n], dy[n]
+            for j in range(center.size):
+                gradient = np.float64(gradients[j])
+                first[j] += gradient
+                second[j] += gradient * np.float64(row[j] - center[j])
+
+
+@_compiled("contract")
+def _scale_and_shift_rows(x: Array, y: Array, table: Array, start: int, stop: int) -> None:
+    center, scale, shift = _spread(x, table, CENTER), _spread(x, table, SCALE), _spread(x, table, SHIFT)
+    for block in range(stop - 1, start - 1, -1):
+        for n in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
+            row, out = x[n], y[n]
+            for j in range(center.size):
+                out[j] = scale[j] * (row[j] - center[j]) + shift[j]
+
+
+@_compiled("contract")
+def _combine_rows(dy: Array, x: Array, dx: Array, table: Array, start: int, stop: int) -> None:
+    center, scale = _spread(x, table, CENTER), _spread(x, table, SCALE)
+    slope, shift = _spread(x, table, SLOPE), _spread(x, table, SHIFT)
+    for block in range(stop - 1, start - 1, -1):
+        for n in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
+            row, gradients, out = x[n], dy[n], dx[n]
+            for j in range(center.size):
+                out[j] = scale[j] * (gradients[j] + slope[j] * (row[j] - center[j]) + shift[j])
+
+
+@_compiled()
+def _spread(x: Array, table: Array, quantity: int) -> Array:
+    """A row of the table with a value for each column, in the precision of x."""
+    values, columns = table[quantity], np.empty(x.shape[1], x.dtype)
+    size = columns.size // values.size
+    for c in range(values.size):
+        for s in range(size):
+            columns[c * size + s] = values[c]
+    return columns
+
+
+@_compiled()
+def _gather(table: Array, sums: Array) -> None:
+    """FIRST and SECOND from the sums of blocks: over blocks, and over the columns of a channel."""
+    first, second = table[FIRST], table[SECOND]
+    first[:] = 0
+    second[:] = 0
+    size = sums.shape[2] // first.size
+    for block in range(sums.shape[0]):
+        for s in range(size):
+            for c in range(first.size):
+                first[c] += sums[block, 0, c * size + s]
+                second[c] += sums[block, 1, c * size + s]

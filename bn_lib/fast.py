@@ -1,0 +1,99 @@
+"""Batch Normalization by the loops of a backend: arrays are brought into the shape the loops want, and back.
+
+The formulas to read are in `standardize` and `normalizers`; which backend there is for an array, in `backends`. Only
+Batch Normalization goes this way, because only its mean strides over memory; its relatives average what lies together.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bn_lib._arrays import Array, channel_shape, namespace, work_dtype
+from bn_lib.backends.base import Backend, Statistics
+from bn_lib.moments import Moments
+
+
+class BatchCache(NamedTuple):
+    """What the backward pass needs: x itself and a few numbers per channel. x_hat is computed when it is asked for.
+
+    x is not copied, so it must still hold the same values when the backward pass reads it.
+
+    Attributes:
+        x: the input as the loops saw it, `(N, C, S)`.
+        gamma: the scale as the caller gave it.
+        statistics: of each channel.
+        backend: whose loops ran, and will run backward.
+        shape: that of x as the caller gave it.
+        dtype: that of x as the caller gave it, which dx gets.
+    """
+
+    x: Array
+    gamma: Array
+    statistics: Statistics
+    backend: Backend
+    shape: tuple[int, ...]
+    dtype: Any
+
+    @property
+    def moments(self) -> Moments | None:
+        """The statistics of this batch, reduced axes kept at length 1; None where they came from elsewhere."""
+        center, lost, m2, _ = self.statistics
+        if m2 is None:
+            return None
+        each, count = channel_shape(len(self.shape)), math.prod(self.shape) // self.shape[1]
+        wide = np.float32 if self.dtype == np.float16 else np.float64
+        return Moments(count, (center + lost).astype(wide).reshape(each), m2.astype(wide).reshape(each))
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes averaged over; empty where the statistics came from elsewhere."""
+        return () if self.statistics.m2 is None else (0, *range(2, len(self.shape)))
+
+    @property
+    def inv_std(self) -> Array:
+        """1 / sqrt(var + eps), broadcastable against x."""
+        return self.statistics.inv_std.astype(work_dtype(self.x)).reshape(channel_shape(len(self.shape)))
+
+    @property
+    def x_hat(self) -> Array:
+        """The standardized input, of the shape of x."""
+        return self.backend.normalize(_flat(self.x), np.float64(1), np.float64(0), self.statistics).reshape(self.shape)
+
+
+def forward(backend: Backend, x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, BatchCache]:
+    """`batch_norm` for checked input."""
+    flat = _flat(x, backend.takes_float16)
+    y, statistics = backend.forward(flat, gamma, beta, eps)
+    return _like(y, x), BatchCache(flat, gamma, statistics, backend, x.shape, x.dtype)
+
+
+def forward_with(
+    backend: Backend, x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float
+) -> tuple[Array, BatchCache]:
+    """The same with statistics from elsewhere."""
+    flat = _flat(x, backend.takes_float16)
+    y, statistics = backend.forward_with(flat, gamma, beta, mean, var, eps)
+    return _like(y, x), BatchCache(flat, gamma, statistics, backend, x.shape, x.dtype)
+
+
+def backward(dy: Array, cache: BatchCache) -> tuple[Array, Array, Array]:
+    """`batch_norm_backward` for checked input."""
+    x = cache.x if dy.dtype == cache.x.dtype else _flat(cache.x)  # a wider dy is not squeezed into float16
+    flat = _flat(dy.astype(x.dtype, copy=False), cache.backend.takes_float16)
+    dx, dgamma, dbeta = cache.backend.backward(flat, x, cache.gamma, cache.statistics)
+    dx, dtype = dx.reshape(cache.shape).astype(cache.dtype, copy=False), cache.gamma.dtype
+    return dx, dgamma.astype(dtype, copy=False), dbeta.astype(dtype, copy=False)
+
+
+def _flat(x: Array, as_float16: bool = False) -> Array:
+    """x as `(N, C, S)`, in one piece of memory and in the precision it is computed in; not copied if it is so.
+
+    Loops that read float16 themselves get it `as_float16`: half the bytes.
+    """
+    flat = x.reshape(*x.shape[:2], -1)
+    return namespace(x).ascontiguousarray(flat, dtype=x.dtype if as_float16 else work_dtype(x))
+
+
+def _like(y: Array, x: Array) -> Array:
+    return y.reshape(x.shape).astype(x.dtype, copy=False)
