@@ -10,10 +10,10 @@ BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html serve exercises test check mutants format lock clean
+.PHONY: help book html serve exercises test check bench bench-quick mutants format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 book: html serve ## Build the book, serve it on this machine and print its address
 
@@ -37,6 +37,12 @@ check: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.test ## Measure speed, memory and exactness beside PyTorch, for the book's page of results
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.test ## The same with fewer rounds and sizes, in under a minute; the page stays as it is
+	$(BIN)/python -m benchmarks --quick
 
 mutants: $(VENV)/.book ## Grade the grader: known mistakes and known right answers through every problem
 	$(BIN)/python -m bn_exercises.mutants

@@ -111,7 +111,7 @@ class BatchNorm(Layer):
             TypeError, ValueError: as `batch_norm` in training and `batch_norm_inference` in inference.
         """
         if self.training:
-            y, self._cache = batch_norm(x, self.gamma, self.beta, eps=self.eps)
+            y, self._cache = self._normalize_batch(x)
             self._update_running(self._cache.moments)
         else:
             check_input(x)
@@ -129,6 +129,10 @@ class BatchNorm(Layer):
         """
         dx, self.grads["gamma"], self.grads["beta"] = batch_norm_backward(dy, self._last())
         return dx
+
+    def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
+        """y and a cache with the `moments` that normalized it: what a training pass does, but for what it remembers."""
+        return batch_norm(x, self.gamma, self.beta, eps=self.eps)
 
     def _update_running(self, moments: Moments) -> None:
         xp = namespace(self.running_mean)

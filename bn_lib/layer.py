@@ -40,6 +40,14 @@ class Layer:
         """Return the gradient with respect to the last input, given that with respect to the last output."""
         raise NotImplementedError
 
+    def fill_grads(self, dy: Array) -> None:
+        """Set `grads` as `backward` does, without computing what it returns, where that saves work.
+
+        The first layer of a network needs no more: its input is data. A subclass of a layer that has its own
+        `fill_grads` overrides both or neither.
+        """
+        self.backward(dy)
+
     def __call__(self, x: Array) -> Array:
         """Same as `forward`."""
         return self.forward(x)

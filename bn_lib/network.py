@@ -111,12 +111,16 @@ class Dense(Layer):
 
     def backward(self, dy: Array) -> Array:
         """dx = dy @ weight.T; dweight = x.T @ dy; dbias = sum(dy)."""
+        self.fill_grads(dy)
+        return dy @ self.weight.T
+
+    def fill_grads(self, dy: Array) -> None:
+        """dweight = x.T @ dy; dbias = sum(dy)."""
         x = self._last()
         check_gradient(dy, x, (x.shape[0], self.weight.shape[1]))
         self.grads["weight"] = x.T @ dy
         if self.bias is not None:
             self.grads["bias"] = namespace(dy).sum(dy, axis=0)
-        return dy @ self.weight.T
 
 
 class Conv2d(Layer):
@@ -124,7 +128,8 @@ class Conv2d(Layer):
 
         y[n, f, i, j] = bias[f] + sum over c, a, b of weight[f, c, a, b] * x[n, c, i*stride + a, j*stride + b]
 
-    The windows are gathered into columns (im2col), so the sum is one matrix product.
+    The windows are gathered into columns (im2col), so the sum is one matrix product. Inside, the mini-batch is the last
+    axis, (C, H, W, N), so that what is copied lies together in pieces of N; y and dx are transposed views of that.
 
     Args:
         inputs: channels of x.
@@ -187,46 +192,54 @@ class Conv2d(Layer):
         xp = namespace(x)
         columns, (height, width) = self._columns(x)
         y = xp.reshape(self.weight, (outputs, -1)) @ columns
-        y = xp.reshape(y, (x.shape[0], outputs, height, width))
+        y = xp.permute_dims(xp.reshape(y, (outputs, height, width, x.shape[0])), (3, 0, 1, 2))
         self._cache = columns, x.shape, y.shape
         return y if self.bias is None else y + xp.reshape(self.bias, channel_shape(4))
 
     def backward(self, dy: Array) -> Array:
         """The transpose of `forward`: each window's gradient is added back to where the window was read."""
-        columns, shape, output_shape = self._last()
-        check_gradient(dy, columns, output_shape)
+        flat = self._fill_grads(dy)
+        dcolumns = namespace(dy).reshape(self.weight, (self.weight.shape[0], -1)).T @ flat
+        return self._add_back(dcolumns)
+
+    def fill_grads(self, dy: Array) -> None:
+        """dweight = dy @ columns.T; dbias = sum(dy)."""
+        self._fill_grads(dy)
+
+    def _fill_grads(self, dy: Array) -> Array:
+        """Set `grads` and return dy as `(outputs, H' * W' * N)`."""
+        columns, _, shape = self._last()
+        check_gradient(dy, columns, shape)
         xp = namespace(dy)
-        n, outputs, height, width = dy.shape
-        flat = xp.reshape(dy, (n, outputs, height * width))
-        per_sample = flat @ xp.permute_dims(columns, (0, 2, 1))
-        self.grads["weight"] = xp.reshape(xp.sum(per_sample, axis=0), self.weight.shape)
+        flat = xp.reshape(xp.permute_dims(dy, (1, 2, 3, 0)), (shape[1], -1))
+        self.grads["weight"] = xp.reshape(flat @ columns.T, self.weight.shape)
         if self.bias is not None:
-            self.grads["bias"] = xp.sum(flat, axis=(0, 2))
-        dcolumns = xp.reshape(self.weight, (outputs, -1)).T @ flat
-        return self._add_back(dcolumns, shape, height, width)
+            self.grads["bias"] = xp.sum(flat, axis=1)
+        return flat
 
     def _columns(self, x: Array) -> tuple[Array, tuple[int, int]]:
-        """All windows as columns: `(N, inputs * kernel * kernel, H' * W')`."""
+        """All windows as columns, `(inputs * kernel * kernel, H' * W' * N)`, and H' and W'."""
         xp = namespace(x)
         n, channels, rows, cols = x.shape
         p, k = self.padding, self.kernel_size
-        padded = xp.zeros((n, channels, rows + 2 * p, cols + 2 * p), dtype=x.dtype)
-        padded[:, :, p : p + rows, p : p + cols] = x
+        padded = xp.zeros((channels, rows + 2 * p, cols + 2 * p, n), dtype=x.dtype)
+        padded[:, p : p + rows, p : p + cols, :] = xp.permute_dims(x, (1, 2, 3, 0))
         height, width = (rows + 2 * p - k) // self.stride + 1, (cols + 2 * p - k) // self.stride + 1
-        columns = xp.empty((n, channels, k, k, height, width), dtype=x.dtype)
+        columns = xp.empty((channels, k, k, height, width, n), dtype=x.dtype)
         for a, b, rows_read, cols_read in self._window(height, width):
-            columns[:, :, a, b, :, :] = padded[:, :, rows_read, cols_read]
-        return xp.reshape(columns, (n, channels * k * k, height * width)), (height, width)
+            columns[:, a, b, ...] = padded[:, rows_read, cols_read, :]
+        return xp.reshape(columns, (channels * k * k, height * width * n)), (height, width)
 
-    def _add_back(self, dcolumns: Array, shape: tuple[int, ...], height: int, width: int) -> Array:
+    def _add_back(self, dcolumns: Array) -> Array:
+        """The transpose of `_columns`: dx from the gradient with respect to the columns."""
         xp = namespace(dcolumns)
-        n, channels, rows, cols = shape
+        _, (n, channels, rows, cols), (_, _, height, width) = self._last()
         p, k = self.padding, self.kernel_size
-        dcolumns = xp.reshape(dcolumns, (n, channels, k, k, height, width))
-        dpadded = xp.zeros((n, channels, rows + 2 * p, cols + 2 * p), dtype=dcolumns.dtype)
+        dcolumns = xp.reshape(dcolumns, (channels, k, k, height, width, n))
+        dpadded = xp.zeros((channels, rows + 2 * p, cols + 2 * p, n), dtype=dcolumns.dtype)
         for a, b, rows_read, cols_read in self._window(height, width):
-            dpadded[:, :, rows_read, cols_read] += dcolumns[:, :, a, b, :, :]
-        return dpadded[:, :, p : p + rows, p : p + cols]
+            dpadded[:, rows_read, cols_read, :] += dcolumns[:, a, b, ...]
+        return xp.permute_dims(dpadded[:, p : p + rows, p : p + cols, :], (3, 0, 1, 2))
 
     def _window(self, height: int, width: int) -> Iterator[tuple[int, int, slice, slice]]:
         """Each place (a, b) in the window with the rows and columns it reads as the window moves."""
@@ -237,19 +250,20 @@ class Conv2d(Layer):
 
 
 class ReLU(Layer):
-    """y = max(x, 0); its gradient is dy where x > 0, and 0 elsewhere."""
+    """y = max(x, 0); its gradient is dy * (x > 0): dy where x is positive, and 0 elsewhere."""
 
     def forward(self, x: Array) -> Array:
         """Return max(x, 0), of the shape of x."""
         check_float_array(x)
         self._cache = x > 0
-        return namespace(x).where(self._cache, x, namespace(x).zeros_like(x))
+        return namespace(x).maximum(x, 0.0)
 
     def backward(self, dy: Array) -> Array:
-        """Return dy where x was positive."""
+        """Return dy * (x > 0)."""
         positive = self._last()
         check_gradient(dy, positive)
-        return namespace(dy).where(positive, dy, namespace(dy).zeros_like(dy))
+        # A product and not `where`, which branches at every element: at signs that nobody can predict, that is slow.
+        return dy * namespace(dy).astype(positive, dy.dtype)
 
 
 class Sigmoid(Layer):
@@ -371,6 +385,15 @@ class Sequential(Layer):
             dy = layer.backward(dy)
         return dy
 
+    def fill_grads(self, dy: Array) -> None:
+        """Set every layer's `grads`; the first layer's input is data, which has no use for a gradient."""
+        for i, layer in reversed(list(enumerate(self.stack))):
+            self._tell("gradient", i, layer, dy)
+            if i == 0:
+                layer.fill_grads(dy)
+            else:
+                dy = layer.backward(dy)
+
     def train(self) -> Self:
         """Switch every layer to training mode."""
         for layer in self.stack:
@@ -429,6 +452,6 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
     exponentials = xp.exp(shifted)
     totals = xp.sum(exponentials, axis=1, keepdims=True)
     onehot = one_hot(labels, classes, logits.dtype)
-    per_row = xp.log(totals[:, 0]) - xp.sum(shifted * onehot, axis=1)
+    per_row = xp.log(totals[:, 0]) - xp.vecdot(shifted, onehot)
     loss = float(xp.sum(per_row, dtype=statistics_dtype(logits))) / n
     return loss, xp.astype((exponentials / totals - onehot) / n, dtype, copy=False)

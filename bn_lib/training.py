@@ -8,6 +8,7 @@ import numpy as np
 
 from bn_lib._arrays import Array, namespace
 from bn_lib._checks import check_input, check_labels, check_number, check_positive_int, check_rng
+from bn_lib._progress import progress_bar
 from bn_lib.layer import Layer, buffers_back_if_it_raises, to_numpy
 from bn_lib.network import Sequential, softmax_cross_entropy
 
@@ -56,7 +57,10 @@ class SGD:
             if self.momentum:
                 key = (id(layer), name)
                 g = self._velocity[key] = self.momentum * self._velocity[key] + g if key in self._velocity else g
-            setattr(layer, name, namespace(parameter).astype(parameter - self.learning_rate * g, parameter.dtype))
+            # A new array, because others may hold the old one. The sum goes where the product was: less memory touched.
+            updated = namespace(parameter).astype(-self.learning_rate * g, parameter.dtype, copy=False)
+            updated += parameter
+            setattr(layer, name, updated)
 
 
 @dataclass
@@ -119,7 +123,7 @@ def fit(
 
     xp, history = namespace(x), History()
     steps_per_epoch = x.shape[0] // batch_size
-    with _progress_bar(epochs * steps_per_epoch, progress) as bar:
+    with progress_bar(epochs * steps_per_epoch, progress, "step") as bar:
         for _ in range(epochs):
             model.train()
             order = rng.permutation(x.shape[0])
@@ -143,7 +147,7 @@ def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array) -> float:
     """
     with buffers_back_if_it_raises(model):
         loss, dlogits = softmax_cross_entropy(model.forward(x), labels)
-    model.backward(dlogits)
+    model.fill_grads(dlogits)
     optimizer.step()
     return loss
 
@@ -229,23 +233,3 @@ class Recorder:
 def percentiles(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The 15th, 50th and 85th percentile, as in figure 1 of Ioffe and Szegedy (2015)."""
     return np.asarray(np.percentile(values, [15, 50, 85]))
-
-
-def _progress_bar(total: int, shown: bool) -> Any:
-    """A tqdm bar, or one that does nothing where it is not wanted or tqdm is not installed."""
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return _NoBar()
-    return tqdm(total=total, unit="step", disable=not shown)
-
-
-class _NoBar:
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self) -> None:
-        pass

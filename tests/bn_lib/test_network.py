@@ -45,6 +45,19 @@ def test_the_places_that_no_window_reads_have_no_gradient():
     assert np.array_equal(read, np.tile([[1, 1, 0], [1, 1, 0], [0, 0, 0]], (2, 2)).astype(bool))
 
 
+def test_conv2d_takes_and_gives_any_order_of_memory():
+    """Inside, the mini-batch is the last axis, so y and dx are transposed views; what comes in may be one or not."""
+    x, dy = rng(1).normal(size=(4, 2, 5, 6)), rng(2).normal(size=(4, 3, 3, 3))
+    results = []
+    for order in ((0, 1, 2, 3), (1, 2, 3, 0), (3, 2, 1, 0)):
+        layer = Conv2d(2, 3, 3, stride=2, padding=1, rng=rng())
+        back = np.argsort(order)
+        moved_x, moved_dy = (np.ascontiguousarray(a.transpose(order)).transpose(back) for a in (x, dy))
+        results.append((layer.forward(moved_x), layer.backward(moved_dy), *layer.grads.values()))
+    for other in results[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
 def test_dense_is_its_formula():
     layer = Dense(3, 2, rng=rng())
     layer.bias = np.array([1.0, -1.0])
@@ -100,6 +113,11 @@ def test_relu_lets_no_gradient_through_at_zero():
     layer = ReLU()
     layer.forward(np.array([[0.0, -0.0, 1e-300]]))
     assert np.array_equal(layer.backward(np.ones((1, 3))), [[0, 0, 1]])
+
+
+def test_activations_do_not_hide_what_is_not_a_number():
+    for layer in (ReLU(), Sigmoid(), bn_lib.Tanh()):
+        assert np.array_equal(np.isnan(layer.forward(np.array([[np.nan, -1.0, np.inf]]))), [[True, False, False]])
 
 
 def test_dropout_keeps_the_mean_and_the_choice():
@@ -164,6 +182,44 @@ def test_watchers_see_every_output_and_its_gradient():
     assert seen[1][3] is y
     assert seen[2][3] is dy
     assert np.array_equal(seen[3][3], dy * (seen[0][3] > 0))
+
+
+@pytest.mark.parametrize(
+    ("first", "size"),
+    [
+        (lambda: Dense(6, 3, rng=rng()), (4, 6)),
+        (lambda: Dense(6, 3, bias=False, rng=rng()), (4, 6)),
+        (lambda: Conv2d(2, 3, 3, padding=1, rng=rng()), (4, 2, 5, 6)),
+        (lambda: Conv2d(2, 3, 2, stride=2, bias=False, rng=rng()), (4, 2, 5, 6)),
+        (lambda: BatchNorm(2), (4, 2)),
+        (lambda: Sequential(Dense(6, 3, rng=rng()), BatchNorm(3)), (4, 6)),
+        (lambda: Sequential(), (4, 6)),
+    ],
+)
+def test_fill_grads_is_backward_without_what_it_returns(first, size):
+    one, two = Sequential(first(), ReLU()), Sequential(first(), ReLU())
+    seen = {one: [], two: []}
+    for model in (one, two):
+        model.watchers.append(lambda kind, i, layer, array, model=model: seen[model].append((kind, i, array)))
+        y = model.forward(rng(1).normal(size=size))
+        dy = rng(2).normal(size=y.shape)
+        model.backward(dy) if model is one else model.fill_grads(dy)
+    for layer, other in zip(one.layers(), two.layers(), strict=True):
+        assert layer.grads.keys() == other.grads.keys() == set(layer.parameter_names)
+        assert all(np.array_equal(layer.grads[name], other.grads[name]) for name in layer.grads)
+    for (kind, i, array), (other_kind, j, other_array) in zip(seen[one], seen[two], strict=True):
+        assert (kind, i) == (other_kind, j)
+        assert np.array_equal(array, other_array)
+
+
+def test_fill_grads_refuses_what_backward_refuses():
+    for layer, x in ((Dense(6, 3, rng=rng()), (4, 6)), (Conv2d(2, 3, 1, rng=rng()), (4, 2, 5, 6))):
+        with pytest.raises(RuntimeError, match="before forward"):
+            layer.fill_grads(np.ones((4, 3)))
+        layer.forward(np.ones(x))
+        with pytest.raises(ValueError, match="dy has shape"):
+            layer.fill_grads(np.ones((1, 3)))
+        assert layer.grads == {}
 
 
 # The loss

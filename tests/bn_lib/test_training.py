@@ -186,6 +186,35 @@ def test_parameters_keep_their_type():
     assert np.array_equal(layer.running_var, layer.state_dict()["running_var"])  # a buffer, and not trained
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("gradient", [np.float16, np.float32, np.float64])
+def test_a_parameter_is_updated_in_its_own_precision_whatever_the_gradients(dtype, gradient):
+    layer = Dense(5, 4, rng=rng(), dtype=dtype)
+    before = layer.weight.astype(np.float64)
+    layer.grads = {"weight": rng(1).normal(size=(5, 4)).astype(gradient), "bias": np.zeros(4, gradient)}
+    expected = before - 0.1 * layer.grads["weight"].astype(np.float64)
+    SGD(layer, 0.1).step()
+    assert layer.weight.dtype == layer.bias.dtype == dtype
+    eps = max(np.finfo(dtype).eps, np.finfo(gradient).eps)
+    assert np.allclose(layer.weight, expected, rtol=0, atol=2 * eps)
+
+
+def test_an_update_leaves_the_arrays_that_others_hold():
+    """Someone keeps model.weight to compare; the cache of a forward pass keeps gamma."""
+    model = network()
+    x, labels = blobs()
+    sgd = SGD(model, 0.1, momentum=0.9, weight_decay=0.1)
+    for _ in range(3):
+        held = [getattr(layer, name) for layer in model.layers() for name in layer.parameter_names]
+        copies = [array.copy() for array in held]
+        bn_lib.train_step(model, sgd, x, labels)
+        gradients = [layer.grads[name].copy() for layer in model.layers() for name in layer.parameter_names]
+        sgd.step()
+        assert all(np.array_equal(array, copy) for array, copy in zip(held, copies, strict=True))
+        after = [layer.grads[name] for layer in model.layers() for name in layer.parameter_names]
+        assert all(np.array_equal(array, copy) for array, copy in zip(after, gradients, strict=True))
+
+
 def test_a_step_of_zero_changes_nothing():
     model, before = network(), network()
     x, _ = blobs()

@@ -1,0 +1,189 @@
+"""Batch Normalization of a mini-batch that is spread over workers: the statistics are those of all its parts together.
+
+The loops over x and dy are the backends', on each worker's own part; `Moments.merge` joins the statistics. What lives
+here is what travels between them: one exchange of a few numbers per channel in each direction, by mpi4py, which is
+imported when a layer is made. How gradients of parameters are averaged over workers is not here; they are local.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from bn_lib import fast
+from bn_lib._arrays import Array, namespace
+from bn_lib._checks import check_gradient, check_input, check_parameter
+from bn_lib.backends import choose
+from bn_lib.backends.base import Backend, Statistics
+from bn_lib.batchnorm import BatchNorm
+from bn_lib.layer import to_numpy
+from bn_lib.moments import Moments
+from bn_lib.population import merge_pairwise
+
+
+class SyncBatchNorm(BatchNorm):
+    """Batch Normalization over all workers' mini-batches, as if they were one.
+
+        forward    y  = gamma * (x - mu) / sqrt(sigma2 + eps) + beta
+        backward   dx = gamma / sqrt(sigma2 + eps) * (dy - mean(dy) - x_hat * mean(dy * x_hat))
+
+    with mu, sigma2 and both means over the rows of all workers. In inference it is `BatchNorm`: workers do not talk.
+
+    Every worker makes the layer with the same parameters and calls it for its own part of the mini-batch. The parts
+    may have different numbers of rows, one row included. All workers get the same statistics to the last bit, so their
+    running statistics never drift apart; a state dict is `BatchNorm`'s and loads into either.
+
+    As for any other layer, `grads` is the worker's own sum, over its rows; add the gradients of all workers up, or
+    average them, before the update (`comm.Allreduce`). dx is the gradient of the sum of all workers' losses. So where
+    each worker's loss is the mean over its rows and the parts are of equal size, averaging all gradients gives those of
+    the mean over all rows.
+
+    Each pass exchanges one message, of 3 C + 2 numbers per worker forward and 2 C + 1 backward, by Allgather. Every
+    worker then merges all of them, in the order of ranks. A reduction with Chan's merge as its operator would move less
+    with very many workers, but MPI leaves the order in which a reduction adds up open, and so the last digits.
+
+    An array that one worker refuses raises on all of them: there the complaint, elsewhere a RuntimeError that names the
+    rank. Other failures of one worker leave the others waiting, as in any MPI program; started with
+    `mpiexec -n 4 python -m mpi4py train.py`, they are ended instead. All workers must be in the same mode.
+
+    Args:
+        num_features: C, the number of channels.
+        comm: the mpi4py communicator of the workers; by default `MPI.COMM_WORLD`, everyone whom mpiexec started.
+        options: as those of `BatchNorm`.
+
+    Raises:
+        ImportError: if no communicator is given and the package mpi4py is not installed.
+        TypeError, ValueError: as `BatchNorm`, on all workers; in training only for arrays that a backend has loops for
+            (NumPy and CuPy, not inside `use_backend("reference")`).
+
+    Source: Peng et al. (2018), "MegDet", section 3.3, Cross-GPU Batch Normalization; torch.nn.SyncBatchNorm, which
+    keeps the gradients of parameters local too; the merge is that of Chan, Golub and LeVeque (1979).
+    """
+
+    def __init__(self, num_features: int, *, comm: Any = None, **options: Any) -> None:
+        super().__init__(num_features, **options)
+        self.comm = _world() if comm is None else comm
+        if not hasattr(self.comm, "Allgather"):
+            raise TypeError(f"comm is a {type(comm).__name__}; expected a communicator of mpi4py (MPI.COMM_WORLD)")
+
+    def backward(self, dy: Array) -> Array:
+        """Gradient with respect to this worker's last x; `grads["gamma"]` and `grads["beta"]` are sums over its rows.
+
+        After a forward pass in training all workers must call it; after one in inference mode they need not.
+        """
+        cache = self._last()
+        if not isinstance(cache, _SharedCache):
+            return super().backward(dy)
+        x, gamma, statistics, backend = cache.x, cache.gamma, cache.statistics, cache.backend
+
+        def own_part() -> tuple[tuple[Array, ...], Array]:
+            check_gradient(dy, x, cache.shape)
+            flat = fast._flat(dy.astype(x.dtype, copy=False))
+            return backend.parameter_gradients(flat, x, statistics), flat
+
+        sums, flat = _exchange(self.comm, "backward", 2 * self.num_features, own_part)
+        xp = namespace(x)
+        mean_dy_x_hat, mean_dy = xp.asarray(np.sum(sums, axis=0).reshape(2, -1) / cache.moments.count)
+        own_dgamma, own_dbeta = xp.asarray(sums[self.comm.rank].reshape(2, -1))
+        self.grads["gamma"], self.grads["beta"] = own_dgamma.astype(gamma.dtype), own_dbeta.astype(gamma.dtype)
+        dx = backend.input_gradient(flat, x, gamma, statistics, mean_dy, mean_dy_x_hat)
+        return dx.reshape(cache.shape).astype(cache.dtype, copy=False)
+
+    def _normalize_batch(self, x: Array) -> tuple[Array, "_SharedCache"]:
+        def own_part() -> tuple[tuple[Array, ...], tuple[Backend, Array]]:
+            check_input(x)
+            check_parameter(x, self.gamma, "gamma")
+            check_parameter(x, self.beta, "beta")
+            backend = choose(x)
+            if backend is None:
+                raise TypeError(
+                    f"x is a {type(x).__name__} to be computed by the reference; expected a NumPy or CuPy array, "
+                    'not inside use_backend("reference")'
+                )
+            flat = fast._flat(x)
+            return (np.asarray(x.size // x.shape[1]), *backend.moments(flat)), (backend, flat)
+
+        rows, (backend, flat) = _exchange(self.comm, "forward", 1 + 3 * self.num_features, own_part)
+        base, moments = _merged(rows)
+        if moments.count < 2:
+            raise ValueError(
+                f"x has shape {x.shape}: one value per channel over all workers, so every output would be beta; "
+                "expected at least 2 values per channel"
+            )
+        xp = namespace(flat)
+        base, rest, m2 = (xp.asarray(values) for values in (base, moments.mean, moments.m2))
+        center = (base + rest).astype(flat.dtype)
+        statistics = Statistics(center, (base - center) + rest, m2, 1 / xp.sqrt(m2 / moments.count + self.eps))
+        y = backend.normalize(flat, self.gamma, self.beta, statistics)
+        shared = Moments(moments.count, base + rest, m2)
+        cache = _SharedCache(flat, self.gamma, statistics, backend, x.shape, x.dtype, shared)
+        return y.reshape(x.shape).astype(x.dtype, copy=False), cache
+
+
+@dataclass(frozen=True)
+class _SharedCache:
+    """As `fast.BatchCache`, but that the statistics, and `moments`, are of all workers' rows."""
+
+    x: Array
+    gamma: Array
+    statistics: Statistics
+    backend: Backend
+    shape: tuple[int, ...]
+    dtype: Any
+    moments: Moments
+
+
+_Kept = TypeVar("_Kept")
+_Rows: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def _exchange(
+    comm: Any, name: str, size: int, own_part: Callable[[], tuple[tuple[Array, ...], _Kept]]
+) -> tuple[_Rows, _Kept]:
+    """Do one's own part and tell all workers its numbers: `(workers, size)`, and what else the part came to.
+
+    Every worker takes part whatever happens to it: one that raised at once would leave the others waiting for it. So
+    the first number of each message says whether the rest means anything.
+    """
+    message = np.zeros(1 + size)
+    error: Exception | None = None
+    try:
+        numbers, kept = own_part()
+        message[1:] = np.concatenate([np.ravel(to_numpy(part)) for part in numbers])
+    except Exception as raised:
+        message[0], error = 1, raised
+    messages = np.empty((comm.size, 1 + size))
+    comm.Allgather(message, messages)
+    if error is not None:
+        raise error
+    failed = np.flatnonzero(messages[:, 0])
+    if failed.size:
+        raise RuntimeError(
+            f"{name} was refused on rank {', '.join(map(str, failed))} of {comm.size}, where the complaint is; "
+            "expected input that every worker can take"
+        )
+    return messages[:, 1:], kept
+
+
+def _merged(rows: _Rows) -> tuple[_Rows, Moments]:
+    """The moments of all rows together, less a base near their mean, and that base.
+
+    A mean of 1e8 takes float64 down to 1e-8. So a worker's mean comes as the two parts that its backend made, and what
+    is merged are the small differences from a base common to all.
+    """
+    counts = rows[:, 0].astype(int)
+    centers, losts, m2s = np.moveaxis(rows[:, 1:].reshape(len(rows), 3, -1), 1, 0)
+    base = centers.mean(axis=0)
+    parts = zip(counts.tolist(), (centers - base) + losts, m2s, strict=True)
+    merged = merge_pairwise(Moments(*part) for part in parts)
+    assert merged is not None  # there is always one worker
+    return base, merged
+
+
+def _world() -> Any:
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError("SyncBatchNorm needs the package mpi4py: pip install 'bn-lib[mpi]'") from error
+    return MPI.COMM_WORLD
