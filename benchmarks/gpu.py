@@ -29,6 +29,7 @@ DTYPES = ("float32", "float16")
 DIRECTIONS = ("forward", "backward")
 EPS = 1e-5
 
+ROUNDS, QUICK_ROUNDS = 25, 7
 GOAL = 0.85  # of the copy's bandwidth, on the large shapes
 SETTLED = 0.005  # seconds of calls in one timing, at least
 CHANNELS = 16  # that are compared at once, so that float64 copies of a large batch are never all there
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write the results here too")
     options = parser.parse_args(arguments)
     cupy, torch = device_or_exit(), torch_on_the_device()
-    shapes, rounds = SHAPES + LARGE[: 1 if options.quick else 2], 7 if options.quick else 25
+    shapes, rounds = SHAPES + LARGE[: 1 if options.quick else 2], QUICK_ROUNDS if options.quick else ROUNDS
 
     for shape in shapes:
         for dtype in DTYPES:
