@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-CHAPTERS = ("scale", "covariate_shift", "forward", "backward", "inference", "batch_size", "convolutions")
+CHAPTERS = ("scale", "covariate_shift", "forward", "backward", "inference", "batch_size", "convolutions", "speed")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,14 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("bn_lib", "exercises/bn_exercises", "exercises/source", "requirements.txt", "pyproject.toml")
+SOURCES = (
+    "bn_lib",
+    "benchmarks/results",
+    "exercises/bn_exercises",
+    "exercises/source",
+    "requirements.txt",
+    "pyproject.toml",
+)
 CACHES_KEPT = 3
 
 # Kernels share the cores, so each does its linear algebra on one; and sums that are split over threads differ in their

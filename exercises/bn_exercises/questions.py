@@ -21,6 +21,7 @@ from bn_exercises.misconceptions import Misconception
 from bn_exercises.numeric import Index, NumberQuestion, WrongNumbers, from_part, from_values
 from bn_exercises.problem import Problem
 from bn_exercises.question import Choice, Link, WrongChoice
+from bn_exercises.tolerance import Array
 from bn_lib import BatchNorm, batch_norm
 
 
@@ -320,6 +321,65 @@ def _convolutions() -> NumberQuestion:
     )
 
 
+def _making_it_fast() -> NumberQuestion:
+    millions, itemsize = 10, 4
+    # Reads and writes of an array of x's size: BN reads x for the sums and again for y, a ReLU reads and writes.
+    bn, relu = np.array([2, 1]), np.array([1, 1])
+    apart, fused = bn + relu, bn
+
+    def moved(apart: float, fused: float) -> Array:
+        return np.array([apart, fused]) * millions * itemsize
+
+    right = moved(apart.sum(), fused.sum())
+    return from_values(
+        name="making-it-fast",
+        page="chapters/08-making-it-fast",
+        prompt=f"An array x has {millions} million values in float32. BN reads x for its sums, reads it again, and "
+        "writes y. A ReLU follows. Nothing stays in the cache. How many MB (million bytes) move if BN and ReLU are two "
+        "functions, and how many if the ReLU is in the loop that writes y?",
+        right=right,
+        because=f"One transfer of all values is {millions * itemsize} MB. BN makes {bn.sum()} of them, and the ReLU "
+        f"{relu.sum()} more: it reads what BN has just written, and writes it again. Fused, it works on y before y "
+        "leaves the processor, and moves nothing.",
+        wrong=(
+            WrongNumbers(
+                "values for bytes",
+                right / itemsize,
+                f"You counted values. Each of them takes {itemsize} bytes in float32.",
+            ),
+            WrongNumbers(
+                "float64",
+                2 * right,
+                f"You gave each value the {2 * itemsize} bytes of float64. In float32 it takes {itemsize}.",
+            ),
+            WrongNumbers(
+                "writes not counted",
+                moved(apart[0], fused[0]),
+                "You counted the reads. What is written moves too.",
+            ),
+            WrongNumbers(
+                "x read once",
+                right - moved(1, 1),
+                "You let BN read x once. The sums must be complete before the first y can be computed, and by then the "
+                "first x has left the cache.",
+            ),
+            WrongNumbers(
+                "one transfer left",
+                moved(apart.sum(), fused.sum() + relu[0]),
+                "You left one of the ReLU's transfers in. In the fused loop its input has just been computed and is "
+                "in the processor still, and what is written is written once, after the ReLU.",
+            ),
+            WrongNumbers(
+                "the other way round",
+                right[::-1],
+                "You have the two numbers in the wrong order, or fusing would move more.",
+            ),
+        ),
+        hint="Count how often each value is read or written, then multiply by how many there are and by their size.",
+        see=Link("What a fused kernel saves", "sec-fast-fused"),
+    )
+
+
 def _exercise(problem: Problem, see: Link, asked: Mapping[str, tuple[str, Index]]) -> tuple[NumberQuestion, ...]:
     """A question for each part: with what words it goes on from the part's title, and which numbers it asks for."""
     questions = []
@@ -340,6 +400,7 @@ TRAINING_AND_INFERENCE = _training_and_inference()
 BATCH_SIZE = _batch_size()
 COMPANY = _company()
 CONVOLUTIONS = _convolutions()
+MAKING_IT_FAST = _making_it_fast()
 
 # In the order of the chapters.
 CHAPTERS = (
@@ -351,6 +412,7 @@ CHAPTERS = (
     BATCH_SIZE,
     COMPANY,
     CONVOLUTIONS,
+    MAKING_IT_FAST,
 )
 
 # For each exercise's page, by the name of its problem, a question for each part. Nobody types a whole table on a phone.

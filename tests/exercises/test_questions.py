@@ -22,6 +22,7 @@ from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, CONDITIONA
 from bn_exercises.question import Choice, Link, Question, WrongChoice
 from bn_exercises.tolerance import round_to
 from bn_exercises.verify import verify
+from bn_lib.experiments import speed
 
 BOOK = Path(__file__).parents[2] / "book"
 PROBLEMS = {name: task for name, task in TASKS.items() if isinstance(task, Problem)}
@@ -324,6 +325,12 @@ def test_noise_of_the_mean_by_simulation() -> None:
 def test_values_that_share_a_mean_by_counting() -> None:
     images = np.arange(8 * 3 * 5 * 4).reshape(8, 3, 5, 4)
     assert questions.CONVOLUTIONS.right == (images[:, 0].size,)
+
+
+def test_bytes_are_those_that_the_chapter_counts() -> None:
+    work = next(work for work in speed.FUSED if work.name == "BN, ReLU")
+    megabytes = np.empty(10_000_000, np.float32).nbytes / 1e6
+    assert questions.MAKING_IT_FAST.right == (work.apart * megabytes, work.fused * megabytes)
 
 
 # The page
