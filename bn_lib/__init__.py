@@ -1,8 +1,10 @@
 """Batch Normalization and its relatives in readable NumPy; on a GPU through optional CuPy.
 
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
-(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains). For
-more than one machine: `population` (statistics of a data set) and `sync` (a layer whose mini-batch workers share).
+(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains). Then how it is
+made fast: `backends` (the same mathematics as four loops over memory, for each kind of array) and `fast` (what brings
+arrays there). For more than one machine: `population` (statistics of a data set) and `sync` (a layer whose
+mini-batch is spread over workers).
 `experiments` and `figures` are what the book's chapters call; they need the `[book]` extra and are not imported here.
 """
 

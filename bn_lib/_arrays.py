@@ -30,6 +30,16 @@ def namespace(x: Array) -> Namespace:
     return array_namespace(x)
 
 
+def is_cupy(x: Any) -> bool:
+    """Whether `x` is a CuPy array."""
+    return type(x).__module__.partition(".")[0] == "cupy" and type(x).__name__ == "ndarray"
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is an array of the standard. CuPy's are too, but have no `__array_namespace__` that would say so."""
+    return hasattr(x, "__array_namespace__") or is_cupy(x)
+
+
 def work_dtype(x: Array) -> Any:
     """The precision in which elements are computed: float32 for float16 input, otherwise the input's own."""
     xp = namespace(x)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bn_lib._arrays import Array, Namespace, count_along, namespace
+from bn_lib._arrays import Array, Namespace, count_along, is_array, namespace
 
 FLOATS = ("float16", "float32", "float64")
 NUMPY_FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16))
@@ -18,9 +18,13 @@ def check_float_array(x: Array, name: str = "x") -> None:
     """Raise `TypeError` unless `x` is an array of floating-point numbers."""
     if type(x) is np.ndarray and x.dtype in NUMPY_FLOATS:  # the usual case: a small batch takes 20 microseconds in all
         return
-    if not hasattr(x, "__array_namespace__"):
+    if not is_array(x):
         raise TypeError(
             f"{name} is a {type(x).__name__}; expected a NumPy or CuPy array (numpy.asarray({name}, dtype=float))"
+        )
+    if isinstance(x, np.ma.MaskedArray):  # sums would leave out what is masked, and counts would not
+        raise TypeError(
+            f"{name} is a masked array; expected one without a mask (choose its rows, or {name}.filled(...))"
         )
     xp = namespace(x)
     # CuPy and NumPy have float16; the array API standard itself does not, so it is asked for by name.
@@ -146,7 +150,7 @@ def check_labels(labels: Array, like: Array, classes: int | None, name: str = "l
     With None for `classes` there is no upper bound.
     """
     n = like.shape[0]
-    if not hasattr(labels, "__array_namespace__"):
+    if not is_array(labels):
         raise TypeError(f"{name} is a {type(labels).__name__}; expected an integer array of shape ({n},)")
     xp = namespace(labels)
     if xp is not namespace(like):

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from bn_lib._arrays import Array, namespace
+from bn_lib._arrays import Array, is_array, namespace
 
 
 class Layer:
@@ -43,10 +43,15 @@ class Layer:
     def fill_grads(self, dy: Array) -> None:
         """Set `grads` as `backward` does, without computing what it returns, where that saves work.
 
-        The first layer of a network needs no more: its input is data. A subclass of a layer that has its own
-        `fill_grads` overrides both or neither.
+        The first layer of a network needs no more: its input is data.
         """
         self.backward(dy)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A class with a `backward` of its own does not inherit a `fill_grads` that knows nothing of it."""
+        super().__init_subclass__(**options)
+        if "backward" in vars(cls) and "fill_grads" not in vars(cls):
+            setattr(cls, "fill_grads", Layer.fill_grads)  # noqa: B010 - mypy refuses the plain assignment
 
     def __call__(self, x: Array) -> Array:
         """Same as `forward`."""
@@ -151,7 +156,7 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
 
 def _replacement(value: Any, current: Array, name: str) -> Array:
     """A copy of `value` with the type of `current`, if nothing but rounding is lost."""
-    if not hasattr(value, "__array_namespace__"):
+    if not is_array(value):
         raise TypeError(f"{name} is a {type(value).__name__}; expected an array of shape {current.shape}")
     xp = namespace(current)
     whole = xp.isdtype(current.dtype, "integral")

@@ -111,11 +111,14 @@ class Dense(Layer):
 
     def backward(self, dy: Array) -> Array:
         """dx = dy @ weight.T; dweight = x.T @ dy; dbias = sum(dy)."""
-        self.fill_grads(dy)
+        self._fill_grads(dy)
         return dy @ self.weight.T
 
     def fill_grads(self, dy: Array) -> None:
         """dweight = x.T @ dy; dbias = sum(dy)."""
+        self._fill_grads(dy)
+
+    def _fill_grads(self, dy: Array) -> None:
         x = self._last()
         check_gradient(dy, x, (x.shape[0], self.weight.shape[1]))
         self.grads["weight"] = x.T @ dy

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bn_lib import fast
-from bn_lib._arrays import Array, Axes, as_axes, count_along, statistics_dtype
+from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, statistics_dtype
 from bn_lib._checks import FLOATS, check_float_array, check_input, check_same_kind
 from bn_lib._progress import progress_bar
 from bn_lib.backends import choose
@@ -65,7 +65,7 @@ def population_moments(
             f"scheduler is given but batches is a {type(batches).__name__}, which is read here; expected a Dask array "
             "(dask.array.from_array, dask.array.from_delayed)"
         )
-    if hasattr(batches, "__array_namespace__"):
+    if is_array(batches):
         raise TypeError(
             f"batches is one array, a {type(batches).__name__}; expected an iterable of arrays or a Dask array "
             "(for one array: Moments.of)"

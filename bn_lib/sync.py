@@ -6,8 +6,9 @@ imported when a layer is made. How gradients of parameters are averaged over wor
 """
 
 from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -66,6 +67,14 @@ class SyncBatchNorm(BatchNorm):
         self.comm = _world() if comm is None else comm
         if not hasattr(self.comm, "Allgather"):
             raise TypeError(f"comm is a {type(comm).__name__}; expected a communicator of mpi4py (MPI.COMM_WORLD)")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy has arrays of its own and the same workers; a communicator cannot be copied, and need not be."""
+        memo[id(self.comm)] = self.comm
+        twin = copy(self)
+        memo[id(self)] = twin
+        vars(twin).update(deepcopy(vars(self), memo))
+        return twin
 
     def backward(self, dy: Array) -> Array:
         """Gradient with respect to this worker's last x; `grads["gamma"]` and `grads["beta"]` are sums over its rows.

@@ -20,7 +20,7 @@ from functools import cache
 
 import numpy as np
 
-from bn_lib._arrays import Array
+from bn_lib._arrays import Array, is_cupy
 from bn_lib.backends.base import Backend
 
 NAMES = ("numba", "numpy", "cupy", "reference")
@@ -42,8 +42,8 @@ def backend(x: Array | None = None) -> str:
 def use_backend(name: str) -> Iterator[None]:
     """A context in which one backend is used, to compare or to measure: `with use_backend("reference"): ...`.
 
-    It is for arrays of its own kind: inside `use_backend("numpy")` a CuPy array is still computed by "cupy". A
-    gradient is computed by the backend that computed the forward pass.
+    It is for arrays of its own kind, and for the thread that opened the context: inside `use_backend("numpy")` a CuPy
+    array is still computed by "cupy". A gradient is computed by the backend that computed the forward pass.
 
     Args:
         name: "numba", "numpy", "cupy" or "reference".
@@ -75,9 +75,16 @@ def choose(x: Array) -> Backend | None:
         return None
     if type(x) is np.ndarray:  # a subclass may mean something else by * and +
         return _numpy() if asked_for == "numpy" else (_numba_if_it_works() or _numpy())
-    if type(x).__module__.partition(".")[0] == "cupy":
+    if is_cupy(x):
         return _cupy()
     return None
+
+
+def by_name(name: str) -> Backend:
+    """The backend of that name; "numpy" for "numba" where there is no Numba, because they share a kind of array."""
+    if name == "cupy":
+        return _cupy()
+    return (_numba_if_it_works() if name == "numba" else None) or _numpy()
 
 
 @cache

@@ -13,7 +13,7 @@ in float64 and goes into `offset` (forward) and `shift` (backward). So a float32
 batch with a mean of 1e8, keeps all the digits that it has.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,10 +43,19 @@ class Backend:
     `takes_float16`), `dy` and `x` of one dtype; S is 1 for (N, C). Vectors of one value per channel are `(C,)`; those
     marked *wide* are float64, the others have x's dtype. Results are freshly allocated; arguments are never written to.
     A backend may replace the composed functions by fused ones that do the same.
+
+    Since (x - center - lost) * scale is taken apart, a scale of infinity gives NaN, where the formula as it is written
+    gives an infinity: a variance and an eps of 0, or an infinite gamma.
     """
 
     name: str
     takes_float16 = False  # otherwise callers convert it to float32 first
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickled layer may be read where this backend cannot run, so what is kept is its name."""
+        from bn_lib.backends import by_name
+
+        return by_name, (self.name,)
 
     # The four loops
 

@@ -11,8 +11,8 @@
 // bandwidth, if enough of them are on their way at any moment: a thread asks for TILE words of 16 bytes before it uses
 // the first. The second kernel goes through memory backwards: what the first read last is still in the L2 cache.
 //
-// Merging is repeated by every block that needs the result. That is a few hundred additions where a kernel of its own
-// would be a launch. Every block merges in the same order, so all of them get the same bits, and so does every run.
+// Every block that needs the result merges it itself: for a thread some dozen steps at most, where a kernel of its
+// own would be a launch. Every block merges in the same order, so all of them get the same bits, and so does every run.
 //
 // How x is seen. A batch (N, C, S) lies in memory as `rows` of `columns` runs of `width` elements, and a thread block
 // is given some columns and a part of the rows. There are two ways of seeing it, and no other difference between them:
@@ -41,6 +41,8 @@ struct Layout {  // as with_cupy.py lays it out, in the same order
 };
 
 // Types. Elements are read and written in the type of x; float16 and float32 are computed in float, float64 in double.
+// CuPy compiles everything with -ftz=true: a float below 2^-126 counts as 0. Values of float16 are larger, and double
+// keeps its own.
 
 struct Half {
     unsigned short bits;
@@ -194,7 +196,7 @@ struct Walk {
     //
     // Runs of a length that is no multiple of WORD (RAGGED) begin and end inside a word. The words at their ends are
     // read whole, and what belongs to the neighbours is left out. Such a word holds at least one element of x, and
-    // memory is allocated in larger units than 16 bytes, so it is there to be read.
+    // a page of memory begins and ends with a word, so it is there to be read.
     template <int WORD, bool RAGGED>
     __device__ Place next(const Layout& in) {
         Index begin = RAGGED ? row & ~static_cast<Index>(WORD - 1) : row;

@@ -20,8 +20,8 @@ WORD = 16  # bytes: the most that one instruction of a thread reads or writes
 NARROW = 64  # bytes of a run; below, a multiprocessor would fetch more from its neighbours than from itself
 LANES = 4  # columns that a thread sums side by side; sums of more would not fit in its registers
 SIDE_BY_SIDE = 32  # columns of a block: 128 bytes of float32, which is a line of the cache
-MERGES = 8  # that a thread makes at most, where the parts of all blocks become one
 START = 8  # words that a thread could have read in the time that a block takes to begin and to merge
+ROUNDS = 4  # of blocks that are considered; more only begin and merge more often
 LARGEST_GRID = 65535  # blocks in the second direction
 
 TYPES = {2: "Half", 4: "float", 8: "double"}  # of batchnorm.cu, by the bytes of an element
@@ -73,8 +73,7 @@ def plan(shape: tuple[int, int, int], itemsize: int, aligned: bool, multiprocess
         across = min(SIDE_BY_SIDE // lanes, _power_of_two(-(-columns // lanes)))
     groups = -(-columns // (across * lanes))
     steps = -(-n * words // (THREADS // across))  # of all threads that have one column together
-    most = max(1, min(steps, LARGEST_GRID, MERGES * THREADS // (across * lanes * positions)))
-    splits = _splits(groups, steps, most, multiprocessors * BLOCKS)
+    splits = _splits(groups, steps, across * lanes * positions, multiprocessors * BLOCKS)
     chunk = -(-steps // splits) * (THREADS // across)
     splits = -(-n * words // chunk)
     return Launch(
@@ -87,9 +86,19 @@ def plan(shape: tuple[int, int, int], itemsize: int, aligned: bool, multiprocess
     )
 
 
-def _splits(groups: int, steps: int, most: int, at_once: int) -> int:
-    """In how many parts a column is best done: time is rounds of blocks times what one block takes."""
-    return min(range(1, most + 1), key=lambda splits: -(-groups * splits // at_once) * (-(-steps // splits) + START))
+def _splits(groups: int, steps: int, merged: int, at_once: int) -> int:
+    """In how many parts a column is best done: time is rounds of blocks times what one block takes.
+
+    A block begins, reads its words, and merges `merged` columns of every part. A thread reads a part in about the time
+    of a word: both wait for memory once. So long columns may be split often, though every block merges all parts.
+    """
+
+    def time(splits: int) -> int:
+        merges = -(-splits * merged // THREADS)
+        return -(-groups * splits // at_once) * (START + -(-steps // splits) + merges)
+
+    most = max(1, min(steps, LARGEST_GRID, ROUNDS * at_once // groups))
+    return min(range(1, most + 1), key=time)
 
 
 def _power_of_two(least: int) -> int:

@@ -5,10 +5,17 @@ and large: handing one over costs tens of microseconds.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 @cache
@@ -32,18 +39,34 @@ def in_pieces(work: Callable[[int, int], None], size: int, *, least: int = 1) ->
     if pieces == 1:
         work(0, size)
         return
-    bounds = [size * i // pieces for i in range(pieces + 1)]
-    futures = [_pool().submit(copy_context().run, work, bounds[i], bounds[i + 1]) for i in range(pieces - 1)]
+    todo = deque(pairwise(size * i // pieces for i in range(pieces + 1)))
+
+    def take() -> None:
+        while todo:
+            try:
+                start, stop = todo.pop()
+            except IndexError:  # another thread was faster
+                return
+            work(start, stop)
+
+    futures: list[Future[None]] = []
     try:
-        work(bounds[-2], bounds[-1])
+        with suppress(RuntimeError):  # no more threads: the interpreter is ending, or the system has none
+            for _ in range(pieces - 1):
+                futures.append(_pool().submit(copy_context().run, take))
+        take()
     finally:
-        wait(futures)
-    for future in futures:
+        todo.clear()
+        begun = [future for future in futures if not future.cancel()]
+        wait(begun)
+    for future in begun:
         future.result()
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool() -> "ThreadPoolExecutor":
+    from concurrent.futures import ThreadPoolExecutor  # refused while the interpreter ends
+
     return ThreadPoolExecutor(threads(), thread_name_prefix="bn_lib")
 
 

@@ -183,8 +183,24 @@ def _expression(name: str, template: str) -> str:
 
 def _plan(*arrays: Array) -> Launch:
     x = arrays[0]
+    device = _check_device(*arrays)
     aligned = all(a.data.ptr % WORD == 0 for a in arrays)  # results are: CuPy allocates in larger units
-    return plan(x.shape, x.dtype.itemsize, aligned, _multiprocessors(cupy.cuda.runtime.getDevice()))
+    return plan(x.shape, x.dtype.itemsize, aligned, _multiprocessors(device))
+
+
+def _check_device(*arrays: Array) -> int:
+    """The current device; raise `ValueError` unless all arrays are there.
+
+    A kernel that follows an address of another device fails, and all later work on the device with it.
+    """
+    device: int = cupy.cuda.runtime.getDevice()
+    for array in arrays:
+        if array.data.device_id != device:
+            raise ValueError(
+                f"an array of shape {array.shape} is on device {array.data.device_id} but the current device is "
+                f"{device}; expected all arrays on the current device (with cupy.cuda.Device({array.data.device_id}):)"
+            )
+    return device
 
 
 @cache
@@ -206,6 +222,7 @@ def _vector(values: Array, x: Array) -> tuple[Array, int]:
     """One value per channel, or one for all, as the kernels take it: in one piece, and the bytes of an element."""
     if isinstance(values, np.generic):
         values = cupy.full(x.shape[1], float(values), np.float64)
+    _check_device(values)
     values = cupy.ascontiguousarray(values)
     return values, values.dtype.itemsize
 

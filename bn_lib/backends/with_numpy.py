@@ -16,6 +16,7 @@ Source of the last: Chan, Golub and LeVeque (1983), "Algorithms for computing th
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ BLOCK = 1 << 17  # elements of a block: with its result it fits in a core's own 
 LEAST_ROWS = 2  # of blocks, so that it is worth handing them to another thread
 WIDTH = 4096  # elements of a row that several samples form
 SUM_WIDTH = 1024  # the same for sums, which have no coefficients to repeat, only partial sums to add
+# So many values are added up in the precision of x, and their sums in float64. vecdot lets go of Python's lock where it
+# makes 500 sums, so a block must hold as many runs; einsum always does, but adds along a row in only a few lanes.
+ALONG = 128  # divides WIDTH
+DOWN = 16  # divides the rows of a block
 LONG = 512  # positions that are a row of their own
 # The least mean of products, of each dtype, to which those below the smallest normal number add nothing.
 LEAST = {np.dtype(t): float(np.finfo(t).tiny) / float(np.finfo(t).eps) for t in (np.float32, np.float64)}
@@ -118,32 +123,48 @@ def _sums(x: Array, center: Array, dy: Array | None = None) -> Array:
 
 
 def _partial_sums(sheet: Array, dy: Array | None, center: Array | None, long: bool) -> Array:
-    """The same over each row of a block where rows are positions, otherwise over each column of a block."""
+    """The same over runs of each row where rows are positions, otherwise over runs of each column."""
     rows, columns = _cuts(sheet)
-    parts = np.empty((2, len(sheet), len(columns)) if long else (2, len(rows), sheet.shape[1]), sheet.dtype)
+    run = ALONG if long else DOWN
+    height, width = sheet.shape
+    parts = np.empty((2, height, -(-width // run)) if long else (2, -(-height // run), width), sheet.dtype)
 
     def work(start: int, stop: int) -> None:
         buffer = np.empty(0 if center is None else BLOCK, sheet.dtype)
-        for i in range(start, stop):
-            row = rows[i]
-            for j, column in enumerate(columns):
-                d = sheet[row, column]
-                if center is not None:
-                    d = np.subtract(
-                        d, center[row] if long else center[:, column], out=buffer[: d.size].reshape(d.shape)
-                    )
-                weight = d if dy is None else dy[row, column]
-                if long:  # by matmul, because vecdot keeps Python's lock
-                    out = parts[:, row, j, None, None]
-                    np.matmul(weight[:, None], np.ones((d.shape[1], 1), d.dtype), out=out[0])
-                    np.matmul(weight[:, None], d[..., None], out=out[1])
-                else:
-                    np.einsum("ij->j", weight, out=parts[0, i, column])
-                    np.einsum("ij,ij->j", weight, d, out=parts[1, i, column])
+        ones = np.ones(run, sheet.dtype)
+        for row, column in product(rows[start:stop], columns):
+            d = sheet[row, column]
+            if center is not None:
+                near = center[row] if long else center[:, column]
+                d = np.subtract(d, near, out=buffer[: d.size].reshape(d.shape))
+            weight = d if dy is None else dy[row, column]
+            if long:
+                for part, pieces, shape in _runs(column, len(d), run):
+                    weights, out = weight[:, part].reshape(shape), parts[:, row, pieces]
+                    np.vecdot(weights, ones[: shape[2]], out=out[0])
+                    np.vecdot(weights, d[:, part].reshape(shape), out=out[1])
+            else:
+                for part, pieces, (n, k, r) in _runs(row, d.shape[1], run):
+                    weights, out = weight[part].reshape(k, r, n), parts[:, pieces, column]
+                    np.einsum("kri->ki", weights, out=out[0])
+                    np.einsum("kri,kri->ki", weights, d[part].reshape(k, r, n), out=out[1])
 
     with nullcontext() if center is None else _no_copies():
         in_pieces(work, len(rows), least=LEAST_ROWS)
     return parts
+
+
+def _runs(block: slice, others: int, run: int) -> Iterator[tuple[slice, slice, tuple[int, int, int]]]:
+    """A block cut into runs: which of its elements, which partial sums they give, (others, runs, length of a run).
+
+    The last run is a part of its own where it is shorter.
+    """
+    size, first = block.stop - block.start, block.start // run
+    whole, rest = divmod(size, run)
+    if whole:
+        yield slice(0, whole * run), slice(first, first + whole), (others, whole, run)
+    if rest:
+        yield slice(whole * run, size), slice(first + whole, first + whole + 1), (others, 1, rest)
 
 
 def _kept(sums: Array, count: int, dtype: Any) -> Array:
@@ -227,7 +248,7 @@ def _cuts(sheet: Array) -> tuple[list[slice], list[slice]]:
     rows, width = sheet.shape
     if width > 2 * WIDTH:
         width = WIDTH
-    return _slices(rows, BLOCK // width), _slices(sheet.shape[1], width)
+    return _slices(rows, BLOCK // width // DOWN * DOWN), _slices(sheet.shape[1], width)
 
 
 def _slices(size: int, step: int) -> list[slice]:

@@ -70,10 +70,12 @@ def folded(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
 def products(x: Array, gamma: Array, beta: Array, eps: float, out: Array | None = None) -> Array:
     """Sums as products, with a vector of ones and of y with itself: the squares are added up and never written."""
     count = x.shape[0] * x.shape[2]
-    mean = (x @ np.ones(x.shape[2], x.dtype)).sum(axis=0) / count
+    ones = np.ones(x.shape[2], x.dtype)
+    mean = (x @ ones).sum(axis=0) / count
     y = np.subtract(x, mean[:, None], out=out)
     var = np.vecdot(y, y).sum(axis=0) / count
-    np.multiply(y, (gamma / np.sqrt(var + eps))[:, None], out=y)
+    scale = gamma / np.sqrt(var + eps)
+    np.multiply(y, scale[:, None], out=y)
     return np.add(y, beta[:, None], out=y)
 
 
@@ -87,7 +89,11 @@ def channel_by_channel(x: Array, gamma: Array, beta: Array, eps: float) -> Array
 
 
 def two_threads(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
-    """The same, with the channels shared between two threads. NumPy lets go of Python's lock while it computes."""
+    """The same, with the channels shared between two threads.
+
+    NumPy lets go of Python's lock while it computes, but not in products of at most 500 rows (`vecdot` and `@`, seen in
+    NumPy 2.4). There the threads take turns.
+    """
     y = np.empty_like(x)
 
     def normalize(c: int) -> None:
@@ -239,6 +245,8 @@ def batch(shape: tuple[int, int, int] = SHAPE, *, seed: int = 0) -> tuple[Array,
 
 # Time
 
+ROUNDS = 9  # of all candidates, each one turn
+
 
 class Timing(NamedTuple):
     """A time, as a multiple of that of a copy in the same round.
@@ -256,7 +264,7 @@ class Timing(NamedTuple):
 
 
 def side_by_side(
-    candidates: Mapping[str, Callable[[], object]], x: Array, *, rounds: int = 9, seed: int = 0
+    candidates: Mapping[str, Callable[[], object]], x: Array, *, rounds: int = ROUNDS, seed: int = 0
 ) -> dict[str, Timing]:
     """Time functions in one process, one turn each round, in a new order each round; and a copy of x among them.
 
@@ -288,7 +296,7 @@ def side_by_side(
     return found
 
 
-def time_steps(*, shape: tuple[int, int, int] = SHAPE, rounds: int = 9) -> dict[str, Timing]:
+def time_steps(*, shape: tuple[int, int, int] = SHAPE, rounds: int = ROUNDS) -> dict[str, Timing]:
     """`side_by_side` for `steps()`."""
     arguments = batch(shape)
     return side_by_side({step.name: partial(step.run, *arguments) for step in steps()}, arguments[0], rounds=rounds)

@@ -106,7 +106,7 @@ def ladder(steps: Sequence[Step], timings: Mapping[str, Timing]) -> Figure:
     )
     ax.axvline(1, color=COLOURS["muted"], linestyle=":", linewidth=1.2)
     ax.set_yticks(rows, [step.name for step in steps])
-    ax.set(xlim=(0, None), ylim=(len(steps) - 0.4, -0.95), xlabel="time, in copies of x (lines: half of the rounds)")
+    ax.set(xlim=(0, None), ylim=(len(steps) - 0.4, -0.95), xlabel="time, in copies of x")
     ax.grid(visible=False, axis="y")
     return fig
 

@@ -8,6 +8,7 @@ way: rows and columns of blocks, positions that are few or many, samples left ov
 """
 
 import multiprocessing
+import pickle
 import threading
 import tracemalloc
 import warnings
@@ -284,6 +285,27 @@ def test_in_inference_it_stays_where_it_is(backend, shape):
     assert np.all(y[1, 2] == np.sign(gamma[2]) * np.inf)
     assert np.all(np.isnan(y[1, 3]))
     assert np.array_equal(y == clean, np.isfinite(x))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8192), (2, 3, 20011), (9, 4, 57, 57), (256, 520), (8192, 60)], ids=str)
+def test_roundings_of_one_sign_do_not_pile_up(backend, shape):
+    """Where all squares are equal, every addition to a long sum rounds the same way."""
+    x, gamma, beta, dy = batch(shape, np.float32)
+    x[:] = 1.3
+    x[::2] *= -1
+    if x.ndim > 2:
+        x[..., ::2] *= -1
+    assert_exact(train(x, gamma, beta, dy), truth(x, gamma, beta, dy), np.float32)
+
+
+def test_a_pickled_layer_can_be_read_where_its_backend_cannot_run(backend, monkeypatch):
+    layer = bn_lib.BatchNorm(3)
+    x, _, _, dy = batch((20, 3), np.float64)
+    layer.forward(x)
+    kept = pickle.dumps(layer)
+    monkeypatch.setattr(bn_lib.backends, "_numba_if_it_works", lambda: None)
+    expected = layer.backward(dy)
+    assert off(pickle.loads(kept).backward(dy), expected, np.float64) < UNITS
 
 
 # Arrays as users have them

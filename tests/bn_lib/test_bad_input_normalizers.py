@@ -48,6 +48,7 @@ def layer_with(layer, gamma, beta):
     ("name", "seen", "expected", "error", "arguments"),
     [
         row("x", "list", "NumPy or CuPy array", TypeError, {"x": X3.tolist()}),
+        row("x", "masked array", "without a mask", TypeError, {"x": np.ma.masked_greater(X3, 1)}),
         row("x", "NoneType", "NumPy or CuPy array", TypeError, {"x": None}),
         row("x", "dtype int64", "float16, float32, float64", TypeError, {"x": np.ones((4, 3, 2), int)}),
         row("x", "dtype bool", "float16, float32, float64", TypeError, {"x": np.ones((4, 3, 2), bool)}),

@@ -212,6 +212,28 @@ def test_fill_grads_is_backward_without_what_it_returns(first, size):
         assert np.array_equal(array, other_array)
 
 
+@pytest.mark.parametrize("base", [Dense, Conv2d, Sequential, BatchNorm])
+def test_fill_grads_follows_a_backward_of_ones_own(base):
+    class Doubled(base):
+        def backward(self, dy):
+            return super().backward(2 * dy)
+
+    def layer(kind):
+        if base is Sequential:
+            return kind(Dense(6, 3, rng=rng()))
+        return kind(6) if base is BatchNorm else kind(6, 3, *([1] if base is Conv2d else []), rng=rng())
+
+    x = rng(1).normal(size=(4, 6, 2, 2) if base is Conv2d else (4, 6))
+    plain, doubled = Sequential(layer(base)), Sequential(layer(Doubled))
+    dy = rng(2).normal(size=plain.forward(x).shape)
+    doubled.forward(x)
+    plain.fill_grads(2 * dy)
+    doubled.fill_grads(dy)
+    for one, other in zip(plain.layers(), doubled.layers(), strict=True):
+        assert one.grads.keys() == other.grads.keys() == set(one.parameter_names)
+        assert all(np.array_equal(one.grads[name], other.grads[name]) for name in one.grads)
+
+
 def test_fill_grads_refuses_what_backward_refuses():
     for layer, x in ((Dense(6, 3, rng=rng()), (4, 6)), (Conv2d(2, 3, 1, rng=rng()), (4, 2, 5, 6))):
         with pytest.raises(RuntimeError, match="before forward"):

@@ -223,6 +223,21 @@ def test_it_can_be_copied_and_pickled():
         twin.forward(inputs(CASES[0])[0])
 
 
+def test_a_copy_shares_a_communicator_of_ones_own():
+    """mpi4py copies none but its own two, so a copy of the weights, to average or to keep the best, would fail."""
+    layer = SyncBatchNorm(CHANNELS, comm=MPI.COMM_WORLD.Dup())
+    x = inputs(CASES[0])[0]
+    layer.forward(x)
+    one, other = copy.deepcopy([layer, layer])
+    assert one is other
+    assert one.comm is layer.comm
+    one.forward(x)
+    assert one.num_batches_tracked == 2
+    assert layer.num_batches_tracked == 1
+    assert not np.shares_memory(one.gamma, layer.gamma)
+    layer.comm.Free()
+
+
 def test_refusals_of_one_worker():
     layer = SyncBatchNorm(3)
     with pytest.raises(ValueError, match=r"x has shape \(1, 3\): one value per channel over all workers"):

@@ -57,9 +57,16 @@ class ndarray(np.ndarray):
     __module__ = "cupy"
     waited = 0  # times that somebody wanted a number from the device
 
+    def __array_finalize__(self, other):
+        self.device_id = getattr(other, "device_id", 0)
+
+    @property
+    def __array_namespace__(self):
+        raise AttributeError("CuPy's arrays have none")
+
     @property
     def data(self):
-        return SimpleNamespace(ptr=self.ctypes.data)
+        return SimpleNamespace(ptr=self.ctypes.data, device_id=self.device_id)
 
     def __bool__(self):
         ndarray.waited += 1
