@@ -26,6 +26,7 @@ from bn_lib.backends.base import Backend
 from bn_lib.backends.threads import in_pieces
 
 BLOCK = 1 << 17  # elements of a block: with its result it fits in a core's own cache
+LITTLE = 1 << 13  # elements for which cutting costs more than it saves
 LEAST_ROWS = 2  # of blocks, so that it is worth handing them to another thread
 WIDTH = 4096  # elements of a row that several samples form
 SUM_WIDTH = 1024  # the same for sums, which have no coefficients to repeat, only partial sums to add
@@ -196,6 +197,9 @@ def _wide_moments(x: Array) -> tuple[Array, Array, Array]:
 
 def _in_blocks(loop: Callable[..., None], arrays: tuple[Array, ...], vectors: tuple[Array, ...]) -> None:
     """Call `loop` on every block of the arrays, with the vectors spread along it."""
+    if arrays[0].size <= LITTLE:
+        loop(*arrays, *(v[:, None] for v in vectors))
+        return
     spread = _spread(vectors, arrays[0], WIDTH)
     for sheets in zip(*(_sheets(a, WIDTH) for a in arrays), strict=True):
         _in_blocks_of(loop, sheets, spread)
