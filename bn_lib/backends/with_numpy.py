@@ -33,7 +33,7 @@ SUM_WIDTH = 1024  # the same for sums, which have no coefficients to repeat, onl
 # So many values are added up in the precision of x, and their sums in float64. vecdot lets go of Python's lock where it
 # makes 500 sums, so a block must hold as many runs; einsum always does, but adds along a row in only a few lanes.
 ALONG = 128  # divides WIDTH
-DOWN = 16  # divides the rows of a block
+DOWN = 32
 LONG = 512  # positions that are a row of their own
 # The least mean of products, of each dtype, to which those below the smallest normal number add nothing.
 LEAST = {np.dtype(t): float(np.finfo(t).tiny) / float(np.finfo(t).eps) for t in (np.float32, np.float64)}
@@ -124,48 +124,46 @@ def _sums(x: Array, center: Array, dy: Array | None = None) -> Array:
 
 
 def _partial_sums(sheet: Array, dy: Array | None, center: Array | None, long: bool) -> Array:
-    """The same over runs of each row where rows are positions, otherwise over runs of each column."""
+    """The same over runs of each row where rows are positions, otherwise over the columns of each block, wide."""
     rows, columns = _cuts(sheet)
-    run = ALONG if long else DOWN
     height, width = sheet.shape
-    parts = np.empty((2, height, -(-width // run)) if long else (2, -(-height // run), width), sheet.dtype)
+    parts = np.empty((2, height, -(-width // ALONG)), sheet.dtype) if long else np.zeros((2, len(rows), width))
 
     def work(start: int, stop: int) -> None:
         buffer = np.empty(0 if center is None else BLOCK, sheet.dtype)
-        ones = np.ones(run, sheet.dtype)
-        for row, column in product(rows[start:stop], columns):
-            d = sheet[row, column]
+        ones = np.ones(ALONG, sheet.dtype)
+        for i, column in product(range(start, stop), columns):
+            d = sheet[rows[i], column]
             if center is not None:
-                near = center[row] if long else center[:, column]
+                near = center[rows[i]] if long else center[:, column]
                 d = np.subtract(d, near, out=buffer[: d.size].reshape(d.shape))
-            weight = d if dy is None else dy[row, column]
+            weight = d if dy is None else dy[rows[i], column]
             if long:
-                for part, pieces, shape in _runs(column, len(d), run):
-                    weights, out = weight[:, part].reshape(shape), parts[:, row, pieces]
-                    np.vecdot(weights, ones[: shape[2]], out=out[0])
-                    np.vecdot(weights, d[:, part].reshape(shape), out=out[1])
+                for part, runs, run in _runs(d.shape[1], ALONG):
+                    a, b = (v[:, part].reshape(-1, runs, run) for v in (weight, d))
+                    first = (column.start + part.start) // ALONG
+                    total, products = parts[:, rows[i], first : first + runs]
+                    np.vecdot(a, ones[:run], out=total)
+                    np.vecdot(a, b, out=products)
             else:
-                for part, pieces, (n, k, r) in _runs(row, d.shape[1], run):
-                    weights, out = weight[part].reshape(k, r, n), parts[:, pieces, column]
-                    np.einsum("kri->ki", weights, out=out[0])
-                    np.einsum("kri,kri->ki", weights, d[part].reshape(k, r, n), out=out[1])
+                total, products = parts[:, i, column]
+                for part, runs, run in _runs(len(d), DOWN):
+                    a, b = (v[part].reshape(runs, run, -1) for v in (weight, d))
+                    total += np.einsum("ijc->ic", a).sum(axis=0, dtype=np.float64)
+                    products += np.einsum("ijc,ijc->ic", a, b).sum(axis=0, dtype=np.float64)
 
     with nullcontext() if center is None else _no_copies():
         in_pieces(work, len(rows), least=LEAST_ROWS)
     return parts
 
 
-def _runs(block: slice, others: int, run: int) -> Iterator[tuple[slice, slice, tuple[int, int, int]]]:
-    """A block cut into runs: which of its elements, which partial sums they give, (others, runs, length of a run).
-
-    The last run is a part of its own where it is shorter.
-    """
-    size, first = block.stop - block.start, block.start // run
+def _runs(size: int, run: int) -> Iterator[tuple[slice, int, int]]:
+    """An axis cut into runs: which part of it, how many runs, how long; what is left over is a shorter run."""
     whole, rest = divmod(size, run)
     if whole:
-        yield slice(0, whole * run), slice(first, first + whole), (others, whole, run)
+        yield slice(0, whole * run), whole, run
     if rest:
-        yield slice(whole * run, size), slice(first + whole, first + whole + 1), (others, 1, rest)
+        yield slice(whole * run, size), 1, rest
 
 
 def _kept(sums: Array, count: int, dtype: Any) -> Array:
@@ -252,7 +250,7 @@ def _cuts(sheet: Array) -> tuple[list[slice], list[slice]]:
     rows, width = sheet.shape
     if width > 2 * WIDTH:
         width = WIDTH
-    return _slices(rows, BLOCK // width // DOWN * DOWN), _slices(sheet.shape[1], width)
+    return _slices(rows, BLOCK // width), _slices(sheet.shape[1], width)
 
 
 def _slices(size: int, step: int) -> list[slice]:
