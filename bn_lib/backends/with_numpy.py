@@ -9,7 +9,8 @@ NumPy goes through its operands once per operation, so three things keep the ope
   positions S are few, several samples form a row, with the coefficients of the channels repeated along it.
 - *A provisional center.* sum(d) and sum(d * d) of d = x - center come from one pass, and the sum of squares about the
   mean is sum(d * d) - sum(d)**2 / M. That costs no digits while the center is within a standard deviation of the mean.
-  Zero often is, and need not be subtracted. Where it turns out not to be, the mean just found is the next center.
+  Zero often is, and need not be subtracted; otherwise the mean of a few values may be. Where neither is, the mean just
+  found is the next center.
 
 Source of the last: Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance", section 3.
 """
@@ -37,6 +38,7 @@ DOWN = 32
 LONG = 512  # positions that are a row of their own
 # The least mean of products, of each dtype, to which those below the smallest normal number add nothing.
 LEAST = {np.dtype(t): float(np.finfo(t).tiny) / float(np.finfo(t).eps) for t in (np.float32, np.float64)}
+FEW = 6  # the root of how many values of a channel the first center comes from
 CENTERS = 3  # are tried before the channels that still need it are summed in float64
 
 
@@ -48,8 +50,8 @@ class NumPyBackend(Backend):
     def moments(self, x: Array) -> tuple[Array, Array, Array]:
         """As `Backend.moments`."""
         count = x.size // x.shape[1]
-        center = np.zeros(x.shape[1], x.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
+            center = _first_center(x)
             for tried in range(1, CENTERS + 1):
                 total, squares = _sums(x, center)
                 lost = total / count
@@ -111,6 +113,18 @@ class NumPyBackend(Backend):
 # Sums
 
 
+def _first_center(x: Array) -> Array:
+    """Zero, but for channels that a few values show to be more than a deviation away from it: the mean of those."""
+    n, channels, size = x.shape
+    if x.size <= LITTLE:
+        return np.zeros(channels, x.dtype)
+    positions = min(size, FEW)
+    samples = FEW * FEW // positions
+    few = x[:: -(-n // samples), :, :: -(-size // positions)]
+    total, squares, count = np.einsum("ncs->c", few), np.einsum("ncs,ncs->c", few, few), few.size // channels
+    return np.where(2 * total * total > count * squares, total / count, 0).astype(x.dtype)  # mean**2 > var
+
+
 def _sums(x: Array, center: Array, dy: Array | None = None) -> Array:
     """sum(dy) and sum(dy * d) of each channel, wide, where d = x - center; without a dy, sum(d) and sum(d * d)."""
     _, channels, size = x.shape
@@ -149,8 +163,8 @@ def _partial_sums(sheet: Array, dy: Array | None, center: Array | None, long: bo
                 total, products = parts[:, i, column]
                 for part, runs, run in _runs(len(d), DOWN):
                     a, b = (v[part].reshape(runs, run, -1) for v in (weight, d))
-                    total += np.einsum("ijc->ic", a).sum(axis=0, dtype=np.float64)
-                    products += np.einsum("ijc,ijc->ic", a, b).sum(axis=0, dtype=np.float64)
+                    total += np.einsum("ijc->ic", a).astype(np.float64).sum(axis=0)
+                    products += np.einsum("ijc,ijc->ic", a, b).astype(np.float64).sum(axis=0)
 
     with nullcontext() if center is None else _no_copies():
         in_pieces(work, len(rows), least=LEAST_ROWS)

@@ -42,13 +42,15 @@ WHY: Mapping[str, str] = {
     "numpy-forward-image": (
         "NumPy computes one operation at a time. Blocks keep their data in the cache, so memory is not what limits "
         "it; but each operation loads and stores its block again, where compiled code keeps a value in a register "
-        "through all of them. On small inputs the price of a NumPy call, whatever is in it, counts as well: it is the "
+        "through all of them. Two threads gain less than it seems they should, because between two operations each "
+        "needs Python's lock. On small inputs the price of a NumPy call, whatever is in it, counts as well: it is the "
         "flat left end of the plots below. And 256×64×1×1 is an image in form only: every channel has one position, "
         "as in (N, C)."
     ),
     "numpy-backward-image": (
         "Backward reads two arrays for the sums and both again for the result, an operation at a time, and each loads "
-        "and stores its block again. PyTorch's backward is compiled. On small inputs the price of each NumPy call "
+        "and stores its block again. PyTorch's backward is compiled, and where the input fits in the caches it is "
+        "nearly as quick as a copy: look at the column of the copy. On small inputs the price of each NumPy call "
         "counts as well."
     ),
     "numpy-forward-rows": (
@@ -62,12 +64,15 @@ WHY: Mapping[str, str] = {
     ),
     "numba-forward-rows": (
         "In (N, C) every row holds a value of every channel, so all rows must be summed before the first can be "
-        "normalized: x is read twice, by PyTorch as by us. On small inputs the fixed cost of a call in Python "
-        "(checking arguments, handing work to threads) counts as well: it is the flat left end of the plots below."
+        "normalized: x is read twice and y written once, where a copy reads once and writes once. So look at the "
+        "column of the copy: where it is near the goal, no code could do much better. On small inputs the fixed cost "
+        "of a call in Python (checking arguments, handing work to threads) counts as well: it is the flat left end of "
+        "the plots below."
     ),
     "numba-backward": (
         "Backward must move three arrays, x and dy in and dx out, and in (N, C) read two of them twice. Where both "
-        "libraries wait for the memory, the ratio goes towards that of what they move. On small inputs the fixed cost "
+        "libraries wait for the memory, the ratio goes towards that of what they move; the column of the copy shows "
+        "where PyTorch is already nearly as quick as one. On small inputs the fixed cost "
         "of a call in Python counts as well: it is the flat left end of the plots below."
     ),
     "numba-backward-copy": (
@@ -87,8 +92,8 @@ WHY: Mapping[str, str] = {
         "of operations after the mean is gone."
     ),
     "network-mlp": (
-        "In networks this small a step is mostly products of small matrices, which both libraries leave to BLAS, and "
-        "the fixed cost of each call. BN itself is a small part of it."
+        "A step is many calls on small arrays: products of matrices, which both libraries leave to BLAS, the "
+        "normalizations, the loss, the update. Each call has a fixed price. We pay it in Python, PyTorch in C++."
     ),
     "network-cnn": (
         "The time is in the convolution, which NumPy must do as copies of patches and a product of matrices. "
