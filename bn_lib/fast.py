@@ -58,12 +58,14 @@ class BatchCache(NamedTuple):
     @property
     def x_hat(self) -> Array:
         """The standardized input, of the shape of x."""
-        return self.backend.normalize(_flat(self.x), np.float64(1), np.float64(0), self.statistics).reshape(self.shape)
+        return self.backend.normalize(in_one_piece(self.x), np.float64(1), np.float64(0), self.statistics).reshape(
+            self.shape
+        )
 
 
 def forward(backend: Backend, x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, BatchCache]:
     """`batch_norm` for checked input."""
-    flat = _flat(x, backend.takes_float16)
+    flat = in_one_piece(x, backend.takes_float16)
     y, statistics = backend.forward(flat, gamma, beta, eps)
     return _like(y, x), BatchCache(flat, gamma, statistics, backend, x.shape, x.dtype)
 
@@ -72,21 +74,21 @@ def forward_with(
     backend: Backend, x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Array, BatchCache]:
     """The same with statistics from elsewhere."""
-    flat = _flat(x, backend.takes_float16)
+    flat = in_one_piece(x, backend.takes_float16)
     y, statistics = backend.forward_with(flat, gamma, beta, mean, var, eps)
     return _like(y, x), BatchCache(flat, gamma, statistics, backend, x.shape, x.dtype)
 
 
 def backward(dy: Array, cache: BatchCache) -> tuple[Array, Array, Array]:
     """`batch_norm_backward` for checked input."""
-    x = cache.x if dy.dtype == cache.x.dtype else _flat(cache.x)  # a wider dy is not squeezed into float16
-    flat = _flat(dy.astype(x.dtype, copy=False), cache.backend.takes_float16)
+    x = cache.x if dy.dtype == cache.x.dtype else in_one_piece(cache.x)  # a wider dy is not squeezed into float16
+    flat = in_one_piece(dy.astype(x.dtype, copy=False), cache.backend.takes_float16)
     dx, dgamma, dbeta = cache.backend.backward(flat, x, cache.gamma, cache.statistics)
     dx, dtype = dx.reshape(cache.shape).astype(cache.dtype, copy=False), cache.gamma.dtype
     return dx, dgamma.astype(dtype, copy=False), dbeta.astype(dtype, copy=False)
 
 
-def _flat(x: Array, as_float16: bool = False) -> Array:
+def in_one_piece(x: Array, as_float16: bool = False) -> Array:
     """x as `(N, C, S)`, in one piece of memory and in the precision it is computed in; not copied if it is so.
 
     Loops that read float16 themselves get it `as_float16`: half the bytes.

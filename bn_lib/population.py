@@ -99,7 +99,7 @@ def channel_moments(x: Array) -> Moments:
     backend = choose(x)
     if backend is None:
         return Moments.of(x, axes)
-    center, lost, m2 = backend.moments(fast._flat(x))
+    center, lost, m2 = backend.moments(fast.in_one_piece(x))
     wide = statistics_dtype(x)
     return Moments(count_along(x.shape, axes), (center + lost).astype(wide), m2.astype(wide))
 

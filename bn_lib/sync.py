@@ -88,7 +88,7 @@ class SyncBatchNorm(BatchNorm):
 
         def own_part() -> tuple[tuple[Array, ...], Array]:
             check_gradient(dy, x, cache.shape)
-            flat = fast._flat(dy.astype(x.dtype, copy=False))
+            flat = fast.in_one_piece(dy.astype(x.dtype, copy=False))
             return backend.parameter_gradients(flat, x, statistics), flat
 
         sums, flat = _exchange(self.comm, "backward", 2 * self.num_features, own_part)
@@ -110,7 +110,7 @@ class SyncBatchNorm(BatchNorm):
                     f"x is a {type(x).__name__} to be computed by the reference; expected a NumPy or CuPy array, "
                     'not inside use_backend("reference")'
                 )
-            flat = fast._flat(x)
+            flat = fast.in_one_piece(x)
             return (np.asarray(x.size // x.shape[1]), *backend.moments(flat)), (backend, flat)
 
         rows, (backend, flat) = _exchange(self.comm, "forward", 1 + 3 * self.num_features, own_part)

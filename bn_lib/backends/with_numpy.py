@@ -27,7 +27,7 @@ from bn_lib.backends.base import Backend
 from bn_lib.backends.threads import in_pieces
 
 BLOCK = 1 << 17  # elements of a block: with its result it fits in a core's own cache
-LITTLE = 1 << 13  # elements for which cutting costs more than it saves
+LITTLE = 1 << 14  # elements for which cutting costs more than it saves
 LEAST_ROWS = 2  # of blocks, so that it is worth handing them to another thread
 WIDTH = 4096  # elements of a row that several samples form
 SUM_WIDTH = 1024  # the same for sums, which have no coefficients to repeat, only partial sums to add

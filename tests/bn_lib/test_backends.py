@@ -33,7 +33,7 @@ BACKENDS = ["numpy", pytest.param("numba", marks=pytest.mark.needs("module:numba
 SHAPES = [
     # (N, C): narrow, odd, left over, wide, around a row of 4096 and twice that, more than one block
     *[(4, 1), (3, 5), (1009, 7), (1000, 3), (257, 65), (3, 9001), (33, 4095), (33, 4097), (40, 8192), (17, 8193)],
-    *[(1031, 300), (4099, 64), (2731, 3), (128, 64)],
+    *[(1031, 300), (4099, 64), (5462, 3), (128, 128)],
     # few positions; one; N = 1; 3-D and 5-D
     *[(5, 3, 1), (256, 64, 1, 1), (7, 2, 3), (1, 4, 6), (4, 5, 2, 3, 2), (13, 3, 37, 11), (70, 129, 7, 7)],
     # around the length at which positions become a row, and around several such rows
