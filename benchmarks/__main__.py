@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     out = options.out or (QUICK_RESULTS if options.quick else RESULTS)
 
-    if (_machine.LOAD or 0) > IDLE:
-        print(f"Others used {_machine.LOAD:.1f} cores in the last minute. These numbers are of a busy machine.\n")
+    if _machine.load() > IDLE:
+        print(f"Others use {_machine.load():.1f} cores. These numbers are of a busy machine.\n")
     began = time.monotonic()
     results = run(quick=options.quick)
     print(report.in_text(results))

@@ -7,17 +7,25 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+import psutil
 import threadpoolctl
 import torch
 
 from bn_lib.backends.threads import threads
 
-# Of the last minute, before anything of ours has run. Who shares the cores with us moves every number.
-LOAD = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+@cache
+def load() -> float:
+    """How many cores others use: of two seconds in which we do nothing, the first time this is called.
+
+    Who shares the cores with us moves every number. The system's load average would count what we did a minute ago.
+    """
+    return float(psutil.cpu_percent(interval=2) / 100 * psutil.cpu_count())
 
 
 def describe() -> dict[str, Any]:
@@ -26,7 +34,7 @@ def describe() -> dict[str, Any]:
     Returns:
         "processor", "cores" (that this process may use), "caches" (name: bytes that `threads()` cores have of it; empty
         where `lscpu` is missing), "system", "versions", "blas", "threads", "longdouble_bits" (of the mantissa),
-        "load" (how many cores others used in the minute before, None where the system does not tell) and "date" (UTC).
+        "load" (see `load`) and "date" (UTC).
     """
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # NumPy's own; SciPy brings another
     return {
@@ -49,7 +57,7 @@ def describe() -> dict[str, Any]:
             ),
         },
         "longdouble_bits": int(np.finfo(np.longdouble).nmant),
-        "load": LOAD,
+        "load": load(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
 
@@ -62,10 +70,10 @@ def _processor() -> str:
 def _caches() -> dict[str, int]:
     """Bytes of data cache that as many cores as there are threads have together."""
     found = {}
-    for cache in _lscpu("--json", "--bytes", "--caches=NAME,ONE-SIZE,ALL-SIZE,TYPE").get("caches", []):
-        if cache["type"] in ("Data", "Unified"):
-            one, every = int(cache["one-size"]), int(cache["all-size"])
-            found[cache["name"].removesuffix("d")] = min(one * threads(), every)
+    for kind in _lscpu("--json", "--bytes", "--caches=NAME,ONE-SIZE,ALL-SIZE,TYPE").get("caches", []):
+        if kind["type"] in ("Data", "Unified"):
+            one, every = int(kind["one-size"]), int(kind["all-size"])
+            found[kind["name"].removesuffix("d")] = min(one * threads(), every)
     return found
 
 

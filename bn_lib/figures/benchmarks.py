@@ -127,7 +127,7 @@ def machine(results: Results) -> Table:
         ["BLAS", told["blas"]],
         ["threads", threads],
         ["measured on", told["date"]],
-        ["others' load before", f"{told['load']:.2g} cores" if told["load"] is not None else "unknown"],
+        ["others' load before", f"{told['load']:.2g} cores"],
     ]
     return Table(
         "The machine", ["what", "here"], rows + [["left out", f"{n}: {why}"] for n, why in results["left_out"].items()]
