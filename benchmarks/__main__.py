@@ -47,7 +47,7 @@ def run(*, quick: bool) -> dict[str, Any]:
     """All tables, judged."""
     torch.set_num_threads(THREADS)
     backends, left_out = speed.usable()
-    rounds = 5 if quick else 25
+    rounds = 4 if quick else 25
     rows: list[Row] = []
     if reason := memory.why_not():
         left_out["memory"] = reason
