@@ -1,0 +1,296 @@
+// What the explorables share: a frame around the figure, plots, handles, sliders. What a figure says is in its own file.
+//
+// An explorable is a function of its state. The state lives in the widget's model, where Python, or the page, can read
+// and set it; `explorable` draws the view again whenever it changes.
+import { html, render, hydrate, useEffect, useRef, useState } from "./preact.js";
+
+/**
+ * Make an anywidget front-end module of a view.
+ *
+ * @param keys  the names of what the view reads from the model
+ * @param View  draws the state: View({ state, set, uid }) with set({ gamma: 2 }) to change it
+ */
+export function widget(keys, View) {
+  const read = (model) => Object.fromEntries(keys.map((key) => [key, model.get(key)]));
+
+  function Root({ model }) {
+    const [state, setState] = useState(() => read(model));
+    const saving = useRef(0);
+    useEffect(() => {
+      const again = () => setState(read(model));
+      keys.forEach((key) => model.on(`change:${key}`, again));
+      again();
+      return () => keys.forEach((key) => model.off(`change:${key}`, again));
+    }, [model]);
+    const set = (patch) => {
+      Object.entries(patch).forEach(([key, value]) => model.set(key, value));
+      cancelAnimationFrame(saving.current); // a drag sends its last state in a frame, not all of them
+      saving.current = requestAnimationFrame(() => model.save_changes());
+    };
+    return html`<${View} state=${state} set=${set} uid=${model.get("uid")} />`;
+  }
+
+  return {
+    /** Draw into `el`, over the still picture if it is there. */
+    render({ model, el }) {
+      const root = html`<${Root} model=${model} />`;
+      el.classList.add("bn-explorable");
+      el.setAttribute("role", "group");
+      el.setAttribute("aria-labelledby", `${model.get("uid")}-title`);
+      if (el.childElementCount) hydrate(root, el);
+      else render(root, el);
+      return () => render(null, el);
+    },
+    /** What `render` draws first, for a page that has not run any script yet. */
+    first: (model) => html`<${Root} model=${model} />`,
+  };
+}
+
+/**
+ * A widget with a title, a reset, a surprise, and words that say what it shows now.
+ *
+ * @param keys      the names of the state that the view reads
+ * @param View      draws the state: View({ state, set, uid })
+ * @param describe  tells in words what the figure shows now: describe(state)
+ * @param surprise  returns another state worth looking at: surprise(state, next), where next() is random in [0, 1)
+ */
+export function explorable({ keys, View, describe, surprise }) {
+  function Framed({ state, set, uid }) {
+    const now = describe(state);
+    return html`
+      <p class="bn-title" id=${`${uid}-title`}>${state.title}</p>
+      <${View} state=${state} set=${set} uid=${uid} />
+      <div class="bn-toolbar bn-controls">
+        <button type="button" onClick=${() => set(state.initial)}>Reset</button>
+        <button type="button" onClick=${() => set(surprise(state, Math.random))}>Surprise me</button>
+      </div>
+      <p class="bn-now" id=${`${uid}-now`}>${now}</p>
+      <${Spoken} words=${now} />
+      <p class="bn-message">${state.message}</p>
+    `;
+  }
+  return widget([...keys, "title", "message", "initial"], Framed);
+}
+
+/** The words, said by a screen reader when they have stopped changing. */
+function Spoken({ words }) {
+  const [said, say] = useState("");
+  const first = useRef(true);
+  useEffect(() => {
+    if (first.current) {
+      first.current = false;
+      return;
+    }
+    const later = setTimeout(() => say(words), 700);
+    return () => clearTimeout(later);
+  }, [words]);
+  return html`<p class="bn-spoken" role="status">${said}</p>`;
+}
+
+// Numbers as they are written in the book
+
+/** A number with `digits` decimals and a true minus sign. */
+export function fixed(value, digits = 2) {
+  const text = value.toFixed(digits);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
+}
+
+/** A number with `digits` significant digits, in powers of ten where it is very small or large. */
+export function significant(value, digits = 3) {
+  if (value === 0) return "0";
+  if (Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5) return String(Number(value.toPrecision(digits))).replace("-", "−");
+  const [mantissa, exponent] = value.toExponential(Math.max(digits - 1, 0)).split("e");
+  const power = Number(exponent)
+    .toString()
+    .replace(/./g, (sign) => ({ "-": "⁻" })[sign] ?? "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign]);
+  const factor = String(Number(mantissa)).replace("-", "−");
+  return `${factor === "1" ? "" : `${factor} × `}10${power}`;
+}
+
+export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+// Plots: an SVG in its own units, with handles of HTML on top (they keep their size when the drawing shrinks)
+
+/** A linear map from numbers to units of the drawing: s(value), s.invert(unit), s.ticks. */
+export function scale([low, high], [from, to], count = 5) {
+  const s = (value) => from + ((value - low) / (high - low)) * (to - from);
+  s.invert = (unit) => low + ((unit - from) / (to - from)) * (high - low);
+  s.domain = [low, high];
+  s.range = [from, to];
+  const raw = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= raw * 0.999);
+  s.ticks = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k += 1) s.ticks.push(k * step);
+  s.digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return s;
+}
+
+/** A drawing of `width` x `height` units with `handles` on top. `uid` and the words of `now` name it. */
+export function Drawing({ width, height, uid, handles, children }) {
+  return html`
+    <div class="bn-drawing" style=${`max-width:${width * 1.5}px`}>
+      <svg viewBox=${`0 0 ${width} ${height}`} width=${width} height=${height} role="img" aria-labelledby=${`${uid}-now`}>${children}</svg>
+      ${handles}
+    </div>
+  `;
+}
+
+/** An axis below the drawing at height `y`, with ticks, grid lines up to `top` if given, and a label. */
+export function AxisX({ scale, y, top, label, format }) {
+  const write = format ?? ((value) => fixed(value, scale.digits));
+  const [from, to] = scale.range;
+  return html`
+    <g class="bn-axis">
+      ${top !== undefined && scale.ticks.map((tick) => html`<line class="bn-grid" x1=${scale(tick)} x2=${scale(tick)} y1=${top} y2=${y} />`)}
+      <line x1=${from} x2=${to} y1=${y} y2=${y} />
+      ${scale.ticks.map((tick) => html`
+        <line x1=${scale(tick)} x2=${scale(tick)} y1=${y} y2=${y + 4} />
+        <text x=${scale(tick)} y=${y + 15} text-anchor="middle">${write(tick)}</text>
+      `)}
+      ${label && html`<text class="bn-axis-label" x=${to} y=${y + 29} text-anchor="end">${label}</text>`}
+    </g>
+  `;
+}
+
+/** An axis at the left of the drawing at `x`, with ticks, grid lines up to `right` if given, and a label above it. */
+export function AxisY({ scale, x, right, label, format }) {
+  const write = format ?? ((value) => fixed(value, scale.digits));
+  const [from, to] = scale.range;
+  return html`
+    <g class="bn-axis">
+      ${right !== undefined && scale.ticks.map((tick) => html`<line class="bn-grid" x1=${x} x2=${right} y1=${scale(tick)} y2=${scale(tick)} />`)}
+      <line x1=${x} x2=${x} y1=${from} y2=${to} />
+      ${scale.ticks.map((tick) => html`
+        <line x1=${x - 4} x2=${x} y1=${scale(tick)} y2=${scale(tick)} />
+        <text x=${x - 7} y=${scale(tick) + 4} text-anchor="end">${write(tick)}</text>
+      `)}
+      ${label && html`<text class="bn-axis-label" x="2" y=${Math.min(from, to) - 8}>${label}</text>`}
+    </g>
+  `;
+}
+
+/** An SVG path through points [[x, y], ...]. */
+export const line = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`).join("");
+
+/**
+ * A point that can be dragged, or moved with the arrow keys (ten steps at a time with Shift; Home and End).
+ *
+ * `at` is its place in units of the drawing, whose size is [width, height]. It moves along x, along y, or both:
+ * `x` and `y` are { value, scale, min, max, step }, and move({ x, y }) gets the new values.
+ */
+export function Handle({ width, height, at, x, y, label, text, move, kind = "" }) {
+  const held = useRef(null);
+  const main = x ?? y;
+  const snap = (axis, value) => {
+    const steps = Math.round((value - axis.min) / axis.step);
+    return clamp(Number((axis.min + steps * axis.step).toPrecision(12)), axis.min, axis.max);
+  };
+  const go = (dx, dy) => {
+    const next = {};
+    if (x) next.x = snap(x, x.value + dx * x.step);
+    if (y) next.y = snap(y, y.value + dy * y.step);
+    move(next);
+  };
+  const grab = (event) => {
+    event.currentTarget.setPointerCapture(event.pointerId);
+    const box = event.currentTarget.parentElement.getBoundingClientRect();
+    // Held where it was gripped, so that it does not jump under the finger.
+    held.current = { dx: at[0] - ((event.clientX - box.left) / box.width) * width, dy: at[1] - ((event.clientY - box.top) / box.height) * height };
+  };
+  const drag = (event) => {
+    if (!held.current) return;
+    const box = event.currentTarget.parentElement.getBoundingClientRect();
+    const next = {};
+    if (x) next.x = snap(x, x.scale.invert(((event.clientX - box.left) / box.width) * width + held.current.dx));
+    if (y) next.y = snap(y, y.scale.invert(((event.clientY - box.top) / box.height) * height + held.current.dy));
+    move(next);
+  };
+  const press = (event) => {
+    const far = event.shiftKey ? 10 : 1;
+    const steps = {
+      ArrowRight: x ? [far, 0] : [0, far],
+      ArrowLeft: x ? [-far, 0] : [0, -far],
+      ArrowUp: y ? [0, far] : [far, 0],
+      ArrowDown: y ? [0, -far] : [-far, 0],
+      Home: [-Infinity, 0],
+      End: [Infinity, 0],
+    }[event.key];
+    if (!steps) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.key === "Home" || event.key === "End") {
+      move({ [x ? "x" : "y"]: event.key === "Home" ? main.min : main.max });
+    } else go(...steps);
+  };
+  return html`
+    <span
+      class=${`bn-handle bn-controls ${x && y ? "bn-both" : x ? "bn-along-x" : "bn-along-y"} ${kind}`}
+      style=${`left:${((at[0] / width) * 100).toFixed(3)}%;top:${((at[1] / height) * 100).toFixed(3)}%`}
+      role="slider" tabindex="0" aria-label=${label} aria-orientation=${x ? "horizontal" : "vertical"}
+      aria-valuemin=${main.min} aria-valuemax=${main.max} aria-valuenow=${main.value} aria-valuetext=${text}
+      onPointerDown=${grab} onPointerMove=${drag}
+      onPointerUp=${() => (held.current = null)} onPointerCancel=${() => (held.current = null)}
+      onKeyDown=${press}
+    ></span>
+  `;
+}
+
+// Controls
+
+/** A slider with its name and its value in words. `log` moves it in powers of ten: min, max and value stay plain numbers. */
+export function Slider({ label, value, min, max, step, set, format = fixed, log = false }) {
+  const inner = log ? Math.log10 : (v) => v;
+  const outer = log ? (v) => Number((10 ** v).toPrecision(6)) : (v) => v;
+  return html`
+    <label class="bn-slider bn-controls">
+      <span class="bn-name">${label}</span>
+      <input type="range" min=${inner(min)} max=${inner(max)} step=${step} value=${inner(value)}
+        aria-valuetext=${format(value)} onInput=${(event) => set(outer(Number(event.currentTarget.value)))} />
+      <output>${format(value)}</output>
+    </label>
+  `;
+}
+
+/** One of several: options are [[value, words], ...]. */
+export function Choice({ label, value, options, set, uid }) {
+  return html`
+    <fieldset class="bn-choice-of bn-controls">
+      <legend>${label}</legend>
+      ${options.map(([option, words]) => html`
+        <label key=${option}>
+          <input type="radio" name=${`${uid}-${label}`} value=${option} checked=${option === value} onChange=${() => set(option)} />
+          <span>${words}</span>
+        </label>
+      `)}
+    </fieldset>
+  `;
+}
+
+/** On or off. */
+export function Toggle({ label, value, set, kind = "" }) {
+  return html`
+    <label class=${`bn-toggle bn-controls ${kind}`}>
+      <input type="checkbox" checked=${value} onChange=${(event) => set(event.currentTarget.checked)} />
+      <span>${label}</span>
+    </label>
+  `;
+}
+
+export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/** Call step(seconds since the last frame) in every frame while `running`. The browser rests when nobody looks. */
+export function useFrames(running, step) {
+  const latest = useRef(step);
+  latest.current = step;
+  useEffect(() => {
+    if (!running) return;
+    let before = performance.now();
+    let frame = requestAnimationFrame(function next(time) {
+      latest.current(Math.min((time - before) / 1000, 0.1));
+      before = time;
+      frame = requestAnimationFrame(next);
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [running]);
+}
