@@ -1,14 +1,15 @@
 """Explorables: figures you think with. Each is a widget in a notebook, and the same on a page without a kernel.
 
-One class per figure, in a file of its own with the script that draws it (`mini_batch.js`). `bn.js` is the mathematics in
-the browser, `ui.js` what all share (plots, handles, sliders), `preact.js` a library that draws a view again when its
+One class per figure, in a file of its own beside the script that draws it (`mini_batch.js`). `bn.js` is the mathematics
+in the browser, `ui.js` what all share (plots, handles, sliders), `preact.js` a library that draws a view again when its
 state changes. This package needs anywidget; `import bn_lib` does not.
 """
 
 from bn_lib.explorables._explorable import Explorable
+from bn_lib.explorables._flipbook import Flipbook
 from bn_lib.explorables._mini_batch import MiniBatch
 
 #: Every kind, in the order of the book.
-KINDS: tuple[type[Explorable], ...] = (MiniBatch,)
+KINDS: tuple[type[Explorable], ...] = (Flipbook, MiniBatch)
 
-__all__ = ["KINDS", "Explorable", "MiniBatch"]
+__all__ = ["KINDS", "Explorable", "Flipbook", "MiniBatch"]

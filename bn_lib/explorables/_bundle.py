@@ -1,9 +1,9 @@
 """Join the parts of an explorable's script into one module, which is what a widget and a page each load.
 
-The parts are ES modules that import each other by name ("./bn.js"). Every notebook front end takes a widget's script as
-one text, so the parts are put one after the other, without their `import` lines and the word `export`. That asks of them
-only that no two use one name at their top level; if two do, the browser says so when it reads the script, and a test
-reads them all.
+The parts are ES modules that import each other by name ("./bn.js"). Every notebook front end takes a widget's script
+as one text, so the parts are put one after the other, without their `import` lines and the word `export`. That asks of
+them only that no two use one name at their top level; if two do, the browser says so when it reads the script, and a
+test reads them all.
 """
 
 from __future__ import annotations

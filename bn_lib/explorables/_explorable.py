@@ -90,7 +90,9 @@ class Explorable(anywidget.AnyWidget):
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        data, metadata = super()._repr_mimebundle_(**kwargs)
+        bundle = super()._repr_mimebundle_(**kwargs)
+        assert bundle is not None  # only a widget without a view has none
+        data, metadata = bundle
         return (data | {"text/html": self.to_html()} if node() else data), metadata
 
     def __repr__(self) -> str:

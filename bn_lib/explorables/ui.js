@@ -247,7 +247,7 @@ export function Slider({ label, value, min, max, step, set, format = fixed, log 
       <span class="bn-name">${label}</span>
       <input type="range" min=${inner(min)} max=${inner(max)} step=${step} value=${inner(value)}
         aria-valuetext=${format(value)} onInput=${(event) => set(outer(Number(event.currentTarget.value)))} />
-      <output>${format(value)}</output>
+      <span class="bn-value" aria-hidden="true">${format(value)}</span>
     </label>
   `;
 }

@@ -1,7 +1,7 @@
 """Figures for pages that have no kernel: the book's style, one figure (`show`), or one that moves (`flipbook`).
 
 What a figure says belongs to the modules that draw it; this package only knows how to get a drawing onto a page. It
-needs Matplotlib, and `flipbook` needs ipywidgets; `import bn_lib` needs neither.
+needs Matplotlib, and `flipbook` needs anywidget; `import bn_lib` needs neither.
 """
 
 from bn_lib.figures._flipbook import flipbook

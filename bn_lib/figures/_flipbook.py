@@ -1,13 +1,12 @@
 """A figure that the reader moves with a slider, where a kernel runs and where none does.
 
-Every frame is drawn beforehand. The slider and the frames are linked in the browser, so the same object works in
-JupyterLab and on a static page; the price is the size of the page, which is why `_svg` is thrifty.
+Every frame is drawn beforehand, so the same object works in JupyterLab and on a static page; the price is the size of
+the page, which is why `_svg` is thrifty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import TYPE_CHECKING, TypeVar
 
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from bn_lib.figures._show import show
 from bn_lib.figures._style import style
 
 if TYPE_CHECKING:
-    from ipywidgets import VBox
+    from bn_lib.explorables import Flipbook
 
 T = TypeVar("T")
 
@@ -30,7 +29,7 @@ def flipbook(
     format: str | Callable[[T], str] = "{:g}",
     start: int = 0,
     caption: str | None = None,
-) -> VBox:
+) -> Flipbook:
     """Draw one frame for each value, and let the reader slide from one to the next.
 
     Keep the limits of the axes the same in every frame: what moves should be what the figure is about.
@@ -38,21 +37,21 @@ def flipbook(
     Args:
         draw: draws the figure for one value. It is called once for each value, in the book's style.
         values: the values, in the order in which they appear on the slider; at least two.
-        label: what the slider sets, with its unit if it has one: `"learning rate"`. May hold `$mathematics$`.
+        label: what the slider sets, with its unit if it has one: `"learning rate"`. It is text, not mathematics.
         alt: tells in words what the frame for one value shows.
         format: how a value is written beside the slider: a format string, or a function.
         start: the index of the value shown first; negative counts from the end.
         caption: words to print below the frames. They are text, not HTML.
 
     Returns:
-        The slider above the frames: a `VBox` of a `SelectionSlider`, a `Stack` and, if asked for, the caption.
+        The slider above the frames. Its `index` is the frame shown, and can be set.
 
     Raises:
         TypeError: if `draw` or `alt` is not callable, or `draw` returns something else than a figure.
         ValueError: if there are fewer than two values, `label` or an alternative text is empty, two values are written
             alike, or `start` is not the index of a value.
     """
-    import ipywidgets as widgets
+    from bn_lib.explorables import Flipbook
 
     values = list(values)
     _check(draw, values, label, alt, start)
@@ -63,25 +62,8 @@ def flipbook(
             fig = draw(value)
         if not isinstance(fig, Figure):
             raise TypeError(f"draw must return a matplotlib Figure, got {type(fig).__name__} for the value {value!r}")
-        frames.append(show(fig, alt=alt(value)))
-    start %= len(values)
-    wide = widgets.Layout(width="100%")
-    slider = widgets.SelectionSlider(
-        options=[(text, i) for i, text in enumerate(labels)],
-        index=start,
-        description=label,
-        tooltip="",
-        style={"description_width": "initial"},
-        layout=widgets.Layout(width="100%", max_width="500px"),
-    )
-    stack = widgets.Stack(
-        [widgets.HTML(frame.html, layout=wide) for frame in frames], selected_index=start, layout=wide
-    )
-    widgets.jslink((slider, "index"), (stack, "selected_index"))
-    below = [widgets.HTML(f"<figcaption>{escape(caption)}</figcaption>", layout=wide)] if caption else []
-    box = widgets.VBox([slider, stack, *below], layout=wide)
-    box.add_class("bn-flipbook")
-    return box
+        frames.append(show(fig, alt=alt(value)).html)
+    return Flipbook(frames=frames, labels=labels, label=label, caption=caption or "", index=start % len(values))
 
 
 def _check(draw: object, values: Sequence[object], label: object, alt: object, start: object) -> None:

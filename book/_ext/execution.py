@@ -106,6 +106,7 @@ def execute_in_parallel(_app: Sphinx, env: BuildEnvironment, docnames: list[str]
     with ThreadPoolExecutor(workers) as pool:
         for path, result in pool.map(execute, waiting):
             if result.err is None:
+                result.nb.metadata.pop("widgets", None)  # all frames of all figures, which the outputs hold already
                 bundle = CacheBundleIn(result.nb, path, data={"execution_seconds": result.time})
                 cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
                 logger.info("executed %s in %.1f s", Path(path).name, result.time)

@@ -1,7 +1,7 @@
 """Sphinx extension: put the explorables' scripts and looks beside the pages, and have pages wake them up.
 
-A cell that ends in an explorable has two forms in its output: a widget for notebooks, and HTML that is complete without a
-kernel. `nb_mime_priority_overrides` in _config.yml makes the pages take the second. What runs it is `explorables.js`.
+A cell that ends in an explorable has two forms in its output: a widget for notebooks, and HTML that is complete without
+a kernel. `nb_mime_priority_overrides` in _config.yml makes the pages take the second. `explorables.js` wakes it up.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from ipywidgets.embed import dependency_state
 from matplotlib.figure import Figure
 
 from bn_lib.figures import COLOURS, InlineFigure, flipbook, show, style, styled, use_style
@@ -32,8 +31,8 @@ def parse(figure: InlineFigure) -> ET.Element:
     return ET.fromstring(figure.html)
 
 
-def test_bn_lib_does_not_import_matplotlib_or_ipywidgets():
-    code = "import sys, bn_lib; print({'matplotlib', 'ipywidgets'} & set(sys.modules))"
+def test_bn_lib_does_not_import_matplotlib_or_widgets():
+    code = "import sys, bn_lib; print({'matplotlib', 'ipywidgets', 'anywidget'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 
@@ -105,7 +104,7 @@ def test_images_and_colours_of_maps_survive():
 def test_a_figure_and_a_flipbook_are_light():
     assert len(show(drawing(), alt="waves").html) < 20_000
     book = flipbook(drawing, np.linspace(1, 3, 15), label="speed", alt=lambda v: f"waves at {v}")
-    assert sum(len(frame.value) for frame in book.children[1].children) < 300_000
+    assert sum(map(len, book.frames)) < 300_000
 
 
 @pytest.mark.parametrize(
@@ -145,26 +144,19 @@ def test_rounding_of_a_path_does_not_add_up():
     np.testing.assert_allclose(numbers.cumsum(axis=0), points, atol=0.0051)
 
 
-def test_flipbook_has_a_frame_for_each_value_linked_to_the_slider():
+def test_flipbook_has_a_frame_and_a_label_for_each_value():
     book = flipbook(drawing, [1.0, 1.5, 2.0], label="speed", alt=lambda v: f"waves at {v}", start=-1, caption="a & b")
-    slider, stack, caption = book.children
-    assert [text for text, _ in slider.options] == ["1", "1.5", "2"]
-    assert slider.description == "speed"
-    assert (slider.index, stack.selected_index) == (2, 2)
-    assert [ET.fromstring(frame.value).find("svg").get("aria-label") for frame in stack.children] == [
-        "waves at 1.0",
-        "waves at 1.5",
-        "waves at 2.0",
-    ]
-    assert "a &amp; b" in caption.value
-    [link] = [model["state"] for model in dependency_state(book).values() if model["model_name"] == "LinkModel"]
-    assert link["source"] == [f"IPY_MODEL_{slider.model_id}", "index"]
-    assert link["target"] == [f"IPY_MODEL_{stack.model_id}", "selected_index"]
+    assert book.labels == ["1", "1.5", "2"]
+    assert (book.label, book.caption, book.index) == ("speed", "a & b", 2)
+    alts = [ET.fromstring(frame).find("svg").get("aria-label") for frame in book.frames]
+    assert alts == ["waves at 1.0", "waves at 1.5", "waves at 2.0"]
 
 
 def test_flipbook_writes_values_as_asked():
-    book = flipbook(drawing, [1, 2], label="speed", alt=str, format=lambda v: f"{v} rad/s")
-    assert [text for text, _ in book.children[0].options] == ["1 rad/s", "2 rad/s"]
+    assert flipbook(drawing, [1, 2], label="speed", alt=str, format=lambda v: f"{v} rad/s").labels == [
+        "1 rad/s",
+        "2 rad/s",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def test_importing_it_imports_no_heavy_package():
         "scipy",
         "tqdm",
         "ipywidgets",
+        "anywidget",
         "array_api_compat",
         "dask",
         "distributed",

@@ -78,11 +78,9 @@ def visit(browser: Browser, address: str):
         context.close()
 
 
-# Mathematics is typeset, and every widget whose place is marked in the page has been put there.
+# Mathematics is typeset, and fonts are there. Explorables wake up when they come near the screen, not before.
 DRAWN = """async () => {
   if (document.querySelector('script[src*="mathjax"]')) await MathJax.startup.promise;
-  const places = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
-  while (document.querySelectorAll('.widget-subarea > *').length < places) await new Promise(r => setTimeout(r, 20));
   await document.fonts.ready;
   await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
 }"""
@@ -110,7 +108,7 @@ class TestEveryPage:
 
 
 # TeX that is still there to be read, and formulas that MathJax could not make sense of.
-UNTYPESET = r"""() => [...document.querySelectorAll('.bd-article .math, .bd-article .widget-label')]
+UNTYPESET = r"""() => [...document.querySelectorAll('.bd-article .math, .bd-article .bn-name')]
   .filter(e => e.querySelector('mjx-merror')
     || (/\\\(|\\\[|\$/.test(e.textContent) && !e.querySelector('mjx-container')))
   .map(e => e.textContent)"""
@@ -139,7 +137,8 @@ FAINT = """() => {
     }
     return 'rgb(255, 255, 255)';
   };
-  return [...document.querySelectorAll('.bn-figure text, .bn-figure figcaption, .widget-label, .widget-readout')]
+  const words = '.bn-figure text, .bn-figure figcaption, .bn-explorable :is(text, p, span, td, th)';
+  return [...document.querySelectorAll(words)]
     .filter(e => e.getBoundingClientRect().width > 0 && e.textContent.trim())
     .filter(e => {
       const style = getComputedStyle(e);
@@ -152,13 +151,16 @@ FAINT = """() => {
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_the_reader_can_move_something_by_keyboard_and_by_mouse(visit, name):
+    """Flipbooks here, on their page; each explorable has its own tests in tests/explorables."""
     page = visit(name).page
-    books = page.locator(".bn-flipbook").all()
-    assert books, "a chapter has at least one figure that a reader can move"
-    for book in books:
-        frame = book.locator("svg[role=img]:visible")
+    assert page.locator("[data-explorable]").count(), "a chapter has at least one figure that a reader can move"
+    for figure in page.locator("[data-explorable]").all():
+        figure.scroll_into_view_if_needed()
+        figure.and_(page.locator("[data-awake]")).wait_for()
+    for book in page.locator("[data-explorable=flipbook]").all():
+        frame = book.locator("svg[role=img]")
         handle = book.get_by_role("slider")
-        readout = book.locator(".widget-readout")
+        readout = book.locator(".bn-value")
 
         def state(frame=frame, readout=readout):
             assert frame.count() == 1
@@ -175,11 +177,11 @@ def test_the_reader_can_move_something_by_keyboard_and_by_mouse(visit, name):
         page.keyboard.press("ArrowLeft")
         assert state() == first
 
-        track = book.locator(".noUi-base").bounding_box()
-        grip = handle.bounding_box()
-        page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+        track = handle.bounding_box()
+        height = track["y"] + track["height"] / 2
+        page.mouse.move(track["x"] + 8, height)
         page.mouse.down()
-        page.mouse.move(track["x"] + track["width"], grip["y"] + grip["height"] / 2, steps=5)
+        page.mouse.move(track["x"] + track["width"], height, steps=5)
         page.mouse.up()
         last = state()
         page.keyboard.press("End")

