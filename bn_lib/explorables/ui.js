@@ -193,8 +193,14 @@ export function Handle({ width, height, at, x, y, label, text, move, kind = "" }
     move(next);
   };
   const grab = (event) => {
-    event.currentTarget.setPointerCapture(event.pointerId);
-    const box = event.currentTarget.parentElement.getBoundingClientRect();
+    const nearest = nearestHandle(event);
+    if (nearest !== event.currentTarget) {
+      nearest.dispatchEvent(new PointerEvent("pointerdown", event));
+      return;
+    }
+    nearest.setPointerCapture(event.pointerId);
+    nearest.focus({ preventScroll: true });
+    const box = nearest.parentElement.getBoundingClientRect();
     // Held where it was gripped, so that it does not jump under the finger.
     held.current = { dx: at[0] - ((event.clientX - box.left) / box.width) * width, dy: at[1] - ((event.clientY - box.top) / box.height) * height };
   };
@@ -229,11 +235,22 @@ export function Handle({ width, height, at, x, y, label, text, move, kind = "" }
       style=${`left:${((at[0] / width) * 100).toFixed(3)}%;top:${((at[1] / height) * 100).toFixed(3)}%`}
       role="slider" tabindex="0" aria-label=${label} aria-orientation=${x ? "horizontal" : "vertical"}
       aria-valuemin=${main.min} aria-valuemax=${main.max} aria-valuenow=${main.value} aria-valuetext=${text}
+      onMouseDown=${(event) => event.preventDefault() /* it would move the focus to the handle on top */}
       onPointerDown=${grab} onPointerMove=${drag}
       onPointerUp=${() => (held.current = null)} onPointerCancel=${() => (held.current = null)}
       onKeyDown=${press}
     ></span>
   `;
+}
+
+/** Handles are a finger wide and may lie over each other: of those at the pointer, the one whose middle is nearest. */
+function nearestHandle(event) {
+  const away = (handle) => {
+    const box = handle.getBoundingClientRect();
+    return Math.hypot(event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2);
+  };
+  const handles = [...event.currentTarget.parentElement.querySelectorAll(":scope > .bn-handle")];
+  return handles.reduce((best, handle) => (away(handle) < away(best) - 0.5 ? handle : best), event.currentTarget);
 }
 
 // Controls
