@@ -79,18 +79,20 @@ def test_a_value_can_be_dragged_and_moved_by_keys(stage):
     assert handle.get_attribute("aria-valuetext").startswith("x 10.0, normalized")
 
 
-def test_a_finger_moves_a_value_where_it_was_gripped(stage):
+@pytest.mark.parametrize(("grip", "held"), [(16, 0), (36, 1)], ids=["its own", "where a neighbour is nearer"])
+def test_a_finger_moves_the_nearest_value_from_where_it_is_gripped(stage, grip, held):
     page = stage(MiniBatch(), viewport={"width": 390, "height": 844}, touch=True)
-    handle = page.get_by_role("slider", name="value 1 of the batch")
-    box = handle.bounding_box()
+    box = page.get_by_role("slider", name="value 1 of the batch").bounding_box()
     assert min(box["width"], box["height"]) >= 44
-    cdp = page.context.new_cdp_session(page)
-    at = {"x": box["x"] + 30, "y": box["y"] + 15}
-    cdp.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
-    assert _state(page, "x")[0] == 1, "a grip moves nothing"
-    cdp.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": at["x"] - 60, "y": at["y"]}]})
-    cdp.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('x')[0] < -1")
+    touch = page.context.new_cdp_session(page)
+    at = {"x": box["x"] + grip, "y": box["y"] + 15}
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    assert _state(page, "x") == [1, 2, 4, 5, 8], "a grip moves nothing"
+    to = {"x": at["x"] - 60, "y": at["y"]}
+    touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [to]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function("i => document.querySelector('[data-explorable]').bnModel.get('x')[i] < -1", arg=held)
+    assert [i for i, (a, b) in enumerate(zip(_state(page, "x"), [1, 2, 4, 5, 8], strict=True)) if a != b] == [held]
 
 
 def test_sliders_set_scale_shift_and_eps(stage):
