@@ -77,7 +77,8 @@ $(VENV)/.book: $(VENV)/.python requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.python requirements.txt pyproject.toml
+$(VENV)/.test: $(VENV)/.python requirements.txt pyproject.toml tests/site/package.json tests/site/package-lock.json
 	@echo "Installing the pinned packages and what the tests compare with (some minutes the first time)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[test]'
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/site --no-audit --no-fund --loglevel=error
 	@touch $@ $(VENV)/.book
