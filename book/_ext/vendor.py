@@ -1,4 +1,4 @@
-"""Re-create book/_static/vendor: the scripts and the font that the pages need, so that they ask nothing of other sites.
+"""Re-create book/_static/vendor: what the pages load, so that they ask nothing of other sites.
 
 Run by hand, when a version changes: `.venv/bin/python book/_ext/vendor.py`. It needs npm, the network and (for the
 font) the book's environment; building the book needs none of them, because the result is committed.
@@ -12,11 +12,11 @@ import subprocess
 import tarfile
 import tempfile
 from dataclasses import dataclass
-from importlib.metadata import files
 from pathlib import Path
 
 import matplotlib
 from fontTools import subset
+from sphinxcontrib.katex import katex_version
 
 VENDOR = Path(__file__).resolve().parents[1] / "_static" / "vendor"
 
@@ -36,35 +36,19 @@ class Package:
 
 PACKAGES = (
     Package(
-        "mathjax",
-        "3.2.2",
-        "mathjax",
-        "Apache-2.0",
-        "Typesets mathematics. Only TeX in, HTML and CSS out; no menu, no speech.",
-        "es5/",
-        r"(LICENSE|es5/tex-chtml\.js|es5/output/chtml/fonts/woff-v2/.*\.woff|es5/input/tex/extensions/(?!all-)\w+\.js)",
-    ),
-    Package(
-        "requirejs",
-        "2.3.8",
-        "requirejs",
+        "katex",
+        katex_version,  # the stylesheet belongs to the program that typesets: mathematics.py
+        "katex",
         "MIT",
-        "Loads html-manager's modules. The licence is at the head of the file.",
-        "",
-        r"(require\.js)",
-    ),
-    Package(
-        "@jupyter-widgets/html-manager",
-        "1.0.15",
-        "@jupyter-widgets/html-manager/dist",  # where its scripts look for its fonts, below require.js's base
-        "BSD-3-Clause",
-        "Shows ipywidgets 8 without a kernel. The parts for ipywidgets 7 are cut out, and it calls MathJax 3. In it: "
-        "Font Awesome Free 5 (CC BY 4.0, SIL OFL 1.1, MIT), jQuery (MIT), Lumino (BSD-3-Clause), noUiSlider (MIT) and "
-        "others.",
+        "Looks of the mathematics, which is typeset at build: a stylesheet, and fonts that a page loads as it uses them.",
         "dist/",
-        r"(dist/embed-amd\.js|dist/\w+\.woff2)",
+        r"(LICENSE|dist/katex\.min\.css|dist/fonts/.*\.woff2)",
     ),
 )
+
+# What the explorables are written with. It is part of bn_lib, because a notebook's widgets need it too.
+PREACT = {"preact": "11.2.0", "htm": "3.1.1", "preact-render-to-string": "6.8.2", "esbuild": "0.28.2"}
+EXPLORABLES = Path(__file__).resolve().parents[2] / "bn_lib" / "explorables"
 
 # The characters that labels of figures use: Latin, Greek, and signs that stand outside mathematics.
 FONT_CHARACTERS = "20-7E,A0-FF,391-3C9,2010-2027,2070-2089,2190-2193,2202,2211,2212,221A,221E,2248,2260,2264,2265"
@@ -91,24 +75,34 @@ def unpack(package: Package, tarball: Path) -> None:
             target.write_bytes(content.read())
 
 
-def adapt_html_manager(script: Path) -> None:
-    """Take out the two modules that show widgets saved by ipywidgets 7 (a fifth of the script), and call MathJax 3.
+def adapt_katex(stylesheet: Path) -> None:
+    """Name only the fonts we serve: every browser of the last ten years reads woff2."""
+    text, fonts = re.subn(r",url\([^)]*\) format\(\"(?:woff|truetype)\"\)", "", stylesheet.read_text(encoding="utf-8"))
+    if not fonts or re.search(r"\.(woff|ttf)\b", text):
+        raise RuntimeError("KaTeX names its fonts in another way than it did: look at what has changed")
+    stylesheet.write_text(text, encoding="utf-8")
 
-    Widgets ask for mathematics to be typeset as MathJax 2 wanted it, which is an error beside MathJax 3. They now call
-    `typesetWidget`, of book.js.
-    """
-    text = script.read_text(encoding="utf-8")
-    modules = [(m.start(), m[1]) for m in re.finditer(r'(?<=\n)define\("(@jupyter-widgets/[^"]+)"', text)]
-    ends = [start for start, _ in modules[1:]] + [len(text)]
-    for (start, name), end in reversed(list(zip(modules, ends, strict=True))):
-        if name in {"@jupyter-widgets/base7", "@jupyter-widgets/controls7"}:
-            text = text[:start] + text[end:]
-    text, calls = re.subn(
-        r"void 0!==window\.MathJax&&MathJax\.Hub\.Queue\(\[[^\]]*,(\w)\]\)", r"window.typesetWidget?.(\1)", text
+
+def make_preact(folder: Path) -> None:
+    """Bundle Preact, its hooks and HTM: for pages, and with what writes a view as text for the build."""
+    packages = [f"{name}@{version}" for name, version in PREACT.items()]
+    subprocess.run(["npm", "install", "--silent", "--no-save", *packages], cwd=folder, check=True)
+    names = "html, hydrate, render, useEffect, useMemo, useRef, useState"
+    entry = (
+        'export { h, hydrate, render } from "preact";\n'
+        'export { useEffect, useMemo, useRef, useState } from "preact/hooks";\n'
+        'import htm from "htm";\nimport { h } from "preact";\nexport const html = htm.bind(h);\n'
     )
-    if not calls or "MathJax" in text:
-        raise RuntimeError("html-manager calls MathJax in another way than it did: look at what has changed")
-    script.write_text(text, encoding="utf-8")
+    server = 'export { renderToString } from "preact-render-to-string";\n'
+    for name, source in (("preact", entry), ("preact-node", entry + server)):
+        (folder / "entry.js").write_text(source)
+        options = ["--bundle", "--minify", "--format=iife", "--global-name=preact"]
+        bundle = subprocess.run(
+            ["npx", "esbuild", "entry.js", *options], cwd=folder, check=True, capture_output=True, text=True
+        )
+        made_of = ", ".join(package for package in packages if not package.startswith("esbuild"))
+        text = f"// {made_of} (MIT; htm: Apache-2.0), made by book/_ext/vendor.py.\n{bundle.stdout}"
+        (EXPLORABLES / f"{name}.js").write_text(f"{text}export const {{ {names} }} = preact;\n", encoding="utf-8")
 
 
 def make_font() -> None:
@@ -144,10 +138,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for package in PACKAGES:
             unpack(package, npm_tarball(package, Path(folder)))
-    adapt_html_manager(VENDOR / "@jupyter-widgets/html-manager/dist/embed-amd.js")
-    # Both are one project; the npm package forgot its licence, the Python one has it.
-    licence = next(file for file in files("ipywidgets") or () if file.name == "LICENSE")
-    shutil.copy(licence.locate(), VENDOR / "@jupyter-widgets/html-manager/LICENSE")
+        make_preact(Path(folder))
+    adapt_katex(VENDOR / "katex/katex.min.css")
     make_font()
     (VENDOR / "README.md").write_text(readme(), encoding="utf-8")
 

@@ -78,9 +78,8 @@ def visit(browser: Browser, address: str):
         context.close()
 
 
-# Mathematics is typeset, and fonts are there. Explorables wake up when they come near the screen, not before.
+# Fonts are there. Explorables wake up when they come near the screen, not before.
 DRAWN = """async () => {
-  if (document.querySelector('script[src*="mathjax"]')) await MathJax.startup.promise;
   await document.fonts.ready;
   await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
 }"""
@@ -107,11 +106,16 @@ class TestEveryPage:
         assert page.evaluate(FAINT) == []
 
 
-# TeX that is still there to be read, and formulas that MathJax could not make sense of.
-UNTYPESET = r"""() => [...document.querySelectorAll('.bd-article .math, .bd-article .bn-name')]
-  .filter(e => e.querySelector('mjx-merror')
-    || (/\\\(|\\\[|\$/.test(e.textContent) && !e.querySelector('mjx-container')))
-  .map(e => e.textContent)"""
+# TeX that a reader would see: mathematics is typeset at build, wherever it comes from.
+UNTYPESET = r"""() => {
+  const walker = document.createTreeWalker(document.querySelector('.bd-article'), NodeFilter.SHOW_TEXT);
+  const found = [];
+  for (let text; (text = walker.nextNode());) {
+    if (text.parentElement.closest('pre, code, script, style, annotation')) continue;
+    if (/\\[([]|\\(begin|frac|sqrt|mathrm|text|hat|sigma|mu)\b|\$[^$\n]+\$/.test(text.data)) found.push(text.data);
+  }
+  return found;
+}"""
 
 UNNAMED = """() => [...document.querySelectorAll('.bd-article :is(svg[role=img], img, [role=slider])')]
   .filter(e => !(e.getAttribute('aria-label') ?? e.getAttribute('alt') ?? '').trim())

