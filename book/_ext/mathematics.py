@@ -63,7 +63,7 @@ def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
 
 
 def visit_display(self: HTML5Translator, node: nodes.math_block) -> None:
-    """Write a formula on a line of its own, in a box that scrolls where the page is narrow, and its number beside it."""
+    """Write a formula on a line of its own, in a box that scrolls on a narrow page, and its number."""
     html = _typeset_node(node, display=True)
     self.body.append(self.starttag(node, "div", CLASS="math"))
     self.body.append(f'<div class="bn-formula">{html or self.encode(node.astext())}</div>')

@@ -40,7 +40,7 @@ PACKAGES = (
         katex_version,  # the stylesheet belongs to the program that typesets: mathematics.py
         "katex",
         "MIT",
-        "Looks of the mathematics, which is typeset at build: a stylesheet, and fonts that a page loads as it uses them.",
+        "Looks of the mathematics, which is typeset at build: a stylesheet, and fonts loaded as they are used.",
         "dist/",
         r"(LICENSE|dist/katex\.min\.css|dist/fonts/.*\.woff2)",
     ),
