@@ -1,4 +1,4 @@
-"""Re-create book/_static/vendor: what the pages load, so that they ask nothing of other sites.
+"""Re-create book/_static/vendor, and the explorables' Preact: what pages load, so that they ask nothing of other sites.
 
 Run by hand, when a version changes: `.venv/bin/python book/_ext/vendor.py`. It needs npm, the network and (for the
 font) the book's environment; building the book needs none of them, because the result is committed.
