@@ -1,0 +1,141 @@
+"""Sphinx extension: a page loads what it uses, and nothing that it loads stands between a reader and the text.
+
+The theme sends each page two thousand icons, all of Bootstrap's styles and a search that only the search page needs: a
+megabyte and twenty-five requests. When the pages are written, this makes one stylesheet of those that they name,
+without the rules that cannot apply (`stylesheet`), cuts the fonts of icons down to those that are shown, leaves out
+scripts that have nothing to do, and lets the others wait until the text is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from fontTools import subset
+from fontTools.ttLib import TTFont
+from sphinx.application import Sphinx
+from stylesheet import purged, whole, with_icons, words
+
+NAME = "site.css"
+SEARCH = ("searchtools.js", "language_data.js", "searchindex.js")
+
+# Scripts that nothing on a page may need, and what on the page needs them.
+NEEDED_BY = {
+    "fontawesome.js": r"(?!)",  # icons are a font here
+    "design-tabs.js": r'class="[^"]*\bsd-tab',
+    "togglebutton.js": r'class="(?:[^"]* )?(?:toggle|admonition[^"]* dropdown)[ "]',
+    "clipboard.min.js": r'class="highlight',
+    "copybutton.js": r'class="highlight',
+}
+
+LINK = re.compile(r'[ \t]*<link\b(?=[^>]*\brel="stylesheet")[^>]*\bhref="([^"?]*_static/)([^"?]+)[^"]*"[^>]*>\n?')
+PRELOAD = re.compile(r'[ \t]*<link rel="preload" as="script"[^>]*>\n?')
+SCRIPT = re.compile(r'[ \t]*<script\b([^>]*)\bsrc="([^"?]*?)([^"/?]+)(\?[^"]*)?"([^>]*)></script>\n?')
+# What these say is what holds without them, and they would have to run before the page is read.
+OPTIONS = re.compile(
+    r"[ \t]*<script>(?:DOCUMENTATION_OPTIONS\.\w+ = [^<]*|let toggle\w+ = [^<]*|var togglebutton[^<]*)</script>\n?"
+)
+THEME = re.compile(r'(<script data-cfasync="false">)[^<]*(</script>)')
+
+# The theme's own says "auto" at first, which is drawn light; its script, which comes late, knows what the reader wants.
+CHOOSE_THEME = """
+    {
+      const mode = localStorage.getItem("mode") || "auto";
+      const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+      const theme = mode === "auto" ? (dark ? "dark" : "light") : mode;
+      Object.assign(document.documentElement.dataset, { mode, theme });
+    }
+  """
+
+
+def lean_page(page: str, is_search: bool = False) -> str:
+    """The page with fewer scripts, which wait for the text, and in the reader's theme from the start."""
+
+    def script(match: re.Match[str]) -> str:
+        before, folder, name, version, after = match.groups(default="")
+        if (not is_search and name in SEARCH) or (name in NEEDED_BY and not re.search(NEEDED_BY[name], page)):
+            return ""
+        wait = "" if re.search(r"\b(defer|async|module)\b", before + after) else " defer"
+        return f'<script{wait}{before}src="{folder}{name}{version}"{after}></script>\n'
+
+    page = SCRIPT.sub(script, PRELOAD.sub("", page))
+    if "togglebutton.js" not in page:
+        page = OPTIONS.sub("", page)
+    return THEME.sub(lambda match: f"{match[1]}{CHOOSE_THEME}{match[2]}", page)
+
+
+def stylesheets(page: str) -> list[str]:
+    """The stylesheets that a page names, as paths below _static."""
+    return [match[2] for match in LINK.finditer(page)]
+
+
+def with_one_stylesheet(page: str, version: str) -> str:
+    """The page with one link where it had several."""
+    first = True
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal first
+        link = f'  <link rel="stylesheet" href="{match[1]}{NAME}?v={version}">\n' if first else ""
+        first = False
+        return link
+
+    return LINK.sub(replace, page)
+
+
+def merged(lists: list[list[str]]) -> list[str]:
+    """One list of all names in the order in which they stand in each list (Sphinx sorts all pages' by one priority)."""
+    result: list[str] = []
+    for names in sorted(lists, key=len, reverse=True):
+        place = 0
+        for name in names:
+            if name in result:
+                place = result.index(name) + 1
+            else:
+                result.insert(place, name)
+                place += 1
+    return result
+
+
+def cut_font(static: Path, font: str, icons: set[str]) -> str:
+    """Write the font with these icons alone beside the whole one; return its address."""
+    source = static / font
+    target = source.with_name(f"{source.stem}-icons.woff")
+    options = subset.Options(flavor="woff", drop_tables=["FFTM"], notdef_outline=False, layout_features=[])
+    with TTFont(source, recalcTimestamp=False) as all_icons:
+        cutter = subset.Subsetter(options)
+        cutter.populate(unicodes=[*map(ord, icons), 0x20])
+        cutter.subset(all_icons)
+        subset.save_font(all_icons, target, options)
+    return target.relative_to(static).as_posix()
+
+
+def slim(app: Sphinx, exception: Exception | None) -> None:
+    """Slim all pages of a build, those of earlier builds too; doing it again changes nothing."""
+    if exception is not None or app.builder.name != "html":
+        return
+    out, static = Path(app.outdir), Path(app.outdir) / "_static"
+    paths = [path for path in out.rglob("*.html") if path.relative_to(out).parts[0] not in ("_static", "lite")]
+    pages = {path: lean_page(path.read_text(encoding="utf-8"), path.name == "search.html") for path in paths}
+
+    scripts = (path for path in static.rglob("*.js") if path.name != "fontawesome.js")
+    known = set().union(*map(words, pages.values()), *(words(path.read_text(encoding="utf-8")) for path in scripts))
+    sheet = static / NAME
+    earlier = re.match(r"/\*(.*?)\*/", sheet.read_text(encoding="utf-8")) if sheet.exists() else None
+    lists = [*map(stylesheets, pages.values()), earlier[1].split() if earlier else []]
+    names = merged([[name for name in names if name != NAME] for names in lists])
+    css = "".join(
+        purged(whole(name, lambda part: (static / part).read_text(encoding="utf-8")), known) for name in names
+    )
+    css = with_icons(css, lambda font, icons: cut_font(static, font, icons))
+    sheet.write_text(f"/*{' '.join(names)}*/{css}", encoding="utf-8")
+
+    version = hashlib.sha256(css.encode()).hexdigest()[:8]
+    for path, page in pages.items():
+        path.write_text(with_one_stylesheet(page, version), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx, after what writes pages and before what looks at their scripts."""
+    app.connect("build-finished", slim, priority=8_000)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,103 @@
+"""One small stylesheet from the many that Sphinx, its extensions and the theme bring: what `lean` needs, without files.
+
+The theme's stylesheet holds all of Bootstrap and the names of two thousand icons. Of a rule we keep the selectors whose
+classes and ids are words of some page or script. So nothing goes that could apply, as long as no script puts a class
+together from parts; the one that does is in `FROM_PARTS`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Collection, Iterator
+
+import tinycss2
+from tinycss2.ast import AtRule, IdentToken, LiteralToken, Node, QualifiedRule
+
+WORD = re.compile(r"[\w-]+")
+FROM_PARTS = re.compile(r"bs-(tooltip|popover)-")  # Bootstrap's scripts
+
+GROUPS = {"media", "supports", "layer", "container"}  # rules that hold rules
+IMPORT = re.compile(r"@import\s+(?:url\()?[\"']?([^\"');]+)[\"']?\)?\s*;")
+LINK = re.compile(r"url\(\s*([\"']?)(?!data:|#|[a-z]+:|/)([^\"')]+)\1\s*\)")
+
+
+def words(text: str) -> set[str]:
+    """Everything in a page or a script that could be the name of a class or an id."""
+    return set(WORD.findall(text))
+
+
+def whole(name: str, read: Callable[[str], str]) -> str:
+    """The text of a stylesheet and of those that it imports, with addresses as seen from where names begin."""
+    folder = posixpath.dirname(name)
+
+    def place(address: str) -> str:
+        return posixpath.normpath(posixpath.join(folder, address))
+
+    text = LINK.sub(lambda match: f"url({place(match[2])})", read(name))
+    return IMPORT.sub(lambda match: whole(place(match[1]), read), text)
+
+
+def purged(css: str, known: Collection[str]) -> str:
+    """The rules that could apply to something on pages made of these words."""
+    return _rules(tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True), known)
+
+
+def _rules(rules: list[Node], known: Collection[str]) -> str:
+    return "".join(filter(None, (_rule(rule, known) for rule in rules)))
+
+
+def _rule(rule: Node, known: Collection[str]) -> str:
+    if isinstance(rule, AtRule) and rule.lower_at_keyword in GROUPS and rule.content is not None:
+        inside = tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True)
+        kept = _rules(inside, known)
+        return f"@{rule.at_keyword}{tinycss2.serialize(rule.prelude)}{{{kept}}}" if kept else ""
+    if not isinstance(rule, QualifiedRule):
+        return "" if getattr(rule, "lower_at_keyword", "") == "charset" else rule.serialize()
+    selectors = [part for part in _split(rule.prelude) if all(_is_known(name, known) for name in _names(part))]
+    if not selectors:
+        return ""
+    return f"{','.join(tinycss2.serialize(part).strip() for part in selectors)}{{{tinycss2.serialize(rule.content)}}}"
+
+
+def _is_known(name: str, known: Collection[str]) -> bool:
+    return name in known or FROM_PARTS.match(name) is not None or WORD.fullmatch(name) is None
+
+
+def _split(prelude: list[Node]) -> Iterator[list[Node]]:
+    """The selectors of a rule."""
+    part: list[Node] = []
+    for token in prelude:
+        if token == ",":
+            yield part
+            part = []
+        else:
+            part.append(token)
+    yield part
+
+
+def _names(selector: list[Node]) -> Iterator[str]:
+    """The classes and ids that an element must have; what is inside `:not()` or `:is()` need not be there."""
+    for before, token in zip([None, *selector], selector, strict=False):
+        if token.type == "hash" or (
+            isinstance(token, IdentToken) and isinstance(before, LiteralToken) and before == "."
+        ):
+            yield token.value
+
+
+FACE = re.compile(r"@font-face\s*\{[^}]*?Font Awesome[^}]*\}")
+FILE = re.compile(r"url\(([^)]*?)\.woff2\)")
+ICON = re.compile(r"[\ue000-\uf8ff]|\\[ef][0-9a-f]{3}\b", re.IGNORECASE)  # the characters that fonts of icons use
+
+
+def with_icons(css: str, cut: Callable[[str, set[str]], str]) -> str:
+    """Font Awesome's fonts, cut down to the icons that are left: `cut(font, icons)` makes a file and names it."""
+    icons = {chr(int(icon[1:], 16)) if icon[0] == "\\" else icon for icon in ICON.findall(css)}
+
+    def replace(face: re.Match[str]) -> str:
+        font = FILE.search(face[0])
+        if font is None:
+            raise ValueError(f"the theme names its icons in another way than it did: {face[0]}")
+        return re.sub(r"src:[^;}]*", f'src:url({cut(font[1] + ".ttf", icons)}) format("woff")', face[0])
+
+    return FACE.sub(replace, css)
