@@ -8,14 +8,20 @@ scripts that have nothing to do, and lets the others wait until the text is ther
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import logging
 import re
+from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
-from stylesheet import purged, whole, with_icons, words
+from stylesheet import characters, purged, whole, with_fonts, words
+
+logging.getLogger("fontTools").setLevel(logging.ERROR)  # it remarks on the dates in KaTeX's fonts
 
 NAME = "site.css"
 SEARCH = ("searchtools.js", "language_data.js", "searchindex.js")
@@ -28,6 +34,11 @@ NEEDED_BY = {
     "clipboard.min.js": r'class="highlight',
     "copybutton.js": r'class="highlight',
 }
+
+# Fonts of which the pages use few characters, and those that come with the stylesheet: a formula or a button that took
+# its size only when its font had come would move the text.
+CUT = ("vendor/fontawesome/", "vendor/katex/")
+AT_ONCE = {"fa-solid-900", "KaTeX_Main-Regular", "KaTeX_Math-Italic"}
 
 LINK = re.compile(r'[ \t]*<link\b(?=[^>]*\brel="stylesheet")[^>]*\bhref="([^"?]*_static/)([^"?]+)[^"]*"[^>]*>\n?')
 PRELOAD = re.compile(r'[ \t]*<link rel="preload" as="script"[^>]*>\n?')
@@ -97,16 +108,28 @@ def merged(lists: list[list[str]]) -> list[str]:
     return result
 
 
-def cut_font(static: Path, font: str, icons: set[str]) -> str:
-    """Write the font with these icons alone beside the whole one; return its address."""
-    source = static / font
-    target = source.with_name(f"{source.stem}-icons.woff")
-    options = subset.Options(flavor="woff", drop_tables=["FFTM"], notdef_outline=False, layout_features=[])
-    with TTFont(source, recalcTimestamp=False) as all_icons:
+def cut_font(file: Path, characters: Iterable[str]) -> bytes:
+    """The font, as WOFF, with these characters alone."""
+    options = subset.Options(flavor="woff", drop_tables=["FFTM"], notdef_outline=False)
+    with TTFont(file, recalcTimestamp=False) as font, BytesIO() as cut:
         cutter = subset.Subsetter(options)
-        cutter.populate(unicodes=[*map(ord, icons), 0x20])
-        cutter.subset(all_icons)
-        subset.save_font(all_icons, target, options)
+        cutter.populate(unicodes=map(ord, characters))
+        cutter.subset(font)
+        subset.save_font(font, cut, options)
+        return cut.getvalue()
+
+
+def place_font(static: Path, place: str, shown: set[str], icons: set[str]) -> str | None:
+    """The address of the font with what the pages show of it, or None if it stays as it is."""
+    folder = next((folder for folder in CUT if place.startswith(folder)), None)
+    if folder is None:
+        return None
+    file = next(path for path in (static / f"{place}.woff", static / f"{place}.ttf") if path.exists())
+    font = cut_font(file, icons if "fontawesome" in folder else shown)
+    if file.stem in AT_ONCE:
+        return f"data:font/woff;base64,{base64.b64encode(font).decode()}"
+    target = file.with_name(f"{file.stem}-{hashlib.sha256(font).hexdigest()[:8]}.woff")
+    target.write_bytes(font)
     return target.relative_to(static).as_posix()
 
 
@@ -127,7 +150,9 @@ def slim(app: Sphinx, exception: Exception | None) -> None:
     css = "".join(
         purged(whole(name, lambda part: (static / part).read_text(encoding="utf-8")), known) for name in names
     )
-    css = with_icons(css, lambda font, icons: cut_font(static, font, icons))
+    shown = set().union(*pages.values())
+    icons = {character for character in characters(css) if "\ue000" <= character <= "\uf8ff"}
+    css = with_fonts(css, lambda place: place_font(static, place, shown, icons))
     sheet.write_text(f"/*{' '.join(names)}*/{css}", encoding="utf-8")
 
     version = hashlib.sha256(css.encode()).hexdigest()[:8]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 
 import tinycss2
-from tinycss2.ast import AtRule, IdentToken, LiteralToken, Node, QualifiedRule
+from tinycss2.ast import AtRule, Node, QualifiedRule
 
 WORD = re.compile(r"[\w-]+")
 FROM_PARTS = re.compile(r"bs-(tooltip|popover)-")  # Bootstrap's scripts
@@ -79,25 +79,25 @@ def _split(prelude: list[Node]) -> Iterator[list[Node]]:
 def _names(selector: list[Node]) -> Iterator[str]:
     """The classes and ids that an element must have; what is inside `:not()` or `:is()` need not be there."""
     for before, token in zip([None, *selector], selector, strict=False):
-        if token.type == "hash" or (
-            isinstance(token, IdentToken) and isinstance(before, LiteralToken) and before == "."
-        ):
+        if token.type == "hash" or (token.type == "ident" and before == "."):
             yield token.value
 
 
-FACE = re.compile(r"@font-face\s*\{[^}]*?Font Awesome[^}]*\}")
-FILE = re.compile(r"url\(([^)]*?)\.woff2\)")
-ICON = re.compile(r"[\ue000-\uf8ff]|\\[ef][0-9a-f]{3}\b", re.IGNORECASE)  # the characters that fonts of icons use
+FACE = re.compile(r"@font-face\s*\{[^}]*\}")
+FILE = re.compile(r"url\(([^)]*?)\.woff2?\)")
 
 
-def with_icons(css: str, cut: Callable[[str, set[str]], str]) -> str:
-    """Font Awesome's fonts, cut down to the icons that are left: `cut(font, icons)` makes a file and names it."""
-    icons = {chr(int(icon[1:], 16)) if icon[0] == "\\" else icon for icon in ICON.findall(css)}
+def with_fonts(css: str, cut: Callable[[str], str | None]) -> str:
+    """The stylesheet with other fonts: `cut(file without ending)` gives an address, or None to keep."""
 
     def replace(face: re.Match[str]) -> str:
         font = FILE.search(face[0])
-        if font is None:
-            raise ValueError(f"the theme names its icons in another way than it did: {face[0]}")
-        return re.sub(r"src:[^;}]*", f'src:url({cut(font[1] + ".ttf", icons)}) format("woff")', face[0])
+        address = font and cut(font[1])
+        return re.sub(r"src:[^;}]*", f'src:url({address}) format("woff")', face[0]) if address else face[0]
 
     return FACE.sub(replace, css)
+
+
+def characters(text: str) -> set[str]:
+    """All characters of a page or a stylesheet, also those that a stylesheet gives by their numbers."""
+    return set(text) | {chr(int(code, 16)) for code in re.findall(r"\\([0-9a-fA-F]{2,5})\b", text)}
