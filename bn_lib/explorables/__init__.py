@@ -8,8 +8,9 @@ state changes. This package needs anywidget; `import bn_lib` does not.
 from bn_lib.explorables._explorable import Explorable
 from bn_lib.explorables._flipbook import Flipbook
 from bn_lib.explorables._mini_batch import MiniBatch
+from bn_lib.explorables._three_paths import ThreePaths
 
 #: Every kind, in the order of the book.
-KINDS: tuple[type[Explorable], ...] = (Flipbook, MiniBatch)
+KINDS: tuple[type[Explorable], ...] = (Flipbook, MiniBatch, ThreePaths)
 
-__all__ = ["KINDS", "Explorable", "Flipbook", "MiniBatch"]
+__all__ = ["KINDS", "Explorable", "Flipbook", "MiniBatch", "ThreePaths"]

@@ -65,3 +65,15 @@ export function random(seed) {
 export function gaussian(next) {
   return Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
 }
+
+// The backward pass, path by path
+
+/** What arrives at x along some of the paths of `batchNormBackward`. */
+export const alongPaths = (paths, taken) => paths.direct.map((_, i) => sum(taken.map((path) => paths[path][i])));
+
+/** The gradient of the loss sum(dy y) with respect to x by central differences: no formula of a backward pass in it. */
+export function gradientByDifferences(dy, x, gamma, eps, h = 1e-5) {
+  const loss = (values) => sum(batchNorm(values, gamma, 0, eps).y.map((value, i) => dy[i] * value));
+  const moved = (i, by) => x.map((value, j) => (j === i ? value + by : value));
+  return x.map((_, i) => (loss(moved(i, h)) - loss(moved(i, -h))) / (2 * h));
+}

@@ -126,6 +126,12 @@ export function scale([low, high], [from, to], count = 5) {
   return s;
 }
 
+/** The next of 1, 2, 5, 10, 20, ... that is not below `value`: a limit for an axis that seldom changes. */
+export function roundLimit(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((factor) => Number((factor * power).toPrecision(6))).find((limit) => limit >= value * (1 - 1e-9));
+}
+
 /** A drawing of `width` x `height` units with `handles` on top. `uid` and the words of `now` name it. */
 export function Drawing({ width, height, uid, handles, children }) {
   return html`
@@ -251,6 +257,17 @@ function nearestHandle(event) {
   };
   const handles = [...event.currentTarget.parentElement.querySelectorAll(":scope > .bn-handle")];
   return handles.reduce((best, handle) => (away(handle) < away(best) - 0.5 ? handle : best), event.currentTarget);
+}
+
+/** A part of the drawing that is pressed to switch it on or off. `box` is its place in units: [left, top, width, height]. */
+export function Press({ width, height, box, label, on, set }) {
+  const percent = (value, whole) => `${((value / whole) * 100).toFixed(3)}%`;
+  const [left, top, wide, tall] = box;
+  return html`
+    <button type="button" class="bn-press bn-controls" role="switch" aria-checked=${String(on)} aria-label=${label}
+      style=${`left:${percent(left, width)};top:${percent(top, height)};width:${percent(wide, width)};height:${percent(tall, height)}`}
+      onClick=${() => set(!on)}></button>
+  `;
 }
 
 // Controls

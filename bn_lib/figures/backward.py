@@ -216,41 +216,13 @@ def graph(step: GraphStep) -> Figure:
 
 # Paths left out
 
-#: What a set of paths is called, in figures and beside sliders.
+#: What a set of paths is called.
 PATHS_NAMED: Mapping[str, tuple[Path, ...]] = {
     "all three": PATHS,
     "no path through the variance": ("direct", "mean"),
     "no path through the mean": ("direct", "variance"),
     "direct path only": ("direct",),
 }
-
-
-@styled
-def paths_taken(name: str, hand: ByHandBackward) -> Figure:
-    """dx of the worked batch along some of the paths, beside the true one.
-
-    Args:
-        name: a key of `PATHS_NAMED`.
-        hand: the batch.
-    """
-    fig, ax = plt.subplots(figsize=(5.2, 3.8))
-    taken = along(PATHS_NAMED[name], hand)
-    place = np.arange(len(taken))
-    true = [float(value) for value in hand.dx]
-    ax.bar(place - 0.2, true, 0.36, color="none", edgecolor=COLOURS["ink"], linewidth=1.4)
-    right = taken == hand.dx
-    colour = COLOURS["green" if right else "accent"]
-    ax.bar(place + 0.2, [float(value) for value in taken], 0.36, color=colour)
-    ax.axhline(0, color=COLOURS["muted"], linewidth=1)
-    ax.set_xticks(place, [f"$x$ = {float(value):g}" for value in hand.forward.x])
-    ax.tick_params(axis="x", length=0)
-    ax.grid(visible=False, axis="x")
-    ax.set(ylim=(-2.6, 3.4), xlabel="sample", ylabel="gradient $dx$")
-    total, product = signatures(taken, hand)
-    ax.set_title(rf"$\Sigma\,dx$ = {float(total):.2f},  $\Sigma\,dx\cdot\hat x$ = {float(product):.2f}")
-    ax.text(4.4, 3.0, "outline: true dx", ha="right", color=COLOURS["ink"])
-    ax.text(4.4, 2.5, f"filled: {name}", ha="right", color=COLOURS["ink" if right else "accent"])
-    return fig
 
 
 def along(paths: Sequence[Path], hand: ByHandBackward) -> tuple[Fraction, ...]:

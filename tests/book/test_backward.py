@@ -256,15 +256,11 @@ def test_the_signatures_in_the_figure_are_those_of_numpy():
 
 
 def test_frames_keep_their_axes_and_are_light():
-    for draw, values in (
-        (figures.graph, figures.graph_steps(BATCH_BACKWARD)),
-        (lambda name: figures.paths_taken(name, BATCH_BACKWARD), list(figures.PATHS_NAMED)),
-    ):
-        book = [draw(value) for value in values]
-        limits = [[(ax.get_xlim(), ax.get_ylim()) for ax in fig.axes] for fig in book]
-        assert all(limit == limits[0] for limit in limits)
-        assert len({fig.axes[0].get_title(loc="left") for fig in book}) == len(book)
-        assert sum(len(show(fig, alt="a frame").html) for fig in book) < 300_000
+    book = [figures.graph(step) for step in figures.graph_steps(BATCH_BACKWARD)]
+    limits = [[(ax.get_xlim(), ax.get_ylim()) for ax in fig.axes] for fig in book]
+    assert all(limit == limits[0] for limit in limits)
+    assert len({fig.axes[0].get_title(loc="left") for fig in book}) == len(book)
+    assert sum(len(show(fig, alt="a frame").html) for fig in book) < 300_000
 
 
 def test_the_training_figure_draws_every_run():
