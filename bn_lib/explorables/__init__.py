@@ -9,8 +9,9 @@ from bn_lib.explorables._explorable import Explorable
 from bn_lib.explorables._flipbook import Flipbook
 from bn_lib.explorables._mini_batch import MiniBatch
 from bn_lib.explorables._three_paths import ThreePaths
+from bn_lib.explorables._two_features import TwoFeatures
 
 #: Every kind, in the order of the book.
-KINDS: tuple[type[Explorable], ...] = (Flipbook, MiniBatch, ThreePaths)
+KINDS: tuple[type[Explorable], ...] = (Flipbook, TwoFeatures, MiniBatch, ThreePaths)
 
-__all__ = ["KINDS", "Explorable", "Flipbook", "MiniBatch", "ThreePaths"]
+__all__ = ["KINDS", "Explorable", "Flipbook", "MiniBatch", "ThreePaths", "TwoFeatures"]

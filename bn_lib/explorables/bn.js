@@ -77,3 +77,48 @@ export function gradientByDifferences(dy, x, gamma, eps, h = 1e-5) {
   const moved = (i, by) => x.map((value, j) => (j === i ? value + by : value));
   return x.map((_, i) => (loss(moved(i, h)) - loss(moved(i, -h))) / (2 * h));
 }
+
+// Gradient descent for a linear model with two features. A symmetric matrix of two rows is [h11, h12, h22].
+
+/** The Hessian of half the mean squared error: x.T @ x / N. */
+export function hessianOfTwo(rows) {
+  const product = (j, k) => mean(rows.map((row) => row[j] * row[k]));
+  return [product(0, 0), product(0, 1), product(1, 1)];
+}
+
+/** Its eigenvalues, and the angle of the direction of the largest. */
+export function eigenOfTwo([a, b, c]) {
+  const largest = (a + c) / 2 + Math.hypot((a - c) / 2, b);
+  return { largest, smallest: (a * c - b * b) / largest, angle: Math.atan2(2 * b, a - c) / 2 };
+}
+
+/** The loss above its minimum at the distance e from the best weights. */
+export const lossOfTwo = ([a, b, c], [e1, e2]) => (a * e1 * e1 + 2 * b * e1 * e2 + c * e2 * e2) / 2;
+
+/** The distances from the best weights that gradient descent visits: the start first, then e <- e - rate H e. */
+export function descentOfTwo([a, b, c], start, rate, steps) {
+  const visited = [start];
+  for (let k = 0; k < steps; k += 1) {
+    const [e1, e2] = visited[k];
+    visited.push([e1 - rate * (a * e1 + b * e2), e2 - rate * (b * e1 + c * e2)]);
+  }
+  return visited;
+}
+
+/** Each feature with mean 0 and standard deviation 1. */
+export function standardizedTwo(rows) {
+  const [first, second] = [0, 1].map((j) => {
+    const column = rows.map((row) => row[j]);
+    return scaleAndShift(column, moments(column), 1, 0, 0).xHat;
+  });
+  return first.map((value, i) => [value, second[i]]);
+}
+
+/** Centered, rotated to the principal axes, and each of them scaled to variance 1: steepest first. */
+export function whitenedTwo(rows) {
+  const centers = [0, 1].map((j) => mean(rows.map((row) => row[j])));
+  const centered = rows.map(([x1, x2]) => [x1 - centers[0], x2 - centers[1]]);
+  const { largest, smallest, angle } = eigenOfTwo(hessianOfTwo(centered));
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  return centered.map(([x1, x2]) => [(cos * x1 + sin * x2) / Math.sqrt(largest), (cos * x2 - sin * x1) / Math.sqrt(smallest)]);
+}

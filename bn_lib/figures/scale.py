@@ -7,11 +7,10 @@ from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bn_lib._arrays import Array
-from bn_lib.experiments.scale import DigitsStage, Stage, Sweep, Worked, eigenvalues, hand_problem, predicted_steps
+from bn_lib.experiments.scale import DigitsStage, Stage, Sweep, Worked, hand_problem, predicted_steps
 from bn_lib.figures._style import COLOURS, styled
 from bn_lib.figures._tex import aligned, decimal
 
@@ -32,39 +31,6 @@ def contour_ellipse(h: Array, minimum: Array, half_width: float, *, points: int 
     angle = np.linspace(0, 2 * np.pi, points)
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     return minimum + (circle * half_width * np.sqrt(values[-1] / values)) @ axes.T
-
-
-@styled
-def descent_on_contours(h: Array, minimum: Array, path: Array, rate: float) -> Figure:
-    """A path of gradient descent on the contours of a quadratic in two weights.
-
-    Args:
-        h: the Hessian, `(2, 2)`.
-        minimum: `(2,)`.
-        path: the weights visited, `(steps + 1, 2)`, the start first.
-        rate: the learning rate of the path, for the title.
-    """
-    fig, ax = plt.subplots(figsize=(5.2, 4.6))
-    for half_width in (0.4, 1.0, 2.0, 3.2, 4.4, 5.6):
-        ax.plot(*contour_ellipse(h, minimum, half_width).T, color=COLOURS["muted"], lw=0.8, alpha=0.6)
-    low, high = np.array([-2.0, -2.0]), np.array([12.0, 10.0])
-    room = high - low
-    outside = np.any((path < low - 2 * room) | (path > high + 2 * room), axis=1)
-    shown = path[: int(np.argmax(outside)) + 1] if outside.any() else path
-    ax.plot(*shown.T, "o-", color=COLOURS["accent"], lw=1.2, ms=4)
-    ax.plot(*minimum, "+", color=COLOURS["ink"], ms=13, mew=2)
-    _label(ax, "minimum", minimum, (8, 4))
-    _label(ax, "start", path[0], (6, -14))
-    off = np.linalg.norm(path - minimum, axis=1)
-    flat, steep = 1 - rate * eigenvalues(h)
-    ax.set_title(
-        f"Each step: steep error × {_signed(steep)}, flat error × {_signed(flat)}\n"
-        f"Distance after {len(path) - 1} steps: × {_factor(off[-1] / off[0])}",
-        fontsize=11,
-    )
-    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-    ax.set(xlabel="weight of feature 1", ylabel="weight of feature 2")
-    return fig
 
 
 @styled
@@ -177,14 +143,6 @@ def worked_step(worked: Worked, step: int) -> str:
 
 def _column(values: tuple[Fraction, Fraction]) -> str:
     return rf"\begin{{pmatrix}} {decimal(values[0])} \\ {decimal(values[1])} \end{{pmatrix}}"
-
-
-def _label(ax: Axes, text: str, at: Array, offset: tuple[int, int]) -> None:
-    ax.annotate(text, at, xytext=offset, textcoords="offset points", color=COLOURS["ink"], fontsize=10)
-
-
-def _signed(number: float) -> str:
-    return f"{number:.2f}".replace("-", "−")
 
 
 def _factor(number: float) -> str:

@@ -266,24 +266,9 @@ def test_a_contour_has_one_loss():
 
 
 def test_frames_share_their_axes_and_say_their_numbers():
-    x, _, best = scale.hand_problem()
-    h = scale.hessian(x)
-    axes = []
-    for rate in (0.001, 0.03, 0.045):
-        fig = figures.descent_on_contours(h, best, scale.descend(h, best, np.zeros(2), rate, 20), rate)
-        axes.append(fig.axes[0])
-    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
-    assert "steep error × −0.56, flat error × 0.97" in axes[1].get_title("left")
     stages = [figures.prepared_features(stage).axes[0] for stage in scale.preparation_stages()]
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in stages}) == 1
     assert "Standardized: condition number 13\n" in stages[-2].get_title("left")
-
-
-def test_a_path_that_diverges_is_cut_where_it_leaves_the_picture():
-    h = np.diag([1.0, 50.0])
-    path = scale.descend(h, np.zeros(2), np.ones(2), 1.0, 40)
-    line = figures.descent_on_contours(h, np.zeros(2), path, 1.0).axes[0].lines[-2]
-    assert 2 <= len(line.get_xdata()) < 10
 
 
 def test_figures_of_the_chapter_fit_a_page():

@@ -1,0 +1,226 @@
+"""Two features, one step size: its mathematics beside bn_lib's, and the figure in the reader's hands."""
+
+import numpy as np
+import pytest
+from traitlets import TraitError
+
+from bn_lib.experiments import scale
+from bn_lib.explorables import TwoFeatures
+from bn_lib.standardize import standardize
+
+pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
+
+PHONE = {"width": 390, "height": 844}
+CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+
+
+@pytest.fixture(params=range(10))
+def rows(request):
+    rng = np.random.default_rng(request.param)
+    return rng.normal(rng.uniform(-1, 1, 2), rng.uniform(0.5, 4, 2), (6, 2)) @ np.array([[1, 0.4], [0, 1]])
+
+
+def matrix(three):
+    return np.array([[three[0], three[1]], [three[1], three[2]]])
+
+
+def test_the_hessian_and_its_eigenvalues_are_those_of_the_library(bn_js, rows):
+    ours = bn_js("hessianOfTwo", rows.tolist())
+    h = scale.hessian(rows)
+    np.testing.assert_allclose(matrix(ours), h, **CLOSE)
+    eigen = bn_js("eigenOfTwo", ours)
+    np.testing.assert_allclose([eigen["smallest"], eigen["largest"]], scale.eigenvalues(h), **CLOSE)
+    steep = np.array([np.cos(eigen["angle"]), np.sin(eigen["angle"])])
+    np.testing.assert_allclose(h @ steep, eigen["largest"] * steep, **CLOSE)
+
+
+def test_the_descent_and_the_loss_are_those_of_the_library(bn_js, rows):
+    h = scale.hessian(rows)
+    three = [h[0, 0], h[0, 1], h[1, 1]]
+    start = [-5.0, 3.0]
+    for rate in (0.1 * scale.best_rate(h), scale.best_rate(h), 1.9 / scale.eigenvalues(h)[-1]):
+        path = bn_js("descentOfTwo", three, start, rate, 60)
+        expected = scale.descend(h, np.zeros(2), np.array(start), rate, 60)
+        np.testing.assert_allclose(path, expected, **CLOSE)
+        losses = [bn_js("lossOfTwo", three, point) for point in path[::20]]
+        np.testing.assert_allclose(losses, scale.loss_on(h, np.zeros(2), expected[::20]), **CLOSE)
+
+
+def test_prepared_features_are_those_of_the_library(bn_js, rows):
+    standardized = bn_js("standardizedTwo", rows.tolist())
+    np.testing.assert_allclose(standardized, standardize(rows, (0,), eps=0.0).x_hat, **CLOSE)
+    whitened, ours = scale.whiten(rows), np.array(bn_js("whitenedTwo", rows.tolist()))
+    np.testing.assert_allclose(scale.hessian(ours), np.eye(2), **CLOSE)
+    np.testing.assert_allclose(abs(ours[:, ::-1]), abs(whitened), **CLOSE)  # the library has the flattest axis first
+
+
+def test_it_begins_with_the_problem_of_the_chapter():
+    figure = TwoFeatures()
+    problem = scale.hand_problem()
+    assert figure.x == problem.x.tolist()
+    assert figure.deviation == problem.x.std(axis=0)[1]
+    assert figure.start == (-problem.weights).tolist()  # weights of 0
+    assert figure.rate == float(scale.worked_descent().rate)
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        ({"start": [9.0, 0.0]}, r"start must be within 8 and 6 of the best weights, got \[9.0, 0.0\]"),
+        ({"start": [0.0, float("nan")]}, "start must be within"),
+        ({"deviation": 0.5}, "deviation"),
+        ({"rate": 4.0}, "rate"),
+        ({"steps": 61}, "steps"),
+        ({"preparation": "batch"}, "preparation"),
+        ({"x": [[1.0, 2.0]]}, "x"),
+    ],
+)
+def test_a_bad_value_is_named(bad, named):
+    with pytest.raises(TraitError, match=named):
+        TwoFeatures(**bad)
+
+
+def state(page, name):
+    return page.locator("[data-explorable]").evaluate("(element, name) => element.bnModel.get(name)", name)
+
+
+def words(page):
+    return page.locator(".bn-now").inner_text()
+
+
+def test_the_words_are_the_chapters_numbers(stage):
+    h = scale.hessian(scale.hand_problem().x)
+    path = scale.descend(h, np.zeros(2), np.array([-5.0, -3.0]), 0.03, 20)
+    left = scale.loss_on(h, np.zeros(2), path)
+    said = words(stage(TwoFeatures(), scripts=False))
+    assert "Deviations 2 and 7: condition number 52, rates below 0.0385 converge." in said
+    assert f"After 20 steps the loss is {left[-1] / left[0]:.2g} of the first." in said
+    assert "condition number 13, rates below 1.08 converge" in words(stage(TwoFeatures(preparation="standardize")))
+    assert "condition number 1, rates below 2 converge" in words(stage(TwoFeatures(preparation="whiten")))
+
+
+def test_by_mouse(stage):
+    page = stage(TwoFeatures())
+
+    def drag(name, dx, dy):
+        box = page.get_by_role("slider", name=name).bounding_box()
+        page.mouse.move(box["x"] + 22, box["y"] + 22)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 22 + dx, box["y"] + 22 + dy, steps=4)
+        page.mouse.up()
+
+    assert "zigzags" in words(page)
+    drag("learning rate", 60, 0)
+    assert state(page, "rate") > 2 / 52
+    assert "diverges" in words(page)
+    drag("learning rate", -150, 0)
+    assert "does not overshoot" in words(page)
+    drag("start of the descent", 80, -40)
+    assert state(page, "start")[0] > -3
+    assert state(page, "start")[1] > -2.5
+    drag("standard deviation of feature 2", 0, 20)
+    assert state(page, "deviation") < 5
+    drag("steps shown", 100, 0)
+    assert state(page, "steps") > 30
+    page.get_by_role("button", name="Reset").click()
+    assert state(page, "deviation") == 7
+
+
+def test_prepared_the_scale_no_longer_matters(stage):
+    page = stage(TwoFeatures())
+    limit = page.locator(".bn-limit")
+    before = limit.get_attribute("x1")
+    page.get_by_label("standardized").check()
+    assert state(page, "preparation") == "standardize"
+    assert float(limit.get_attribute("x1")) > float(before)
+    said = words(page)
+    contours = page.locator(".bn-contour").first.evaluate("(e) => e.parentElement.outerHTML")
+    page.get_by_role("slider", name="standard deviation of feature 2").press("Home")
+    assert state(page, "deviation") == 1
+    assert words(page) == said
+    assert page.locator(".bn-contour").first.evaluate("(e) => e.parentElement.outerHTML") == contours
+    page.get_by_label("whitened").check()
+    page.get_by_role("button", name="Best rate").click()
+    assert state(page, "rate") == 1
+    assert "no loss is left" in words(page)
+    radii = page.locator(".bn-contour").evaluate_all("all => all.map((e) => e.rx.baseVal.value - e.ry.baseVal.value)")
+    assert max(map(abs, radii)) < 0.01
+
+
+def test_by_keyboard_across_the_limit(stage):
+    page = stage(TwoFeatures())
+    rate = page.get_by_role("slider", name="learning rate")
+    while state(page, "rate") < 0.038:
+        rate.press("ArrowRight")
+    assert state(page, "rate") == 0.038
+    assert "zigzags" in words(page)
+    rate.press("ArrowRight")
+    assert state(page, "rate") == 0.0398
+    assert "diverges" in words(page)
+    start = page.get_by_role("slider", name="start of the descent")
+    start.press("ArrowUp")
+    start.press("ArrowRight")
+    assert state(page, "start") == [-4.75, -2.75]
+    page.get_by_role("slider", name="steps shown").press("End")
+    assert state(page, "steps") == 60
+
+
+def test_by_touch(stage):
+    page = stage(TwoFeatures(), viewport=PHONE, touch=True)
+    touch = page.context.new_cdp_session(page)
+    box = page.get_by_role("slider", name="learning rate").bounding_box()
+    assert min(box["width"], box["height"]) >= 44
+    x, y = box["x"] + 22, box["y"] + 22
+    for kind, points in (("touchStart", [(x, y)]), ("touchMove", [(x + 40, y)]), ("touchEnd", [])):
+        points = [{"x": a, "y": b} for a, b in points]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('rate') > 0.05")
+    page.wait_for_function("document.querySelector('.bn-now').textContent.includes('diverges')")
+    page.get_by_label("whitened").tap()
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('preparation') === 'whiten'")
+
+
+def test_it_runs_and_where_motion_is_not_wanted_it_jumps(stage):
+    page = stage(TwoFeatures())
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('steps') > 3")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Run").wait_for()
+    held = state(page, "steps")
+    page.wait_for_timeout(200)
+    assert state(page, "steps") == held
+    calm = stage(TwoFeatures(), reduced_motion="reduce")
+    calm.get_by_role("button", name="Run").click()
+    assert state(calm, "steps") == 60
+    assert calm.get_by_role("button", name="Stop").count() == 0
+
+
+def test_at_the_bottom_of_the_bowl_there_is_nothing_to_do(stage):
+    page = stage(TwoFeatures(start=[0.0, 0.0]))
+    assert "no loss is left" in words(page)
+    assert "NaN" not in page.locator("[data-explorable]").inner_html()
+
+
+def test_surprises_are_valid_and_of_every_kind(stage):
+    page = stage(TwoFeatures())
+    seen = page.locator("[data-explorable]").evaluate(
+        """async (element) => {
+            const button = [...element.querySelectorAll("button")].find((b) => b.textContent === "Surprise me");
+            const seen = [];
+            for (let k = 0; k < 50; k += 1) {
+                button.click();
+                await new Promise((done) => setTimeout(done, 5));
+                const names = ["deviation", "preparation", "rate", "start", "steps"];
+                const state = Object.fromEntries(names.map((name) => [name, element.bnModel.get(name)]));
+                seen.push([state, element.querySelector(".bn-now").textContent, element.innerHTML]);
+            }
+            return seen;
+        }"""
+    )
+    for now, said, drawn in seen:
+        TwoFeatures(**now)
+        assert said.endswith(".")
+        assert "NaN" not in drawn
+        assert "Infinity" not in drawn
+    for kind in ("diverges", "zigzags", "does not overshoot", "Deviations", "Standardized", "Whitened"):
+        assert any(kind in said for _, said, _ in seen)
