@@ -6,6 +6,7 @@ The first half is arithmetic on a chain of three weights. The second trains the 
 
 import copy
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from itertools import combinations
@@ -18,8 +19,8 @@ from bn_lib.batchnorm import BatchNorm
 from bn_lib.claims import Claim
 from bn_lib.experiments.digits import load_digits, sigmoid_network
 from bn_lib.layer import Layer
-from bn_lib.network import Sequential, Sigmoid
-from bn_lib.training import SGD, Recorder, accuracy, fit
+from bn_lib.network import Sequential, Sigmoid, softmax_cross_entropy
+from bn_lib.training import SGD, Recorder, accuracy, fit, train_step
 
 LEARNING_RATE = 0.5
 BATCH_SIZE = 60
@@ -184,11 +185,16 @@ def sigmoid_inputs(model: Sequential, images: Array) -> Array:
     Returns:
         `(sigmoids, 3, units)`.
     """
+    return _pass_of_a_twin(model, images, percentiles_per_unit)[0]
+
+
+def _pass_of_a_twin(model: Sequential, images: Array, summary: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """Summaries of what enters each sigmoid of a copy of the network, and its answers, with all images as one batch."""
     before_sigmoid = [i - 1 for i, layer in enumerate(model.stack) if isinstance(layer, Sigmoid)]
     twin = copy.deepcopy(model).train()
-    with Recorder(twin, summary=percentiles_per_unit, only=type(model.stack[before_sigmoid[0]])) as recorder:
-        twin.forward(images)
-    return np.array([recorder.activations[i][0] for i in before_sigmoid])
+    with Recorder(twin, summary=summary, only=type(model.stack[before_sigmoid[0]])) as recorder:
+        logits = twin.forward(images)
+    return np.array([recorder.activations[i][0] for i in before_sigmoid]), logits
 
 
 def _float32_batch_norm(units: int) -> Layer:
@@ -259,6 +265,113 @@ def three_runs(*, learning_rate: float = LEARNING_RATE, seed: int = 0) -> tuple[
         train(with_bn=True, learning_rate=learning_rate, seed=seed),
         train(with_bn=False, init=LARGER_WEIGHTS, learning_rate=learning_rate, seed=seed),
     )
+
+
+# A recording to leaf through (bn_lib.explorables.Drift)
+
+PERCENTILES = (5, 15, 30, 50, 70, 85, 95)
+LEARNING_RATES = (0.1, 0.5, 5.0)
+_OTHERS = (0.1, 0.3, 0.7, 0.9)  # of the way from the unit that moved least to the one that moved most
+
+
+class Recording(NamedTuple):
+    """The network without and with BN at the same moments of training, at several learning rates.
+
+    A run whose loss is no longer a finite number is stopped: from there on its values are NaN.
+
+    Attributes:
+        learning_rates: of SGD, `(rates,)`.
+        steps: the training steps at which each run was measured, `(moments,)`, 0 first, ever further apart.
+        percentiles: `PERCENTILES` of the input of one sigmoid of each hidden layer, `(rates, 2, layers, moments, 7)`,
+            without BN first. The sigmoid is the one whose input moved as far as the median unit's in this run.
+        medians: of four other sigmoids, two that moved less and two that moved more, `(rates, 2, layers, moments, 4)`.
+        loss: over the images, with the statistics of all of them, `(rates, 2, moments)`, in nats.
+        images: how many images are measured, the first of the training set.
+    """
+
+    learning_rates: tuple[float, ...]
+    steps: Array
+    percentiles: Array
+    medians: Array
+    loss: Array
+    images: int
+
+
+@cache
+def record(
+    learning_rates: tuple[float, ...] = LEARNING_RATES,
+    *,
+    epochs: int = 30,
+    moments: int = 60,
+    images: int = 360,
+    seed: int = 0,
+) -> Recording:
+    """Train the sigmoid network without and with BN at each learning rate, from the same weights, and watch.
+
+    Args:
+        learning_rates: of SGD without momentum.
+        epochs: passes over the data; 23 steps each.
+        moments: about how many times to measure.
+        images: how many training images to measure.
+        seed: of the weights and the shuffles.
+
+    Raises:
+        ValueError: if `learning_rates` is empty.
+    """
+    if not learning_rates:
+        raise ValueError("learning_rates is empty; expected at least one")
+    total = epochs * (len(load_digits().train[1]) // BATCH_SIZE)
+    # Most of what there is to see happens early.
+    steps = np.unique(np.append(0, np.geomspace(1, total, int(1.35 * moments)).round().astype(int)))
+    runs = [[_seen(with_bn, rate, steps, epochs, images, seed) for with_bn in (False, True)] for rate in learning_rates]
+    percentiles, medians, loss = (np.array([[run[part] for run in pair] for pair in runs]) for part in range(3))
+    return Recording(tuple(learning_rates), steps, percentiles, medians, loss, images)
+
+
+def _seen(
+    with_bn: bool, learning_rate: float, steps: Array, epochs: int, images: int, seed: int
+) -> tuple[Array, Array, Array]:
+    """Percentiles, medians and loss of one run, see `Recording`."""
+    x, labels = load_digits().train
+    model = sigmoid_network(rng=np.random.default_rng(seed), normalizer=_float32_batch_norm if with_bn else None)
+    optimizer, rng = SGD(model, learning_rate), np.random.default_rng(seed + 1000)
+    inputs = np.full((len(steps), 3, len(PERCENTILES), 100), np.nan)
+    loss = np.full(len(steps), np.nan)
+    moment = {int(step): at for at, step in enumerate(steps)}
+
+    def look(step: int) -> bool:
+        """Measure, if it is time for it; whether training can go on."""
+        if step in moment:
+            seen, logits = _pass_of_a_twin(model, x[:images], _seven_percentiles)
+            now, _ = softmax_cross_entropy(logits, labels[:images])
+            if not (math.isfinite(now) and np.isfinite(seen).all()):
+                return False
+            inputs[moment[step]], loss[moment[step]] = seen, now
+        return True
+
+    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is a result
+        step, going = 0, look(0)
+        for _ in range(epochs):
+            order = rng.permutation(len(x))
+            for first in range(0, len(x) - BATCH_SIZE + 1, BATCH_SIZE):
+                rows = order[first : first + BATCH_SIZE]
+                going = going and math.isfinite(train_step(model, optimizer, x[rows], labels[rows]))
+                step += 1
+                going = going and look(step)
+    percentiles, medians = zip(*(_representatives(inputs[:, layer]) for layer in range(3)), strict=True)
+    return np.array(percentiles), np.array(medians), loss
+
+
+def _seven_percentiles(values: Array) -> Array:
+    return np.percentile(np.ascontiguousarray(values.T), PERCENTILES, axis=1)
+
+
+def _representatives(inputs: Array) -> tuple[Array, Array]:
+    """The percentiles of the typical unit, `(moments, 7)`, and the medians of four others, `(moments, 4)`."""
+    seen = np.isfinite(inputs).all(axis=(1, 2))
+    by_movement = np.argsort(_path_length(inputs[seen][:, [1, 3, 5]]), kind="stable")
+    others = [by_movement[int(share * len(by_movement))] for share in _OTHERS]
+    return inputs[:, :, by_movement[len(by_movement) // 2]], inputs[:, 3, others]
 
 
 # Claims

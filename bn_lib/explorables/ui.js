@@ -321,10 +321,73 @@ export function useFrames(running, step) {
     if (!running) return;
     let before = performance.now();
     let frame = requestAnimationFrame(function next(time) {
-      latest.current(Math.min((time - before) / 1000, 0.1));
+      latest.current(clamp((time - before) / 1000, 0, 0.1)); // a frame's time may lie before its request
       before = time;
       frame = requestAnimationFrame(next);
     });
     return () => cancelAnimationFrame(frame);
   }, [running]);
+}
+
+/**
+ * A slider through time with a button that moves it: from min to max in `seconds`, whole number by whole number.
+ * Where motion is not wanted, the button goes a tenth of the way at once instead.
+ */
+export function Player({ label, value, min, max, seconds, format, set }) {
+  const [playing, play] = useState(false);
+  const [still, keepStill] = useState(false);
+  const clock = useRef(0);
+  useEffect(() => keepStill(reducedMotion()), []);
+  useFrames(playing, (passed) => {
+    clock.current += (passed / seconds) * (max - min);
+    const now = Math.min(max, Math.floor(clock.current));
+    if (now !== value) set(now);
+    if (now === max) play(false);
+  });
+  const press = () => {
+    const from = value >= max ? min : value;
+    if (still) {
+      set(Math.min(max, from + Math.ceil((max - min) / 10)));
+      return;
+    }
+    clock.current = from;
+    play(!playing);
+  };
+  return html`
+    <div class="bn-player bn-controls">
+      <button type="button" onClick=${press}>${still ? "Step" : playing ? "Pause" : "Play"}</button>
+      <${Slider} label=${label} value=${value} min=${min} max=${max} step=${1} format=${format}
+        set=${(to) => { play(false); set(to); }} />
+    </div>
+  `;
+}
+
+/**
+ * A part of a drawing where a press or a drag along x sets a value: set(value), through `scale`. It is for the pointer
+ * only, so give the same value a Slider or a Handle for the keyboard. `box` is [left, top, right, bottom] in units.
+ */
+export function Scrub({ width, height, box, scale, set }) {
+  const [left, top, right, bottom] = box;
+  const held = useRef(false);
+  const percent = (part, whole) => `${((part / whole) * 100).toFixed(3)}%`;
+  const to = (event) => {
+    const area = event.currentTarget.getBoundingClientRect();
+    set(scale.invert(left + clamp((event.clientX - area.left) / area.width, 0, 1) * (right - left)));
+  };
+  const grab = (event) => {
+    event.currentTarget.setPointerCapture(event.pointerId);
+    held.current = true;
+    if (event.pointerType === "mouse") to(event); // a finger may be about to scroll the page
+  };
+  const drop = (event) => {
+    if (held.current && event.type === "pointerup") to(event);
+    held.current = false;
+  };
+  return html`
+    <div class="bn-scrub bn-controls"
+      style=${`left:${percent(left, width)};top:${percent(top, height)};width:${percent(right - left, width)};height:${percent(bottom - top, height)}`}
+      onPointerDown=${grab} onPointerMove=${(event) => held.current && to(event)}
+      onPointerUp=${drop} onPointerCancel=${drop}
+    ></div>
+  `;
 }

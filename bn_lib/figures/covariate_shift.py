@@ -85,36 +85,6 @@ def unit_percentiles(runs: tuple[Run, ...], layer: int = -1) -> Figure:
 
 
 @styled
-def units_at(runs: tuple[Run, Run], at: int, *, units: int = 8) -> Figure:
-    """Where the inputs of some sigmoids of each hidden layer lie at one time of training.
-
-    A bar reaches from the 15th to the 85th percentile of a unit's inputs, a dot is the median.
-
-    Args:
-        runs: the runs to show side by side.
-        at: index of the measurement, into `Run.steps`.
-        units: how many units of each layer to show, evenly spaced.
-    """
-    fig, axes = plt.subplots(1, 2, figsize=(5.2, 4.6), sharey=True)
-    epoch = int(runs[0].steps[at]) // runs[0].steps_per_epoch
-    for ax, run in zip(axes, runs, strict=True):
-        colour = COLOURS[_RUN_LOOKS[run.name][0]]
-        layers, count = run.percentiles.shape[1], run.percentiles.shape[3]
-        for layer in range(layers):
-            rows = -(layer * (units + 2) + np.arange(units))
-            low, middle, high = run.percentiles[at, layer][:, :: -(-count // units)][:, :units]
-            ax.hlines(rows, low, high, color=colour, lw=2.5, alpha=0.5)
-            ax.plot(middle, rows, "o", color=colour, ms=3.5)
-        ax.set(xlim=(-4.5, 4.5), xticks=(-4, -2, 0, 2, 4), xlabel="input of the sigmoid")
-        ax.set_title(f"{run.name}\n{100 * run.accuracy[epoch]:.0f} % right", color=colour, fontsize=11)
-        ax.set_yticks([-(layer * (units + 2) + (units - 1) / 2) for layer in range(layers)])
-        ax.set_yticklabels([f"layer {layer + 1}" for layer in range(layers)], rotation=90, va="center")
-        ax.grid(axis="y", visible=False)
-        ax.tick_params(axis="y", length=0)
-    return fig
-
-
-@styled
 def accuracy_curves(runs: tuple[Run, ...]) -> Figure:
     """Test accuracy after each epoch, one line for each run."""
     fig, ax = plt.subplots()

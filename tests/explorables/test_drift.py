@@ -1,0 +1,239 @@
+"""Drift: what it shows was measured, and the moment can be moved in every way."""
+
+import math
+
+import numpy as np
+import pytest
+import traitlets
+
+from bn_lib.experiments import covariate_shift as shift
+from bn_lib.experiments.digits import load_digits, sigmoid_network
+from bn_lib.explorables import Drift
+from bn_lib.network import Dense, softmax_cross_entropy
+
+pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
+
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def small() -> shift.Recording:
+    """One epoch at two learning rates."""
+    return shift.record((0.1, 0.5), epochs=1, moments=12, images=60)
+
+
+def _state(page, name):
+    return page.evaluate("name => document.querySelector('[data-explorable]').bnModel.get(name)", name)
+
+
+def _words(page):
+    return page.locator(".bn-now").inner_text()
+
+
+# The recording
+
+
+def test_the_first_moment_is_the_untrained_network(small):
+    x, labels = (part[:60] for part in load_digits().train)
+    model = sigmoid_network(rng=np.random.default_rng(0))
+    loss, _ = softmax_cross_entropy(model.forward(x), labels)
+    np.testing.assert_allclose(small.loss[:, 0, 0], loss)
+    first = next(layer for layer in model.stack if isinstance(layer, Dense))
+    all_units = np.percentile(x @ first.weight + first.bias, shift.PERCENTILES, axis=0)
+    shown = small.percentiles[0, 0, 0, 0]
+    assert np.abs(all_units - shown[:, None]).max(axis=0).min() < 1e-5, "it is one of the layer's units"
+    for other in small.medians[0, 0, 0, 0]:
+        assert np.abs(all_units[3] - other).min() < 1e-5
+
+
+def test_a_recording_watches_the_run_of_the_chapter():
+    """The same weights, shuffles and images as `train`, so each unit shown is one of its units."""
+    images = len(load_digits().train[0])
+    recording = shift.record((0.5,), epochs=1, moments=3, images=images)
+    assert recording.steps[[0, -1]].tolist() == [0, 23]
+    for side, with_bn in enumerate((False, True)):
+        run = shift.train(with_bn=with_bn, learning_rate=0.5, epochs=1, measure_every=23)
+        for layer in range(3):
+            shown = recording.percentiles[0, side, layer, -1, [1, 3, 5]]
+            assert np.abs(run.percentiles[-1, layer] - shown[:, None]).max(axis=0).min() == 0
+
+
+def test_a_recording_is_the_same_each_time(small):
+    again = shift.record.__wrapped__((0.1, 0.5), epochs=1, moments=12, images=60)
+    for ours, theirs in zip(small, again, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    other = shift.record((0.1,), epochs=1, moments=12, images=60, seed=1)
+    assert not np.array_equal(other.loss[0], small.loss[0])
+
+
+def test_a_run_that_diverges_ends_there_and_says_so(stage):
+    recording = shift.record((1e38,), epochs=1, moments=12, images=60)
+    assert np.isfinite(recording.loss[..., 0]).all()
+    assert np.isnan(recording.loss[..., -1]).all()
+    assert np.isnan(recording.percentiles[0, 0, :, -1]).all()
+    figure = Drift(recording)
+    assert figure.recording["runs"][0][0]["loss"][-1] is None
+    page = stage(figure)
+    assert "Without BN: diverged, the loss is no longer a finite number." in _words(page)
+    assert page.locator("svg").get_by_text("diverged").count() == 2
+    drawing = page.locator("svg").inner_html()
+    assert "NaN" not in drawing
+    assert "Infinity" not in drawing
+
+
+def test_at_least_one_learning_rate_is_needed():
+    with pytest.raises(ValueError, match="learning_rates is empty"):
+        shift.record(())
+
+
+def test_what_the_message_says_was_measured():
+    recording = shift.record()
+    moved = np.abs(recording.percentiles[:, :, 2, :, 3] - recording.percentiles[:, :, 2, :1, 3]).max(axis=-1)
+    slow, middle, fast = range(3)
+    assert moved[middle, 1] < moved[middle, 0] / 3
+    assert 0.5 < moved[slow, 0] / moved[slow, 1] < 2
+    assert moved[fast, 1] > 2 * moved[middle, 0]
+    final = recording.loss[:, :, -1]
+    assert (final[:, 1] < 0.1).all()
+    assert final[slow, 0] > 2.2
+    assert (final[:, 1] < final[:, 0] / 10).all()
+
+
+def test_it_shows_the_recording_to_a_hundredth(small):
+    figure = Drift(small)
+    runs = figure.recording["runs"]
+    for rate in range(2):
+        for side in range(2):
+            inputs = np.array(runs[rate][side]["inputs"]) / 100
+            np.testing.assert_allclose(inputs.swapaxes(1, 2), small.percentiles[rate, side], atol=0.0051)
+            np.testing.assert_allclose(np.array(runs[rate][side]["loss"]) / 1000, small.loss[rate, side], atol=0.00051)
+
+
+# The figure
+
+
+def test_the_moment_follows_a_drag_on_the_picture_the_slider_and_keys(stage, small):
+    page = stage(Drift(small))
+    last = len(small.steps) - 1
+    assert _state(page, "moment") == last
+    area = page.locator(".bn-scrub").nth(1)
+    box = area.bounding_box()
+    before = _words(page)
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 120, steps=4)
+    page.mouse.up()
+    middle = _state(page, "moment")
+    assert 0 < middle < last
+    assert _words(page) != before
+    page.mouse.move(box["x"] + 3, box["y"] + 120)
+    assert _state(page, "moment") == middle, "let go"
+    page.mouse.click(box["x"] + 3, box["y"] + 120)
+    assert _state(page, "moment") == 0
+    slider = page.get_by_role("slider", name="training step")
+    slider.press("ArrowRight")
+    assert _state(page, "moment") == 1
+    assert slider.get_attribute("aria-valuetext") == str(small.steps[1])
+    slider.press("End")
+    assert _state(page, "moment") == last
+
+
+def test_a_finger_scrubs_and_still_scrolls_the_page(stage, small):
+    page = stage(Drift(small), viewport=PHONE, touch=True)
+    box = page.locator(".bn-scrub").first.bounding_box()
+    touch = page.context.new_cdp_session(page)
+
+    def swipe(start, end):
+        touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [start]})
+        for part in (0.25, 0.5, 0.75, 1):
+            point = {axis: start[axis] + part * (end[axis] - start[axis]) for axis in "xy"}
+            touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    right = {"x": box["x"] + box["width"] - 10, "y": box["y"] + 200}
+    last = len(small.steps) - 1
+    swipe(right, {"x": right["x"], "y": right["y"] - 120})
+    page.wait_for_function("scrollY > 50")
+    assert _state(page, "moment") >= last - 1
+    box = page.locator(".bn-scrub").first.bounding_box()
+    at = {"x": box["x"] + box["width"] - 10, "y": box["y"] + 250}
+    swipe(at, {"x": at["x"] - 80, "y": at["y"]})
+    page.wait_for_function("m => document.querySelector('[data-explorable]').bnModel.get('moment') < m", arg=last - 1)
+
+
+def test_learning_rate_and_layers(stage, small):
+    page = stage(Drift(small))
+    assert _state(page, "rate") == 0.5
+    page.get_by_role("radio", name="0.1").check()
+    assert _state(page, "rate") == 0.1
+    assert "at learning rate 0.1" in _words(page)
+    for layer in (3, 2):
+        page.get_by_role("checkbox", name=f"layer {layer}").uncheck()
+    assert _state(page, "layers") == [1]
+    assert "in layer 1" in _words(page)
+    page.get_by_role("checkbox", name="layer 1").click()
+    assert _state(page, "layers") == [1]
+    assert page.get_by_role("checkbox", name="layer 1").is_checked(), "the last one stays"
+    page.get_by_role("checkbox", name="layer 3").press("Space")
+    assert _state(page, "layers") == [1, 3]
+    assert page.locator("svg .bn-panel-name").all_text_contents() == ["layer 1", "layer 3", "loss"] * 2
+
+
+def test_the_model_moves_the_picture(stage, small):
+    page = stage(Drift(small))
+    page.evaluate("document.querySelector('[data-explorable]').bnModel.set('moment', 0)")
+    page.wait_for_function("document.querySelector('.bn-now').innerText.startsWith('Step 0 ')")
+    assert page.get_by_role("slider", name="training step").input_value() == "0"
+    assert page.locator(".bn-time").first.get_attribute("x1") == "34"
+
+
+def test_play_runs_to_the_end_and_can_be_paused(stage, small):
+    page = stage(Drift(small))
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('moment') === 3")
+    page.get_by_role("button", name="Pause").click()
+    paused = _state(page, "moment")
+    page.wait_for_timeout(900)
+    assert _state(page, "moment") == paused
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("m => document.querySelector('[data-explorable]').bnModel.get('moment') === m", arg=12)
+    page.get_by_role("button", name="Play").wait_for()
+
+
+def test_without_motion_the_button_steps(stage, small):
+    page = stage(Drift(small), reduced_motion="reduce")
+    page.get_by_role("button", name="Step").click()
+    assert _state(page, "moment") == 2
+    page.wait_for_timeout(600)
+    assert _state(page, "moment") == 2
+
+
+def test_every_surprise_is_a_state_of_its_own_and_can_be_said(stage, small):
+    page = stage(Drift(small))
+    for _ in range(50):
+        page.get_by_role("button", name="Surprise me").click()
+        words = _words(page)
+        assert words.startswith("Step ")
+        assert words.endswith(" wide.")
+        assert "NaN" not in words
+        Drift(small, **{name: _state(page, name) for name in ("moment", "rate", "layers")})
+
+
+def test_python_sets_it_within_the_recording(small):
+    figure = Drift(small, moment=3, rate=0.1, layers=[2])
+    assert figure.state() == {"moment": 3, "rate": 0.1, "layers": [2]}
+    figure.moment = 0
+    figure.reset()
+    assert figure.moment == 3
+    for state, message in (
+        ({"moment": len(small.steps)}, f"moment must be from 0 to {len(small.steps) - 1}, got {len(small.steps)}"),
+        ({"rate": 0.3}, r"rate must be one of \[0.1, 0.5\], got 0.3"),
+        ({"layers": []}, r"layers must be some of 1, 2 and 3, in this order, got \[\]"),
+        ({"layers": [3, 1]}, r"in this order, got \[3, 1\]"),
+        ({"layers": [0]}, r"in this order, got \[0\]"),
+    ):
+        with pytest.raises(traitlets.TraitError, match=message):
+            Drift(small, **state)
+    with pytest.raises(TypeError, match="recording is a dict; expected a Recording"):
+        Drift({})
+    assert math.isclose(figure.rate, 0.1)
