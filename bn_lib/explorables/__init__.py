@@ -5,6 +5,7 @@ in the browser, `ui.js` what all share (plots, handles, sliders), `preact.js` a 
 state changes. This package needs anywidget; `import bn_lib` does not.
 """
 
+from bn_lib.explorables._block import Block
 from bn_lib.explorables._drift import Drift
 from bn_lib.explorables._explorable import Explorable
 from bn_lib.explorables._flipbook import Flipbook
@@ -13,6 +14,6 @@ from bn_lib.explorables._three_paths import ThreePaths
 from bn_lib.explorables._two_features import TwoFeatures
 
 #: Every kind, in the order of the book.
-KINDS: tuple[type[Explorable], ...] = (Flipbook, TwoFeatures, Drift, MiniBatch, ThreePaths)
+KINDS: tuple[type[Explorable], ...] = (Flipbook, TwoFeatures, Drift, MiniBatch, ThreePaths, Block)
 
-__all__ = ["KINDS", "Drift", "Explorable", "Flipbook", "MiniBatch", "ThreePaths", "TwoFeatures"]
+__all__ = ["KINDS", "Block", "Drift", "Explorable", "Flipbook", "MiniBatch", "ThreePaths", "TwoFeatures"]

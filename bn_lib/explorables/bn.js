@@ -122,3 +122,26 @@ export function whitenedTwo(rows) {
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   return centered.map(([x1, x2]) => [(cos * x1 + sin * x2) / Math.sqrt(largest), (cos * x2 - sin * x1) / Math.sqrt(smallest)]);
 }
+
+// The block: one computation, four choices of axes
+
+/** To which piece each map of `samples` x `channels` belongs: the values of a piece share a mean. owner[n][c] counts from 0. */
+export function pieceOf(samples, channels, normalizer, groups) {
+  const number = {
+    batch: (n, c) => c,
+    layer: (n) => n,
+    instance: (n, c) => n * channels + c,
+    group: (n, c) => n * groups + Math.floor(c / (channels / groups)),
+  }[normalizer];
+  return Array.from({ length: samples }, (_, n) => Array.from({ length: channels }, (_, c) => number(n, c)));
+}
+
+/** Normalize x[n][c][position] piece by piece: owner[n][c], the pieces' statistics, and y of the shape of x. */
+export function normalizeBlock(x, normalizer, groups, eps) {
+  const owner = pieceOf(x.length, x[0].length, normalizer, groups);
+  const values = [];
+  x.forEach((maps, n) => maps.forEach((map, c) => (values[owner[n][c]] ??= []).push(...map)));
+  const pieces = values.map((piece) => ({ ...moments(piece), count: piece.length }));
+  const y = x.map((maps, n) => maps.map((map, c) => scaleAndShift(map, pieces[owner[n][c]], 1, 0, eps).y));
+  return { owner, pieces, y };
+}
