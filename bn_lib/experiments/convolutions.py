@@ -1,4 +1,4 @@
-"""Experiments of the chapter on convolutions: which values share a mean, what goes wrong, and a small CNN on digits.
+"""Experiments of the chapter on convolutions: what goes wrong with other axes, and a small CNN on digits.
 
 Arrays are `(N, C, H, W)`. The normalizers themselves are in `bn_lib.normalizers`; the wrong ones that are shown here
 stay here.
@@ -24,36 +24,7 @@ CHAPTER = "07-convolutions"
 RATES = (0.1, 0.2, 0.4, 0.8, 1.4)
 SEEDS = (0, 1, 2)
 
-# Which values share a mean
-
-
-def sharing(shape: tuple[int, int, int, int], kind: str, *, groups: int = 2) -> Array:
-    """Which mean each cell of an `(N, C, H, W)` block is normalized with, as a number from 0.
-
-    Args:
-        shape: N, C, H, W.
-        kind: "batch", "layer", "instance", "group", or the mistake "samples", where only the samples are averaged.
-        groups: for "group"; divides C.
-
-    Returns:
-        Integers of this shape: two cells with the same number share a mean.
-
-    Raises:
-        ValueError: for another kind.
-    """
-    n, c, h, w = np.indices(shape)
-    channels, height, width = shape[1:]
-    if kind == "batch":
-        return c
-    if kind == "layer":
-        return n
-    if kind == "instance":
-        return n * channels + c
-    if kind == "group":
-        return n * groups + c * groups // channels
-    if kind == "samples":
-        return (c * height + h) * width + w
-    raise ValueError(f"kind is {kind!r}; expected 'batch', 'layer', 'instance', 'group' or 'samples'")
+# What can be seen of a choice of axes
 
 
 class Symptom(NamedTuple):

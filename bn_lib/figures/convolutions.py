@@ -1,105 +1,20 @@
 """Figures of the chapter on convolutions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bn_lib._arrays import Array
-from bn_lib.experiments.convolutions import Curve, Symptom, sharing
+from bn_lib.experiments.convolutions import Curve, Symptom
 from bn_lib.figures._style import COLOURS, styled
 
 _BN = (("with BN", COLOURS["with_bn"], "o", "-"), ("without BN", COLOURS["without_bn"], "s", "--"))
 
-# Which values share a mean
-
-
-class Shared(NamedTuple):
-    """One mean of one kind of normalization: a stop on the walk through a block.
-
-    Attributes:
-        kind: as `sharing` knows it.
-        mean: the number of the mean, from 0.
-    """
-
-    kind: str
-    mean: int
-
-
-BLOCK = (3, 4, 2, 3)
-_KINDS = {"batch": "Batch", "layer": "Layer", "instance": "Instance", "group": "Group", "samples": "Mistake"}
-
-
-def walk() -> tuple[Shared, ...]:
-    """Every mean of Batch and Layer Normalization, and the first few of the others, which have more."""
-    stops = {"batch": 4, "layer": 3, "instance": 3, "group": 3, "samples": 3}
-    return tuple(Shared(kind, mean) for kind, count in stops.items() for mean in range(count))
-
-
-def name_of(stop: Shared) -> str:
-    """What the slider shows beside itself."""
-    return f"{_KINDS[stop.kind]} {stop.mean + 1}"
-
-
-def _count(stop: Shared) -> tuple[Array, int, int]:
-    """Which cells share the mean, how many they are, and how many such means there are."""
-    numbers = sharing(BLOCK, stop.kind)
-    chosen = numbers == stop.mean
-    return chosen, int(chosen.sum()), int(numbers.max()) + 1
-
-
-@styled
-def shared_mean(stop: Shared) -> Figure:
-    """A block of feature maps, one row for each sample and one column for each channel, with the cells of one mean."""
-    samples, channels, rows, columns = BLOCK
-    chosen, values, means = _count(stop)
-    fig, ax = plt.subplots(figsize=(5.2, 3.5))
-    gap = 0.9
-    for n, c, i, j in np.ndindex(BLOCK):
-        x, y = c * (columns + gap) + j, -(n * (rows + gap) + i + 1)
-        inside = bool(chosen[n, c, i, j])
-        ax.add_patch(
-            Rectangle(
-                (x, y),
-                1,
-                1,
-                facecolor=COLOURS["accent"] if inside else "none",
-                edgecolor=COLOURS["muted"],
-                linewidth=0.8,
-            )
-        )
-    for c in range(channels):
-        ax.text(c * (columns + gap) + columns / 2, 0.35, f"channel {c + 1}", ha="center", va="bottom", fontsize=10)
-    for n in range(samples):
-        ax.text(-0.4, -(n * (rows + gap) + rows / 2), f"sample {n + 1}", ha="right", va="center", fontsize=10)
-    ax.set(xlim=(-3.4, channels * (columns + gap) - gap + 0.1), ylim=(-samples * (rows + gap) + gap - 0.1, 1.2))
-    ax.set_aspect("equal")
-    ax.axis("off")
-    kind = "Samples only" if stop.kind == "samples" else f"{_KINDS[stop.kind]} norm"
-    ax.set_title(f"{kind}: {values} values share a mean, {means} means", x=0.02)
-    return fig
-
-
-def shared_mean_in_words(stop: Shared) -> str:
-    """Alternative text for `shared_mean`."""
-    samples, channels, rows, columns = BLOCK
-    _, values, means = _count(stop)
-    where = {
-        "batch": f"all positions of channel {stop.mean + 1} in all {samples} samples",
-        "layer": f"all positions of all {channels} channels of sample {stop.mean + 1}",
-        "instance": f"all positions of channel {stop.mean % channels + 1} of sample {stop.mean // channels + 1}",
-        "group": f"all positions of the {'first' if stop.mean % 2 == 0 else 'last'} two channels of sample "
-        f"{stop.mean // 2 + 1}",
-        "samples": f"one position of channel {stop.mean // (rows * columns) + 1} in all {samples} samples, a mistake",
-    }[stop.kind]
-    return (
-        f"A block of {samples} samples with {channels} channels of {rows} by {columns}. These cells share a mean: "
-        f"{where}. They are {values} values, and there are {means} such means."
-    )
+# What can be seen of a choice of axes
 
 
 def table_of_symptoms(found: Mapping[str, Symptom]) -> str:

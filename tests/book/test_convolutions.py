@@ -3,47 +3,10 @@
 import numpy as np
 import pytest
 
-from bn_lib import batch_norm, group_norm, instance_norm, layer_norm
+from bn_lib import batch_norm, instance_norm, layer_norm
 from bn_lib.experiments import convolutions as exp
 from bn_lib.experiments.digits import load_digits
 from bn_lib.figures import convolutions as draw
-from bn_lib.figures import flipbook
-
-SHAPE = (3, 4, 2, 3)
-ONES, ZEROS = np.ones(4), np.zeros(4)
-
-# Which values share a mean
-
-
-def means_used(kind, x):
-    """The mean that the library normalizes each cell with."""
-    if kind == "group":
-        moments = group_norm(x, ONES, ZEROS, groups=2)[1].moments
-        return np.broadcast_to(moments.mean, (3, 2, 2, 2, 3)).reshape(SHAPE)
-    norm = {"batch": batch_norm, "layer": layer_norm, "instance": instance_norm}[kind]
-    return np.broadcast_to(norm(x, ONES, ZEROS)[1].moments.mean, SHAPE)
-
-
-@pytest.mark.parametrize("kind", ["batch", "layer", "instance", "group"])
-def test_sharing_is_what_the_normalizers_do(kind):
-    numbers = exp.sharing(SHAPE, kind)
-    means = means_used(kind, np.random.default_rng(0).normal(size=SHAPE))
-    same_number = numbers.ravel()[:, None] == numbers.ravel()
-    same_mean = means.ravel()[:, None] == means.ravel()
-    assert np.array_equal(same_number, same_mean)
-    assert sorted(set(numbers.ravel())) == list(range(numbers.max() + 1))
-
-
-def test_the_mistake_shares_over_samples_only():
-    numbers = exp.sharing(SHAPE, "samples")
-    assert numbers.max() + 1 == 4 * 2 * 3
-    assert np.array_equal(numbers[0], numbers[1])
-
-
-def test_an_unknown_kind_is_named():
-    with pytest.raises(ValueError, match="'weight'"):
-        exp.sharing(SHAPE, "weight")
-
 
 # Mistakes
 
@@ -166,35 +129,6 @@ def test_dead_and_living_networks_are_told_apart():
 # Figures
 
 
-def test_the_walk_visits_different_means_and_names_them():
-    stops = draw.walk()
-    names = [draw.name_of(stop) for stop in stops]
-    assert 8 <= len(stops) <= 16
-    assert len(set(names)) == len(names)
-    masks = {(exp.sharing(draw.BLOCK, stop.kind) == stop.mean).tobytes() for stop in stops}
-    assert len(masks) == len(stops)
-
-
-@pytest.mark.parametrize(
-    ("stop", "values", "means", "where"),
-    [
-        (draw.Shared("batch", 1), 18, 4, "channel 2 in all 3 samples"),
-        (draw.Shared("layer", 2), 24, 3, "all 4 channels of sample 3"),
-        (draw.Shared("instance", 2), 6, 12, "channel 3 of sample 1"),
-        (draw.Shared("group", 2), 12, 6, "first two channels of sample 2"),
-        (draw.Shared("samples", 0), 3, 24, "one position of channel 1"),
-    ],
-)
-def test_frames_count_and_fill_the_cells_of_one_mean(stop, values, means, where):
-    ax = draw.shared_mean(stop).axes[0]
-    filled = [patch for patch in ax.patches if patch.get_facecolor()[3] > 0]
-    assert (len(filled), len(ax.patches)) == (values, 72)
-    assert f"{values} values share a mean, {means} means" in ax.get_title(loc="left")
-    words = draw.shared_mean_in_words(stop)
-    assert where in words
-    assert f"{values} values" in words
-
-
 def test_the_table_shows_what_passes():
     lines = draw.table_of_symptoms({name: exp.symptom(exp.feature_maps(), axes) for name, axes in exp.AXES.items()})
     rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines.splitlines()}
@@ -221,8 +155,3 @@ def test_accuracy_figure_names_the_best_means():
 def test_noise_figure_draws_both_laws():
     ax = draw.noise_of_the_mean((1, 4), {"a": [0.1, 0.05], "b": [0.5, 0.25]}, positions=16).axes[0]
     assert [list(line.get_ydata()) for line in ax.lines] == [[1, 0.5], [0.25, 0.125], [0.1, 0.05], [0.5, 0.25]]
-
-
-def test_the_flipbook_is_light():
-    box = flipbook(draw.shared_mean, draw.walk(), label="mean", alt=draw.shared_mean_in_words, format=draw.name_of)
-    assert sum(len(child.value) for child in box.children[1].children) < 300_000
