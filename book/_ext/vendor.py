@@ -1,7 +1,7 @@
 """Re-create book/_static/vendor, and the explorables' Preact: what pages load, so that they ask nothing of other sites.
 
 Run by hand, when a version changes: `.venv/bin/python book/_ext/vendor.py`. It needs npm, the network and (for the
-font) the book's environment; building the book needs none of them, because the result is committed.
+fonts) the book's environment with PyPI's `brotli`; building the book needs none of them: the result is committed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 
 import matplotlib
 from fontTools import subset
+from fontTools.ttLib import TTFont
+from fontTools.varLib import instancer
 from sphinxcontrib.katex import katex_version
 
 VENDOR = Path(__file__).resolve().parents[1] / "_static" / "vendor"
@@ -54,9 +56,31 @@ EXPLORABLES = Path(__file__).resolve().parents[2] / "bn_lib" / "explorables"
 FONT_CHARACTERS = "20-7E,A0-FF,391-3C9,2010-2027,2070-2089,2190-2193,2202,2211,2212,221A,221E,2248,2260,2264,2265"
 
 
-def npm_tarball(package: Package, folder: Path) -> Path:
+@dataclass(frozen=True)
+class Cut:
+    """One font of the book's text: a file of a package, and what is left of its axes."""
+
+    package: str
+    source: str
+    family: str
+    file: str
+    axes: dict[str, float | tuple[float, float]]
+
+
+# A Google font's axes and characters are many times what the book sets. "opsz" is the size a letter is drawn for.
+SERIF, SANS = "@fontsource-variable/source-serif-4@5.3.1", "@fontsource-variable/source-sans-3@5.3.0"
+CUTS = (
+    Cut(SERIF, "source-serif-4-latin-opsz-normal", "Book Serif", "serif", {"wght": (400, 600), "opsz": 16}),
+    Cut(SERIF, "source-serif-4-latin-opsz-italic", "Book Serif", "serif-italic", {"wght": 400, "opsz": 16}),
+    Cut(SERIF, "source-serif-4-latin-opsz-normal", "Book Display", "display", {"wght": 550, "opsz": 40}),
+    Cut(SANS, "source-sans-3-latin-wght-normal", "Book Sans", "sans", {"wght": (400, 600)}),
+)
+TEXT_CHARACTERS = "20-7E,A0-FF,131,152,153,2010-2015,2018-201E,2020-2022,2026,2030,2032,2033,20AC,2190-2193,2212,2215"
+TEXT_FEATURES = ["kern", "liga", "mark", "mkmk", "ccmp", "locl", "lnum", "onum", "pnum", "tnum", "case"]
+
+
+def npm_tarball(spec: str, folder: Path) -> Path:
     """Download a package; npm checks its hash."""
-    spec = f"{package.name}@{package.version}"
     result = subprocess.run(["npm", "pack", "--silent", spec], cwd=folder, check=True, capture_output=True, text=True)
     return folder / result.stdout.split()[-1]
 
@@ -118,12 +142,39 @@ def make_font() -> None:
     shutil.copy(fonts / "LICENSE_DEJAVU", folder / "LICENSE")
 
 
+def make_text_fonts(download: Path) -> None:
+    """Cut the fonts of the text down, and rename them: "Source" is reserved for the fonts as Adobe made them."""
+    folder = VENDOR / "fonts"
+    folder.mkdir()
+    for spec in sorted({cut.package for cut in CUTS}):
+        with tarfile.open(npm_tarball(spec, download)) as archive:
+            archive.extractall(download / spec, filter="data")
+        licence = f"LICENSE-{'Serif' if spec == SERIF else 'Sans'}"
+        shutil.copy(download / spec / "package" / "LICENSE", folder / licence)
+    options = subset.Options(layout_features=TEXT_FEATURES, hinting=False, desubroutinize=True)
+    for cut in CUTS:
+        font = TTFont(download / cut.package / "package" / "files" / f"{cut.source}.woff2")
+        cutter = subset.Subsetter(options)
+        cutter.populate(unicodes=subset.parse_unicodes(TEXT_CHARACTERS))
+        cutter.subset(font)
+        font = instancer.instantiateVariableFont(font, cut.axes)
+        for name in font["name"].names:
+            if name.nameID in {1, 3, 4, 6, 16, 25}:
+                name.string = cut.family if name.nameID != 6 else cut.family.replace(" ", "")
+        font.flavor = "woff2"
+        font.save(folder / f"{cut.file}.woff2")
+
+
 def readme() -> str:
     """Say what is here, in which version, under which licence, and how it got here."""
     rows = [f"| `{p.folder}/` | {p.name} {p.version} (npm) | {p.licence} | {p.why} |" for p in PACKAGES]
     rows.append(
         f"| `dejavu/` | DejaVu Sans, as in Matplotlib {matplotlib.__version__} | Bitstream Vera and Arev licence | "
         "The figures' labels, cut down to the characters that they use. |"
+    )
+    rows.append(
+        f"| `fonts/` | {SERIF} and {SANS} (npm) | SIL OFL 1.1 | The text's fonts, cut down to the characters, weights "
+        "and sizes that the book sets. |"
     )
     return (
         "# What the pages load, served from the site itself\n\n"
@@ -138,8 +189,9 @@ def main() -> None:
     VENDOR.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         for package in PACKAGES:
-            unpack(package, npm_tarball(package, Path(folder)))
+            unpack(package, npm_tarball(f"{package.name}@{package.version}", Path(folder)))
         make_preact(Path(folder))
+        make_text_fonts(Path(folder))
     adapt_katex(VENDOR / "katex/katex.min.css")
     make_font()
     (VENDOR / "README.md").write_text(readme(), encoding="utf-8")

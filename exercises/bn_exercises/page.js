@@ -176,6 +176,9 @@
       const { html, state } = reply(question, form);
       verdict.innerHTML = html;
       verdict.dataset.state = state;
+      // For whoever keeps count of what was answered: the book's progress.js does.
+      const detail = { name: form.parentElement.dataset.name, right: state === "right" };
+      form.parentElement.dispatchEvent(new CustomEvent("bn-answered", { bubbles: true, detail }));
     });
     // JupyterLab keeps Enter from submitting a form in an output, so it is done here.
     form.addEventListener("keydown", (event) => {
