@@ -1,0 +1,49 @@
+"""Sphinx extension: contents.js tells the pages which chapters and questions there are, so that progress.js can count.
+
+A chapter is a page of the table of contents' numbered part. A question is known by the name that bn_exercises gave it.
+It is a script, not JSON: pages opened from a folder may load a script.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+QUESTION = re.compile(r'class="bn-question" data-name="([^"]+)"')
+
+
+def chapters(env: BuildEnvironment) -> list[str]:
+    """Return the names of the numbered part's pages, in their order."""
+    root = env.get_doctree(env.config.root_doc)
+    trees = [tree for tree in root.findall(addnodes.toctree) if tree.get("numbered")]
+    return [page for tree in trees for _, page in tree["entries"]]
+
+
+def questions(env: BuildEnvironment) -> list[str]:
+    """Return the names of the questions on all pages."""
+    found = [env.get_doctree(page).findall(nodes.raw) for page in sorted(env.found_docs)]
+    return [name for raws in found for raw in raws for name in QUESTION.findall(raw.astext())]
+
+
+def write_contents(app: Sphinx, env: BuildEnvironment) -> None:
+    """Write the file among those that the pages load."""
+    if app.builder.format != "html":
+        return
+    contents = {"chapters": chapters(env), "questions": questions(env)}
+    folder = Path(app.outdir) / "_static"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "contents.js").write_text(f"window.bnContents = {json.dumps(contents)};\n", encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx."""
+    app.connect("env-check-consistency", write_contents)
+    app.add_js_file("contents.js", loading_method="defer")
+    app.add_js_file("progress.js", loading_method="defer", priority=501)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
