@@ -123,7 +123,7 @@ def test_a_right_answer_is_counted_once_and_outlasts_the_page(context: BrowserCo
     page = visit(context, CHAPTER)
     answer(page, WRONG)
     assert not is_answered(page)
-    assert kept(page) == {}
+    assert not kept(page).get("answered")
     for _ in range(2):
         answer(page, RIGHT)
     page.reload()
@@ -142,9 +142,8 @@ def test_a_chapter_is_read_when_the_end_of_each_section_was_seen(context: Browse
     # The rest on another day.
     page.close()
     page = visit(context, CHAPTER)
-    assert page.locator(".bn-progress:visible").count() == 0
+    assert links_to_chapter(page, " (read)") == 0
     for section in range(count // 2, count):
-        assert links_to_chapter(page, " (read)") == 0
         show_end_of(page, section, 1100)
     assert links_to_chapter(page, " (read)") == 1
     assert announced(page) == "Chapter read. 1 of 8 chapters, 0 of 20 questions."
