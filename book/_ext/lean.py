@@ -19,7 +19,7 @@ from pathlib import Path
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
-from stylesheet import characters, purged, whole, with_fonts, words
+from stylesheet import characters, of_formulas, purged, whole, with_fonts, words
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it remarks on the dates in KaTeX's fonts
 
@@ -38,7 +38,7 @@ NEEDED_BY = {
 # Fonts of which the pages use few characters, and those that come with the stylesheet: a formula or a button that took
 # its size only when its font had come would move the text.
 CUT = ("vendor/fontawesome/", "vendor/katex/")
-AT_ONCE = {"fa-solid-900", "KaTeX_Main-Regular", "KaTeX_Math-Italic"}
+AT_ONCE = re.compile(r"fa-solid-900|KaTeX_(Main-Regular|Math-Italic|Size\d-Regular)")
 
 LINK = re.compile(r'[ \t]*<link\b(?=[^>]*\brel="stylesheet")[^>]*\bhref="([^"?]*_static/)([^"?]+)[^"]*"[^>]*>\n?')
 PRELOAD = re.compile(r'[ \t]*<link rel="preload" as="script"[^>]*>\n?')
@@ -110,7 +110,7 @@ def merged(lists: list[list[str]]) -> list[str]:
 
 def cut_font(file: Path, characters: Iterable[str]) -> bytes:
     """The font, as WOFF, with these characters alone."""
-    options = subset.Options(flavor="woff", drop_tables=["FFTM"], notdef_outline=False)
+    options = subset.Options(flavor="woff", hinting=False, name_IDs=[], notdef_outline=False)
     with TTFont(file, recalcTimestamp=False) as font, BytesIO() as cut:
         cutter = subset.Subsetter(options)
         cutter.populate(unicodes=map(ord, characters))
@@ -126,7 +126,7 @@ def place_font(static: Path, place: str, shown: set[str], icons: set[str]) -> st
         return None
     file = next(path for path in (static / f"{place}.woff", static / f"{place}.ttf") if path.exists())
     font = cut_font(file, icons if "fontawesome" in folder else shown)
-    if file.stem in AT_ONCE:
+    if AT_ONCE.fullmatch(file.stem):
         return f"data:font/woff;base64,{base64.b64encode(font).decode()}"
     target = file.with_name(f"{file.stem}-{hashlib.sha256(font).hexdigest()[:8]}.woff")
     target.write_bytes(font)
@@ -150,7 +150,7 @@ def slim(app: Sphinx, exception: Exception | None) -> None:
     css = "".join(
         purged(whole(name, lambda part: (static / part).read_text(encoding="utf-8")), known) for name in names
     )
-    shown = set().union(*pages.values())
+    shown = set().union(*map(of_formulas, pages.values()))
     icons = {character for character in characters(css) if "\ue000" <= character <= "\uf8ff"}
     css = with_fonts(css, lambda place: place_font(static, place, shown, icons))
     sheet.write_text(f"/*{' '.join(names)}*/{css}", encoding="utf-8")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterator
+from html import unescape
 
 import tinycss2
 from tinycss2.ast import AtRule, Node, QualifiedRule
@@ -98,6 +99,16 @@ def with_fonts(css: str, cut: Callable[[str], str | None]) -> str:
     return FACE.sub(replace, css)
 
 
+FORMULA = re.compile(r'class="katex-html".*?(?=</?(?:p|div|li|td|th|dd|dt|h[1-6]|table|section)\b)', re.DOTALL)
+IN_SPAN = re.compile(r"<span[^>]*>([^<]+)")
+
+
+def of_formulas(page: str) -> set[str]:
+    """The characters that KaTeX's fonts draw on a page (and some more: up to the end of the paragraph)."""
+    texts = (text for formula in FORMULA.findall(page) for text in IN_SPAN.findall(formula))
+    return set().union(*map(unescape, set(texts)))
+
+
 def characters(text: str) -> set[str]:
-    """All characters of a page or a stylesheet, also those that a stylesheet gives by their numbers."""
+    """All characters of a stylesheet, also those that it gives by their numbers."""
     return set(text) | {chr(int(code, 16)) for code in re.findall(r"\\([0-9a-fA-F]{2,5})\b", text)}

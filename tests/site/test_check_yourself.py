@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from random import Random
-from shutil import which
 from urllib.parse import urldefrag, urljoin
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from bn_exercises import questions
 from bn_exercises.misconceptions import NO_EPS, Misconception
@@ -77,14 +76,6 @@ CHOICE = [question for question in SHOWN if isinstance(question, Choice)]
 DIGITS = (1, 2, 3, 4, 6, 17)
 
 each_numeric = pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=which("chromium"))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

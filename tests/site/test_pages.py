@@ -1,16 +1,11 @@
 """Every page in a real browser that can reach nothing but the site: it loads, is drawn, moves, and can be read."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from shutil import which
-from threading import Thread
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
@@ -21,30 +16,6 @@ CHAPTERS = [page for page in PAGES if "/chapters/" in page]
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="session")
-def address(built_site: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(built_site))) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # The rule holds for all requests, also those that Playwright cannot see: a worker's, a font's.
-        arguments = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-        # The package's wrapper script is not found by root without --no-sandbox; Playwright gives that by itself.
-        browser = playwright.chromium.launch(executable_path=which("chromium"), args=arguments)
-        yield browser
-        browser.close()
 
 
 @dataclass

@@ -1,0 +1,70 @@
+"""What the site's tests share: the book, served on this machine as GitHub Pages serves it, and a browser."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from functools import cache, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from shutil import which
+from threading import Thread
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+# Requests to all other hosts fail, also those that Playwright cannot see: a worker's, a font's.
+OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+
+TEXT = {".html", ".css", ".js", ".mjs", ".json", ".svg", ".xml", ".txt", ".ipynb", ".map"}
+
+
+@cache
+def compressed(path: str) -> bytes:
+    return gzip.compress(Path(path).read_bytes(), 6)
+
+
+class LikePages(SimpleHTTPRequestHandler):
+    """Text is compressed, connections stay open, and files may be kept for ten minutes."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        if path.is_dir():
+            path /= "index.html"
+        if not path.is_file():
+            self.send_error(404)
+            return
+        as_text = path.suffix in TEXT
+        body = compressed(str(path)) if as_text else path.read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(str(path)))
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "max-age=600")
+        if as_text:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def address(built_site: Path) -> Iterator[str]:
+    """Where the book is, with a slash at its end."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(LikePages, directory=str(built_site))) as server:
+        server.daemon_threads = True  # a browser keeps its connections open
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # The package's wrapper script is not found by root without --no-sandbox; Playwright gives that by itself.
+        browser = playwright.chromium.launch(executable_path=which("chromium"), args=[OFFLINE])
+        yield browser
+        browser.close()
