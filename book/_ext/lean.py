@@ -60,6 +60,14 @@ CHOOSE_THEME = """
   """
 
 
+# Fonts that come with the stylesheet are still read only when a text asks for them, which is after it was placed.
+READ_FONTS = """  <script>
+    for (const font of ["900 1em 'Font Awesome 6 Free'", "1em KaTeX_Main", "italic 1em KaTeX_Math", "1em KaTeX_Size1",
+      "1em KaTeX_Size2", "1em KaTeX_Size3", "1em KaTeX_Size4"]) document.fonts.load(font);
+  </script>
+"""
+
+
 def lean_page(page: str, is_search: bool = False) -> str:
     """The page with fewer scripts, which wait for the text, and in the reader's theme from the start."""
 
@@ -88,6 +96,8 @@ def with_one_stylesheet(page: str, version: str) -> str:
     def replace(match: re.Match[str]) -> str:
         nonlocal first
         link = f'  <link rel="stylesheet" href="{match[1]}{NAME}?v={version}">\n' if first else ""
+        if first and READ_FONTS not in page:
+            link += READ_FONTS
         first = False
         return link
 

@@ -88,9 +88,7 @@ def total(loaded: dict[str, int]) -> int:
 
 def test_no_page_loads_more_than_half_a_megabyte(transferred: dict[str, dict[str, int]]) -> None:
     sizes = {page: total(loaded) for page, loaded in transferred.items()}
-    print(
-        f"transferred: {max(sizes.values()) / 1000:.0f} kB at most, {median(sizes.values()) / 1000:.0f} kB in the middle"
-    )
+    print(f"kB loaded: at most {max(sizes.values()) / 1000:.0f}, median {median(sizes.values()) / 1000:.0f}")
     assert {page: size for page, size in sizes.items() if size > MOST_BYTES} == {}
 
 
