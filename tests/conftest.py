@@ -30,12 +30,14 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(name, package): skip without this program, or `module:` name")
+    config.addinivalue_line("markers", "needs(name, package): skip without this program, `module:` name or `npm:` package")
     config.addinivalue_line("markers", "gpu: left out where CuPy finds no device")
 
 
 def is_there(name: str) -> bool:
     kind, _, module = name.rpartition(":")
+    if kind == "npm":
+        return (ROOT / "tests/site/node_modules" / module).is_dir()
     if kind == "module":
         return importlib.util.find_spec(module) is not None
     return shutil.which(name) is not None

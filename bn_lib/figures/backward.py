@@ -273,14 +273,14 @@ def _smooth(values: Array, width: int) -> Array:
 def verdict_table(verdicts: Mapping[str, Mapping[str, bool]]) -> str:
     """What each check caught, as an HTML table: a row for each implementation, a column for each check."""
     checks = list(next(iter(verdicts.values())))
-    head = "".join(f'<th scope="col">{escape(check)}</th>' for check in checks)
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ("backward pass", *checks))
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>'
         + "".join(f"<td>{'✓' if caught[check] else '·'}</td>" for check in checks)
         + "</tr>"
         for name, caught in verdicts.items()
     )
-    return f'<table class="table"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 @styled

@@ -73,8 +73,8 @@ class Checked:
     def _repr_html_(self) -> str:
         items = "\n".join(self._item(finding) for finding in self.verdict.findings)
         return (
-            f'<section class="bn-checked" aria-label="Verdict"><style>{_style()}</style>\n'
-            f"<p><strong>{html.escape(self._heading())}</strong></p>\n<ul>\n{items}\n</ul></section>"
+            f'<div class="bn-checked" role="group" aria-label="Verdict"><style>{_style()}</style>\n'
+            f"<p><strong>{html.escape(self._heading())}</strong></p>\n<ul>\n{items}\n</ul></div>"
         )
 
     def _item(self, finding: Finding) -> str:
@@ -228,9 +228,9 @@ class Solution:
             numbers = "".join(f"<p><code>{html.escape(result)}</code></p>" for result in results)
             parts.append(f"<li><p><strong>{html.escape(title)}</strong></p>{lines}{numbers}</li>")
         return (
-            f'<section class="bn-checked" aria-label="Solution"><style>{_style()}</style>\n'
+            f'<div class="bn-checked" role="group" aria-label="Solution"><style>{_style()}</style>\n'
             f"<p><strong>{html.escape(self.problem.title)}: the solution</strong></p>\n"
-            f"<ul>{''.join(parts)}</ul></section>"
+            f"<ul>{''.join(parts)}</ul></div>"
         )
 
 

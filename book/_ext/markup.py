@@ -1,0 +1,106 @@
+"""Sphinx extension: puts right, in the finished pages, what the theme and the tools before it write wrong.
+
+Each correction says what was wrong. What is ours is corrected where it is written; this is for the markup of others.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from tags import Tag, map_tags, pages
+
+# An empty address to begin with: a browser sent to `/` reads, and a search engine follows, the link to the first page.
+FRONT_DOOR = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Refresh" content="0; url={first}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+</head>
+<body><p><a href="{first}">{title}</a></p></body>
+</html>
+"""
+
+# The names of buttons that show only an icon, where the theme gives a title that says what the layout does.
+NAMES = {"Toggle primary sidebar": "Chapters", "Toggle secondary sidebar": "On this page"}
+
+
+def corrected(page: str) -> str:
+    """The page, valid and accessible. Correcting it again changes nothing."""
+    page = re.sub(r"(<meta name=\"viewport\"[^>]*>)<meta name=\"viewport\"[^>]*>", r"\1", page)  # docutils' and Sphinx's
+    page = re.sub(r"<h1>\s*</h1>", "", page)  # the title, on paper, of a page that has none
+    page = re.sub(r"<th([^>]*)>(?:\s|<p>\s*</p>)*</th>", r"<td\1></td>", page)  # a corner, which is the heading of nothing
+    page = map_tags(page, _simple)
+    page = re.sub(r"<summary.*?</summary>", _summary, page, flags=re.DOTALL)
+    page = re.sub(r"(?<=<pre>).*?(?=</pre>)", _pre, page, flags=re.DOTALL)
+    return re.sub(r'<div role="list" class="citation-list">.*?</article>', _citations, page, flags=re.DOTALL)
+
+
+def _simple(tag: Tag) -> str:
+    """Corrections that need no more than the tag itself."""
+    attributes = tag.attributes
+    if tag.closes:
+        return str(tag)
+    if tag.name == "button":
+        title = re.search(r'\stitle="([^"]*)"', attributes)
+        if "search-button-field" in attributes:  # its name is not what it shows, "Search Ctrl+K"
+            attributes = attributes.replace(' aria-label="Search"', "")
+        elif title:
+            name = NAMES.get(title[1], title[1])
+            attributes = attributes.replace(title[0], f' title="{name}"')
+            if not tag.has("aria-label"):  # a title is the last thing that a screen reader looks for in a name
+                attributes += f' aria-label="{name}"'
+        # A script in an attribute is what a security policy forbids: print.js does this.
+        attributes = attributes.replace(' onclick="window.print()"', " data-print")
+        # Without scripts these do nothing, so they are not there; the theme says so for its other buttons.
+        if re.search(r'class="[^"]*\b(sidebar-toggle|dropdown-toggle)\b(?![^"]*pst-js-only)', attributes):
+            attributes = attributes.replace('class="', 'class="pst-js-only ', 1)
+    if tag.name == "div" and 'id="pst-primary-sidebar"' in attributes and not tag.has("role"):
+        attributes += ' role="region" aria-label="The book"'  # its title stood outside all landmarks
+    if tag.name == "i" and re.search(r'class="(?=[^"]*\bfa-)', attributes) and not tag.has("aria-hidden"):
+        attributes = re.sub(r' title="[^"]*"', "", attributes) + ' aria-hidden="true"'  # an icon beside its word, or in a button that has a name
+    return str(Tag(tag.name, attributes))
+
+
+def _summary(match: re.Match[str]) -> str:
+    """MyST-NB puts paragraphs in a summary, which takes only phrases, and a name that is not what it shows."""
+
+    def change(tag: Tag) -> str:
+        if tag.name == "summary":
+            return str(Tag("summary", tag.attributes.replace(' aria-label="Toggle hidden content"', ""), tag.closes))
+        return str(Tag("span", tag.attributes, tag.closes) if tag.name == "p" else tag)
+
+    return map_tags(match[0], change)
+
+
+def _pre(match: re.Match[str]) -> str:
+    """Sphinx's pages of source code mark each definition with a block, in `<pre>`, which takes only phrases."""
+    return map_tags(match[0], lambda tag: str(Tag("span", tag.attributes, tag.closes) if tag.name == "div" else tag))
+
+
+def _citations(match: re.Match[str]) -> str:
+    """Docutils calls the references a list and its parts something else, which ARIA 1.2 has given up."""
+    return match[0].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def correct_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Correct all pages, and write the one at the site's address."""
+    if exception is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    for path in pages(out):
+        page = path.read_text(encoding="utf-8")
+        if page.lstrip().startswith("<meta http-equiv=") and path == out / "index.html":  # Sphinx External ToC's
+            page = FRONT_DOOR.format(first=f"{app.config.root_doc}.html", title=app.config.html_title)
+        path.write_text(corrected(page), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx, after what writes pages and before their policies."""
+    app.connect("build-finished", correct_pages, priority=9_000)
+    app.add_js_file("print.js", loading_method="defer")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,98 @@
+"""What the checks of the built site share: its pages, an address for it, a browser, and the tools that npm installed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from shutil import which
+from threading import Thread
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright
+
+HERE = Path(__file__).parent
+NODE_MODULES = HERE / "node_modules"
+NODE = Path(sys.executable).with_name("node")
+
+chromium = pytest.mark.needs("chromium", package="chromium (Debian)")
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+def npm(package: str) -> pytest.MarkDecorator:
+    """Skip without this npm package: `make test` installs it."""
+    return pytest.mark.needs(f"npm:{package}", package=f"{package} (npm ci in tests/site)")
+
+
+def pages(site: Path) -> list[str]:
+    """Every page of the book, relative to the site. `lite/` is JupyterLite's own, `_static/` no page."""
+    found = (path.relative_to(site) for path in sorted(site.rglob("*.html")))
+    return [str(path) for path in found if path.parts[0] not in ("lite", "_static")]
+
+
+def is_redirect(page: str) -> bool:
+    """Whether a page only sends the reader on."""
+    return re.search(r'<meta http-equiv="refresh"', page, re.IGNORECASE) is not None
+
+
+def readable(site: Path) -> list[str]:
+    """The pages that a reader stays on."""
+    return [page for page in pages(site) if not is_redirect((site / page).read_text(encoding="utf-8"))]
+
+
+@contextmanager
+def served(site: Path, base: str = "/") -> Iterator[str]:
+    """The site's address, below a path as GitHub Pages gives it. What is asked for elsewhere is not found."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def translate_path(self, path: str) -> str:
+            return super().translate_path(f"/{path.removeprefix(base)}" if path.startswith(base) else "/nothing")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{base}"
+        server.shutdown()
+
+
+def launch(playwright: Playwright, *arguments: str) -> Browser:
+    """A browser that can reach this machine and nothing else, whoever asks: a page, a worker, the browser itself."""
+    alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    return playwright.chromium.launch(executable_path=which("chromium"), args=[alone, *arguments])
+
+
+# To the end of the page, one screen at a time, so that what loads late loads; and then until it has come.
+THROUGH = """async () => {
+  const frame = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {
+    scrollTo({ top: y, behavior: "instant" });
+    await frame();
+  }
+  const asleep = "[data-explorable]:not([data-awake]), img[loading=lazy]:not([data-seen])";
+  const late = Date.now() + 20_000;
+  for (const image of document.querySelectorAll("img[loading=lazy]")) {
+    await image.decode().catch(() => {});
+    image.dataset.seen = "";
+  }
+  while (document.querySelector(asleep)) {
+    if (Date.now() > late) throw new Error(`still asleep: ${document.querySelector(asleep).outerHTML.slice(0, 200)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await document.fonts.ready;
+  scrollTo({ top: 0, behavior: "instant" });
+  await frame();
+}"""
+
+
+def read_through(page: Page, url: str) -> None:
+    """Open a page and scroll to its end and back, so that all of it is there."""
+    page.goto(url, wait_until="load")
+    page.evaluate(THROUGH)

@@ -1,0 +1,246 @@
+"""A reader who opens a page tells nobody: no other host is asked, nothing follows, and the pages' policy forbids it.
+
+All pages are read from top to end by one Chromium, at an address below a path and as files, and what that browser asked
+for is taken from its own log of the network: it holds the requests of workers and of the browser itself, too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from built import chromium, launch, pages, read_through, readable, served
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+pytestmark = chromium
+
+BASE = "/batch-normalization/book/"
+
+# What pages keep in the reader's browser, and for what. Nothing of it leaves the browser.
+KEPT = {
+    "mode": "the theme that the reader chose, or the system's",
+    "theme": "light or dark, as it follows from the mode",
+    "scrollTop": "where the list of chapters stood (for the session)",
+}
+
+STORED = "() => [...Object.keys(localStorage), ...Object.keys(sessionStorage)]"
+
+
+@dataclass
+class Seen:
+    """What came of reading pages: what they complained about, and what they left behind."""
+
+    complaints: list[str] = field(default_factory=list)
+    cookies: list[object] = field(default_factory=list)
+    stored: set[str] = field(default_factory=set)
+    requests: list[str] = field(default_factory=list)
+
+
+def listen(page: Page, seen: Seen) -> None:
+    def say(what: str) -> None:
+        seen.complaints.append(f"{page.url}: {what}")
+
+    page.on("console", lambda message: say(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: say(str(error)))
+    page.on("response", lambda response: say(f"{response.status} {response.url}") if response.status >= 400 else None)
+
+
+def requests(netlog: Path) -> list[str]:
+    """Every address that Chromium began to ask for, and every name that it began to look up."""
+    log = json.loads(netlog.read_text(encoding="utf-8"))
+    kinds = log["constants"]["logEventTypes"]
+    wanted = {kinds["URL_REQUEST_START_JOB"]: "url", kinds["HOST_RESOLVER_MANAGER_REQUEST"]: "host"}
+    found = []
+    for event in log["events"]:
+        key = wanted.get(event["type"])
+        if key and (address := event.get("params", {}).get(key)):
+            found.append(address if "//" in address else f"//{address}")
+    return list(dict.fromkeys(found))
+
+
+def foreign(addresses: list[str]) -> list[str]:
+    """Those that are not this machine's."""
+    own_schemes = ("data", "blob", "file", "chrome", "about")
+    return [
+        address
+        for address in addresses
+        if urlsplit(address).scheme not in own_schemes and urlsplit(address).hostname != "127.0.0.1"
+    ]
+
+
+def read(urls: list[str], netlog: Path, storage: bool = True) -> Seen:
+    """Read these pages, one after another, in one browser that is new."""
+    seen = Seen()
+    with sync_playwright() as playwright:
+        browser = launch(playwright, f"--log-net-log={netlog}")
+        context = browser.new_context(reduced_motion="reduce")
+        page = context.new_page()
+        listen(page, seen)
+        for url in urls:
+            read_through(page, url)
+            seen.stored |= set(page.evaluate(STORED)) if storage else set()
+            seen.cookies += [page.evaluate("document.cookie")] if page.evaluate("document.cookie") else []
+        seen.cookies += context.cookies()
+        browser.close()
+    seen.requests = requests(netlog)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def everything_read(built_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """Every page, over http below a path."""
+    with served(built_site, BASE) as address:
+        urls = [address + name for name in readable(built_site)]
+        seen = read(urls, tmp_path_factory.mktemp("netlog") / "http.json")
+    assert set(urls) <= set(seen.requests), "the log has every page"
+    return seen
+
+
+def test_no_page_asks_another_host_for_anything(everything_read: Seen) -> None:
+    assert foreign(everything_read.requests) == []
+
+
+def test_no_page_complains(everything_read: Seen) -> None:
+    """Least of all that its policy forbids something of its own."""
+    assert everything_read.complaints == []
+
+
+def test_no_page_sets_a_cookie(everything_read: Seen) -> None:
+    assert everything_read.cookies == []
+
+
+def test_what_pages_keep_in_the_browser_is_known(everything_read: Seen) -> None:
+    assert everything_read.stored - KEPT.keys() == set()
+
+
+def test_every_page_loads_from_files_without_complaint(built_site: Path, tmp_path: Path) -> None:
+    """`'self'` of the policy is, for a page opened from a disk, what lies on the disk."""
+    seen = read([(built_site / name).as_uri() for name in readable(built_site)], tmp_path / "files.json")
+    assert seen.complaints == []
+    assert foreign(seen.requests) == []
+
+
+# That the tests above can fail
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        '<img src="https://tracker.example/pixel.png" alt="">',
+        '<link rel="preconnect" href="https://tracker.example">',
+        "<script>new Worker(URL.createObjectURL(new Blob(['fetch(\"https://tracker.example/w\")'])))</script>",
+        '<div style="height: 4000px"></div><img loading="lazy" src="https://tracker.example/late.png" alt="">',
+    ],
+    ids=["image", "connection", "worker", "late image"],
+)
+def test_a_page_that_asks_another_host_is_found_with_the_address(tmp_path: Path, asks: str) -> None:
+    (tmp_path / "page.html").write_text(f"<!DOCTYPE html><title>Page</title>{asks}<p>Text.</p>")
+    with served(tmp_path) as address:
+        seen = read([f"{address}page.html"], tmp_path / "log.json")
+    assert any("tracker.example" in each for each in foreign(seen.requests))
+
+
+# The policy
+
+
+def policy(page: str) -> str:
+    found = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    assert len(found) == 1
+    return found[0]
+
+
+def test_every_page_has_its_policy_before_its_first_script(built_site: Path) -> None:
+    for name in pages(built_site):
+        page = (built_site / name).read_text(encoding="utf-8")
+        scripts = next(part for part in policy(page).split("; ") if part.startswith("script-src"))
+        assert "unsafe" not in scripts, name
+        assert "default-src 'none'" in policy(page), name
+        before, _, _ = page.partition("Content-Security-Policy")
+        assert not re.search(r"<(script|style|link|img)\b", before), name
+        assert not re.search(r"<[a-z][^>]*\son[a-z]+\s*=\s*[\"']", page), f"{name}: a script in an attribute"
+
+
+@pytest.fixture(scope="module")
+def tampered(built_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Put something into a copy of the first page, at its end."""
+    folder = tmp_path_factory.mktemp("tampered")
+    shutil.copytree(built_site, folder, dirs_exist_ok=True)
+
+    def put(name: str, extra: str) -> Path:
+        page = (folder / "book/index.html").read_text(encoding="utf-8")
+        (folder / "book" / name).write_text(page.replace("</body>", f"{extra}</body>"), encoding="utf-8")
+        return folder
+
+    return put
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[BrowserContext]:
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser.new_context()
+        browser.close()
+
+
+@pytest.mark.parametrize(
+    ("extra", "directive"),
+    [
+        ("<p>Nothing.</p>", None),
+        ("<script>window.injected = true</script>", "script-src"),
+        ('<img src="x.png" alt="" onerror="window.injected = true">', "script-src"),
+        ('<script src="https://tracker.example/x.js"></script>', "script-src"),
+        ('<img src="https://tracker.example/pixel.png" alt="">', "img-src"),
+        ('<link rel="stylesheet" href="https://tracker.example/x.css">', "style-src"),
+        ('<iframe src="https://tracker.example/"></iframe>', "frame-src"),
+        ('<object data="https://tracker.example/x"></object>', "object-src"),
+        ("<style>@font-face { font-family: f; src: url(https://tracker.example/f.woff) } * { font-family: f }</style>", "font-src"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_the_policy_forbids_what_is_not_ours(
+    context: BrowserContext, tampered: Callable[[str, str], Path], scheme: str, extra: str, directive: str | None
+) -> None:
+    folder = tampered("tampered.html", extra)
+    page = context.new_page()
+    page.add_init_script(
+        "window.refused = []; addEventListener('securitypolicyviolation', e => refused.push(e.effectiveDirective))"
+    )
+    with served(folder, BASE) as address:
+        url = f"{address}book/tampered.html" if scheme == "http" else (folder / "book/tampered.html").as_uri()
+        page.goto(url, wait_until="load")
+        refused = page.evaluate("refused")
+        injected = page.evaluate("window.injected === true")
+        page.close()
+    assert not injected
+    assert {each.removesuffix("-elem").removesuffix("-attr") for each in refused} == ({directive} if directive else set())
+
+
+@pytest.mark.parametrize(
+    ("asks", "directive"),
+    [
+        ("document.body.dataset.worked = 'yes'", None),
+        ("fetch('https://tracker.example/')", "connect-src"),
+        ("new Image().src = 'https://tracker.example/pixel.png'", "img-src"),
+        ("eval('1 + 1')", "script-src"),
+        ("new Function('return 1')()", "script-src"),
+    ],
+)
+def test_a_script_of_ours_may_not_either(
+    context: BrowserContext, built_site: Path, asks: str, directive: str | None
+) -> None:
+    """As if one of the files that the pages load had turned against the reader."""
+    body = f"addEventListener('securitypolicyviolation', e => document.body.dataset.refused = e.effectiveDirective);{asks}"
+    with served(built_site, BASE) as address:
+        page = context.new_page()
+        page.route("**/print.js*", lambda route: route.fulfill(body=body, content_type="text/javascript"))
+        page.goto(f"{address}book/index.html", wait_until="load")
+        if directive is None:
+            assert page.locator("body").get_attribute("data-worked") == "yes"
+        assert page.locator("body").get_attribute("data-refused") == directive
+        page.close()
