@@ -28,7 +28,9 @@ POLICY = {
 META = re.compile(r'\n?<meta http-equiv="Content-Security-Policy"[^>]*>')
 CHARSET = re.compile(r"<meta charset=[^>]*>", re.IGNORECASE)
 # Types that a browser does not run (JSON for a script to read): data, which no policy concerns.
-DATA = re.compile(r"""\stype\s*=\s*["']?(?!text/javascript\b|application/javascript\b|module\b)[^\s"'>]""", re.IGNORECASE)
+DATA = re.compile(
+    r"""\stype\s*=\s*["']?(?!text/javascript\b|application/javascript\b|module\b)[^\s"'>]""", re.IGNORECASE
+)
 
 
 def hashes(page: str) -> list[str]:

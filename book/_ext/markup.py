@@ -31,9 +31,13 @@ NAMES = {"Toggle primary sidebar": "Chapters", "Toggle secondary sidebar": "On t
 
 def corrected(page: str) -> str:
     """The page, valid and accessible. Correcting it again changes nothing."""
-    page = re.sub(r"(<meta name=\"viewport\"[^>]*>)<meta name=\"viewport\"[^>]*>", r"\1", page)  # docutils' and Sphinx's
+    page = re.sub(
+        r"(<meta name=\"viewport\"[^>]*>)<meta name=\"viewport\"[^>]*>", r"\1", page
+    )  # docutils' and Sphinx's
     page = re.sub(r"<h1>\s*</h1>", "", page)  # the title, on paper, of a page that has none
-    page = re.sub(r"<th([^>]*)>(?:\s|<p>\s*</p>)*</th>", r"<td\1></td>", page)  # a corner, which is the heading of nothing
+    page = re.sub(
+        r"<th([^>]*)>(?:\s|<p>\s*</p>)*</th>", r"<td\1></td>", page
+    )  # a corner, which is the heading of nothing
     page = map_tags(page, _simple)
     page = re.sub(r"<summary.*?</summary>", _summary, page, flags=re.DOTALL)
     page = re.sub(r"(?<=<pre>).*?(?=</pre>)", _pre, page, flags=re.DOTALL)
@@ -57,12 +61,15 @@ def _simple(tag: Tag) -> str:
         # A script in an attribute is what a security policy forbids: print.js does this.
         attributes = attributes.replace(' onclick="window.print()"', " data-print")
         # Without scripts these do nothing, so they are not there; the theme says so for its other buttons.
-        if re.search(r'class="[^"]*\b(sidebar-toggle|dropdown-toggle)\b(?![^"]*pst-js-only)', attributes):
+        if re.search(r'class="(?![^"]*pst-js-only)[^"]*\b(sidebar-toggle|dropdown-toggle)\b', attributes):
             attributes = attributes.replace('class="', 'class="pst-js-only ', 1)
+    if tag.name == "th" and 'class="head' in attributes and not tag.has("scope"):
+        attributes += ' scope="col"'  # else a browser has to guess, where a corner of the table is empty
     if tag.name == "div" and 'id="pst-primary-sidebar"' in attributes and not tag.has("role"):
         attributes += ' role="region" aria-label="The book"'  # its title stood outside all landmarks
     if tag.name == "i" and re.search(r'class="(?=[^"]*\bfa-)', attributes) and not tag.has("aria-hidden"):
-        attributes = re.sub(r' title="[^"]*"', "", attributes) + ' aria-hidden="true"'  # an icon beside its word, or in a button that has a name
+        # It stands beside its word, or in a button that has a name.
+        attributes = re.sub(r' title="[^"]*"', "", attributes) + ' aria-hidden="true"'
     return str(Tag(tag.name, attributes))
 
 

@@ -20,9 +20,7 @@ SHARED = {
 }
 
 
-def hoist(
-    app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: document | None
-) -> None:
+def hoist(app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: document | None) -> None:
     """Take the scripts and styles out of the page's body, and ask for the files instead."""
     body = context.get("body", "")
     for tag, names in SHARED.items():

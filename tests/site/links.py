@@ -83,7 +83,9 @@ def look(site: Path) -> Links:
     found = Links()
     for path in sorted([*pages, *site.rglob("*.css")]):
         own = path.relative_to(site).parts[0]
-        if own == "lite" or (own == "_static" and path in pages):  # JupyterLite; the theme's templates, which are no pages
+        if own == "lite" or (
+            own == "_static" and path in pages
+        ):  # JupyterLite; the theme's templates, which are no pages
             continue
         links = pages[path].links if path in pages else urls_of_css(path.read_text(encoding="utf-8"))
         for link in dict.fromkeys(links):

@@ -218,7 +218,9 @@ def test_the_policy_forbids_what_is_not_ours(
         injected = page.evaluate("window.injected === true")
         page.close()
     assert not injected
-    assert {each.removesuffix("-elem").removesuffix("-attr") for each in refused} == ({directive} if directive else set())
+    assert {each.removesuffix("-elem").removesuffix("-attr") for each in refused} == (
+        {directive} if directive else set()
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,9 @@ def test_a_script_of_ours_may_not_either(
     context: BrowserContext, built_site: Path, asks: str, directive: str | None
 ) -> None:
     """As if one of the files that the pages load had turned against the reader."""
-    body = f"addEventListener('securitypolicyviolation', e => document.body.dataset.refused = e.effectiveDirective);{asks}"
+    body = (
+        f"addEventListener('securitypolicyviolation', e => document.body.dataset.refused = e.effectiveDirective);{asks}"
+    )
     with served(built_site, BASE) as address:
         page = context.new_page()
         page.route("**/print.js*", lambda route: route.fulfill(body=body, content_type="text/javascript"))

@@ -1,0 +1,241 @@
+"""Every page, for everyone: by axe in both themes and on both screens, by keyboard, without motion, without scripts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from built import DESKTOP, NODE_MODULES, PHONE, chromium, launch, npm, read_through, readable, served
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+pytestmark = [chromium, npm("axe-core")]
+
+SCREENS = {"desktop": DESKTOP, "phone": PHONE}
+THEMES = ("light", "dark")
+
+# WCAG 2.2 AA, and beyond it what axe calls best practice.
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+# All rules in the light. In the dark only colours differ, so only the rules on colour are asked again.
+RUN = """([tags, colours]) => axe.run(document, {
+  resultTypes: ["violations"],
+  runOnly: { type: "tag", values: colours ? ["cat.color"] : tags },
+  rules: { "color-contrast-enhanced": { enabled: false }, "link-in-text-block": { enabled: true } },
+}).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(
+  ({ target, html, failureSummary }) => `${id}: ${target}\\n  ${html.slice(0, 200)}\\n  ${failureSummary}`)))"""
+
+
+def audit(job: tuple[str, list[str], str]) -> list[str]:
+    """What axe finds on these pages on one screen, in both themes."""
+    screen, urls, source = job
+    found = []
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        # Without motion, or a colour might be read while it changes.
+        page = browser.new_page(viewport=SCREENS[screen], reduced_motion="reduce")
+        for url in urls:
+            page.emulate_media(color_scheme="light")
+            read_through(page, url)
+            page.evaluate(source)
+            for theme in THEMES:
+                page.emulate_media(color_scheme=theme)
+                page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+                violations = page.evaluate(RUN, [TAGS, theme == "dark"])
+                found += [f"{url}, {screen}, {theme}: {each}" for each in violations]
+        browser.close()
+    return found
+
+
+def test_axe_finds_nothing_on_any_page(built_site: Path) -> None:
+    source = (NODE_MODULES / "axe-core/axe.min.js").read_text(encoding="utf-8")
+    names = readable(built_site)
+    with served(built_site) as address, ThreadPoolExecutor(2) as pool:
+        urls = [address + name for name in names]
+        jobs = [(screen, urls, source) for screen in SCREENS]
+        found = [each for result in pool.map(audit, jobs) for each in result]
+    assert not found, f"{len(found)}:\n" + "\n".join(found[:40])
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        ('<p style="color: #999">Faint.</p>', "color-contrast"),
+        ('<img src="data:,">', "image-alt"),
+        ("<button></button>", "button-name"),
+        ("<h1>One</h1><h4>Four</h4>", "heading-order"),
+    ],
+)
+def test_axe_finds_what_is_there(tmp_path: Path, body: str, rule: str) -> None:
+    page = (
+        '<!DOCTYPE html><html lang="en" data-theme="light"><title>Page</title>'
+        "<style>@media (prefers-color-scheme: dark) { html { background: #000; color: #fff } }</style>"
+        "<script>const dark = matchMedia('(prefers-color-scheme: dark)'); const follow = () => "
+        "document.documentElement.dataset.theme = dark.matches ? 'dark' : 'light'; dark.onchange = follow; follow()</script>"
+        f"<main>{body}</main></html>"
+    )
+    (tmp_path / "page.html").write_text(page)
+    source = (NODE_MODULES / "axe-core/axe.min.js").read_text(encoding="utf-8")
+    with served(tmp_path) as address:
+        found = audit(("phone", [f"{address}page.html"], source))
+    assert any(f"light: {rule}: " in each for each in found), found
+
+
+# By keyboard
+
+WALKED = ("book/index.html", "book/chapters/03-forward-pass.html", "book/exercises/conditional.html")
+
+# How an element looks, which has to change when the keyboard comes to it.
+LOOKS = """(element) => {
+  const parts = [element, element.parentElement, ...element.children, ...(element.labels ?? [])];
+  return parts.map((part) => [null, "::before", "::after"].map((pseudo) => {
+    const style = getComputedStyle(part, pseudo);
+    return ["outline", "boxShadow", "border", "backgroundColor", "color", "textDecoration"].map((name) => style[name]);
+  }).join()).join();
+}"""
+
+STATE = """(element) => {
+  const box = element.getBoundingClientRect();
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  const top = document.elementFromPoint(Math.min(Math.max(x, 0), innerWidth - 1), Math.min(Math.max(y, 0), innerHeight - 1));
+  return {
+    onScreen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.right > 0 && box.y < innerHeight && box.x < innerWidth,
+    covered: !(top && (element.contains(top) || top.contains(element) || [...(element.labels ?? [])].some((l) => l.contains(top)))),
+    html: element.outerHTML.slice(0, 160),
+  };
+}"""
+
+
+def stops(page: Page) -> Iterator[dict[str, Any]]:
+    """Press Tab until the page has been left, and tell of each stop its role, its name and what one sees of it."""
+    session = page.context.new_cdp_session(page)
+    most = page.locator(":is(a[href], button, input, select, textarea, summary, [tabindex])").count() + 10
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        element = page.evaluate_handle("document.activeElement").as_element()
+        if element is None or element.evaluate("e => e === document.body"):
+            return
+        looks = element.evaluate(LOOKS)
+        state = element.evaluate(STATE)
+        node = session.send("Runtime.evaluate", {"expression": "document.activeElement"})["result"]["objectId"]
+        tree = session.send("Accessibility.getPartialAXTree", {"objectId": node, "fetchRelatives": False})["nodes"][0]
+        element.evaluate("e => e.blur()")  # the next Tab goes on from here
+        seen = element.evaluate(LOOKS) != looks
+        yield state | {
+            "role": tree.get("role", {}).get("value", ""),
+            "name": tree.get("name", {}).get("value", "").strip(),
+            "visible focus": seen,
+        }
+    raise AssertionError(f"after {most} steps Tab has not left the page: something holds it")
+
+
+@pytest.fixture(scope="module")
+def reader(built_site: Path) -> Iterator[tuple[BrowserContext, str]]:
+    with sync_playwright() as playwright, served(built_site) as address:
+        browser = launch(playwright)
+        yield browser.new_context(viewport=DESKTOP, reduced_motion="reduce"), address
+        browser.close()
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("name", WALKED)
+def test_every_stop_of_the_keyboard_has_a_name_and_is_seen(
+    reader: tuple[BrowserContext, str], name: str, screen: str
+) -> None:
+    context, address = reader
+    page = context.new_page()
+    page.set_viewport_size(SCREENS[screen])
+    read_through(page, address + name)
+    walk = list(stops(page))
+    page.close()
+    assert len(walk) > 10
+    assert walk[0]["name"] == "Skip to main content"
+    assert [stop for stop in walk if not stop["name"]] == []
+    assert [stop for stop in walk if not stop["visible focus"]] == []
+    assert [stop for stop in walk if not stop["onScreen"] or stop["covered"]] == []
+
+
+def test_the_first_stop_skips_to_the_text(reader: tuple[BrowserContext, str]) -> None:
+    context, address = reader
+    page = context.new_page()
+    page.goto(address + WALKED[1])
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+    page.close()
+
+
+# Without motion
+
+
+@pytest.mark.parametrize("name", WALKED)
+def test_nothing_moves_for_who_asks_for_less_motion(reader: tuple[BrowserContext, str], name: str) -> None:
+    context, address = reader
+    page = context.new_page()
+    page.goto(address + name)
+    moving = page.evaluate(
+        """() => [...document.querySelectorAll("*")].filter((element) => {
+          const style = getComputedStyle(element);
+          const times = `${style.transitionDuration},${style.animationDuration}`.split(",").map(parseFloat);
+          return style.scrollBehavior === "smooth" || times.some((seconds) => seconds > 0.001);
+        }).map((element) => element.outerHTML.slice(0, 120))"""
+    )
+    page.close()
+    assert moving == []
+
+
+# Without scripts
+
+
+def test_every_page_reads_without_scripts(built_site: Path) -> None:
+    """The text is there, no button is that would do nothing, and where one stays the page says what it needs."""
+    with sync_playwright() as playwright, served(built_site) as address:
+        browser = launch(playwright)
+        page = browser.new_page(viewport=PHONE, java_script_enabled=False)
+        for name in readable(built_site):
+            page.goto(address + name, wait_until="load")
+            assert page.locator("h1:visible").count() >= 1, name
+            for button in page.locator("button:visible").all():
+                box = button.locator("xpath=ancestor::*[.//noscript][1]")
+                assert "JavaScript" in box.locator("noscript").first.inner_text(), f"{name}: {button.inner_text()}"
+            for explorable in page.locator("[data-explorable]").all():
+                assert explorable.locator(":is(svg, img, canvas, table):visible").count(), name
+        browser.close()
+
+
+# Pictures
+
+
+class Pictures(HTMLParser):
+    """What the pictures of a page are said to show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "img" and given.get("role") != "presentation":
+            self.said.append(given.get("alt") or "")
+        elif tag == "svg" and given.get("role") == "img":
+            self.said.append(given.get("aria-label") or "")
+
+
+def test_pictures_say_what_they_show(built_site: Path) -> None:
+    """A sentence, which is more than a file's name or "a figure". (That there is one at all, axe says too.)"""
+    poor = []
+    for name in readable(built_site):
+        pictures = Pictures()
+        pictures.feed((built_site / name).read_text(encoding="utf-8"))
+        poor += [
+            f"{name}: {said!r}"
+            for said in pictures.said
+            if len(said.split()) < 5
+            or re.search(r"\\.(png|svg|webp|jpe?g)\\b|^(figure|image|picture|plot)\\b", said, re.I)
+        ]
+    assert poor == []
