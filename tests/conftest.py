@@ -30,7 +30,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(name, package): skip without this program, `module:` name or `npm:` package")
+    config.addinivalue_line("markers", "needs(name, package): skip without this program, `module:` or `npm:` name")
     config.addinivalue_line("markers", "gpu: left out where CuPy finds no device")
 
 

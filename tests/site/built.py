@@ -1,4 +1,4 @@
-"""What the checks of the built site share: its pages, an address for it, a browser, and the tools that npm installed."""
+"""What the checks of the built site share: its pages, an address for it, a browser, and npm's tools."""
 
 from __future__ import annotations
 

@@ -75,7 +75,8 @@ def test_axe_finds_what_is_there(tmp_path: Path, body: str, rule: str) -> None:
         '<!DOCTYPE html><html lang="en" data-theme="light"><title>Page</title>'
         "<style>@media (prefers-color-scheme: dark) { html { background: #000; color: #fff } }</style>"
         "<script>const dark = matchMedia('(prefers-color-scheme: dark)'); const follow = () => "
-        "document.documentElement.dataset.theme = dark.matches ? 'dark' : 'light'; dark.onchange = follow; follow()</script>"
+        "document.documentElement.dataset.theme = dark.matches ? 'dark' : 'light';"
+        "dark.onchange = follow; follow()</script>"
         f"<main>{body}</main></html>"
     )
     (tmp_path / "page.html").write_text(page)
@@ -99,12 +100,13 @@ LOOKS = """(element) => {
 }"""
 
 STATE = """(element) => {
-  const box = element.getBoundingClientRect();
-  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
-  const top = document.elementFromPoint(Math.min(Math.max(x, 0), innerWidth - 1), Math.min(Math.max(y, 0), innerHeight - 1));
+  const { x, y, width, height, right, bottom } = element.getBoundingClientRect();
+  const within = (value, size) => Math.min(Math.max(value, 0), size - 1);
+  const top = document.elementFromPoint(within(x + width / 2, innerWidth), within(y + height / 2, innerHeight));
+  const labels = [...(element.labels ?? [])];
   return {
-    onScreen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.right > 0 && box.y < innerHeight && box.x < innerWidth,
-    covered: !(top && (element.contains(top) || top.contains(element) || [...(element.labels ?? [])].some((l) => l.contains(top)))),
+    onScreen: width > 0 && height > 0 && bottom > 0 && right > 0 && y < innerHeight && x < innerWidth,
+    covered: !top || ![element, ...labels].some((part) => part.contains(top) || top.contains(part)),
     html: element.outerHTML.slice(0, 160),
   };
 }"""

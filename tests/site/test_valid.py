@@ -17,7 +17,8 @@ def complaints(folder: Path, names: list[str]) -> list[str]:
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert run.returncode in (0, 1), run.stderr
     return [
-        f"{Path(page['filePath']).relative_to(folder)}:{each['line']}: {each['message']} [{each['ruleId']}] {each['selector']}"
+        f"{Path(page['filePath']).relative_to(folder)}:{each['line']}: [{each['ruleId']}] {each['message']} "
+        f"({each['selector']})"
         for page in json.loads(run.stdout)
         for each in page["messages"]
     ]
