@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html serve exercises test check bench bench-quick mutants format lock clean
+.PHONY: help book html serve exercises test check bench bench-quick linkcheck mutants format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ bench: $(VENV)/.test ## Measure speed, memory and exactness beside PyTorch, for 
 
 bench-quick: $(VENV)/.test ## The same with fewer rounds and sizes, in under a minute; the page stays as it is
 	$(BIN)/python -m benchmarks --quick
+
+linkcheck: $(VENV)/.book ## Ask the other sites that the book links to whether their pages are still there
+	$(BIN)/jupyter-book build . --builder linkcheck
 
 mutants: $(VENV)/.book ## Grade the grader: known mistakes and known right answers through every problem
 	$(BIN)/python -m bn_exercises.mutants

@@ -63,6 +63,8 @@ def _simple(tag: Tag) -> str:
         # Without scripts these do nothing, so they are not there; the theme says so for its other buttons.
         if re.search(r'class="(?![^"]*pst-js-only)[^"]*\b(sidebar-toggle|dropdown-toggle)\b', attributes):
             attributes = attributes.replace('class="', 'class="pst-js-only ', 1)
+    if tag.name == "a" and 'class="current reference' in attributes and not tag.has("aria-current"):
+        attributes += ' aria-current="page"'  # so far only its colour said which chapter this is
     if tag.name == "th" and 'class="head' in attributes and not tag.has("scope"):
         attributes += ' scope="col"'  # else a browser has to guess, where a corner of the table is empty
     if tag.name == "div" and 'id="pst-primary-sidebar"' in attributes and not tag.has("role"):

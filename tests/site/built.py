@@ -94,5 +94,5 @@ THROUGH = """async () => {
 
 def read_through(page: Page, url: str) -> None:
     """Open a page and scroll to its end and back, so that all of it is there."""
-    page.goto(url, wait_until="load")
+    page.goto(url, wait_until="load", timeout=120_000)  # a busy machine is no finding
     page.evaluate(THROUGH)
