@@ -13,11 +13,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() == "true"
@@ -135,3 +139,25 @@ def built_site(book_build: Build) -> Path:
     """The folder of pages."""
     assert book_build.status == 0, f"the book does not build:\n{book_build.log[-4000:]}"
     return book_build.html
+
+
+# Requests to other hosts fail, also those that Playwright cannot see: a worker's, a font's.
+OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """One for all tests: in one thread there can be no second."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """A browser that reaches nothing but this machine."""
+    # The package's wrapper script is not found by root without --no-sandbox; Playwright gives that by itself.
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[OFFLINE])
+    yield browser
+    browser.close()

@@ -1,4 +1,4 @@
-"""What the site's tests share: the book, served on this machine as GitHub Pages serves it, and a browser."""
+"""What the site's tests share: the book, served on this machine as GitHub Pages serves it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from collections.abc import Iterator
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from shutil import which
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
-
-# Requests to all other hosts fail, also those that Playwright cannot see: a worker's, a font's.
-OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 TEXT = {".html", ".css", ".js", ".mjs", ".json", ".svg", ".xml", ".txt", ".ipynb", ".map"}
 
@@ -59,12 +54,3 @@ def address(built_site: Path) -> Iterator[str]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # The package's wrapper script is not found by root without --no-sandbox; Playwright gives that by itself.
-        browser = playwright.chromium.launch(executable_path=which("chromium"), args=[OFFLINE])
-        yield browser
-        browser.close()

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
@@ -17,19 +16,6 @@ ONE_QUESTION = "0 of 8 chapters, 1 of 20 questions"
 BOTH = "1 of 8 chapters, 1 of 20 questions"
 KEY = "bn-progress"
 KEPT = {"version": 1, "read": [CHAPTER], "seen": {}, "answered": [QUESTION]}
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=which("chromium"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture
