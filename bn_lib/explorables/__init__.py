@@ -11,9 +11,20 @@ from bn_lib.explorables._explorable import Explorable
 from bn_lib.explorables._flipbook import Flipbook
 from bn_lib.explorables._mini_batch import MiniBatch
 from bn_lib.explorables._three_paths import ThreePaths
+from bn_lib.explorables._training_and_inference import TrainingAndInference
 from bn_lib.explorables._two_features import TwoFeatures
 
 #: Every kind, in the order of the book.
-KINDS: tuple[type[Explorable], ...] = (Flipbook, TwoFeatures, Drift, MiniBatch, ThreePaths, Block)
+KINDS: tuple[type[Explorable], ...] = (Flipbook, TwoFeatures, Drift, MiniBatch, ThreePaths, TrainingAndInference, Block)
 
-__all__ = ["KINDS", "Block", "Drift", "Explorable", "Flipbook", "MiniBatch", "ThreePaths", "TwoFeatures"]
+__all__ = [
+    "KINDS",
+    "Block",
+    "Drift",
+    "Explorable",
+    "Flipbook",
+    "MiniBatch",
+    "ThreePaths",
+    "TrainingAndInference",
+    "TwoFeatures",
+]

@@ -37,9 +37,9 @@ class Drift(Explorable):
     title = traitlets.Unicode("Six networks while they learn").tag(sync=True, fixed=True)
     message = traitlets.Unicode(
         "Drag through time. At a learning rate of 0.5 the inputs stay nearer to where they began with BN, and the loss "
-        "falls sooner. At 0.1 they move about as little without BN as with it, and only the network with BN learns. At 5 "
-        "they move further with BN than they did at 0.5 without it, and the network learns all the same. So BN helps in "
-        "all three; whether it does so because inputs move less is disputed."
+        "falls sooner. At 0.1 they move about as little without BN as with it, and only the network with BN learns. "
+        "At 5 they move further with BN than they did at 0.5 without it, and the network learns all the same. So BN "
+        "helps in all three; whether it does so because inputs move less is disputed."
     ).tag(sync=True, fixed=True)
     recording = traitlets.Dict().tag(sync=True, fixed=True)
     moment = traitlets.Int().tag(sync=True)

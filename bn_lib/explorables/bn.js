@@ -145,3 +145,51 @@ export function normalizeBlock(x, normalizer, groups, eps) {
   const y = x.map((maps, n) => maps.map((map, c) => scaleAndShift(map, pieces[owner[n][c]], 1, 0, eps).y));
   return { owner, pieces, y };
 }
+
+
+// Running statistics (training_and_inference.js)
+
+/** `count` batches from the standard normal distribution. A small batch is the beginning of a larger one of its seed. */
+export function standardBatches(seed, batchSize, count) {
+  return Array.from({ length: count }, (_, k) => {
+    const next = random(Math.imul(seed + 1, 0x9e3779b1) + k);
+    return Array.from({ length: batchSize }, () => gaussian(next));
+  });
+}
+
+/** Mean and both variances of each batch. */
+export function momentsOfBatches(batches) {
+  return batches.map((values) => {
+    const { mean, variance } = moments(values);
+    return { mean, biased: variance, unbiased: (variance * values.length) / (values.length - 1) };
+  });
+}
+
+/** The same for center + deviation * values. */
+export const movedMoments = ({ mean, biased, unbiased }, center, deviation) => ({
+  mean: center + deviation * mean,
+  biased: deviation ** 2 * biased,
+  unbiased: deviation ** 2 * unbiased,
+});
+
+/** Running mean and variance after 0, 1, ... batches. They start at 0 and 1; the variance averaged is the unbiased one. */
+export function runningStatistics(batches, momentum) {
+  const running = [{ mean: 0, variance: 1 }];
+  batches.forEach((batch, k) => {
+    running.push({
+      mean: updated(running[k].mean, batch.mean, momentum),
+      variance: updated(running[k].variance, batch.unbiased, momentum),
+    });
+  });
+  return running;
+}
+
+/**
+ * How far y = (x - mean) / sqrt(variance + eps) is from what the population's own statistics give: the root of the mean
+ * square over the population's x.
+ */
+export function errorOfY(stored, population, eps) {
+  const factor = 1 / Math.sqrt(stored.variance + eps);
+  const right = 1 / Math.sqrt(population.variance + eps);
+  return Math.hypot(factor * (population.mean - stored.mean), Math.sqrt(population.variance) * (factor - right));
+}
