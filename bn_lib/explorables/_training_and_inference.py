@@ -11,9 +11,9 @@ class TrainingAndInference(Explorable):
     """One feature whose mean and variance are known; batches of it; and the running statistics that a BN layer keeps.
 
     After each batch, with the momentum w in PyTorch's meaning, r = (1 - w) r + w mean(batch), and likewise for the
-    variance, of which the *unbiased* one is averaged. They start at 0 and 1. The error of y is the root mean square, over
-    the population, of the difference between y with the stored statistics and y with the population's (gamma 1, beta 0,
-    eps 1e-5), so in standard deviations of y.
+    variance, of which the *unbiased* one is averaged. They start at 0 and 1. The error of y is the root mean square,
+    over the population, of the difference between y with the stored statistics and y with the population's (gamma 1,
+    beta 0, eps 1e-5), so in standard deviations of y.
 
     Args:
         momentum: the weight w of a new batch, from 0.001 to 1.

@@ -147,13 +147,13 @@ def test_the_population_by_keys_and_what_it_costs_later(stage):
 
 def test_momentum_and_batch_size(stage):
     page = stage(TrainingAndInference())
-    page.get_by_label("momentum").press("End")
+    page.get_by_role("slider", name="momentum").press("End")
     assert _state(page, "momentum") == 1
     assert "A new batch counts 100 %, all before it 0 %" in page.locator(".bn-convention").inner_text()
-    page.get_by_label("batch size").press("End")
+    page.get_by_role("slider", name="batch size").press("End")
     assert _state(page, "batch_size") == 128
     assert "momentum 1 and batches of 128" in _words(page)
-    page.get_by_label("batch size").press("Home")
+    page.get_by_role("slider", name="batch size").press("Home")
     assert _state(page, "batch_size") == 2
 
 
