@@ -8,6 +8,7 @@ state changes. This package needs anywidget; `import bn_lib` does not.
 from bn_lib.explorables._block import Block
 from bn_lib.explorables._drift import Drift
 from bn_lib.explorables._explorable import Explorable
+from bn_lib.explorables._find_the_bug import FindTheBug
 from bn_lib.explorables._flipbook import Flipbook
 from bn_lib.explorables._mini_batch import MiniBatch
 from bn_lib.explorables._three_paths import ThreePaths
@@ -15,13 +16,23 @@ from bn_lib.explorables._training_and_inference import TrainingAndInference
 from bn_lib.explorables._two_features import TwoFeatures
 
 #: Every kind, in the order of the book.
-KINDS: tuple[type[Explorable], ...] = (Flipbook, TwoFeatures, Drift, MiniBatch, ThreePaths, TrainingAndInference, Block)
+KINDS: tuple[type[Explorable], ...] = (
+    Flipbook,
+    TwoFeatures,
+    Drift,
+    MiniBatch,
+    FindTheBug,
+    ThreePaths,
+    TrainingAndInference,
+    Block,
+)
 
 __all__ = [
     "KINDS",
     "Block",
     "Drift",
     "Explorable",
+    "FindTheBug",
     "Flipbook",
     "MiniBatch",
     "ThreePaths",

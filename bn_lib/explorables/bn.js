@@ -193,3 +193,33 @@ export function errorOfY(stored, population, eps) {
   const right = 1 / Math.sqrt(population.variance + eps);
   return Math.hypot(factor * (population.mean - stored.mean), Math.sqrt(population.variance) * (factor - right));
 }
+
+
+// Find the bug: Batch Normalization as four steps, and the mistakes of the exercises as one wrong step each
+
+const rightSteps = {
+  taken: (feature) => feature,
+  variance: (values) => moments(values).variance,
+  root: (variance, eps) => Math.sqrt(variance + eps),
+  output: (xHat, gamma, beta) => gamma * xHat + beta,
+};
+
+const wrongSteps = {
+  ddof1: { variance: (values) => (moments(values).variance * values.length) / (values.length - 1) },
+  onePass: { variance: (values) => mean(values.map((value) => value * value)) - mean(values) * mean(values) },
+  epsOutside: { root: (variance, eps) => Math.sqrt(variance) + eps },
+  noEps: { root: (variance) => Math.sqrt(variance) },
+  varianceForDeviation: { root: (variance, eps) => variance + eps },
+  overEverything: { taken: (feature, x) => x.flat() },
+  gammaLeftOut: { output: (xHat, gamma, beta) => xHat + beta },
+  betaScaled: { output: (xHat, gamma, beta) => gamma * (xHat + beta) },
+};
+
+/** Batch Normalization of x[sample][feature] with one of these mistakes, or right where `mistake` is "". */
+export function batchNormMistaken(x, gamma, beta, eps, mistake) {
+  const steps = { ...rightSteps, ...wrongSteps[mistake] };
+  const features = x[0].map((_, c) => steps.taken(x.map((row) => row[c]), x));
+  const means = features.map(mean);
+  const roots = features.map((values) => steps.root(steps.variance(values), eps));
+  return x.map((row) => row.map((value, c) => steps.output((value - means[c]) / roots[c], gamma, beta)));
+}

@@ -1,0 +1,236 @@
+"""Find the bug: its right outputs are bn_lib's, its wrong ones and their words are those of the exercises."""
+
+import re
+
+import numpy as np
+import pytest
+import traitlets
+
+from bn_exercises import implementations
+from bn_lib import batch_norm
+from bn_lib.explorables import FindTheBug
+from bn_lib.explorables._find_the_bug import LETTERS, MISTAKES
+
+pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
+
+PHONE = {"width": 390, "height": 844}
+THEIRS = {mistake.name: mistake for mistake in implementations.MISTAKES["forward"]}
+EACH = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake["id"])
+ONE_CHANGE = {  # what exposes each, starting from the first input
+    "ddof1": {"copies": 1},
+    "onePass": {"far": 1e8},
+    "epsOutside": {"eps": 1.0},
+    "noEps": {"eps": 1.0},
+    "varianceForDeviation": {"x": [[-2.8, 0.4], [0.4, 2.8], [2.8, -0.4], [-0.4, -2.8]]},
+    "overEverything": {"x": [[-1.4, 2.2], [0.2, 3.4], [1.4, 1.8], [-0.2, 0.6]]},
+    "gammaLeftOut": {"gamma": 2.0},
+    "betaScaled": {"gamma": 2.0, "beta": 1.0},
+}
+
+
+def random_input(seed, far=0.0):
+    rng = np.random.default_rng(seed)
+    x = far + rng.normal(rng.normal(0, 3, 2), rng.uniform(0.1, 4, 2), size=(int(rng.integers(2, 60)), 2))
+    return x, rng.uniform(-3, 3), rng.uniform(-3, 3), 10 ** rng.uniform(-5, 1)
+
+
+def test_right_is_bn_libs(bn_js):
+    for seed in range(20):
+        x, gamma, beta, eps = random_input(seed)
+        y, _ = batch_norm(x, np.full(2, gamma), np.full(2, beta), eps=eps)
+        ours = bn_js("batchNormMistaken", x.tolist(), gamma, beta, eps, "")
+        np.testing.assert_allclose(ours, y, rtol=1e-12, atol=1e-12)
+
+
+@EACH
+def test_wrong_is_the_exercises(bn_js, mistake):
+    for seed in range(20):
+        x, gamma, beta, eps = random_input(seed)
+        theirs = THEIRS[mistake["name"]].compute(x, np.full(2, gamma), np.full(2, beta), eps)
+        ours = bn_js("batchNormMistaken", x.tolist(), gamma, beta, eps, mistake["id"])
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_what_cancels_far_from_zero_is_the_exercises_too(bn_js):
+    """The lost digits are the same ones: both add up in the same order."""
+    for seed, far in enumerate((1e3, 1e6, 1e7, 1e8)):
+        x, gamma, beta, eps = random_input(seed, far)
+        with np.errstate(invalid="ignore"):  # the root of a variance below zero
+            theirs = THEIRS["E[x²] − E[x]²"].compute(x, np.full(2, gamma), np.full(2, beta), eps)
+        ours = bn_js("batchNormMistaken", x.tolist(), gamma, beta, eps, "onePass")
+        np.testing.assert_allclose(np.array(ours, dtype=float), theirs, rtol=1e-12)
+
+
+@EACH
+def test_names_and_words_are_the_exercises(mistake):
+    assert mistake["says"] == THEIRS[mistake["name"]].says
+
+
+def state(page, name):
+    return page.evaluate("name => document.querySelector('[data-explorable]').bnModel.get(name)", name)
+
+
+def replied(page, words):
+    page.wait_for_function("words => document.querySelector('.bn-reply').innerText.includes(words)", arg=words)
+
+
+def test_at_first_nobody_can_be_told_from_right(stage):
+    page = stage(FindTheBug())
+    for letter in LETTERS:
+        page.get_by_role("radio", name=letter).check()
+        assert state(page, "suspect") == letter
+        replied(page, "as good as right")
+        assert f"Suspect {letter} on 400 samples" in page.locator(".bn-now").inner_text()
+    page.get_by_role("button", name="ddof=1").click()
+    replied(page, "That would be a guess")
+    assert state(page, "found") == []
+
+
+@EACH
+def test_one_change_tells_each_apart_and_its_name_is_taken(stage, mistake):
+    letter = LETTERS[MISTAKES.index(mistake)]
+    page = stage(FindTheBug(suspect=letter, **ONE_CHANGE[mistake["id"]]))
+    replied(page, "Told apart")
+    wrong = next(each["name"] for each in MISTAKES if each["id"] == ("noEps" if mistake["id"] == "ddof1" else "ddof1"))
+    page.get_by_role("button", name=wrong, exact=True).click()
+    replied(page, f"No. With “{wrong}”")
+    assert state(page, "found") == []
+    page.get_by_role("button", name=mistake["name"], exact=True).click()
+    replied(page, f"Yes: “{mistake['name']}”. Its author would be told: “{mistake['says']}”")
+    assert state(page, "found") == [letter]
+    assert page.get_by_role("radio", name=f"{letter} ✓").is_checked()
+
+
+def test_two_mistakes_that_look_the_same_here_are_said_to(stage):
+    """With variance 1, σ + ε is σ² + ε."""
+    letter = LETTERS[next(i for i, mistake in enumerate(MISTAKES) if mistake["id"] == "epsOutside")]
+    page = stage(FindTheBug(suspect=letter, eps=1.0))
+    page.get_by_role("button", name="variance for standard deviation").click()
+    replied(page, "would look nearly the same here")
+    half = [[0.5 * value for value in row] for row in FindTheBug().x]
+    page.evaluate("x => document.querySelector('[data-explorable]').bnModel.set('x', x)", half)
+    replied(page, "No. With “variance for standard deviation” value")
+
+
+def test_show_me_exposes_each_from_anywhere(stage):
+    page = stage(FindTheBug(gamma=0.5, beta=-1.0, far=1e4, eps=0.3))
+    for letter, mistake in zip(LETTERS, MISTAKES, strict=True):
+        page.get_by_role("radio", name=letter).check()
+        page.get_by_role("button", name="Show me").click()
+        replied(page, f"It is “{mistake['name']}”")
+        assert "told apart clearly" in page.locator(".bn-now").inner_text()
+    assert state(page, "shown") == list(LETTERS)
+    assert state(page, "found") == []
+
+
+def test_a_value_is_dragged_by_mouse_and_by_keys_and_takes_the_guess_back(stage):
+    page = stage(FindTheBug(suspect="C", answer="ddof=1"))
+    handle = page.get_by_role("slider", name="value 3 of feature 2")
+    box = handle.bounding_box()
+    # Gripped at its outer side, because another value is beside it.
+    page.mouse.move(box["x"] + 12, box["y"] + 22)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 12 - 60, box["y"] + 50, steps=5)
+    page.mouse.up()
+    moved = state(page, "x")
+    assert sum(a != b for a, b in zip(np.ravel(moved), np.ravel(FindTheBug().x), strict=True)) == 1
+    assert moved[2][1] < -1
+    assert state(page, "answer") == ""
+    handle.press("End")
+    assert state(page, "x")[2][1] == 4
+    assert handle.get_attribute("aria-valuetext") == "4.0"
+    replied(page, "Told apart")
+    assert "over" not in page.locator(".bn-reply").inner_text()
+
+
+def test_a_finger_moves_a_value_on_a_phone(stage):
+    page = stage(FindTheBug(), viewport=PHONE, touch=True)
+    box = page.get_by_role("slider", name="value 3 of feature 1").bounding_box()
+    assert min(box["width"], box["height"]) >= 44
+    touch = page.context.new_cdp_session(page)
+    at = {"x": box["x"] + 22, "y": box["y"] + 22}
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{**at, "x": at["x"] + 70}]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('x')[2][0] > 2.5")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_sliders_set_the_rest_of_the_input(stage):
+    page = stage(FindTheBug())
+    for label, key, name, value in (
+        ("m, samples", "Home", "copies", 1),
+        ("added to x", "End", "far", 1e8),
+        ("γ, the scale", "End", "gamma", 3),
+        ("β, the shift", "Home", "beta", -3),
+        ("ε", "End", "eps", 10),
+    ):
+        page.get_by_role("slider", name=label, exact=True).press(key)
+        assert state(page, name) == value
+    assert "on 4 samples" in page.locator(".bn-now").inner_text()
+
+
+def test_outputs_that_are_no_numbers_are_told_apart(stage):
+    letter = LETTERS[next(i for i, mistake in enumerate(MISTAKES) if mistake["id"] == "noEps")]
+    page = stage(FindTheBug(suspect=letter, x=[[0, 1], [0, 1], [0, 1], [0, 1]]))
+    assert "are no numbers, told apart clearly" in page.locator(".bn-now").inner_text()
+    assert "becomes not a number" in page.locator(".bn-now").inner_text()
+    assert "NaN" not in page.locator("[data-explorable] svg").nth(1).inner_html()
+    page.get_by_role("button", name="over everything").click()
+    replied(page, "No. With “over everything”")
+
+
+def test_every_surprise_tells_its_suspect_apart(stage):
+    page = stage(FindTheBug())
+    names = list(FindTheBug().state())
+    seen = page.evaluate(
+        """async names => {
+          const [element, found] = [document.querySelector('[data-explorable]'), []];
+          const button = [...element.querySelectorAll('button')].find(each => each.textContent === 'Surprise me');
+          for (let seed = 1; seed <= 50; seed++) {
+            let s = seed * 12345677;
+            Math.random = () => (s = (s * 16807) % 2147483647) / 2147483647;
+            button.click();
+            await new Promise(requestAnimationFrame);
+            const state = Object.fromEntries(names.map(name => [name, element.bnModel.get(name)]));
+            found.push([state, element.querySelector('.bn-now').textContent, element.innerHTML]);
+          }
+          return found;
+        }""",
+        names,
+    )
+    assert {state["suspect"] for state, _, _ in seen} == set(LETTERS)
+    for state_, said, everything in seen:
+        assert FindTheBug(**state_).state() == state_
+        assert "told apart clearly" in said
+        assert not re.search("NaN|undefined|Infinity", everything)
+
+
+def test_python_reads_and_sets_it():
+    figure = FindTheBug()
+    figure.far = 1e7
+    figure.suspect = "F"
+    assert (figure.state()["far"], figure.state()["suspect"]) == (1e7, "F")
+    assert "mistakes" not in figure.state()
+    figure.reset()
+    assert figure.far == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"suspect": "I"}, "suspect"),
+        ({"x": [[1.0, 2.0]]}, r"shape \(4, 2\), got \(1, 2\)"),
+        ({"x": [["a", 2.0]] * 4}, "x must be 4 rows of 2 numbers"),
+        ({"x": [[1.0, 5.0]] * 4}, "between -4 and 4, got 5.0"),
+        ({"x": [[1.0, float("nan")]] * 4}, "between -4 and 4, got nan"),
+        ({"copies": 0}, "copies"),
+        ({"far": 1e9}, "far"),
+        ({"eps": 0.0}, "eps"),
+        ({"answer": "something"}, "answer"),
+        ({"found": ["Z"]}, "found"),
+    ],
+)
+def test_bad_values_are_refused_by_name(wrong, message):
+    with pytest.raises(traitlets.TraitError, match=message):
+        FindTheBug(**wrong)
