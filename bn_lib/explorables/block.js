@@ -1,5 +1,5 @@
 // The block: turn it, touch it, and choose which axes the mean is taken over. It falls into the pieces that share one.
-import { html, useRef, useState } from "./preact.js";
+import { html, useMemo, useRef, useState } from "./preact.js";
 import { gaussian, moments, normalizeBlock } from "./bn.js";
 import { AxisX, Choice, Drawing, Slider, clamp, explorable, fixed, reducedMotion, scale, useFrames } from "./ui.js";
 
@@ -44,8 +44,12 @@ function useOnTheWay(target) {
   return moving && reducedMotion() ? target : now;
 }
 
-/** The faces to draw, from the farthest to the nearest: { key, n, c, p, corners } in units of the drawing. */
-function facesOf(owner, gaps, positions, lit, turn, tilt) {
+/**
+ * What the block looks like from here: its faces, from the farthest to the nearest, with the words beside it and the
+ * middle of the chosen cell's top.
+ */
+function shapeOf(owner, gaps, positions, { sample, channel, turn, tilt }) {
+  const lit = owner[sample][channel];
   const [sinTurn, cosTurn] = [Math.sin(radians(turn)), Math.cos(radians(turn))];
   const [sinTilt, cosTilt] = [Math.sin(radians(tilt)), Math.cos(radians(tilt))];
   const project = (x, y, z) => [
@@ -72,7 +76,7 @@ function facesOf(owner, gaps, positions, lit, turn, tilt) {
       for (let p = positions - 1; p >= 0; p -= 1) {
         const top = half - p * FLAT + lift;
         const low = top - FLAT;
-        const add = (side, ...corners) => faces.push({ key: `${n}${c}${p}${side}`, n, c, p, side, corners: corners.map((at) => project(...at)) });
+        const add = (side, ...corners) => faces.push({ key: `${n}${c}${p}${side}`, n, c, p, side, points: corners.map((at) => project(...at).map((unit) => unit.toFixed(1))).join(" ") });
         if (sideN) add("n", [x, y0, low], [x, y0 + 1, low], [x, y0 + 1, top], [x, y0, top]);
         if (sideC) add("c", [x0, y, low], [x0 + 1, y, low], [x0 + 1, y, top], [x0, y, top]);
         if (p === 0) add("p", [x0, y0, top], [x0 + 1, y0, top], [x0 + 1, y0 + 1, top], [x0, y0 + 1, top]);
@@ -91,7 +95,8 @@ function facesOf(owner, gaps, positions, lit, turn, tilt) {
   const corners = [-1, 1].flatMap((a) => [-1, 1].map((b) => project((a * samples.length) / 2, (b * channels.length) / 2, 0)));
   const [left, middle] = corners.reduce((best, corner) => (corner[0] < best[0] ? corner : best));
   labels.push({ key: "P", words: "H × W", at: [left - 8, middle], anchor: "end" });
-  return { faces, labels };
+  const chosen = project(samples.at[sample] + 0.5, channels.at[channel] + 0.5, half + APART);
+  return { faces, labels, chosen };
 }
 
 /** Takes drags and arrow keys that turn the block, and a tap or click that chooses a cell. */
@@ -144,39 +149,51 @@ function Turntable({ state, set, first }) {
 }
 
 /** The block with these values, and below it the values of the chosen piece on a line. */
-function Half({ which, values, owner, gaps, state, set, uid }) {
-  const { sample, channel } = state;
+function Half({ which, values, owner, lit, shape, state, set, uid }) {
   const { axis, name, kind } = shown[which];
-  const lit = owner[sample][channel];
-  const { faces, labels } = facesOf(owner, gaps, values[0][0].length, lit, state.turn, state.tilt);
+  const { faces, labels, chosen } = shape;
+  // What does not turn is not drawn again while the block does.
+  const ruler = useMemo(() => html`<${Ruler} which=${which} />`, [which]);
+  const dots = useMemo(() => html`<${Dots} which=${which} piece=${valuesOf(values, owner, lit)} />`, [values, owner, lit]);
   const share = (value) => `--share:${(100 * clamp((value - axis.domain[0]) / (axis.domain[1] - axis.domain[0]), 0, 1)).toFixed(1)}%`;
-  const chosen = faces.find(({ n, c, side }) => side === "p" && n === sample && c === channel).corners;
-  const piece = valuesOf(values, owner, lit);
-  const { mean, variance } = moments(piece);
-  const inside = (value) => axis(clamp(value, ...axis.domain));
-  const ground = HEIGHT - 22;
   return html`
     <${Drawing} width=${WIDTH} height=${HEIGHT} uid=${uid} handles=${html`<${Turntable} state=${state} set=${set} first=${which === "in"} />`}>
       <g class=${kind}>
         ${labels.map(({ key, words, at, anchor }) => html`
           <text key=${key} class=${key.length > 1 ? "bn-index" : ""} x=${at[0].toFixed(1)} y=${(at[1] + 4).toFixed(1)} text-anchor=${anchor}>${words}</text>
         `)}
-        ${faces.map(({ key, n, c, p, side, corners }) => html`
-          <polygon key=${key} data-map=${`${n}${c}`} class=${`bn-face bn-face-${side}${owner[n][c] === lit ? " bn-lit" : ""}`}
-            style=${share(values[n][c][p])} points=${corners.map((at) => `${at[0].toFixed(1)},${at[1].toFixed(1)}`).join(" ")} />
+        ${faces.map(({ key, n, c, p, side, points }) => html`
+          <polygon key=${key} data-map=${`${n}${c}`} class=${`bn-face bn-face-${side}${owner[n][c] === lit ? " bn-lit" : ""}`} style=${share(values[n][c][p])} points=${points} />
         `)}
-        <circle class="bn-chosen" cx=${((chosen[0][0] + chosen[2][0]) / 2).toFixed(1)} cy=${((chosen[0][1] + chosen[2][1]) / 2).toFixed(1)} r="4.5" />
+        <circle class="bn-chosen" cx=${chosen[0].toFixed(1)} cy=${chosen[1].toFixed(1)} r="4.5" />
         <text class="bn-row" x="4" y="14">${name}</text>
-        ${Array.from({ length: 20 }, (_, i) => html`
-          <rect class="bn-face-scale" style=${`--share:${i * 5 + 2.5}%`} x=${20 + i * 16} y=${ground - 8} width="16.4" height="8" />
-        `)}
-        <${AxisX} scale=${axis} y=${ground} />
-        ${piece.map((value) => html`<circle class=${which === "in" ? "bn-in" : "bn-out"} cx=${inside(value).toFixed(1)} cy=${ground - 15} r="4.5" />`)}
-        <line class="bn-band" x1=${inside(mean - Math.sqrt(variance)).toFixed(1)} x2=${inside(mean + Math.sqrt(variance)).toFixed(1)} y1=${ground - 26} y2=${ground - 26} />
-        <line class="bn-mean" x1=${inside(mean).toFixed(1)} x2=${inside(mean).toFixed(1)} y1=${ground - 32} y2=${ground - 20} />
-        <text class="bn-accent-text" x=${inside(mean).toFixed(1)} y=${ground - 36} text-anchor="middle">μ</text>
+        ${ruler}
+        ${dots}
       </g>
     <//>
+  `;
+}
+
+const GROUND = HEIGHT - 22; // the height of the line of values
+
+function Ruler({ which }) {
+  return html`
+    ${Array.from({ length: 20 }, (_, i) => html`
+      <rect class="bn-face-scale" style=${`--share:${i * 5 + 2.5}%`} x=${20 + i * 16} y=${GROUND - 8} width="16.4" height="8" />
+    `)}
+    <${AxisX} scale=${shown[which].axis} y=${GROUND} />
+  `;
+}
+
+function Dots({ which, piece }) {
+  const { mean, variance } = moments(piece);
+  const { axis } = shown[which];
+  const inside = (value) => axis(clamp(value, ...axis.domain)).toFixed(1);
+  return html`
+    ${piece.map((value) => html`<circle class=${which === "in" ? "bn-in" : "bn-out"} cx=${inside(value)} cy=${GROUND - 15} r="4.5" />`)}
+    <line class="bn-band" x1=${inside(mean - Math.sqrt(variance))} x2=${inside(mean + Math.sqrt(variance))} y1=${GROUND - 26} y2=${GROUND - 26} />
+    <line class="bn-mean" x1=${inside(mean)} x2=${inside(mean)} y1=${GROUND - 32} y2=${GROUND - 20} />
+    <text class="bn-accent-text" x=${inside(mean)} y=${GROUND - 36} text-anchor="middle">μ</text>
   `;
 }
 
@@ -197,14 +214,14 @@ function pieceInWords({ normalizer, groups, sample, channel, x }) {
 
 function View({ state, set, uid }) {
   const { x, normalizer, groups, sample, channel } = state;
-  const { owner, pieces, y } = normalizeBlock(x, normalizer, groups, EPS);
+  const { owner, pieces, y } = useMemo(() => normalizeBlock(x, normalizer, groups, EPS), [x, normalizer, groups]);
   const gaps = useOnTheWay([...gapsOf(owner.map((row) => row[0])), ...gapsOf(owner[0])]);
   const lit = owner[sample][channel];
-  const [before, after] = [pieces[lit], moments(valuesOf(y, owner, lit))];
-  const options = Object.keys(NAMES).map((kind) => {
-    const found = normalizeBlock(x, kind, groups, EPS).pieces;
-    return { kind, pieces: found.length, values: found[0].count };
-  });
+  const half = { owner, lit, shape: shapeOf(owner, gaps, x[0][0].length, state), state, set, uid };
+  const numbers = useMemo(
+    () => html`<${Numbers} x=${x} normalizer=${normalizer} groups=${groups} before=${pieces[lit]} after=${moments(valuesOf(y, owner, lit))} />`,
+    [x, normalizer, groups, lit],
+  );
   return html`
     <div class="bn-block-choices">
       <${Choice} label="Normalize" value=${normalizer} options=${Object.entries(NAMES)} uid=${uid} set=${(kind) => set({ normalizer: kind })} />
@@ -213,13 +230,23 @@ function View({ state, set, uid }) {
       </div>
     </div>
     <div class="bn-beside">
-      <${Half} which="in" values=${x} owner=${owner} gaps=${gaps} state=${state} set=${set} uid=${uid} />
-      <${Half} which="out" values=${y} owner=${owner} gaps=${gaps} state=${state} set=${set} uid=${uid} />
+      <${Half} which="in" values=${x} ...${half} />
+      <${Half} which="out" values=${y} ...${half} />
     </div>
     <div class="bn-sliders">
       <${Slider} label="sample" value=${sample} min=${0} max=${x.length - 1} step=${1} format=${(v) => String(v + 1)} set=${(v) => set({ sample: v })} />
       <${Slider} label="channel" value=${channel} min=${0} max=${x[0].length - 1} step=${1} format=${(v) => String(v + 1)} set=${(v) => set({ channel: v })} />
     </div>
+    ${numbers}
+  `;
+}
+
+function Numbers({ x, normalizer, groups, before, after }) {
+  const options = Object.keys(NAMES).map((kind) => {
+    const found = normalizeBlock(x, kind, groups, EPS).pieces;
+    return { kind, pieces: found.length, values: found[0].count };
+  });
+  return html`
     <div class="bn-beside bn-worked bn-block-numbers">
       <table>
         <thead><tr><th scope="col">Normalize</th><th scope="col">mean over</th><th scope="col">pieces</th><th scope="col">values in each</th></tr></thead>

@@ -1,5 +1,5 @@
 // Find the bug: shape an input until a wrong Batch Normalization gives itself away, then say what is wrong with it.
-import { html } from "./preact.js";
+import { html, useMemo } from "./preact.js";
 import { batchNormMistaken, gaussian, moments } from "./bn.js";
 import { AxisX, AxisY, Choice, Drawing, Handle, Slider, clamp, explorable, fixed, scale, significant } from "./ui.js";
 
@@ -107,8 +107,10 @@ function Input({ state, change, uid }) {
       label=${`value ${i + 1} of feature ${c + 1}`} text=${`${fixed(value, 1)}${far ? ` plus ${far}` : ""}`}
       move=${(to) => change({ x: x.map((old, j) => (j === i ? old.map((v, d) => (d === c ? to.x : v)) : old)) })} />
   `));
+  const axes = useMemo(() => ROWS.map((height) => html`<${AxisX} scale=${along} y=${height + 11} />`), []); // drawn once
   return html`
     <${Drawing} width=${WIDTH} height=${INPUT_HEIGHT} uid=${uid} handles=${handles}>
+      ${axes}
       ${ROWS.map((height, c) => {
         const { mean, variance } = moments(x.map((row) => row[c]));
         return html`
@@ -116,7 +118,6 @@ function Input({ state, change, uid }) {
           <text x=${WIDTH - 4} y=${height - 38} text-anchor="end">μ = ${fixed(mean)}, σ² = ${fixed(variance)}</text>
           <line class="bn-band" x1=${along(clamp(mean - Math.sqrt(variance), -LIMIT, LIMIT)).toFixed(1)} x2=${along(clamp(mean + Math.sqrt(variance), -LIMIT, LIMIT)).toFixed(1)} y1=${height - 22} y2=${height - 22} />
           <line class="bn-mean" x1=${along(mean).toFixed(1)} x2=${along(mean).toFixed(1)} y1=${height - 28} y2=${height - 16} />
-          <${AxisX} scale=${along} y=${height + 11} />
           ${x.map((row) => html`<${Mark} c=${c} x=${along(row[c])} y=${height} kind="bn-in" />`)}
         `;
       })}
@@ -129,11 +130,17 @@ function Outputs({ seen, uid }) {
   const [low, high] = [-REACH, REACH];
   const edge = (value) => (Number.isNaN(value) ? high + 0.2 : clamp(value, low - 0.2, high + 0.2));
   const beyond = (value) => !(Math.abs(value) <= high + 0.2);
+  const axes = useMemo(
+    () => html`
+      <${AxisX} scale=${across} y=${up(low)} top=${up(high)} />
+      <${AxisY} scale=${up} x=${across(low)} right=${across(high)} label="out: the suspect’s y" />
+    `,
+    [],
+  );
   const points = right.flatMap((row, i) => row.map((value, c) => ({ c, x: across(edge(value)), from: up(edge(value)), y: up(edge(wrong[i][c])), out: beyond(value) || beyond(wrong[i][c]) })));
   return html`
     <${Drawing} width=${WIDTH} height=${OUTPUT_HEIGHT} uid=${uid}>
-      <${AxisX} scale=${across} y=${up(low)} top=${up(high)} />
-      <${AxisY} scale=${up} x=${across(low)} right=${across(high)} label="out: the suspect’s y" />
+      ${axes}
       <text x=${WIDTH - 4} y=${up(low) - 6} text-anchor="end">right y</text>
       <line class="bn-alike" x1=${across(low)} y1=${up(low)} x2=${across(high)} y2=${up(high)} />
       <text class="bn-index" x=${across(high) + 4} y=${up(high) + 4}>alike</text>
