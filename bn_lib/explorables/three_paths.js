@@ -1,5 +1,5 @@
 // Three paths back: dy arrives, three paths carry it to x, and each can be switched off.
-import { html } from "./preact.js";
+import { html, useMemo } from "./preact.js";
 import { alongPaths, batchNormBackward, gradientByDifferences, moments, scaleAndShift } from "./bn.js";
 import { AxisX, AxisY, Drawing, Handle, Press, Slider, clamp, explorable, fixed, roundLimit, scale } from "./ui.js";
 
@@ -49,11 +49,18 @@ const LANES = { direct: 276, mean: 324, variance: 372 };
 const NODES = { direct: "x − μ", mean: "μ", variance: "σ²" };
 const [LEFT, MIDDLE, RIGHT] = [42, 144, 246]; // where the lanes reach x, where their node is, and where they leave x_hat
 
+// What never changes is made once, and not compared again at every step of a drag.
+const PLANE_AXES = html`
+  <${AxisY} scale=${up} x=${across(REACH.x.min) - 8} right=${across(REACH.x.max)} label="dy, the gradient that arrives" />
+  <${AxisX} scale=${across} y=${PLANE + 8} label="x" />
+`;
+
 function Arriving({ state, set, uid, now }) {
-  const { x, dy, mean: throughMean, variance: throughVariance } = state;
+  const { x, dy, direct, mean: throughMean, variance: throughVariance } = state;
   const takes = (at) =>
     (throughMean ? now.level : 0) + (throughVariance ? (now.slope * (at - now.mean)) / Math.sqrt(now.variance + state.eps) : 0);
   const [first, last] = across.domain;
+  const graph = useMemo(() => html`<${Graph} state=${state} />`, [direct, throughMean, throughVariance]);
   const move = (i) => (to) =>
     set({ x: x.map((old, j) => (j === i ? to.x ?? old : old)), dy: dy.map((old, j) => (j === i ? to.y ?? old : old)) });
   const handles = [
@@ -71,17 +78,16 @@ function Arriving({ state, set, uid, now }) {
   return html`
     <${Drawing} width=${WIDTH} height=${HEIGHT} uid=${uid} handles=${handles}>
       <clipPath id=${`${uid}-plane`}><rect x=${across(first)} y="18" width=${across(last) - across(first)} height=${PLANE - 10} /></clipPath>
-      <${AxisY} scale=${up} x=${across(first) - 8} right=${across(last)} label="dy, the gradient that arrives" />
-      <${AxisX} scale=${across} y=${PLANE + 8} label="x" />
+      ${PLANE_AXES}
       <g clip-path=${`url(#${uid}-plane)`}>
         <line class="bn-taken" x1=${across(first)} y1=${up(takes(first))} x2=${across(last)} y2=${up(takes(last))} />
-        ${x.map((value, i) => html`<line class="bn-left-over" x1=${across(value)} x2=${across(value)} y1=${up(takes(value))} y2=${up(state.direct ? dy[i] : 0)} />`)}
+        ${x.map((value, i) => html`<line class="bn-left-over" x1=${across(value)} x2=${across(value)} y1=${up(takes(value))} y2=${up(direct ? dy[i] : 0)} />`)}
       </g>
       ${x.map((value, i) => html`
         <circle class="bn-in" cx=${across(value)} cy=${up(dy[i])} r="9" />
         <text class="bn-number" x=${across(value)} y=${up(dy[i]) + 4} text-anchor="middle">${i + 1}</text>
       `)}
-      <${Graph} state=${state} />
+      ${graph}
     <//>
   `;
 }
@@ -126,7 +132,23 @@ function Leaving({ uid, now, on }) {
   const subsets = [[0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]];
   const reached = subsets.flatMap((subset) => alongPaths(now.paths, subset.map((k) => PATHS[k])));
   const limit = roundLimit(Math.max(1e-3, ...reached.map(Math.abs))); // the same whatever is switched off
-  const height = scale([-limit, limit], [236, 46], 4);
+  const height = useMemo(() => scale([-limit, limit], [236, 46], 4), [limit]);
+  const axis = useMemo(() => html`<${AxisY} scale=${height} x=${36} right=${WIDTH - 4} />`, [height]);
+  const fixtures = useMemo(() => html`
+    <pattern id=${`${uid}-mean`} width="4" height="4" patternUnits="userSpaceOnUse">
+      <path class="bn-mean-hatch" d="M0 2H4" />
+    </pattern>
+    <pattern id=${`${uid}-variance`} width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+      <path class="bn-variance-hatch" d="M0 2.5H5" />
+    </pattern>
+    <g class="bn-key">
+      <rect class="bn-direct-bar" x="4" y="268" width="12" height="12" /><text x="20" y="278">direct</text>
+      <rect class="bn-mean-bar" x="70" y="268" width="12" height="12" fill=${`url(#${uid}-mean)`} /><text x="86" y="278">mean</text>
+      <rect class="bn-variance-bar" x="132" y="268" width="12" height="12" fill=${`url(#${uid}-variance)`} /><text x="148" y="278">variance</text>
+      <line class="bn-step" x1="210" x2="226" y1="274" y2="274" /><text x="230" y="278">dx</text>
+      <path class="bn-truth" d="M264 268l6 6l-6 6l-6 -6z" /><text x="275" y="278">true dx</text>
+    </g>
+  `, [uid]);
   const stair = (i) => {
     let from = 0;
     return PATHS.map((path, k) => {
@@ -145,12 +167,7 @@ function Leaving({ uid, now, on }) {
   const term = (path) => (on[path] ? `bn-${path}-term` : "bn-gone");
   return html`
     <${Drawing} width=${WIDTH} height=${TALL} uid=${uid}>
-      <pattern id=${`${uid}-mean`} width="4" height="4" patternUnits="userSpaceOnUse">
-        <path class="bn-mean-hatch" d="M0 2H4" />
-      </pattern>
-      <pattern id=${`${uid}-variance`} width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
-        <path class="bn-variance-hatch" d="M0 2.5H5" />
-      </pattern>
+      ${fixtures}
       <g class="bn-equation">
         <text x="94" y="18" text-anchor="end">dx = ${fixed(now.factor)}</text>
         <text x="99" y="18">· (</text>
@@ -159,7 +176,7 @@ function Leaving({ uid, now, on }) {
         <text class=${term("variance")} x="196" y="18">${sign(now.slope)} ${fixed(Math.abs(now.slope))} x̂</text>
         <text x="265" y="18">)</text>
       </g>
-      <${AxisY} scale=${height} x=${36} right=${WIDTH - 4} />
+      ${axis}
       <line class="bn-zero" x1="36" x2=${WIDTH - 4} y1=${height(0)} y2=${height(0)} />
       ${now.dx.map((value, i) => html`
         ${stair(i)}
@@ -167,13 +184,6 @@ function Leaving({ uid, now, on }) {
         <path class="bn-truth" d=${`M${place(i) + 25} ${(height(clamp(now.truth[i], -limit, limit)) - 6).toFixed(2)}l6 6l-6 6l-6 -6z`} />
         <text class="bn-row bn-quiet" x=${place(i)} y="252" text-anchor="middle">${i + 1}</text>
       `)}
-      <g class="bn-key">
-        <rect class="bn-direct-bar" x="4" y="268" width="12" height="12" /><text x="20" y="278">direct</text>
-        <rect class="bn-mean-bar" x="70" y="268" width="12" height="12" fill=${`url(#${uid}-mean)`} /><text x="86" y="278">mean</text>
-        <rect class="bn-variance-bar" x="132" y="268" width="12" height="12" fill=${`url(#${uid}-variance)`} /><text x="148" y="278">variance</text>
-        <line class="bn-step" x1="210" x2="226" y1="274" y2="274" /><text x="230" y="278">dx</text>
-        <path class="bn-truth" d="M264 268l6 6l-6 6l-6 -6z" /><text x="275" y="278">true dx</text>
-      </g>
     <//>
   `;
 }
@@ -198,7 +208,7 @@ function View({ state, set, uid }) {
   const now = worked(state);
   const all = (value) => state.x.map((_, i) => value(i));
   return html`
-    <div class="bn-beside">
+    <div class="bn-beside bn-pair">
       <div class="bn-drawing">
         <${Arriving} state=${state} set=${set} uid=${uid} now=${now} />
         <${Slider} label="γ, the scale" value=${state.gamma} min=${-4} max=${4} step=${0.05} set=${(v) => set({ gamma: v })} />

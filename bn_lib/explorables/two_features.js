@@ -1,5 +1,5 @@
 // Two features, one step size: the bowl of a linear model's loss, and descent into it.
-import { html, useRef, useState } from "./preact.js";
+import { html, useMemo, useRef, useState } from "./preact.js";
 import { descentOfTwo, eigenOfTwo, hessianOfTwo, lossOfTwo, moments, standardizedTwo, whitenedTwo } from "./bn.js";
 import {
   AxisX, AxisY, Choice, Drawing, Handle, clamp, explorable, fixed, line, reducedMotion, scale, significant, useFrames,
@@ -54,11 +54,31 @@ function drawable(path) {
   return (gone < 0 ? path : path.slice(0, gone + 1)).map(([e1, e2]) => [across(e1), up(e2)]);
 }
 
+// What never changes is made once, and not compared again at every step of a drag.
+const PLANE_AXES = html`
+  <${AxisY} scale=${up} x=${across.range[0]} label="weight 2 − best" />
+  <${AxisX} scale=${across} y=${BOTTOM} label="weight 1 − best" />
+`;
+const RATE_AXIS = html`
+  ${[0.001, 0.01, 0.1, 1].map((tick) => html`<text class="bn-quiet" x=${along(Math.log10(tick))} y=${TRACK + 28} text-anchor="middle">${tick}</text>`)}
+  <text x="2" y=${TRACK - 19}>learning rate</text>
+`;
+
+/** Ellipses of equal loss. */
+function contours({ condition, angle }) {
+  const degrees = ((-angle * 180) / Math.PI).toFixed(3);
+  return html`
+    <g transform=${`translate(${across(0)} ${up(0)}) rotate(${degrees})`}>
+      ${HALF_WIDTHS.map((half) => html`<ellipse class="bn-contour" rx=${half * UNIT} ry=${(half * Math.sqrt(condition) * UNIT).toFixed(2)} />`)}
+    </g>
+  `;
+}
+
 function Plane({ state, set, uid, at, run }) {
   const { rate, start, steps } = state;
   const shown = drawable(run.path.slice(0, steps + 1));
   const [limitAt, rateAt] = [clamp(along(Math.log10(at.limit)), ...along.range), along(Math.log10(rate))];
-  const long = Math.sqrt(at.condition);
+  const ellipses = useMemo(() => contours(at), [at.condition, at.angle]);
   const handles = html`
     <${Handle} key="start" width=${WIDTH} height=${HEIGHT} at=${[across(start[0]), up(start[1])]}
       x=${{ value: start[0], scale: across, min: -REACH[0], max: REACH[0], step: 0.25 }}
@@ -76,15 +96,12 @@ function Plane({ state, set, uid, at, run }) {
       <text class="bn-row" x="2" y="13">condition number ${significant(at.condition)}</text>
       <text class="bn-row bn-quiet" x="358" y="13" text-anchor="end">a step: steep × ${factor(run.steep)}, flat × ${factor(run.flat)}</text>
       <clipPath id=${`${uid}-plane`}><rect x=${across.range[0]} y=${TOP} width=${across.range[1] - across.range[0]} height=${BOTTOM - TOP} /></clipPath>
-      <${AxisY} scale=${up} x=${across.range[0]} label="weight 2 − best" />
-      <${AxisX} scale=${across} y=${BOTTOM} label="weight 1 − best" />
+      ${PLANE_AXES}
       <g clip-path=${`url(#${uid}-plane)`}>
-        <g transform=${`translate(${across(0)} ${up(0)}) rotate(${((-at.angle * 180) / Math.PI).toFixed(3)})`}>
-          ${HALF_WIDTHS.map((half) => html`<ellipse class="bn-contour" rx=${half * UNIT} ry=${(half * long * UNIT).toFixed(2)} />`)}
-        </g>
+        ${ellipses}
         <path class="bn-best" d=${`M${across(0) - 6} ${up(0)}h12m-6 -6v12`} />
         <path class="bn-descent" d=${line(shown)} />
-        ${shown.map(([cx, cy], i) => i > 0 && html`<circle class="bn-visited" cx=${cx.toFixed(2)} cy=${cy.toFixed(2)} r="2.5" />`)}
+        <path class="bn-visited" d=${shown.slice(1).map(([cx, cy]) => `M${cx.toFixed(2)} ${cy.toFixed(2)}h0`).join("")} />
         <circle class="bn-in" cx=${across(start[0])} cy=${up(start[1])} r="6" />
       </g>
       <g class="bn-rates">
@@ -92,8 +109,7 @@ function Plane({ state, set, uid, at, run }) {
         <line class="bn-diverges" x1=${limitAt} x2=${along.range[1]} y1=${TRACK} y2=${TRACK} />
         <line class="bn-limit" x1=${limitAt} x2=${limitAt} y1=${TRACK - 14} y2=${TRACK + 10} />
         <text class="bn-accent-text" x=${clamp(limitAt, 140, 296)} y=${TRACK - 19} text-anchor="middle">2/λmax = ${significant(at.limit)}</text>
-        ${[0.001, 0.01, 0.1, 1].map((tick) => html`<text class="bn-quiet" x=${along(Math.log10(tick))} y=${TRACK + 28} text-anchor="middle">${tick}</text>`)}
-        <text x="2" y=${TRACK - 19}>learning rate</text>
+        ${RATE_AXIS}
         <circle class="bn-in" cx=${rateAt} cy=${TRACK} r="7" />
       </g>
     <//>
@@ -111,6 +127,11 @@ const FLOOR = -6;
 const CEILING = 2;
 const stepsAcross = scale([0, STEPS], [46, 346], 6);
 const lossUp = scale([FLOOR, CEILING], [CURVE[1], CURVE[0]], 4);
+const LOSS_AXES = html`
+  <${AxisY} scale=${lossUp} x=${stepsAcross.range[0]} right=${stepsAcross.range[1]} format=${(tick) => significant(10 ** tick)}
+    label="loss, as a fraction of that at the start" />
+  <${AxisX} scale=${stepsAcross} y=${CURVE[1]} label="steps" />
+`;
 const GIVEN = 16; // a square of features as given reaches this far to each side, one of prepared features this:
 const PREPARED = 2.4;
 
@@ -153,8 +174,7 @@ function Data({ state, set, uid, at, run }) {
       <${Features} rows=${at.prepared} left=${right} reach=${raw ? GIVEN : PREPARED} words=${PREPARED_WORDS[preparation]} unit=${raw ? "bn-in" : "bn-out"} />
       <line class="bn-band" x1=${ruler} x2=${ruler} y1=${deviationUp(-deviation)} y2=${deviationUp(deviation)} />
       <text class="bn-accent-text" x="2" y=${24 + BOX + 14}>σ₂ = ${fixed(deviation, 1)}</text>
-      <${AxisY} scale=${lossUp} x=${stepsAcross.range[0]} right=${stepsAcross.range[1]} format=${(tick) => significant(10 ** tick)} label="loss, as a fraction of that at the start" />
-      <${AxisX} scale=${stepsAcross} y=${CURVE[1]} label="steps" />
+      ${LOSS_AXES}
       <g clip-path=${`url(#${uid}-curve)`}>
         <path class="bn-ahead" d=${line(curve)} />
         <path class="bn-descent" d=${line(curve.slice(0, steps + 1))} />
@@ -187,7 +207,7 @@ function View({ state, set, uid }) {
     }
   };
   return html`
-    <div class="bn-beside">
+    <div class="bn-beside bn-pair">
       <${Plane} state=${state} set=${set} uid=${uid} at=${at} run=${run} />
       <div class="bn-drawing">
         <${Data} state=${state} set=${set} uid=${uid} at=${at} run=${run} />
