@@ -2,6 +2,7 @@
 #
 #   make book PYTHON=python3.12     another Python (3.11 to 3.13)
 #   make book PORT=9000             another port than 8000
+#   make html BOOK_URL=https://...  for publishing: canonical links and a sitemap need the site's address
 
 PYTHON ?= python3
 PORT   ?= 8000
@@ -10,7 +11,7 @@ BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html serve exercises test check bench bench-quick linkcheck mutants format lock clean
+.PHONY: help book html pdf serve exercises test check bench bench-quick linkcheck mutants format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,6 +20,9 @@ book: html serve ## Build the book, serve it on this machine and print its addre
 
 html: $(VENV)/.book ## Build the book in _build/html; every warning is an error
 	$(BIN)/jupyter-book build . -W -n --keep-going
+
+pdf: html ## Print the whole book as _build/pdf/batch-normalization.pdf, with Chromium
+	$(BIN)/python book/_ext/pdf.py _build/html _build/pdf/batch-normalization.pdf
 
 serve: $(VENV)/.book ## Serve the book that was built
 	@$(BIN)/python book/_ext/serve.py _build/html $(PORT)

@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import social_card
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
-from sphinxext.opengraph import get_tags
 
 FRONT = "book/index"
 NOT_FOUND = "404"
 # Pages that are made from others, which no search should find in their place.
 MADE = ("_modules/*", "genindex.html", "search.html", "py-modindex.html", f"{NOT_FOUND}.html")
 CARD = "_static/social-card.png"
+NEEDS_ADDRESS = re.compile(r'<meta (property="og:(url|image)|name="twitter:card)[^>]*>\n?')
 DESCRIPTION = (
     "A book on Batch Normalization that answers back: every result is computed or cited, every chapter has a figure "
     "to move, and questions say which mistake was made."
@@ -55,17 +56,15 @@ def configure(app: Sphinx, config: Config) -> None:
 
 
 def describe(app: Sphinx, page: str, _template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
-    """Put a page's description, and what is shown of it where it is shared, into its head."""
-    address = app.config.html_baseurl
+    """Put into a page's head what it is about. Where this says nothing, the page's first sentences do."""
     if page == NOT_FOUND:
-        context["content_root"] = app.config.notfound_urls_prefix  # scripts find their files from here
+        context["content_root"] = app.config.notfound_urls_prefix  # where scripts find the site's files
+    if doctree is None or page == FRONT:
+        context["metatags"] += f'<meta name="description" content="{html.escape(DESCRIPTION)}" />\n'
     if doctree is None:
-        context["metatags"] += f'<meta name="description" content="{html.escape(DESCRIPTION)}" />\n'
         context["metatags"] += '<meta name="robots" content="noindex" />\n'
-        return
     if page == FRONT:
-        context["metatags"] += f'<meta name="description" content="{html.escape(DESCRIPTION)}" />\n'
-        context["metatags"] += structured(str(app.config.project), str(app.config.author), address)
+        context["metatags"] += structured(app.config.project, app.config.author, app.config.html_baseurl)
 
 
 def structured(title: str, author: str, address: str) -> str:
@@ -85,6 +84,63 @@ def structured(title: str, author: str, address: str) -> str:
     return f'<script type="application/ld+json">{data}</script>\n'
 
 
-def without_address(tags: str) -> str:
-    """Return the tags of a shared link without those that would name an address we do not know."""
-    return re.sub(r'<meta property="og:(url|image\b[^"]*)"[^>]*>\n?|<meta name="twitter:card"[^>]*>\n?', "", tags)
+def without_address(app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Where the site's address is not known, take out the tags of a shared link that would have to name it."""
+    if not app.config.html_baseurl:
+        context["metatags"] = NEEDS_ADDRESS.sub("", context["metatags"])
+
+
+def write_files(app: Sphinx, exception: Exception | None) -> None:
+    """Write what stands beside the pages: the door at the site's root, robots.txt, the picture of a shared link."""
+    if exception or app.builder.name != "html":
+        return
+    site, address = Path(app.outdir), app.config.html_baseurl
+    (site / "index.html").write_text(door(app.config.project, address), encoding="utf-8")
+    sitemap = f"Sitemap: {urljoin(address, 'sitemap.xml')}\n" if address else ""
+    (site / "robots.txt").write_text(f"User-agent: *\nAllow: /\n{sitemap}", encoding="utf-8")
+    if address:
+        social_card.draw(site / CARD, app.config.project)
+
+
+def door(title: str, address: str) -> str:
+    """Return the page at the site's root: it leads on to the front page, and is what most who share the site share."""
+    there = f"{FRONT}.html"
+    name, about = html.escape(title), html.escape(DESCRIPTION)
+    shared = (
+        f"""\
+<link rel="canonical" href="{address}{there}">
+<meta property="og:title" content="{name}">
+<meta property="og:type" content="website">
+<meta property="og:url" content="{address}">
+<meta property="og:description" content="{about}">
+<meta property="og:image" content="{address}{CARD}">
+<meta property="og:image:alt" content="{name}">
+<meta name="twitter:card" content="summary_large_image">
+"""
+        if address
+        else ""
+    )
+    return f"""\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{name}</title>
+<meta name="description" content="{about}">
+<meta http-equiv="refresh" content="0; url={there}">
+{shared}</head>
+<body><main><h1>{name}</h1><p><a href="{there}">Read the book</a></p></main></body>
+</html>
+"""
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx, around sphinxext.opengraph, which must not describe a page a second time."""
+    app.setup_extension("sphinxext.opengraph")
+    app.setup_extension("notfound.extension")
+    app.connect("config-inited", configure)
+    app.connect("html-page-context", describe, priority=450)
+    app.connect("html-page-context", without_address, priority=550)
+    app.connect("build-finished", write_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -21,12 +21,16 @@ from posixpath import dirname, join, normpath
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
+from pypdf import PdfReader
 
 ADDRESS = os.environ.get("BOOK_URL", "")
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # What a screen needs and paper does not.
-SCREEN_ONLY = "script, noscript, button, .headerlink, .viewcode-link, .bn-verdict, .bn-label, .bn-screen-only"
+SCREEN_ONLY = (
+    "script, noscript, button, input[type=text], .headerlink, .viewcode-link, .bn-controls, .bn-handle, .bn-spoken, "
+    ".bn-verdict, .bn-label, .bn-screen-only"
+)
 # Attributes that name ids, beside `href`.
 NAMES_IDS = ("for", "aria-labelledby", "aria-describedby", "aria-controls", "aria-owns", "headers")
 
@@ -84,7 +88,7 @@ def make_ids_unique(article: Tag, page: str) -> None:
                 tag[attribute] = f"#{name}--{value[1:]}"
 
 
-def article(soup: BeautifulSoup, page: str, pages: Iterable[str], address: str = "") -> Tag:
+def article(soup: BeautifulSoup, page: str, pages: Iterable[str], where: str, address: str = "") -> Tag:
     """Return a page's text, ready to stand beside the others."""
     text = soup.select_one("article.bd-article")
     if text is None:
@@ -93,6 +97,8 @@ def article(soup: BeautifulSoup, page: str, pages: Iterable[str], address: str =
         tag.decompose()
     for tag in text.select("details"):
         tag["open"] = ""
+    for tag in text.select("details.hide > summary"):  # "Show code cell source"
+        tag.string = "Code"
     make_ids_unique(text, page)
     for link in text.select("a[href]"):
         target = place(link["href"], page, pages, address)
@@ -102,7 +108,7 @@ def article(soup: BeautifulSoup, page: str, pages: Iterable[str], address: str =
             link["href"] = target
     for image in text.select("img[src]"):
         if not urlsplit(image["src"]).scheme:
-            image["src"] = f"../html/{normpath(join(dirname(page), image['src']))}"
+            image["src"] = f"{where}/{normpath(join(dirname(page), image['src']))}"
     text["id"] = key(page)
     return text
 
@@ -144,7 +150,7 @@ def answers(document: BeautifulSoup, articles: Mapping[str, Tag]) -> Tag:
     return chapter
 
 
-def contents(document: BeautifulSoup, book: list[Part], articles: Mapping[str, Tag], numbers: Mapping[str, str]) -> Tag:
+def contents(document: BeautifulSoup, book: list[Part], articles: Mapping[str, Tag], numbers: Mapping[str, int]) -> Tag:
     """Make the table of contents: parts, pages, and the number of the sheet each begins on, where that is known."""
     nav = document.new_tag("nav", attrs={"class": "bn-contents", "aria-label": "Contents"})
     nav.append(document.new_tag("h1", string="Contents"))
@@ -156,12 +162,23 @@ def contents(document: BeautifulSoup, book: list[Part], articles: Mapping[str, T
         for target, name in entries:
             link = document.new_tag("a", attrs={"href": f"#{target}"})
             link.append(document.new_tag("span", string=name))
-            link.append(document.new_tag("span", string=numbers.get(name, ""), attrs={"class": "bn-sheet"}))
+            link.append(document.new_tag("span", string=str(numbers.get(name, "")), attrs={"class": "bn-sheet"}))
             row = document.new_tag("li")
             row.append(link)
             listed.append(row)
         nav.append(listed)
     return nav
+
+
+def stylesheets(soups: Mapping[str, BeautifulSoup], where: str) -> list[Tag]:
+    """Return the links to all stylesheets that any of the pages uses, each once."""
+    sheets: dict[str, Tag] = {}
+    for page, soup in soups.items():
+        for sheet in soup.select('head link[rel~="stylesheet"]'):
+            file = normpath(join(dirname(page), sheet["href"].partition("?")[0]))
+            sheet["href"] = f"{where}/{file}"
+            sheets.setdefault(file, sheet)
+    return list(sheets.values())
 
 
 def title_page(document: BeautifulSoup, name: str, address: str) -> Tag:
@@ -179,22 +196,22 @@ def title_page(document: BeautifulSoup, name: str, address: str) -> Tag:
     return sheet
 
 
-def assemble(site: Path, numbers: Mapping[str, str], address: str = "") -> str:
-    """Return the whole book as one HTML document, to lie in a folder beside the site's."""
+def assemble(site: Path, where: str, numbers: Mapping[str, int], address: str = "") -> str:
+    """Return the whole book as one HTML document; `where` is the site's folder as seen from it."""
     first = "book/index.html"
     root = _read(site / first)
     book = parts(root, first)
     pages = [page for part in book for page in part.pages]
-    articles = {page: article(_read(site / page), page, pages, address) for page in pages}
+    soups = {page: _read(site / page) for page in pages}
+    looks = stylesheets(soups, where)
+    articles = {page: article(soup, page, pages, where, address) for page, soup in soups.items()}
 
     document = BeautifulSoup("<!DOCTYPE html><html><head></head><body></body></html>", "html.parser")
     document.html.attrs = {"lang": root.html.get("lang", "en"), "data-theme": "light", "class": "bn-book"}
     name = title(articles[first])
     document.head.append(document.new_tag("meta", attrs={"charset": "utf-8"}))
     document.head.append(document.new_tag("title", string=name))
-    for sheet in root.select('head link[rel~="stylesheet"]'):
-        sheet["href"] = f"../html/{normpath(join(dirname(first), urldefrag(sheet['href'].partition('?')[0]).url))}"
-        document.head.append(sheet)
+    document.head.extend(looks)
     body = document.body
     body.append(title_page(document, name, address))
     ends = answers(document, articles)
@@ -202,6 +219,13 @@ def assemble(site: Path, numbers: Mapping[str, str], address: str = "") -> str:
     for text in [*articles.values(), ends]:
         body.append(text)
     return str(document)
+
+
+def first_sheets(pdf: Path) -> dict[str, int]:
+    """Return the number of the sheet on which each chapter begins."""
+    with PdfReader(pdf) as book:
+        chapters = [entry for entry in book.outline if not isinstance(entry, list)]
+        return {str(entry.title): book.get_destination_page_number(entry) + 1 for entry in chapters}
 
 
 def print_to(pdf: Path, page: Path) -> None:
@@ -237,8 +261,12 @@ def main(site: Path, pdf: Path) -> None:
     """Print the site in a folder as a PDF."""
     pdf.parent.mkdir(parents=True, exist_ok=True)
     page = pdf.with_suffix(".html")
-    page.write_text(assemble(site, {}, ADDRESS), encoding="utf-8")
-    print_to(pdf, page)
+    where = Path(os.path.relpath(site, pdf.parent)).as_posix()
+    numbers: dict[str, int] = {}
+    for _ in range(2):  # Chromium cannot say in the contents where a chapter begins: it is read from a first print
+        page.write_text(assemble(site, where, numbers, ADDRESS), encoding="utf-8")
+        print_to(pdf, page)
+        numbers = first_sheets(pdf)
     print(f"{pdf} ({pdf.stat().st_size / 1e6:.1f} MB)")
 
 
