@@ -12,9 +12,10 @@ import html
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import social_card
 from docutils import nodes
@@ -24,8 +25,6 @@ from sphinx.errors import ConfigError
 
 FRONT = "book/index"
 NOT_FOUND = "404"
-# Pages that are made from others, which no search should find in their place.
-MADE = ("_modules/*", "genindex.html", "search.html", "py-modindex.html", f"{NOT_FOUND}.html")
 CARD = "_static/social-card.png"
 NEEDS_ADDRESS = re.compile(r'<meta (property="og:(url|image)|name="twitter:card)[^>]*>\n?')
 DESCRIPTION = (
@@ -44,27 +43,26 @@ def normalized(address: str) -> str:
     return address.rstrip("/") + "/"
 
 
-def configure(app: Sphinx, config: Config) -> None:
-    """Tell the address to the extensions that need it."""
+def configure(_app: Sphinx, config: Config) -> None:
+    """Tell the address to those who need it."""
     address = normalized(os.environ.get("BOOK_URL") or config.html_baseurl)
     config.html_baseurl = address  # type: ignore[attr-defined]
+    config.ogp_site_url = address  # type: ignore[attr-defined]
     config.notfound_urls_prefix = urlsplit(address).path or "/"  # type: ignore[attr-defined]
-    if address:
-        app.setup_extension("sphinx_sitemap")
-        config.sitemap_excludes = list(MADE)  # type: ignore[attr-defined]
-        config.sitemap_url_scheme = "{link}"  # type: ignore[attr-defined]
 
 
 def describe(app: Sphinx, page: str, _template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """Put into a page's head what it is about. Where this says nothing, the page's first sentences do."""
+    tags = context.get("metatags", "")
     if page == NOT_FOUND:
         context["content_root"] = app.config.notfound_urls_prefix  # where scripts find the site's files
     if doctree is None or page == FRONT:
-        context["metatags"] += f'<meta name="description" content="{html.escape(DESCRIPTION)}" />\n'
-    if doctree is None:
-        context["metatags"] += '<meta name="robots" content="noindex" />\n'
+        tags += f'<meta name="description" content="{html.escape(DESCRIPTION)}" />\n'
+    if doctree is None:  # made from other pages, in whose place no search should find it
+        tags += '<meta name="robots" content="noindex" />\n'
     if page == FRONT:
-        context["metatags"] += structured(app.config.project, app.config.author, app.config.html_baseurl)
+        tags += structured(app.config.project, app.config.author, app.config.html_baseurl)
+    context["metatags"] = tags
 
 
 def structured(title: str, author: str, address: str) -> str:
@@ -96,10 +94,18 @@ def write_files(app: Sphinx, exception: Exception | None) -> None:
         return
     site, address = Path(app.outdir), app.config.html_baseurl
     (site / "index.html").write_text(door(app.config.project, address), encoding="utf-8")
-    sitemap = f"Sitemap: {urljoin(address, 'sitemap.xml')}\n" if address else ""
-    (site / "robots.txt").write_text(f"User-agent: *\nAllow: /\n{sitemap}", encoding="utf-8")
+    where = f"Sitemap: {address}sitemap.xml\n" if address else ""
+    (site / "robots.txt").write_text(f"User-agent: *\nAllow: /\n{where}", encoding="utf-8")
     if address:
+        (site / "sitemap.xml").write_text(sitemap(address, app.env.found_docs), encoding="utf-8")
         social_card.draw(site / CARD, app.config.project)
+
+
+def sitemap(address: str, pages: Iterable[str]) -> str:
+    """List the pages. (The extension sphinx-sitemap starts a process for it, and a build that fails waits for that.)"""
+    places = "".join(f"<url><loc>{address}{page}.html</loc></url>\n" for page in sorted(pages))
+    space = "http://www.sitemaps.org/schemas/sitemap/0.9"
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="{space}">\n{places}</urlset>\n'
 
 
 def door(title: str, address: str) -> str:
