@@ -48,6 +48,7 @@ def configure(_app: Sphinx, config: Config) -> None:
     address = normalized(os.environ.get("BOOK_URL") or config.html_baseurl)
     config.html_baseurl = address  # type: ignore[attr-defined]
     config.ogp_site_url = address  # type: ignore[attr-defined]
+    config.ogp_site_name = config.html_title  # type: ignore[attr-defined]
     config.notfound_urls_prefix = urlsplit(address).path or "/"  # type: ignore[attr-defined]
 
 
@@ -61,7 +62,7 @@ def describe(app: Sphinx, page: str, _template: str, context: dict[str, Any], do
     if doctree is None:  # made from other pages, in whose place no search should find it
         tags += '<meta name="robots" content="noindex" />\n'
     if page == FRONT:
-        tags += structured(app.config.project, app.config.author, app.config.html_baseurl)
+        tags += structured(app.config.html_title, app.config.author, app.config.html_baseurl)
     context["metatags"] = tags
 
 
@@ -93,12 +94,12 @@ def write_files(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.name != "html":
         return
     site, address = Path(app.outdir), app.config.html_baseurl
-    (site / "index.html").write_text(door(app.config.project, address), encoding="utf-8")
+    (site / "index.html").write_text(door(app.config.html_title, address), encoding="utf-8")
     where = f"Sitemap: {address}sitemap.xml\n" if address else ""
     (site / "robots.txt").write_text(f"User-agent: *\nAllow: /\n{where}", encoding="utf-8")
     if address:
         (site / "sitemap.xml").write_text(sitemap(address, app.env.found_docs), encoding="utf-8")
-        social_card.draw(site / CARD, app.config.project)
+        social_card.draw(site / CARD, app.config.html_title)
 
 
 def sitemap(address: str, pages: Iterable[str]) -> str:
