@@ -14,14 +14,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
-from pypdf import PdfReader
+from pypdf import PdfReader, PdfWriter
+from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
 ADDRESS = os.environ.get("BOOK_URL", "")
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -111,6 +112,14 @@ def article(soup: BeautifulSoup, page: str, pages: Iterable[str], where: str, ad
             image["src"] = f"{where}/{normpath(join(dirname(page), image['src']))}"
     text["id"] = key(page)
     return text
+
+
+def headings(document: str) -> list[str]:
+    """Return the words of all headings in their order, each once where mathematics is there twice, seen and spoken."""
+    soup = BeautifulSoup(document, "html.parser")
+    for spoken in soup.select(".katex-mathml"):
+        spoken.decompose()
+    return [re.sub(r"\s+", " ", tag.get_text()).strip() for tag in soup.select("h1, h2, h3, h4, h5, h6")]
 
 
 def title(text: Tag) -> str:
@@ -228,6 +237,27 @@ def first_sheets(pdf: Path) -> dict[str, int]:
         return {str(entry.title): book.get_destination_page_number(entry) + 1 for entry in chapters}
 
 
+def name_outline(pdf: Path, names: list[str]) -> None:
+    """Give the entries of the outline, in their order, the words of the headings: Chromium writes some twice."""
+    book = PdfWriter(clone_from=pdf)
+    entries = list(_entries(book.root_object["/Outlines"].get_object()))
+    if len(entries) != len(names):
+        raise RuntimeError(f"the outline has {len(entries)} entries, and the book {len(names)} headings")
+    for entry, name in zip(entries, names, strict=True):
+        entry[NameObject("/Title")] = TextStringObject(name)
+    book.write(pdf)
+
+
+def _entries(parent: DictionaryObject) -> Iterator[DictionaryObject]:
+    """Go through an outline from top to bottom."""
+    entry = parent.get("/First")
+    while entry is not None:
+        entry = entry.get_object()
+        yield entry
+        yield from _entries(entry)
+        entry = entry.get("/Next")
+
+
 def print_to(pdf: Path, page: Path) -> None:
     """Have Chromium print a page, with an outline and with tags for those who listen to it."""
     program = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
@@ -264,8 +294,10 @@ def main(site: Path, pdf: Path) -> None:
     where = Path(os.path.relpath(site, pdf.parent)).as_posix()
     numbers: dict[str, int] = {}
     for _ in range(2):  # Chromium cannot say in the contents where a chapter begins: it is read from a first print
-        page.write_text(assemble(site, where, numbers, ADDRESS), encoding="utf-8")
+        text = assemble(site, where, numbers, ADDRESS)
+        page.write_text(text, encoding="utf-8")
         print_to(pdf, page)
+        name_outline(pdf, headings(text))
         numbers = first_sheets(pdf)
     print(f"{pdf} ({pdf.stat().st_size / 1e6:.1f} MB)")
 
