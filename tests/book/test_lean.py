@@ -1,0 +1,90 @@
+"""What is taken out of pages and stylesheets, and what is not."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def extension(monkeypatch):
+    """Import a module of book/_ext, as Sphinx does."""
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    return __import__
+
+
+@pytest.mark.parametrize(
+    ("css", "left"),
+    [
+        (".here{a:b}.gone{a:b}", ".here{a:b}"),
+        (".here .gone{a:b}#there{a:b}", "#there{a:b}"),
+        (".gone,.here,p{a:b}", ".here,p{a:b}"),
+        ("p:not(.gone){a:b}", "p:not(.gone){a:b}"),
+        ("@media print{.gone{a:b}}", ""),
+        ("@media print{.gone{a:b}.here{a:b}}", "@media print{.here{a:b}}"),
+        ("@media print{@supports (a:b){.here{a:b}}}", "@media print{@supports (a:b){.here{a:b}}}"),
+        (".bs-tooltip-auto{a:b}", ".bs-tooltip-auto{a:b}"),
+        (".w-1\\.5{a:b}", ".w-1\\.5{a:b}"),
+        ('[data-x="gone"]{a:b}', '[data-x="gone"]{a:b}'),
+        ("@font-face{font-family:gone}", "@font-face{font-family:gone}"),
+        ("@keyframes gone{to{a:b}}", "@keyframes gone{to{a:b}}"),
+    ],
+)
+def test_a_rule_stays_if_it_could_apply(extension, css, left):
+    assert extension("stylesheet").purged(css, {"here", "there"}) == left
+
+
+def test_imports_and_addresses_are_followed(extension):
+    files = {
+        "styles/a.css": '@import "../b.css";i{c:url(x.svg)}',
+        "b.css": "b{c:url('img/y.png') url(data:z) url(#id)}",
+    }
+    css = extension("stylesheet").whole("styles/a.css", files.__getitem__)
+    assert css == "b{c:url(img/y.png) url(data:z) url(#id)}i{c:url(styles/x.svg)}"
+
+
+def test_stylesheets_keep_their_order(extension):
+    merged = extension("lean").merged
+    assert merged([["a", "d"], ["a", "b", "d"], ["a", "c", "d", "e"]]) == ["a", "b", "c", "d", "e"]
+
+
+def test_scripts_that_nothing_needs_are_left_out_and_the_others_wait(extension):
+    page = (
+        '<script src="_static/doctools.js?v=1"></script>\n<script src="_static/clipboard.min.js"></script>\n'
+        '<script defer src="_static/scripts/fontawesome.js"></script>\n<script src="searchindex.js"></script>\n'
+    )
+    lean_page = extension("lean").lean_page
+    assert lean_page(page) == '<script defer src="_static/doctools.js?v=1"></script>\n'
+    assert "clipboard" in lean_page(page + '<div class="highlight">')
+    assert "searchindex" in lean_page(page, is_search=True)
+
+
+def test_every_page_has_one_stylesheet_and_no_script_that_holds_it_up(built_site):
+    for path in built_site.rglob("*.html"):
+        if path.relative_to(built_site).parts[0] == "_static" or path == built_site / "index.html":
+            continue
+        page = path.read_text(encoding="utf-8")
+        assert len(re.findall(r'rel="stylesheet"', page)) == 1, path
+        assert [tag for tag in re.findall(r"<script[^>]*src=[^>]*>", page) if "defer" not in tag] == [], path
+        assert "fontawesome" not in page, path
+
+
+def test_every_icon_of_the_pages_is_in_the_stylesheet(built_site):
+    css = (built_site / "_static" / "site.css").read_text(encoding="utf-8")
+    sizes = {"fa-solid", "fa-regular", "fa-brands", "fa-lg"}
+    for path in built_site.rglob("*.html"):
+        classes = re.findall(
+            r'class="((?:fa-solid|fa-regular|fa-brands|fas|far|fab) [^"]*)"', path.read_text(encoding="utf-8")
+        )
+        for name in {name for text in classes for name in text.split() if name.startswith("fa-")} - sizes:
+            assert re.search(rf"\.{name}:before[^{{]*\{{content:", css), (path, name)
+
+
+def test_doing_it_again_changes_nothing(extension, built_site):
+    lean = extension("lean")
+    page = (built_site / "book" / "index.html").read_text(encoding="utf-8")
+    version = re.search(r"site\.css\?v=(\w+)", page)[1]
+    assert lean.with_one_stylesheet(lean.lean_page(page), version) == page
+    assert lean.stylesheets(page) == ["site.css"]
