@@ -29,6 +29,13 @@ FRONT_DOOR = """\
 NAMES = {"Toggle primary sidebar": "Chapters", "Toggle secondary sidebar": "On this page"}
 
 
+DIALOGS = {
+    "pst-search-dialog": "Search",
+    "pst-primary-sidebar-modal": "Chapters",
+    "pst-secondary-sidebar-modal": "On this page",
+}
+
+
 def corrected(page: str) -> str:
     """The page, valid and accessible. Correcting it again changes nothing."""
     page = re.sub(
@@ -63,6 +70,10 @@ def _simple(tag: Tag) -> str:
         # Without scripts these do nothing, so they are not there; the theme says so for its other buttons.
         if re.search(r'class="(?![^"]*pst-js-only)[^"]*\b(sidebar-toggle|dropdown-toggle)\b', attributes):
             attributes = attributes.replace('class="', 'class="pst-js-only ', 1)
+    if tag.name == "dialog" and not tag.has("aria-label"):
+        identity = re.search(r'\sid="([^"]*)"', attributes)
+        if identity and identity[1] in DIALOGS:
+            attributes += f' aria-label="{DIALOGS[identity[1]]}"'  # they opened without a word
     if tag.name == "a" and 'class="current reference' in attributes and not tag.has("aria-current"):
         attributes += ' aria-current="page"'  # so far only its colour said which chapter this is
     if tag.name == "th" and 'class="head' in attributes and not tag.has("scope"):

@@ -173,6 +173,24 @@ def test_the_first_stop_skips_to_the_text(reader: tuple[BrowserContext, str]) ->
     page.close()
 
 
+def test_the_chapters_open_and_close_by_keyboard_on_a_phone(reader: tuple[BrowserContext, str]) -> None:
+    """The list takes the keyboard in, and Escape gives it back to the button."""
+    context, address = reader
+    page = context.new_page()
+    page.set_viewport_size(PHONE)
+    page.goto(address + WALKED[1])
+    button = page.locator(".primary-toggle:visible")
+    button.focus()
+    page.keyboard.press("Enter")
+    page.locator("dialog[open]").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('dialog[open]') !== null")
+    page.keyboard.press("Escape")
+    page.locator("dialog[open]").wait_for(state="detached")
+    assert button.evaluate("button => button === document.activeElement")
+    page.close()
+
+
 # Without motion
 
 
