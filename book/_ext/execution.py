@@ -85,7 +85,7 @@ def execute_in_parallel(_app: Sphinx, env: BuildEnvironment, docnames: list[str]
     waiting = {}
     for docname in docnames:
         path = env.doc2path(docname)
-        notebook = _read_notebook(path, env)
+        notebook = read_notebook(path, env)
         if notebook is not None and not _is_cached(cache, notebook):
             waiting[path] = notebook
     if not waiting:
@@ -115,7 +115,7 @@ def execute_in_parallel(_app: Sphinx, env: BuildEnvironment, docnames: list[str]
     logger.info("executed all in %.1f s", time.monotonic() - began)
 
 
-def _read_notebook(path: str, env: BuildEnvironment) -> NotebookNode | None:
+def read_notebook(path: str, env: BuildEnvironment) -> NotebookNode | None:
     """Read a chapter as MyST-NB will, so that the cache knows it again; None if it is a page without cells."""
     text = Path(path).read_text(encoding="utf-8")
     reader = create_nb_reader(path, env.myst_config, env.mystnb_config, text)  # type: ignore[attr-defined]

@@ -1,0 +1,130 @@
+"""The button "Run it here" of a page, what it says before anything is fetched, and the list of all notebooks.
+
+The button is a link to the page that explains it, and works as such where there is no JavaScript. With it
+(`_static/run.js`), the button opens a dialog, and only the dialog's own button opens JupyterLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from lite import notebooks, runtime, shell
+
+CHAPTERS = "book/chapters/"
+EXERCISES = "book/exercises/"
+EXPLAINED = "book/run"
+
+# In MB, rounded up: what a browser fetches for an exercise, and for a chapter with its figures and data. Measured where
+# the site serves Pyodide; for its public host, which compresses, estimated.
+ESTIMATED = {EXERCISES: 15, CHAPTERS: 50}
+
+
+def notebooks_of(docnames: list[str]) -> dict[str, str]:
+    """For each page of a chapter or an exercise, the file name of its notebook.
+
+    An exercise's source has its number in front: `1-basic-calculation.md` belongs to the page `basic-calculation`.
+    """
+    exercises = {path.stem.partition("-")[2]: path.stem for path in notebooks.EXERCISES.glob("*.md")}
+    names = {name: name.removeprefix(CHAPTERS) for name in docnames if name.startswith(CHAPTERS)}
+    for name in docnames:
+        if name.startswith(EXERCISES) and (stem := exercises.get(name.removeprefix(EXERCISES))):
+            names[name] = stem
+    return {name: f"{stem}.ipynb" for name, stem in names.items()}
+
+
+def add_button(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Put the button before the theme's own, and the dialog at the end of the page."""
+    if app.builder.name != "html" or doctree is None:
+        return
+    name = notebooks_of(sorted(app.env.found_docs)).get(pagename)
+    if name is None:
+        return
+    pathto = context["pathto"]
+    explained = f"{pathto(EXPLAINED)}#{anchor(name)}"
+    context["header_buttons"].insert(
+        0,
+        {
+            "type": "link",
+            "url": explained,
+            "tooltip": "Run this page's notebook in your browser",
+            "icon": "fas fa-play",
+            "text": "Run it here",
+            "label": "run-here",
+        },
+    )
+    context["body"] += dialog(
+        notebook=pathto(f"lite/{shell.APP}/index.html", 1) + f"?path={quote(name)}",
+        download=pathto(f"lite/files/{quote(name)}", 1),
+        explained=explained,
+        megabytes=next(size for folder, size in ESTIMATED.items() if pagename.startswith(folder)),
+    )
+    app.add_js_file("run.js", loading_method="defer")
+
+
+def anchor(notebook: str) -> str:
+    """The id of a notebook in the list."""
+    return "run-" + notebook.removesuffix(".ipynb")
+
+
+def dialog(notebook: str, download: str, explained: str, megabytes: int) -> str:
+    """What the reader is told before anything is fetched."""
+    if runtime.KEPT.is_dir():
+        origin = f"This site sends it, about {megabytes} MB the first time. No other site is asked for anything."
+    else:
+        host = shell.CDN_HOST.partition("//")[2]
+        origin = (
+            f"It comes from <strong>{host}</strong>, a public host that is not part of this site and that will see "
+            f"your address, as every site does: about {megabytes} MB the first time. Nothing has been asked of it yet."
+        )
+    return f"""
+<dialog id="bn-run" class="bn-run" aria-labelledby="bn-run-title">
+<h2 id="bn-run-title">Run it here</h2>
+<div class="bn-run-served">
+<p>The notebook of this page opens in a new tab, and Python runs in your browser. {origin}</p>
+<p>What you write is kept in this browser and is sent nowhere. To keep it elsewhere or hand it in, download it:
+<em>File</em>, <em>Download</em>.</p>
+</div>
+<div class="bn-run-from-file" hidden>
+<p>These pages were opened from a file, and a browser lets no file start Python. Open the book where it is served:
+online, or by <code>make serve</code> in the book's folder. Or download the notebook and open it in your own Jupyter.</p>
+</div>
+<form method="dialog">
+<a class="bn-run-open" href="{escape(notebook)}" target="_blank" rel="noopener">Open the notebook</a>
+<a href="{escape(download)}" download>Download it</a>
+<a href="{escape(explained)}">More about this</a>
+<button type="submit">Not now</button>
+</form>
+</dialog>
+"""
+
+
+class Notebooks(SphinxDirective):
+    """`{notebooks}`: a list of all notebooks, each to be downloaded."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the list; titles are known when all pages have been read."""
+        found = nodes.bullet_list()
+        for docname, name in notebooks_of(sorted(self.env.found_docs)).items():
+            paragraph = nodes.paragraph()
+            xref = f"/{docname}"
+            parsed, _ = self.parse_inline(f"{{doc}}`{xref}`") if hasattr(self, "parse_inline") else ([], [])
+            paragraph += parsed
+            up = "../" * self.env.docname.count("/")
+            paragraph += nodes.Text(", ")
+            paragraph += nodes.reference("", name, refuri=f"{up}lite/files/{quote(name)}", internal=True)
+            item = nodes.list_item("", paragraph, ids=[anchor(name)])
+            found += item
+        return [found]
+
+
+def setup(app: Sphinx) -> None:
+    """Connect to Sphinx; after the theme, which begins the list of buttons."""
+    app.add_directive("notebooks", Notebooks)
+    app.connect("html-page-context", add_button, priority=600)

@@ -1,0 +1,152 @@
+"""JupyterLite itself, by its own builder: one app, three extensions, our notebooks, our settings.
+
+What `jupyter lite build` would leave open is closed here: it takes every extension of the environment (nbgrader's and
+jupytext's front ends fail without a server), it brings source maps, and its pages may load from anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from jupyterlite_pyodide_kernel.constants import PYODIDE_CDN_URL, PYODIDE_KERNEL_PLUGIN_ID
+
+from lite.lock import KERNEL
+
+# The kernel, and the browser's side of ipywidgets and anywidget.
+EXTENSIONS = ("@jupyterlite/pyodide-kernel-extension", "@jupyter-widgets/jupyterlab-manager", "anywidget")
+APP = "notebooks"
+CDN_HOST = PYODIDE_CDN_URL.partition("/pyodide/")[0]
+
+# Where the wheels and Pyodide lie in the folder that is built.
+WHEELS = "wheels"
+PYODIDE = "pyodide"
+LOCK = f"{WHEELS}/pyodide-lock.json"
+
+
+def settings(self_hosted: bool) -> dict[str, Any]:
+    """What JupyterLite's pages read before they start."""
+    kernel: dict[str, Any] = {
+        "disablePyPIFallback": True,
+        "loadPyodideOptions": {"lockFileURL": f"./{LOCK}", "packages": list(KERNEL)},
+        "pyodideUrl": f"./{PYODIDE}/pyodide.mjs" if self_hosted else f"{PYODIDE_CDN_URL}/pyodide.mjs",
+    }
+    return {
+        "jupyter-lite-schema-version": 0,
+        "jupyter-config-data": {
+            "appName": "Batch Normalization",
+            "appUrl": f"./{APP}",
+            # News of Jupyter and a store of extensions are somebody else's sites.
+            "disabledExtensions": ["@jupyterlab/apputils-extension:announcements", "@jupyterlab/extensionmanager-extension"],
+            "litePluginSettings": {PYODIDE_KERNEL_PLUGIN_ID: kernel},
+        },
+    }
+
+
+# A reader's choices begin as these.
+OVERRIDES = {
+    "@jupyterlab/apputils-extension:themes": {"adaptive-theme": True},  # light or dark as the reader's system is
+    "@jupyterlab/notebook-extension:tracker": {"showHiddenCellsButton": True},
+}
+
+
+def build(output: Path, work: Path, notebooks: Path) -> None:
+    """Build JupyterLite into `output`, with the files of `notebooks` in it; `work` is an empty folder."""
+    (work / "jupyter-lite.json").write_text(json.dumps(settings(self_hosted=False)), encoding="utf-8")
+    (work / "overrides.json").write_text(json.dumps(OVERRIDES), encoding="utf-8")
+    extensions = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
+    config = {
+        "LiteBuildConfig": {
+            "apps": [APP],
+            "contents": [str(notebooks)],
+            "federated_extensions": [str(extensions / name) for name in EXTENSIONS],
+            "ignore_sys_prefix": ["federated_extensions"],
+            "no_libarchive": True,
+            "no_sourcemaps": True,
+            "no_unused_shared_packages": True,
+            "output_dir": str(output),
+            "settings_overrides": [str(work / "overrides.json")],
+        }
+    }
+    (work / "jupyter_lite_config.json").write_text(json.dumps(config), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyterlite_core", "build", "--lite-dir", str(work)],
+        cwd=work,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"JupyterLite could not be built:\n{done.stdout[-4000:]}")
+
+
+def set_pyodide_url(site: Path, self_hosted: bool) -> None:
+    """Say in a built JupyterLite where Pyodide is."""
+    path = site / "jupyter-lite.json"
+    written = json.loads(path.read_text(encoding="utf-8"))
+    kernel = written["jupyter-config-data"]["litePluginSettings"][PYODIDE_KERNEL_PLUGIN_ID]
+    kernel.update(settings(self_hosted)["jupyter-config-data"]["litePluginSettings"][PYODIDE_KERNEL_PLUGIN_ID])
+    path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+
+
+def policy(self_hosted: bool) -> str:
+    """What JupyterLite's pages may load: the site's own files, and Pyodide where it is.
+
+    JupyterLab compiles its schemas and writes styles into the page, a notebook's output may hold a script, and a widget's
+    code arrives as a blob: so these may run, as in every Jupyter. What counts here is that all of it is from this site.
+    """
+    hosts = "'self'" if self_hosted else f"'self' {CDN_HOST}"
+    return "; ".join(
+        (
+            "default-src 'self'",
+            f"script-src {hosts} 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob:",
+            f"connect-src {hosts} data: blob:",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "worker-src 'self' blob:",
+            "frame-src 'self' blob: data:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+        )
+    )
+
+
+# JupyterLite's page starts with this script: it corrects the address, then imports its `config-utils.js`.
+START = re.compile(r"<script>\s*(\(async function \(\) \{.*?\}\.call\(this\)\);)\s*</script>", re.DOTALL)
+
+
+def close(site: Path) -> None:
+    """Give JupyterLite's pages a policy of what they may load, and let them start only for a reader who agreed.
+
+    Somebody may come to such a page by a link of another site. Where Pyodide is not the site's own, nothing is asked of
+    its host before the reader has been told so on a page of the book.
+    """
+    self_hosted = (site / PYODIDE).is_dir()
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{escape(policy(self_hosted))}">'
+    for page in (site / "index.html", site / APP / "index.html"):
+        text = page.read_text(encoding="utf-8")
+        text, heads = re.subn(r"<head>", lambda found: f"{found[0]}\n    {meta}", text, count=1)
+        if heads != 1:
+            raise RuntimeError(f"JupyterLite's {page.name} has another form than the one known here")
+        page.write_text(text, encoding="utf-8")
+    page = site / APP / "index.html"
+    text = page.read_text(encoding="utf-8")
+    found = START.search(text)
+    if not found:
+        raise RuntimeError("JupyterLite's page starts in another way than the one known here")
+    start = found[1]
+    if not self_hosted:
+        start = f'if (localStorage.getItem("bn-run") === "agreed") {{\n{start}\n}} else {{\n{ASK}\n}}'
+    (page.parent / "start.js").write_text(start + "\n", encoding="utf-8")
+    page.write_text(text.replace(found[0], '<script src="./start.js"></script>'), encoding="utf-8")
+
+
+ASK = '  location.replace("../../book/run.html");'

@@ -1,0 +1,102 @@
+"""The wheels that the site serves: this tree's, and pure Python packages out of this environment.
+
+`bn_lib` and `bn_exercises` are built by their own build backend from a copy of the tree. The kernel's wheels come with
+JupyterLite. The others are packed again from what is installed here: their versions are the pinned and tested ones, and
+building the book needs no network. Every wheel made here is the same, byte for byte, from the same files.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from lite.lock import ROOT, Entry, entry_of, normalized
+
+KERNEL_EXTENSION = "share/jupyter/labextensions/@jupyterlite/pyodide-kernel-extension"
+FROM_THE_KERNEL = ("piplite", "pyodide_kernel", "ipykernel")
+# Pyodide does not bring these, and what the notebooks show needs them.
+PACKED = ("ipywidgets", "anywidget", "psygnal", "comm")
+# What the build backend reads.
+TREE = ("pyproject.toml", "README.md", "LICENSE", "bn_lib", "exercises/bn_exercises")
+
+EPOCH = (2020, 1, 1, 0, 0, 0)  # every file's date, so that a wheel depends on nothing but its files
+
+
+def make(folder: Path) -> list[Entry]:
+    """Write all wheels into `folder`; return their entries for the lock file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kernel = Path(sys.prefix) / KERNEL_EXTENSION / "static" / "pypi"
+    wheels = [own(folder)]
+    for name in FROM_THE_KERNEL:
+        (wheel,) = kernel.glob(f"{name}-*.whl")
+        wheels.append(Path(shutil.copyfile(wheel, folder / wheel.name)))
+    wheels += [packed(name, folder) for name in PACKED]
+    return [entry_of(wheel, top_level(wheel)) for wheel in wheels]
+
+
+def own(folder: Path) -> Path:
+    """Build the wheel of this tree, with `bn_lib` and `bn_exercises` in it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        tree, built = Path(temporary) / "tree", Path(temporary) / "built"
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        for name in TREE:
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, tree / name, ignore=ignore)
+            else:
+                shutil.copyfile(ROOT / name, tree / name)
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+        done = subprocess.run(
+            [*command, "--disable-pip-version-check", "--wheel-dir", str(built), str(tree)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"the wheel of this tree could not be built:\n{done.stderr}")
+        (wheel,) = built.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            return _write(folder / wheel.name, {name: archive.read(name) for name in archive.namelist()})
+
+
+def packed(name: str, folder: Path) -> Path:
+    """Pack an installed package as a wheel of pure Python.
+
+    Where a package brings compiled modules, it brings their sources too, and those are what a browser can run.
+    """
+    distribution = importlib.metadata.distribution(name)
+    site = Path(str(distribution.locate_file("")))
+    files = {}
+    for file in distribution.files or ():
+        path = site / file
+        # A script or a front end lies outside the packages' folder; the browser has no use for it.
+        if ".." not in file.parts and path.is_file() and "__pycache__" not in file.parts:
+            if path.suffix not in {".so", ".pyd"} and file.name not in {"RECORD", "INSTALLER", "REQUESTED", "WHEEL"}:
+                files[file.as_posix()] = path.read_bytes()
+    stem = f"{normalized(name).replace('-', '_')}-{distribution.version}"
+    dist_info = next(file.split("/")[0] for file in files if file.endswith(".dist-info/METADATA"))
+    files[f"{dist_info}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{dist_info}/RECORD"] = "".join(f"{file},,\n" for file in sorted(files)).encode()
+    return _write(folder / f"{stem}-py3-none-any.whl", files)
+
+
+def top_level(wheel: Path) -> list[str]:
+    """The names that one imports from a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.split("/")[0] for name in archive.namelist()}
+    return sorted(name.removesuffix(".py") for name in names if not name.endswith((".dist-info", ".data")))
+
+
+def _write(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            info = zipfile.ZipInfo(name, EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, files[name])
+    return path
