@@ -21,6 +21,7 @@ from lite.lock import KERNEL
 # The kernel, and the browser's side of ipywidgets and anywidget.
 EXTENSIONS = ("@jupyterlite/pyodide-kernel-extension", "@jupyter-widgets/jupyterlab-manager", "anywidget")
 APP = "notebooks"
+KERNEL_NAME = "python3"
 CDN_HOST = PYODIDE_CDN_URL.partition("/pyodide/")[0]
 
 # Where the wheels and Pyodide lie in the folder that is built.
@@ -41,6 +42,7 @@ def settings(self_hosted: bool) -> dict[str, Any]:
         "jupyter-config-data": {
             "appName": "Batch Normalization",
             "appUrl": f"./{APP}",
+            "defaultKernelName": KERNEL_NAME,
             # News of Jupyter and a store of extensions are somebody else's sites.
             "disabledExtensions": ["@jupyterlab/apputils-extension:announcements", "@jupyterlab/extensionmanager-extension"],
             "litePluginSettings": {PYODIDE_KERNEL_PLUGIN_ID: kernel},
@@ -84,6 +86,7 @@ def build(output: Path, work: Path, notebooks: Path) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"JupyterLite could not be built:\n{done.stdout[-4000:]}")
+    name_kernel(output)
 
 
 def set_pyodide_url(site: Path, self_hosted: bool) -> None:
@@ -93,6 +96,21 @@ def set_pyodide_url(site: Path, self_hosted: bool) -> None:
     kernel = written["jupyter-config-data"]["litePluginSettings"][PYODIDE_KERNEL_PLUGIN_ID]
     kernel.update(settings(self_hosted)["jupyter-config-data"]["litePluginSettings"][PYODIDE_KERNEL_PLUGIN_ID])
     path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+
+
+def name_kernel(site: Path) -> None:
+    """Call the kernel in the browser as every Python kernel is called.
+
+    JupyterLite's is "python". A notebook that names "python3", as all of ours do, would be met with a question, and come
+    back with a kernel in it that neither nbgrader nor the reader's own Jupyter knows.
+    """
+    registered = 'spec:{name:"python",display_name:"Python (Pyodide)"'
+    scripts = list((site / "extensions" / EXTENSIONS[0] / "static").glob("*.js"))
+    (script,) = [path for path in scripts if registered in path.read_text(encoding="utf-8")] or [None]
+    if script is None:
+        raise RuntimeError("the kernel's extension registers itself in another way than the one known here")
+    text = script.read_text(encoding="utf-8")
+    script.write_text(text.replace(registered, registered.replace('"python"', f'"{KERNEL_NAME}"')), encoding="utf-8")
 
 
 def policy(self_hosted: bool) -> str:
