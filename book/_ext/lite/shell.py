@@ -22,6 +22,7 @@ from lite.lock import KERNEL
 EXTENSIONS = ("@jupyterlite/pyodide-kernel-extension", "@jupyter-widgets/jupyterlab-manager", "anywidget")
 APP = "notebooks"
 KERNEL_NAME = "python3"
+ICON = "favicon.svg"  # the book's, in its `_static`
 CDN_HOST = PYODIDE_CDN_URL.partition("/pyodide/")[0]
 
 # Where the wheels and Pyodide lie in the folder that is built.
@@ -151,7 +152,8 @@ def close(site: Path) -> None:
     meta = f'<meta http-equiv="Content-Security-Policy" content="{escape(policy(self_hosted))}">'
     for page in (site / "index.html", site / APP / "index.html"):
         text = page.read_text(encoding="utf-8")
-        text, heads = re.subn(r"<head>", lambda found: f"{found[0]}\n    {meta}", text, count=1)
+        icon = f'<link rel="icon" href="{"../" * (page.parent != site)}../_static/{ICON}">'
+        text, heads = re.subn(r"<head>", lambda found: f"{found[0]}\n    {meta}\n    {icon}", text, count=1)
         if heads != 1:
             raise RuntimeError(f"JupyterLite's {page.name} has another form than the one known here")
         page.write_text(text, encoding="utf-8")
