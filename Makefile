@@ -11,10 +11,10 @@ BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html pdf serve exercises test check bench bench-quick linkcheck mutants format lock clean
+.PHONY: help book html pdf serve exercises lite-runtime test check bench bench-quick linkcheck mutants format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 book: html serve ## Build the book, serve it on this machine and print its address
 
@@ -33,6 +33,9 @@ exercises: exercises/release/batch-norm ## Open the exercises, without their sol
 # Made once: a learner works in these notebooks, so they are never written over.
 exercises/release/batch-norm: | $(VENV)/.book
 	cd exercises && ../$(BIN)/nbgrader generate_assignment batch-norm --create
+
+lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it here": DIR=folder or .tar.bz2
+	@PYTHONPATH=book/_ext $(BIN)/python -m lite.runtime "$(DIR)"
 
 test: check ## Check style and types, and run every test
 	$(BIN)/python -m pytest $(ARGS)
@@ -84,8 +87,10 @@ $(VENV)/.book: $(VENV)/.python requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.python requirements.txt pyproject.toml tests/site/package.json tests/site/package-lock.json
+$(VENV)/.test: $(VENV)/.python requirements.txt pyproject.toml tests/site/package.json tests/site/package-lock.json tests/site/wheels.txt
 	@echo "Installing the pinned packages and what the tests compare with (some minutes the first time)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[test]'
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/site --no-audit --no-fund --loglevel=error
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.14 \
+	  --require-hashes --dest tests/site/wheels -r tests/site/wheels.txt
 	@touch $@ $(VENV)/.book

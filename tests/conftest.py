@@ -3,7 +3,8 @@
 `@pytest.mark.needs("chromium", package="chromium (Debian)")` skips a test where that program is not installed; for a
 module write `needs("module:cupy", ...)`. In CI (`CI=true`) every skip is a failure; elsewhere the run ends with the
 list of what was skipped and which package would run it. `@pytest.mark.gpu` is for tests that no package could run: they
-are left out, and counted, where CuPy finds no device.
+are left out, and counted, where CuPy finds no device; so is `@pytest.mark.pyodide`, for what needs a full distribution
+of Pyodide, where `PYODIDE_DIST` names none.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(name, package): skip without this program, `module:` or `npm:` name")
     config.addinivalue_line("markers", "gpu: left out where CuPy finds no device")
+    config.addinivalue_line("markers", "pyodide: left out where PYODIDE_DIST names no Pyodide distribution")
 
 
 def is_there(name: str) -> bool:
@@ -59,10 +61,11 @@ def has_gpu() -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
-    if on_gpu and not has_gpu():
-        config.hook.pytest_deselected(items=on_gpu)
-        items[:] = [item for item in items if item not in on_gpu]
+    for mark, is_here in (("gpu", has_gpu), ("pyodide", lambda: bool(os.environ.get("PYODIDE_DIST")))):
+        marked = [item for item in items if item.get_closest_marker(mark)]
+        if marked and not is_here():
+            config.hook.pytest_deselected(items=marked)
+            items[:] = [item for item in items if item not in marked]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -67,7 +67,7 @@ def build_lite(app: Sphinx, failure: Exception | None) -> None:
         return
     logger.info("building JupyterLite")
     # Made elsewhere and moved when it is whole, so that a build that fails leaves the last one as it was.
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".lite-") as temporary:
+    with tempfile.TemporaryDirectory(dir=output.parent.parent, prefix=".lite-") as temporary:
         try:
             names = button.notebooks_of(sorted(app.env.found_docs))
             numbers = {name: numbers_of(app, name) for name in names if name.startswith(button.CHAPTERS)}
@@ -125,7 +125,9 @@ def write_chapters(
         wanted = notebooks.reached(notebooks.imported(notebooks.code_of(notebook)), notebooks.our_module)
         wanted -= lock.NEVER
         if missing := wanted - fetched.keys():
-            raise ValueError(f"{docname} can import {', '.join(sorted(missing))}, which book/lite/pyodide-lock.json lacks")
+            raise ValueError(
+                f"{docname} can import {', '.join(sorted(missing))}, which book/lite/pyodide-lock.json lacks"
+            )
         needed = lock.NEEDS["bn-lib"]
         notebook = notebooks.with_imports(notebook, {each for each in wanted if fetched[each] not in needed})
         nbformat.write(notebook, folder / names[docname])

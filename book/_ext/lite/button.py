@@ -6,7 +6,6 @@ The button is a link to the page that explains it, and works as such where there
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -39,7 +38,9 @@ def notebooks_of(docnames: list[str]) -> dict[str, str]:
     return {name: f"{stem}.ipynb" for name, stem in names.items()}
 
 
-def add_button(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+def add_button(
+    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
     """Put the button before the theme's own, and the dialog at the end of the page."""
     if app.builder.name != "html" or doctree is None:
         return
@@ -92,14 +93,15 @@ def dialog(notebook: str, download: str, explained: str, megabytes: int) -> str:
 <em>File</em>, <em>Download</em>.</p>
 </div>
 <div class="bn-run-from-file" hidden>
-<p>These pages were opened from a file, and a browser lets no file start Python. Open the book where it is served:
-online, or by <code>make serve</code> in the book's folder. Or download the notebook and open it in your own Jupyter.</p>
+<p>These pages were opened from a file, and a browser lets no file start Python. Open the book where it is
+served: online, or by <code>make serve</code> in the book's folder. Or download the notebook and open it in your own
+Jupyter.</p>
 </div>
 <form method="dialog">
 <a class="bn-run-open" href="{escape(notebook)}" target="_blank" rel="noopener">Open the notebook</a>
+<button type="submit">Not now</button>
 <a href="{escape(download)}" download>Download it</a>
 <a href="{escape(explained)}">More about this</a>
-<button type="submit">Not now</button>
 </form>
 </dialog>
 """

@@ -1,8 +1,9 @@
 """Which Python packages the browser gets, and from where: Pyodide's lock file, with ours added.
 
-`book/lite/pyodide-lock.json` holds the entries of the packages we need, as the release of Pyodide published them. So the
-site knows every package's name, version and hash, whether it serves Pyodide itself or the reader's browser fetches it.
-A cell that says `import bn_lib` needs no installing before it: the kernel looks the name up here and loads what it finds.
+`book/lite/pyodide-lock.json` holds the entries of the packages we need, as the release of Pyodide published them. So
+the site knows every package's name, version and hash, whether it serves Pyodide or the reader's browser fetches it. A
+cell that says `import bn_lib` needs no installing before it: the kernel looks the name up here, and loads what it finds.
+After a new release of the kernel: `python -m lite.lock pyodide-lock.json`, with the file of the Pyodide that it names.
 """
 
 from __future__ import annotations
@@ -75,6 +76,11 @@ def pin(published: Path) -> None:
     PINNED.write_text(json.dumps(pinned, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def digest(file: Path) -> str:
+    """A file's hash, as lock files have it."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def entry_of(wheel: Path, imports: list[str]) -> Entry:
     """The lock file's entry for a wheel that the site serves."""
     name, version = wheel.name.split("-")[:2]
@@ -83,7 +89,7 @@ def entry_of(wheel: Path, imports: list[str]) -> Entry:
         "version": version,
         "file_name": wheel.name,
         "install_dir": "site",
-        "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        "sha256": digest(wheel),
         "package_type": "package",
         "imports": imports,
         "depends": list(NEEDS.get(normalized(name), ())),

@@ -4,8 +4,8 @@ A chapter is written for Sphinx. A notebook knows no roles and no directives, so
 number from the run of the build, the names of a citation, a link to the other chapter's notebook. What a page hides,
 the notebook folds. There are no outputs: the reader makes them.
 
-An exercise is made by `nbgrader generate_assignment`, so what is handed in later is what was given out. The sources hold
-the solutions, and are not served.
+An exercise is made by `nbgrader generate_assignment`, so what is handed in later is what was given out. The sources
+hold the solutions, and are not served.
 """
 
 from __future__ import annotations
@@ -105,10 +105,10 @@ def glued(executed: NotebookNode) -> dict[str, str]:
     """The numbers that the cells of an executed notebook handed to its text, as plain text."""
     numbers = {}
     for output in (output for cell in executed.cells for output in cell.get("outputs", ())):
-        if scrap := output.get("metadata", {}).get("scrapbook"):
-            # What `glue` was told not to display has its types under a name of its own.
-            if text := output.data.get(f"{scrap.get('mime_prefix', '')}text/plain"):
-                numbers[scrap.name] = text
+        scrap = output.get("metadata", {}).get("scrapbook")
+        # What `glue` was told not to display has its types under a name of its own.
+        if scrap and (text := output.data.get(f"{scrap.get('mime_prefix', '')}text/plain")):
+            numbers[scrap.name] = text
     return numbers
 
 

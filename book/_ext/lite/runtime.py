@@ -1,9 +1,9 @@
 """Pyodide itself, from a distribution that somebody has at hand: `make lite-runtime DIR=...`.
 
 A full distribution is 400 MB, and most of it no notebook of ours imports. What they need is copied to
-`book/lite/pyodide/`, which git ignores, and the next build serves it. Before that, everything is looked at: the version,
-and each package's hash against the one in `book/lite/pyodide-lock.json`. A distribution that is another one, or not
-whole, changes nothing.
+`book/lite/pyodide/`, which git ignores, and the next build serves it. Before that, everything is looked at: the
+version, and each package's hash against the one in `book/lite/pyodide-lock.json`. A distribution that is another one,
+or not whole, changes nothing.
 
 Without that folder the site serves no Pyodide, and the reader's browser fetches it from its public host, once the
 reader has agreed.
@@ -12,7 +12,6 @@ reader has agreed.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import shutil
@@ -60,14 +59,16 @@ def take(source: Path, kept: Path = KEPT, pinned: dict[str, Any] | None = None) 
         new = Path(temporary) / "new"
         new.mkdir()
         for name in CORE:
-            _check_core(folder / name)
+            check_core(folder / name)
             shutil.copyfile(folder / name, new / name)
         for name, entry in pinned["packages"].items():
             file = folder / entry["file_name"]
             if not file.is_file():
                 raise RuntimeRefusedError(f"{entry['file_name']} is missing: {source} must be the full distribution.")
-            if hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
-                raise RuntimeRefusedError(f"{entry['file_name']} is damaged: its hash is not that of {name} in the lock.")
+            if lock.digest(file) != entry["sha256"]:
+                raise RuntimeRefusedError(
+                    f"{entry['file_name']} is damaged: its hash is not that of {name} in the lock."
+                )
             shutil.copyfile(file, new / file.name)
         (new / PUBLISHED_LOCK).write_text(json.dumps(pinned, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         if kept.exists():
@@ -123,7 +124,7 @@ def _check_lock(folder: Path, pinned: dict[str, Any]) -> None:
         raise RuntimeRefusedError(f"{PUBLISHED_LOCK} is not that of the release {PYODIDE_VERSION}: {what} differs.")
 
 
-def _check_core(file: Path) -> None:
+def check_core(file: Path) -> None:
     """The lock file has no hashes of these, so look at their form: a copy that was cut short has lost it."""
     try:
         content = file.read_bytes()
@@ -181,7 +182,9 @@ def main() -> None:
     except RuntimeRefusedError as error:
         sys.exit(f"lite-runtime: {error}\nNothing was changed.")
     size = sum(file.stat().st_size for file in files)
-    print(f"{len(files)} files, {size / 1e6:.0f} MB, are in {KEPT.relative_to(lock.ROOT)}. The next `make html` serves them.")
+    print(
+        f"{len(files)} files, {size / 1e6:.0f} MB, are in {KEPT.relative_to(lock.ROOT)}. The next `make html` serves them."
+    )
 
 
 if __name__ == "__main__":

@@ -45,11 +45,17 @@ def settings(self_hosted: bool) -> dict[str, Any]:
             "appUrl": f"./{APP}",
             "defaultKernelName": KERNEL_NAME,
             # News of Jupyter and a store of extensions are somebody else's sites.
-            "disabledExtensions": ["@jupyterlab/apputils-extension:announcements", "@jupyterlab/extensionmanager-extension"],
+            "disabledExtensions": [
+                "@jupyterlab/apputils-extension:announcements",
+                "@jupyterlab/extensionmanager-extension",
+            ],
             "litePluginSettings": {PYODIDE_KERNEL_PLUGIN_ID: kernel},
         },
     }
 
+
+# What JupyterLite is made with, not of.
+LEFTOVERS = ("rspack.config.js", "rspack.config.analyze.js", "rspack.config.watch.js")
 
 # A reader's choices begin as these.
 OVERRIDES = {
@@ -88,6 +94,8 @@ def build(output: Path, work: Path, notebooks: Path) -> None:
     if done.returncode:
         raise RuntimeError(f"JupyterLite could not be built:\n{done.stdout[-4000:]}")
     name_kernel(output)
+    for leftover in LEFTOVERS:
+        (output / leftover).unlink()
 
 
 def set_pyodide_url(site: Path, self_hosted: bool) -> None:
@@ -102,8 +110,8 @@ def set_pyodide_url(site: Path, self_hosted: bool) -> None:
 def name_kernel(site: Path) -> None:
     """Call the kernel in the browser as every Python kernel is called.
 
-    JupyterLite's is "python". A notebook that names "python3", as all of ours do, would be met with a question, and come
-    back with a kernel in it that neither nbgrader nor the reader's own Jupyter knows.
+    JupyterLite's is "python". A notebook that names "python3", as all of ours do, would be met with a question, and
+    come back with a kernel in it that neither nbgrader nor the reader's own Jupyter knows.
     """
     registered = 'spec:{name:"python",display_name:"Python (Pyodide)"'
     scripts = list((site / "extensions" / EXTENSIONS[0] / "static").glob("*.js"))
@@ -117,8 +125,8 @@ def name_kernel(site: Path) -> None:
 def policy(self_hosted: bool) -> str:
     """What JupyterLite's pages may load: the site's own files, and Pyodide where it is.
 
-    JupyterLab compiles its schemas and writes styles into the page, a notebook's output may hold a script, and a widget's
-    code arrives as a blob: so these may run, as in every Jupyter. What counts here is that all of it is from this site.
+    JupyterLab compiles its schemas and writes styles into the page, a notebook's output may hold a script, and a
+    widget's code arrives as a blob: so these may run, as in every Jupyter. What counts is that all is from this site.
     """
     hosts = "'self'" if self_hosted else f"'self' {CDN_HOST}"
     return "; ".join(
@@ -153,10 +161,10 @@ def close(site: Path) -> None:
     for page in (site / "index.html", site / APP / "index.html"):
         text = page.read_text(encoding="utf-8")
         icon = f'<link rel="icon" href="{"../" * (page.parent != site)}../_static/{ICON}">'
-        text, heads = re.subn(r"<head>", lambda found: f"{found[0]}\n    {meta}\n    {icon}", text, count=1)
-        if heads != 1:
+        before, head, after = text.partition("<head>")
+        if not head:
             raise RuntimeError(f"JupyterLite's {page.name} has another form than the one known here")
-        page.write_text(text, encoding="utf-8")
+        page.write_text(f"{before}{head}\n    {meta}\n    {icon}{after}", encoding="utf-8")
     page = site / APP / "index.html"
     text = page.read_text(encoding="utf-8")
     found = START.search(text)

