@@ -46,6 +46,7 @@ SOURCES = (
     "requirements.txt",
 )
 STAMP = "made-of.txt"
+ALREADY = {*lock.KERNEL, *lock.NEEDS["bn-lib"], *lock.NEEDS["pyodide-kernel"]}
 
 
 def links_of(app: Sphinx) -> dict[str, tuple[str, str]]:
@@ -106,8 +107,9 @@ def make(work: Path, numbers: Mapping[str, Numbers], links: Links, names: Mappin
         (work / folder).mkdir()
     pinned = lock.read(lock.PINNED)
     ours = wheels.make(work / "wheels")
+    joined = lock.joined(pinned, "", ours)
     notebooks.of_exercises(work / "files")
-    write_chapters(work / "files", numbers, links, names, lock.fetched_by(lock.joined(pinned, "", ours)))
+    write_chapters(work / "files", numbers, links, names, lock.fetched_by(joined))
     output = work / "lite"
     shell.build(output, work / "work", work / "files")
     shutil.move(work / "wheels", output / shell.WHEELS)
@@ -128,8 +130,9 @@ def write_chapters(
             raise ValueError(
                 f"{docname} can import {', '.join(sorted(missing))}, which book/lite/pyodide-lock.json lacks"
             )
-        needed = lock.NEEDS["bn-lib"]
-        notebook = notebooks.with_imports(notebook, {each for each in wanted if fetched[each] not in needed})
+        # The kernel has these, and `bn_lib` brings those: a notebook that names one has them.
+        wanted = {name for name in wanted if fetched[name] not in ALREADY}
+        notebook = notebooks.with_imports(notebook, wanted)
         nbformat.write(notebook, folder / names[docname])
 
 

@@ -6,9 +6,11 @@ The button is a link to the page that explains it, and works as such where there
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from html import escape
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,14 +19,14 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from lite import notebooks, runtime, shell
+from lite import lock, notebooks, runtime, shell
 
 CHAPTERS = "book/chapters/"
 EXERCISES = "book/exercises/"
 EXPLAINED = "book/run"
 
-# In MB, rounded up: what a browser fetches for an exercise, and for a chapter with its figures and data. Measured where
-# the site serves Pyodide; for its public host, which compresses, estimated.
+# What a browser fetches for an exercise, and for a chapter with its figures and data, in MB. Estimates for the public
+# host: its lock file does not say how large packages are. Where the site serves them, they are measured.
 ESTIMATED = {EXERCISES: 15, CHAPTERS: 50}
 
 
@@ -70,9 +72,21 @@ def add_button(
         notebook=pathto(f"lite/{shell.APP}/index.html", 1) + f"?path={quote(name)}",
         download=pathto(f"lite/files/{quote(name)}", 1),
         explained=explained,
-        megabytes=next(size for folder, size in ESTIMATED.items() if pagename.startswith(folder)),
+        megabytes=megabytes(EXERCISES if pagename.startswith(EXERCISES) else CHAPTERS),
     )
     app.add_js_file("run.js", loading_method="defer")
+
+
+def megabytes(kind: str, kept: Path = runtime.KEPT) -> int:
+    """How much a browser fetches before the notebook of a chapter or an exercise has run, in MB."""
+    if not kept.is_dir():
+        return ESTIMATED[kind]
+    packages = lock.read(kept / runtime.PUBLISHED_LOCK)["packages"]
+    if kind == EXERCISES:
+        roots = (name for name in (*lock.KERNEL, *lock.NEEDS["bn-lib"]) if name in packages)
+        packages = {name: packages[name] for name in lock.closure(packages, roots)}
+    names = [*runtime.CORE, *(entry["file_name"] for entry in packages.values())]
+    return math.ceil(sum((kept / name).stat().st_size for name in names) / 1e6)
 
 
 GITHUB = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+)/tree/([\w.-]+)/?")
@@ -160,9 +174,8 @@ class Notebooks(SphinxDirective):
         found = nodes.bullet_list()
         for docname, name in notebooks_of(sorted(self.env.found_docs)).items():
             paragraph = nodes.paragraph()
-            xref = f"/{docname}"
-            parsed, _ = self.parse_inline(f"{{doc}}`{xref}`") if hasattr(self, "parse_inline") else ([], [])
-            paragraph += parsed
+            title, _ = self.parse_inline(f"{{doc}}`/{docname}`")
+            paragraph += title
             up = "../" * self.env.docname.count("/")
             paragraph += nodes.Text(", ")
             paragraph += nodes.reference("", name, refuri=f"{up}lite/files/{quote(name)}", internal=True)

@@ -32,10 +32,10 @@ EXERCISES = ROOT / "exercises" / "source" / "batch-norm"
 
 GLUE = "from myst_nb import glue\n"
 # In the book's build, `glue` hands a number to the text. A notebook's text has its numbers already.
-NO_GLUE = '''\
+NO_GLUE = '''
+
 def glue(name, value, display=True):
     """In the book this puts a number into the text. Here the text has the numbers of the book already."""
-
 
 '''
 
@@ -95,7 +95,7 @@ def of_chapter(
         if cell.cell_type == "markdown":
             cell.source = readable(cell.source, docname, numbers, links, notebooks)
         else:
-            cell.source = (cell.source + "\n").replace(GLUE, NO_GLUE).rstrip("\n")
+            cell.source = (cell.source + "\n").replace(GLUE, NO_GLUE).strip("\n")
             if {"remove-input", "remove-cell", "hide-input", "hide-cell"} & set(cell.metadata.get("tags", ())):
                 cell.metadata["jupyter"] = {"source_hidden": True}
     return notebook
