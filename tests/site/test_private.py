@@ -26,7 +26,7 @@ BASE = "/batch-normalization/book/"
 KEPT = {
     "mode": "the theme that the reader chose, or the system's",
     "theme": "light or dark, as it follows from the mode",
-    "scrollTop": "where the list of chapters stood (for the session)",
+    "sidebar-scroll-top": "where the list of chapters stood (for the session)",
 }
 
 STORED = "() => [...Object.keys(localStorage), ...Object.keys(sessionStorage)]"
