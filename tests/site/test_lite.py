@@ -395,7 +395,7 @@ class TestTheButton:
         assert urlsplit(shell.CDN_HOST).hostname in dialog.inner_text()
         assert "MB" in dialog.inner_text()
         page.keyboard.press("Escape")
-        assert not dialog.is_visible()
+        dialog.wait_for(state="hidden")
         assert page.url == f"{address}{PAGE}.html"
         assert logged.hosts() == {"127.0.0.1"}
 
