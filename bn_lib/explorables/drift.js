@@ -53,8 +53,8 @@ const before = (values) => (values.includes(null) ? values.slice(0, values.index
 /** The outline between two curves [[x, y], ...]. */
 const between = (lower, upper) => `${line(lower)}${line([...upper].reverse()).replace("M", "L")}Z`;
 
-/** What does not change with the moment: scales, and for each side and layer the paths. */
-function drawn(state) {
+/** What does not change with the moment: scales, and what stands still on each side, which is then not compared either. */
+function drawn(state, uid) {
   const { recording, layers } = state;
   const runs = runsAt(state);
   const inputs = runs.flatMap((run) => [...run.inputs, ...run.others].flat(2)).filter((value) => value !== null);
@@ -81,7 +81,16 @@ function drawn(state) {
       loss: line(along(losses[side], lossScale)),
     };
   });
-  return { panels, times, losses, lossScale, curves };
+  const still = COLUMNS.map(([left, right], side) => html`
+    ${panels.map((panel) => html`
+      <${Flat} panel=${panel} left=${left} right=${right} />
+      <${AxisY} scale=${panel.scale} x=${left} right=${right} format=${side ? () => "" : undefined} />
+    `)}
+    <${AxisY} scale=${lossScale} x=${left} right=${right} format=${side ? () => "" : (value) => significant(value, 1)} />
+    <${AxisX} scale=${times[side]} y=${LOSS_END + 4} format=${String} label=${side ? "training step" : undefined} />
+    <g class="bn-to-come"><g id=${`${uid}-curves-${side}`}><${Curves} curve=${curves[side]} /></g></g>
+  `);
+  return { panels, times, losses, lossScale, still };
 }
 
 /** Drawn once and shown twice with <use>, where rules of a stylesheet that name what is around them do not reach. */
@@ -120,7 +129,7 @@ const inWords = (loss) => (loss === null ? "diverged" : `loss ${significant(loss
 
 function View({ state, set, uid }) {
   const { recording, moment, rate, layers } = state;
-  const { panels, times, losses, lossScale, curves } = useMemo(() => drawn(state), [recording, rate, layers]);
+  const { panels, times, losses, lossScale, still } = useMemo(() => drawn(state, uid), [recording, rate, layers]);
   const runs = runsAt(state);
   const last = recording.steps.length - 1;
   const places = times.map((time) => time(recording.steps[moment]));
@@ -137,13 +146,7 @@ function View({ state, set, uid }) {
               <clipPath id=${`${uid}-past-${side}`}><rect x=${left - 4} y="0" width=${Math.max(0, places[side] - left + 4)} height=${HEIGHT} /></clipPath>
               <text class="bn-side-name" x=${left} y="15">${SIDES[side]}</text>
               <text class="bn-figure" x=${right} y="15" text-anchor="end">${inWords(losses[side][moment])}</text>
-              ${panels.map((panel) => html`
-                <${Flat} panel=${panel} left=${left} right=${right} />
-                <${AxisY} scale=${panel.scale} x=${left} right=${right} format=${side ? () => "" : undefined} />
-              `)}
-              <${AxisY} scale=${lossScale} x=${left} right=${right} format=${side ? () => "" : (value) => significant(value, 1)} />
-              <${AxisX} scale=${times[side]} y=${LOSS_END + 4} format=${String} label=${side ? "training step" : undefined} />
-              <g class="bn-to-come"><g id=${`${uid}-curves-${side}`}><${Curves} curve=${curves[side]} /></g></g>
+              ${still[side]}
               <g clip-path=${`url(#${uid}-past-${side})`}><use href=${`#${uid}-curves-${side}`} /></g>
               <line class="bn-time" x1=${places[side]} x2=${places[side]} y1=${TOP - 4} y2=${LOSS_END + 4} />
               <${Now} x=${places[side]} run=${runs[side]} panels=${panels} moment=${moment} />

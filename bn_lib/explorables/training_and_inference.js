@@ -1,5 +1,5 @@
 // Training and inference: running statistics chase the population's, until the layer is switched to inference.
-import { html } from "./preact.js";
+import { html, useMemo } from "./preact.js";
 import { errorOfY, momentsOfBatches, movedMoments, runningStatistics, standardBatches } from "./bn.js";
 import { AxisX, AxisY, Drawing, Handle, Player, Slider, clamp, explorable, fixed, line, scale, significant } from "./ui.js";
 
@@ -62,14 +62,27 @@ function Truth({ before, after, at, s }) {
 }
 
 /** One strip: batches as dots, what runs along as a line, and from the switch on what was stored. */
-function Strip({ name, words, s, batches, values, updates, stored }) {
+function Strip({ name, s, batches, values, updates, stored }) {
   const strip = STRIPS[name];
   return html`
-    <${AxisY} scale=${s} x=${LEFT} right=${RIGHT} />
-    <text class="bn-strip-name" x=${LEFT} y=${strip[0] - 7}>${words}</text>
     <path class="bn-batch-dots" d=${dots(batches.slice(0, updates), s, strip)} />
     <path class="bn-running" d=${trace(values.slice(0, updates + 1), s, strip)} />
     <path class="bn-stored" d=${trace(stored, s, strip, updates)} />
+  `;
+}
+
+function Axes({ variances }) {
+  const left = [
+    ["mean", "mean", levels],
+    ["variance", "variance", variances],
+    ["error", "error of y, in its standard deviations (more than 2 is drawn as 2)", errors],
+  ];
+  return html`
+    ${left.map(([name, words, s]) => html`
+      <${AxisY} scale=${s} x=${LEFT} right=${RIGHT} />
+      <text x=${LEFT} y=${STRIPS[name][0] - 7}>${words}</text>
+    `)}
+    <${AxisX} scale=${time} y=${STRIPS.error[1]} label="updates" />
   `;
 }
 
@@ -78,6 +91,7 @@ function View({ state, set, uid }) {
   const seen = simulated(state);
   const now = seen.population(updates);
   const variances = scale([0, Math.max(1.25, 3 * now.variance)], upward(STRIPS.variance), 2);
+  const axes = useMemo(() => html`<${Axes} variances=${variances} />`, [now.variance]);
   const x = time(updates);
   const rest = Array(UPDATES - updates + 1);
   const gap = [levels(now.mean), clamp(levels(seen.stored.mean), ...STRIPS.mean)];
@@ -96,20 +110,20 @@ function View({ state, set, uid }) {
       <div class="bn-chase">
         <${Drawing} width=${WIDTH} height=${HEIGHT} uid=${uid} handles=${handles}>
           <rect class="bn-after" x=${x} y="26" width=${RIGHT - x} height=${STRIPS.error[1] - 26} />
+          ${axes}
           <line class="bn-time" x1=${x} x2=${x} y1="26" y2=${STRIPS.error[1]} />
           ${x > 112 && html`<text x=${x - 15} y="15" text-anchor="end">← training</text>`}
           ${x < RIGHT - 84 && html`<text x=${x + 15} y="15">inference →</text>`}
           <${Truth} before=${mean} after=${moved_to} at=${moved_at} s=${levels} />
-          <${Strip} name="mean" words="mean" s=${levels} updates=${updates} batches=${seen.batches.map((batch) => batch.mean)}
+          <${Strip} name="mean" s=${levels} updates=${updates} batches=${seen.batches.map((batch) => batch.mean)}
             values=${seen.running.map((statistics) => statistics.mean)} stored=${rest.fill(seen.stored.mean)} />
           <line class="bn-gap" x1=${x} x2=${x} y1=${gap[0]} y2=${gap[1]} />
           <${Truth} before=${now.variance} after=${now.variance} at=${moved_at} s=${variances} />
-          <${Strip} name="variance" words="variance" s=${variances} updates=${updates} batches=${seen.batches.map((batch) => batch.unbiased)}
+          <${Strip} name="variance" s=${variances} updates=${updates} batches=${seen.batches.map((batch) => batch.unbiased)}
             values=${seen.running.map((statistics) => statistics.variance)} stored=${[...rest].fill(seen.stored.variance)} />
-          <${Strip} name="error" words="error of y, in its standard deviations (more than 2 is drawn as 2)" s=${errors} updates=${updates} batches=${seen.ownErrors}
+          <${Strip} name="error" s=${errors} updates=${updates} batches=${seen.ownErrors}
             values=${seen.errors} stored=${seen.errors.slice(updates)} />
           <circle class="bn-error-now" cx=${x} cy=${clamp(errors(seen.errors[updates]), ...STRIPS.error)} r="4.5" />
-          <${AxisX} scale=${time} y=${STRIPS.error[1]} label="updates" />
         <//>
         <${Player} label="updates" value=${updates} min=${0} max=${UPDATES} seconds=${12} format=${String} set=${(to) => set({ updates: to })} />
       </div>
