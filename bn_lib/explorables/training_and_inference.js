@@ -75,7 +75,7 @@ function Axes({ variances }) {
   const left = [
     ["mean", "mean", levels],
     ["variance", "variance", variances],
-    ["error", "error of y, in its standard deviations (more than 2 is drawn as 2)", errors],
+    ["error", "error of y, up to 2 of its deviations", errors],
   ];
   return html`
     ${left.map(([name, words, s]) => html`
