@@ -48,6 +48,8 @@ def classic(module: str) -> str:
     return f'bnExplorables.define("{module}", (() => {{\n"use strict";\n{body}\n}})());\n'
 
 
-def stylesheet() -> str:
-    """The looks of all explorables."""
-    return source("explorable.css")
+@cache
+def stylesheet(*modules: str) -> str:
+    """What all explorables look like, and what these need beyond it."""
+    own = (f"{module}.css" for module in modules)
+    return "\n".join(source(name) for name in ("explorable.css", *own) if files(__package__).joinpath(name).is_file())

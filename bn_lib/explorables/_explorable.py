@@ -39,7 +39,7 @@ class Explorable(anywidget.AnyWidget):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "module" in cls.__dict__:  # traitlets makes classes too, when a widget gains a trait
             cls._esm = joined(cls.module)
-            cls._css = stylesheet()
+            cls._css = stylesheet(cls.module)
         super().__init_subclass__(**kwargs)
 
     def __init__(self, **state: Any) -> None:

@@ -146,7 +146,6 @@ export function normalizeBlock(x, normalizer, groups, eps) {
   return { owner, pieces, y };
 }
 
-
 // Running statistics (training_and_inference.js)
 
 /** `count` batches from the standard normal distribution. A small batch is the beginning of a larger one of its seed. */
@@ -193,7 +192,6 @@ export function errorOfY(stored, population, eps) {
   const right = 1 / Math.sqrt(population.variance + eps);
   return Math.hypot(factor * (population.mean - stored.mean), Math.sqrt(population.variance) * (factor - right));
 }
-
 
 // Find the bug: Batch Normalization as four steps, and the mistakes of the exercises as one wrong step each
 

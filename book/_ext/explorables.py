@@ -27,7 +27,7 @@ def write_scripts(app: Sphinx) -> None:
     scripts.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
         (scripts / f"{kind.module}.js").write_text(kind.page_script(), encoding="utf-8")
-    (scripts / "explorable.css").write_text(stylesheet(), encoding="utf-8")
+    (scripts / "explorable.css").write_text(stylesheet(*(kind.module for kind in KINDS)), encoding="utf-8")
     app.config.html_static_path.append(str(folder))
 
 

@@ -8,10 +8,11 @@ from textwrap import fill
 import numpy as np
 from matplotlib import pyplot as plt
 
+from bn_lib import batch_norm
 from bn_lib.figures import COLOURS, style
-from bn_lib.figures.front_page import BATCH, normalized
 
 SIZE = (1200, 630)  # pixels, as those who show links ask for
+BATCH = np.array([1.0, 2.0, 4.0, 5.0, 8.0])
 CHANGES = ((0.5, -6.0), (1.0, 0.0), (2.0, -8.0))  # stretch and shift
 
 
@@ -29,17 +30,9 @@ def draw(path: Path, title: str) -> None:
         rows = figure.add_axes((0.56, 0.1, 0.4, 0.8))
         rows.axis("off")
         for row, (stretch, shift) in enumerate(CHANGES):
-            values = stretch * np.array(BATCH) + shift
-            rows.plot(
-                values,
-                np.full(len(values), 4.0 - row),
-                "o",
-                color=COLOURS["without_bn"],
-                markersize=17,
-                markeredgecolor=paper,
-                markeredgewidth=2,
-            )
-        y = 2.5 * normalized(np.array(BATCH))
+            values = stretch * BATCH + shift
+            rows.plot(values, np.full(len(values), 4.0 - row), "o", color=COLOURS["without_bn"], **dots)
+        y, _ = batch_norm(2.5 * BATCH[:, np.newaxis], np.full(1, 2.5), np.zeros(1))
         rows.plot(y, np.zeros(len(y)), "o", color=COLOURS["with_bn"], **dots)
         for height in (4, 3, 2, 0):
             rows.axhline(height, color=COLOURS["grid"], linewidth=2, zorder=0)
