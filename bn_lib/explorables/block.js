@@ -19,8 +19,8 @@ const SAME = { 1: ", which is Layer Normalization", 2: "", 4: ", which is Instan
 
 const radians = (degrees) => (degrees * Math.PI) / 180;
 const shown = {
-  in: { axis: scale([-LIMIT, LIMIT], [20, WIDTH - 20]), name: "in: x", kind: "bn-before" },
-  out: { axis: scale([-3, 3], [20, WIDTH - 20], 6), name: "out: x̂", kind: "bn-after" },
+  in: { axis: scale([-LIMIT, LIMIT], [20, WIDTH - 20]), name: "in: x", kind: "bn-block-in" },
+  out: { axis: scale([-3, 3], [20, WIDTH - 20], 6), name: "out: x̂", kind: "bn-block-out" },
 };
 
 /** The gap before each index along an axis: some where a piece begins. */
@@ -229,7 +229,7 @@ function View({ state, set, uid }) {
         <${Choice} label="Groups" value=${groups} options=${[1, 2, 4].map((count) => [count, String(count)])} uid=${uid} set=${(count) => set({ groups: count })} />
       </div>
     </div>
-    <div class="bn-beside">
+    <div class="bn-beside bn-pair">
       <${Half} which="in" values=${x} ...${half} />
       <${Half} which="out" values=${y} ...${half} />
     </div>

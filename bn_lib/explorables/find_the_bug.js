@@ -174,7 +174,7 @@ function View({ state, set, uid }) {
   return html`
     <${Choice} label="Suspect" value=${suspect} options=${LETTERS.map((letter) => [letter, found.includes(letter) ? `${letter} ✓` : letter])}
       uid=${uid} set=${(letter) => change({ suspect: letter })} />
-    <div class="bn-beside">
+    <div class="bn-beside bn-pair">
       <div class="bn-lab">
         <${Input} state=${state} change=${change} uid=${uid} />
         <div class="bn-sliders">

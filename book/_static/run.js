@@ -17,6 +17,10 @@ if (runDialog && runButton) {
     event.preventDefault();
     runDialog.showModal();
   });
+  // A script of the theme keeps this key from what it does by itself.
+  runDialog.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") runDialog.close();
+  });
   runDialog.querySelector(".bn-run-open").addEventListener("click", () => {
     localStorage.setItem("bn-run", "agreed"); // JupyterLite's own page asks for this: see book/_ext/lite/shell.py
     runDialog.close();

@@ -65,7 +65,7 @@ def in_its_place(page: Page) -> None:
 
 
 CENTRES = """which => {
-  const faces = [...document.querySelectorAll('.bn-' + which + ' .bn-face-p')];
+  const faces = [...document.querySelectorAll('.bn-block-' + which + ' .bn-face-p')];
   return Object.fromEntries(faces.map(face => {
     const box = face.getBoundingClientRect();
     return [face.dataset.map, [box.x + box.width / 2, box.y + box.height / 2]];
@@ -76,19 +76,19 @@ CENTRES = """which => {
 def test_a_click_chooses_a_piece_and_says_so(stage):
     page = stage(Block())
     before = words(page)
-    for which, place in (("before", "02"), ("after", "20")):
+    for which, place in (("in", "02"), ("out", "20")):
         page.mouse.click(*page.evaluate(CENTRES, which)[place])
         assert [state(page, "sample"), state(page, "channel")] == [int(number) for number in place]
         assert f"channel {int(place[1]) + 1}, has mean" in words(page)
     assert words(page) != before
     # All maps of the channel are marked, and no other.
-    lit = page.evaluate("[...document.querySelectorAll('.bn-before .bn-lit')].map(face => face.dataset.map)")
+    lit = page.evaluate("[...document.querySelectorAll('.bn-block-in .bn-lit')].map(face => face.dataset.map)")
     assert set(lit) == {"00", "10", "20"}
 
 
 def test_a_drag_turns_it_and_chooses_nothing(stage):
     page = stage(Block())
-    x, y = page.evaluate(CENTRES, "before")["02"]
+    x, y = page.evaluate(CENTRES, "in")["02"]
     chosen = state(page, "channel")
     points = page.locator(".bn-face").first.get_attribute("points")
     page.mouse.move(x, y)
@@ -102,9 +102,9 @@ def test_a_drag_turns_it_and_chooses_nothing(stage):
 
 def test_a_finger_turns_it_sideways_and_a_tap_chooses(stage):
     page = stage(Block(), viewport=PHONE, touch=True)
-    page.touchscreen.tap(*page.evaluate(CENTRES, "before")["03"])
+    page.touchscreen.tap(*page.evaluate(CENTRES, "in")["03"])
     assert (state(page, "sample"), state(page, "channel")) == (0, 3)
-    x, y = page.evaluate(CENTRES, "before")["11"]
+    x, y = page.evaluate(CENTRES, "in")["11"]
     touch = page.context.new_cdp_session(page)
     touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
     for step in range(1, 9):
@@ -148,10 +148,10 @@ def test_the_keyboard_does_it_all(stage):
 
 def test_the_model_moves_it(stage):
     page = stage(Block())
-    before = page.locator(".bn-before").inner_html()
+    before = page.locator(".bn-block-in").inner_html()
     page.evaluate("document.querySelector('[data-explorable]').bnModel.set('normalizer', 'layer')")
     in_its_place(page)
-    assert page.locator(".bn-before").inner_html() != before
+    assert page.locator(".bn-block-in").inner_html() != before
     assert page.get_by_role("radio", name="Layer").is_checked()
 
 
@@ -170,7 +170,7 @@ def test_pieces_stand_apart_and_nearer_faces_are_drawn_later(stage, normalizer, 
           const face = document.elementsFromPoint(x, y).find(element => element.dataset.map);
           return face?.dataset.map === place;
         }).map(([place]) => place)""",
-            page.evaluate(CENTRES, "before"),
+            page.evaluate(CENTRES, "in"),
         )
         assert len(seen) >= 10, f"{12 - len(seen)} of 12 tops are covered at {turn} degrees"
 
@@ -206,7 +206,7 @@ def test_nothing_moves_by_itself_where_motion_is_reduced(stage):
     page = stage(Block(), reduced_motion="reduce")
     page.get_by_role("radio", name="Instance").check()
     shapes = page.evaluate("""async () => {
-      const shape = () => document.querySelector('.bn-before').innerHTML;
+      const shape = () => document.querySelector('.bn-block-in').innerHTML;
       const seen = new Set();
       for (let i = 0; i < 12; i++) { await new Promise(requestAnimationFrame); seen.add(shape()); }
       return seen.size;
