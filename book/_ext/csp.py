@@ -19,7 +19,7 @@ POLICY = {
     "script-src": "'self'",  # and the hashes of the page's own inline scripts
     "style-src": "'self' 'unsafe-inline'",  # figures and mathematics place their parts by style attributes
     "img-src": "'self' data:",
-    "font-src": "'self'",
+    "font-src": "'self' data:",  # the fonts that lean.py puts into the stylesheet
     "connect-src": "'self'",  # the search reads the pages that it found
     "form-action": "'self'",  # the search field
     "base-uri": "'none'",
