@@ -31,19 +31,18 @@ def questions(env: BuildEnvironment) -> list[str]:
     return [name for raws in found for raw in raws for name in QUESTION.findall(raw.astext())]
 
 
-def write_contents(app: Sphinx, env: BuildEnvironment) -> None:
-    """Write the file among those that the pages load."""
-    if app.builder.format != "html":
-        return
-    contents = {"chapters": chapters(env), "questions": questions(env)}
+def write_contents(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
+    """Write the file among those that the pages load, also where no page has changed; there are no pages to add."""
+    contents = {"chapters": chapters(app.env), "questions": questions(app.env)}
     folder = Path(app.outdir) / "_static"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "contents.js").write_text(f"window.bnContents = {json.dumps(contents)};\n", encoding="utf-8")
+    return []
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
-    app.connect("env-check-consistency", write_contents)
+    app.connect("html-collect-pages", write_contents)
     app.add_js_file("contents.js", loading_method="defer")
     app.add_js_file("progress.js", loading_method="defer", priority=501)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

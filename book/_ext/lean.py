@@ -40,7 +40,10 @@ NEEDED_BY = {
 CUT = ("vendor/fontawesome/", "vendor/katex/")
 AT_ONCE = re.compile(r"fa-solid-900|KaTeX_(Main-Regular|Math-Italic|Size\d-Regular)")
 
-LINK = re.compile(r'[ \t]*<link\b(?=[^>]*\brel="stylesheet")[^>]*\bhref="([^"?]*_static/)([^"?]+)[^"]*"[^>]*>\n?')
+# A stylesheet for paper stays one of its own: its rules hold on paper only.
+LINK = re.compile(
+    r'[ \t]*<link\b(?=[^>]*\brel="stylesheet")(?![^>]*\bmedia="print")[^>]*\bhref="([^"?]*_static/)([^"?]+)[^"]*"[^>]*>\n?'
+)
 PRELOAD = re.compile(r'[ \t]*<link rel="preload" as="script"[^>]*>\n?')
 SCRIPT = re.compile(r'[ \t]*<script\b([^>]*)\bsrc="([^"?]*?)([^"/?]+)(\?[^"]*)?"([^>]*)></script>\n?')
 # What these say is what holds without them, and they would have to run before the page is read.

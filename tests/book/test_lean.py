@@ -66,7 +66,7 @@ def test_every_page_has_one_stylesheet_and_no_script_that_holds_it_up(built_site
         if path.relative_to(built_site).parts[0] == "_static" or path == built_site / "index.html":
             continue
         page = path.read_text(encoding="utf-8")
-        assert len(re.findall(r'rel="stylesheet"', page)) == 1, path
+        assert len(re.findall(r'<link(?![^>]*media="print")[^>]*rel="stylesheet"', page)) == 1, path
         assert [tag for tag in re.findall(r"<script[^>]*src=[^>]*>", page) if "defer" not in tag] == [], path
         assert "fontawesome" not in page, path
 
@@ -88,3 +88,10 @@ def test_doing_it_again_changes_nothing(extension, built_site):
     version = re.search(r"site\.css\?v=(\w+)", page)[1]
     assert lean.with_one_stylesheet(lean.lean_page(page), version) == page
     assert lean.stylesheets(page) == ["site.css"]
+
+
+def test_a_stylesheet_for_paper_stays_one_for_paper(extension):
+    lean = extension("lean")
+    page = '<link rel="stylesheet" href="_static/a.css" /><link rel="stylesheet" media="print" href="_static/print.css" />'
+    assert lean.stylesheets(page) == ["a.css"]
+    assert 'media="print" href="_static/print.css"' in lean.with_one_stylesheet(page, "1")
