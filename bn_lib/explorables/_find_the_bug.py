@@ -57,8 +57,9 @@ MISTAKES: tuple[dict[str, str], ...] = (
 )
 LETTERS = tuple("ABCDEFGH")
 
-# As convenient as numbers can be: in both features mean 0 and variance 1, which four values with one decimal can have.
-_CONVENIENT = [[-1.4, 0.2], [0.2, 1.4], [1.4, -0.2], [-0.2, -1.4]]
+# As convenient as numbers can be: in both features mean 0 and, to three digits, variance 1. On a phone the values are
+# still a finger apart.
+_CONVENIENT = [[-1.28, 0.6], [0.6, 1.28], [1.28, -0.6], [-0.6, -1.28]]
 
 
 class FindTheBug(Explorable):

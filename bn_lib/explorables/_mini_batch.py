@@ -32,7 +32,7 @@ class MiniBatch(Explorable):
         "Drag the values, all to one side or far apart. The mean and the deviation follow, and what comes out stays "
         "where it is: only the pattern of the values is left. γ and β then give it any scale and place."
     ).tag(sync=True, fixed=True)
-    x = traitlets.List(traitlets.Float(), [1.0, 2.0, 4.0, 5.0, 8.0], minlen=2, maxlen=8).tag(sync=True)
+    x = traitlets.List(traitlets.Float(), [-3.0, 1.0, 3.0, 5.0, 9.0], minlen=2, maxlen=8).tag(sync=True)
     gamma = traitlets.Float(1.0, min=-3, max=3).tag(sync=True)
     beta = traitlets.Float(0.0, min=-3, max=3).tag(sync=True)
     eps = traitlets.Float(1e-5, min=1e-5, max=10).tag(sync=True)

@@ -104,7 +104,7 @@ function Input({ state, change, uid }) {
   const handles = x.flatMap((row, i) => row.map((value, c) => html`
     <${Handle} key=${`${i}${c}`} width=${WIDTH} height=${INPUT_HEIGHT} at=${[along(value), ROWS[c]]}
       x=${{ value, scale: along, min: -LIMIT, max: LIMIT, step: 0.1 }}
-      label=${`value ${i + 1} of feature ${c + 1}`} text=${`${fixed(value, 1)}${far ? ` plus ${far}` : ""}`}
+      label=${`value ${i + 1} of feature ${c + 1}`} text=${`${fixed(value)}${far ? ` plus ${far}` : ""}`}
       move=${(to) => change({ x: x.map((old, j) => (j === i ? old.map((v, d) => (d === c ? to.x : v)) : old)) })} />
   `));
   const axes = useMemo(() => ROWS.map((height) => html`<${AxisX} scale=${along} y=${height + 11} />`), []); // drawn once

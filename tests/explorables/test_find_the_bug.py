@@ -138,7 +138,7 @@ def test_a_value_is_dragged_by_mouse_and_by_keys_and_takes_the_guess_back(stage)
     assert state(page, "answer") == ""
     handle.press("End")
     assert state(page, "x")[2][1] == 4
-    assert handle.get_attribute("aria-valuetext") == "4.0"
+    assert handle.get_attribute("aria-valuetext") == "4.00"
     replied(page, "Told apart")
     assert "over" not in page.locator(".bn-reply").inner_text()
 
