@@ -92,6 +92,8 @@ def test_doing_it_again_changes_nothing(extension, built_site):
 
 def test_a_stylesheet_for_paper_stays_one_for_paper(extension):
     lean = extension("lean")
-    page = '<link rel="stylesheet" href="_static/a.css" /><link rel="stylesheet" media="print" href="_static/print.css" />'
+    page = (
+        '<link rel="stylesheet" href="_static/a.css" /><link rel="stylesheet" media="print" href="_static/print.css" />'
+    )
     assert lean.stylesheets(page) == ["a.css"]
     assert 'media="print" href="_static/print.css"' in lean.with_one_stylesheet(page, "1")
