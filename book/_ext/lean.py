@@ -42,7 +42,8 @@ AT_ONCE = re.compile(r"fa-solid-900|KaTeX_(Main-Regular|Math-Italic|Size\d-Regul
 
 # A stylesheet for paper stays one of its own: its rules hold on paper only.
 LINK = re.compile(
-    r'[ \t]*<link\b(?=[^>]*\brel="stylesheet")(?![^>]*\bmedia="print")[^>]*\bhref="([^"?]*_static/)([^"?]+)[^"]*"[^>]*>\n?'
+    r'[ \t]*<link\b(?=[^>]*\brel="stylesheet")(?![^>]*\bmedia="print")'
+    r'[^>]*\bhref="([^"?]*_static/)([^"?]+)[^"]*"[^>]*>\n?'
 )
 PRELOAD = re.compile(r'[ \t]*<link rel="preload" as="script"[^>]*>\n?')
 SCRIPT = re.compile(r'[ \t]*<script\b([^>]*)\bsrc="([^"?]*?)([^"/?]+)(\?[^"]*)?"([^>]*)></script>\n?')
