@@ -88,9 +88,14 @@ UNTYPESET = r"""() => {
   return found;
 }"""
 
-UNNAMED = """() => [...document.querySelectorAll('.bd-article :is(svg[role=img], img, [role=slider])')]
-  .filter(e => !(e.getAttribute('aria-label') ?? e.getAttribute('alt') ?? '').trim())
-  .map(e => e.outerHTML.slice(0, 200))"""
+# A name is words of its own or those of another element, which must be there and say something.
+UNNAMED = """() => {
+  const named = e => (e.getAttribute('aria-labelledby') ?? '').split(' ').filter(Boolean)
+    .map(id => document.getElementById(id)?.textContent ?? '').join(' ').trim()
+    || (e.getAttribute('aria-label') ?? e.getAttribute('alt') ?? '').trim();
+  return [...document.querySelectorAll('.bd-article :is(svg[role=img], img, [role=slider])')]
+    .filter(e => !named(e)).map(e => e.outerHTML.slice(0, 200));
+}"""
 
 TWICE = """() => {
   const ids = [...document.querySelectorAll('.bn-figure [id]')].map(e => e.id);
@@ -105,7 +110,16 @@ FAINT = """() => {
       .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
+  // What a word in a drawing stands on is drawn just before it: a dot with a number in it.
+  const dot = element => {
+    const below = element.tagName === 'text' ? element.previousElementSibling : null;
+    if (!['circle', 'rect'].includes(below?.tagName) || getComputedStyle(below).fill === 'none') return null;
+    const [inner, outer] = [element, below].map(e => e.getBoundingClientRect());
+    const inside = inner.left >= outer.left && inner.right <= outer.right;
+    return inside ? getComputedStyle(below).fill : null;
+  };
   const behind = element => {
+    if (dot(element)) return dot(element);
     for (let e = element; e; e = e.parentElement) {
       const colour = getComputedStyle(e).backgroundColor;
       if ((parts(colour)[3] ?? 1) > 0) return colour;
