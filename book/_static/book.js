@@ -1,11 +1,22 @@
 // The parts of a page that need a script but belong to no figure.
 "use strict";
 
-// Who has no mouse must be able to scroll a formula that is wider than its box. The others need not stop at it.
+// Who has no mouse must be able to scroll a formula that is wider than its box. The others need not stop at it. To ask
+// for its width lays it out, so a formula is asked when it comes near the screen.
 const boxes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
     else target.removeAttribute("tabindex");
   }
 });
-addEventListener("DOMContentLoaded", () => document.querySelectorAll(".bn-formula").forEach((box) => boxes.observe(box)));
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      boxes.observe(target);
+    }
+  },
+  { rootMargin: "600px 0px" },
+);
+addEventListener("DOMContentLoaded", () => document.querySelectorAll(".bn-formula").forEach((box) => near.observe(box)));
