@@ -64,12 +64,10 @@ CHOOSE_THEME = """
   """
 
 
-# Fonts that come with the stylesheet are still read only when a text asks for them, which is after it was placed; those
-# of the first lines are asked for as early, or the lines break anew when they come. (A preload would fail from a file.)
+# Fonts that come with the stylesheet are still read only when a text asks for them, which is after it was placed.
 READ_FONTS = """  <script>
-    for (const font of ["1em 'Book Serif'", "600 1em 'Book Display'", "900 1em 'Font Awesome 6 Free'",
-      "1em KaTeX_Main", "italic 1em KaTeX_Math", "1em KaTeX_Size1", "1em KaTeX_Size2", "1em KaTeX_Size3",
-      "1em KaTeX_Size4"]) document.fonts.load(font);
+    for (const font of ["900 1em 'Font Awesome 6 Free'", "1em KaTeX_Main", "italic 1em KaTeX_Math", "1em KaTeX_Size1",
+      "1em KaTeX_Size2", "1em KaTeX_Size3", "1em KaTeX_Size4"]) document.fonts.load(font);
   </script>
 """
 
