@@ -78,6 +78,8 @@ def _simple(tag: Tag) -> str:
         attributes += ' aria-current="page"'  # so far only its colour said which chapter this is
     if tag.name == "th" and 'class="head' in attributes and not tag.has("scope"):
         attributes += ' scope="col"'  # else a browser has to guess, where a corner of the table is empty
+    if tag.name == "aside" and 'class="margin' in attributes and not tag.has("role"):
+        attributes += ' role="note"'  # a remark on a paragraph is no part of the page to jump to
     if tag.name == "div" and 'id="pst-primary-sidebar"' in attributes and not tag.has("role"):
         attributes += ' role="region" aria-label="The book"'  # its title stood outside all landmarks
     if tag.name == "i" and re.search(r'class="(?=[^"]*\bfa-)', attributes) and not tag.has("aria-hidden"):

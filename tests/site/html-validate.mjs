@@ -3,10 +3,12 @@ import { defineConfig } from "html-validate";
 
 export default defineConfig({
   root: true,
-  extends: ["html-validate:recommended"],
+  extends: ["html-validate:recommended", "html-validate:document"], // the pages are whole documents
   rules: {
     // As HTML 5 has it: an id is any word without spaces. Sphinx names the places of an API by their dotted names.
     "valid-id": ["error", { relaxed: true }],
+    // The site's own files come from where the page comes from, so a hash in the page protects from nobody.
+    "require-sri": ["error", { target: "crossorigin" }],
 
     // How the page is written, which no reader and no browser notices. Sphinx, docutils and the theme differ in it.
     "no-trailing-whitespace": "off",
@@ -17,6 +19,9 @@ export default defineConfig({
     "no-redundant-role": "off", // <main role="main">
     "no-raw-characters": "off",
     "prefer-tbody": "off", // the browser adds it
+
+    // The theme has the title a second time, for paper: what the other shows is not seen.
+    "heading-level": ["error", { allowMultipleH1: true }],
 
     // Advice for code that is written by hand.
     "no-inline-style": "off", // figures and mathematics place their parts by style attributes
