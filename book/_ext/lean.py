@@ -124,7 +124,8 @@ def merged(lists: list[list[str]]) -> list[str]:
 
 def cut_font(file: Path, characters: Iterable[str]) -> bytes:
     """The font, as WOFF, with these characters alone."""
-    options = subset.Options(flavor="woff", hinting=False, name_IDs=[], notdef_outline=False)
+    name = 6  # the one of a PDF: without it, all fonts would have the same there
+    options = subset.Options(flavor="woff", hinting=False, name_IDs=[name], notdef_outline=False)
     with TTFont(file, recalcTimestamp=False) as font, BytesIO() as cut:
         cutter = subset.Subsetter(options)
         cutter.populate(unicodes=map(ord, characters))

@@ -29,8 +29,8 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 # What a screen needs and paper does not.
 SCREEN_ONLY = (
-    "script, noscript, button, input[type=text], .headerlink, .viewcode-link, .bn-controls, .bn-handle, .bn-spoken, "
-    ".bn-verdict, .bn-label, .bn-screen-only"
+    "script, noscript, dialog, button, input[type=text], .headerlink, .viewcode-link, .bn-controls, .bn-handle, "
+    ".bn-spoken, .bn-verdict, .bn-label, .bn-progress-place, .bn-screen-only"
 )
 # Attributes that name ids, beside `href`.
 NAMES_IDS = ("for", "aria-labelledby", "aria-describedby", "aria-controls", "aria-owns", "headers")
@@ -159,8 +159,11 @@ def answers(document: BeautifulSoup, articles: Mapping[str, Tag]) -> Tag:
     return chapter
 
 
-def contents(document: BeautifulSoup, book: list[Part], articles: Mapping[str, Tag], numbers: Mapping[str, int]) -> Tag:
-    """Make the table of contents: parts, pages, and the number of the sheet each begins on, where that is known."""
+SHEET = re.compile(r'(?<=<span class="bn-sheet">)(?=</span>)')
+
+
+def contents(document: BeautifulSoup, book: list[Part], articles: Mapping[str, Tag]) -> Tag:
+    """Make the table of contents: parts, pages, and a place for the number of the sheet each begins on."""
     nav = document.new_tag("nav", attrs={"class": "bn-contents", "aria-label": "Contents"})
     nav.append(document.new_tag("h1", string="Contents"))
     rows = [(part.caption, [(key(page), title(articles[page])) for page in part.pages]) for part in book]
@@ -171,12 +174,18 @@ def contents(document: BeautifulSoup, book: list[Part], articles: Mapping[str, T
         for target, name in entries:
             link = document.new_tag("a", attrs={"href": f"#{target}"})
             link.append(document.new_tag("span", string=name))
-            link.append(document.new_tag("span", string=str(numbers.get(name, "")), attrs={"class": "bn-sheet"}))
+            link.append(document.new_tag("span", attrs={"class": "bn-sheet"}))
             row = document.new_tag("li")
             row.append(link)
             listed.append(row)
         nav.append(listed)
     return nav
+
+
+def numbered(document: str, sheets: Iterable[int]) -> str:
+    """Write these numbers, in their order, into the table of contents."""
+    numbers = iter(sheets)
+    return SHEET.sub(lambda _: str(next(numbers)), document)
 
 
 def stylesheets(soups: Mapping[str, BeautifulSoup], where: str) -> list[Tag]:
@@ -205,7 +214,7 @@ def title_page(document: BeautifulSoup, name: str, address: str) -> Tag:
     return sheet
 
 
-def assemble(site: Path, where: str, numbers: Mapping[str, int], address: str = "") -> str:
+def assemble(site: Path, where: str, address: str = "") -> str:
     """Return the whole book as one HTML document; `where` is the site's folder as seen from it."""
     first = "book/index.html"
     root = _read(site / first)
@@ -224,17 +233,17 @@ def assemble(site: Path, where: str, numbers: Mapping[str, int], address: str = 
     body = document.body
     body.append(title_page(document, name, address))
     ends = answers(document, articles)
-    body.append(contents(document, book, articles, numbers))
+    body.append(contents(document, book, articles))
     for text in [*articles.values(), ends]:
         body.append(text)
     return str(document)
 
 
-def first_sheets(pdf: Path) -> dict[str, int]:
-    """Return the number of the sheet on which each chapter begins."""
+def first_sheets(pdf: Path) -> list[int]:
+    """Return the numbers of the sheets on which the contents and each page of the book begin."""
     with PdfReader(pdf) as book:
         chapters = [entry for entry in book.outline if not isinstance(entry, list)]
-        return {str(entry.title): book.get_destination_page_number(entry) + 1 for entry in chapters}
+        return [book.get_destination_page_number(entry) + 1 for entry in chapters]
 
 
 def name_outline(pdf: Path, names: list[str]) -> None:
@@ -292,13 +301,14 @@ def main(site: Path, pdf: Path) -> None:
     pdf.parent.mkdir(parents=True, exist_ok=True)
     page = pdf.with_suffix(".html")
     where = Path(os.path.relpath(site, pdf.parent)).as_posix()
-    numbers: dict[str, int] = {}
-    for _ in range(2):  # Chromium cannot say in the contents where a chapter begins: it is read from a first print
-        text = assemble(site, where, numbers, ADDRESS)
-        page.write_text(text, encoding="utf-8")
-        print_to(pdf, page)
-        name_outline(pdf, headings(text))
-        numbers = first_sheets(pdf)
+    text = assemble(site, where, ADDRESS)
+    page.write_text(text, encoding="utf-8")
+    print_to(pdf, page)
+    # Chromium cannot say in the contents where a chapter begins: it is read from this print, for the second one.
+    _, *sheets = first_sheets(pdf)
+    page.write_text(numbered(text, sheets), encoding="utf-8")
+    print_to(pdf, page)
+    name_outline(pdf, headings(text))
     print(f"{pdf} ({pdf.stat().st_size / 1e6:.1f} MB)")
 
 
