@@ -92,6 +92,7 @@ class TestAnyPlace:
         page.goto(root + CHAPTER, wait_until="load")
         figure = page.locator(".bn-explorable").first
         figure.scroll_into_view_if_needed()
+        expect(figure).to_have_attribute("data-awake", "")  # before, its slider is another
         handle = figure.get_by_role("slider").first
         handle.focus()
         before = figure.inner_html()
