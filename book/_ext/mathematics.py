@@ -33,6 +33,8 @@ IN_FIRST_VIEW = 8
 katex.NODEJS_BINARY = str(NODE)
 katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60  # seconds: a busy machine is no error of the book's
 katex.KaTeXServer.STOP_TIMEOUT = 10
+# Its other way, a socket in the file system, sometimes calls before Node answers, fails, and leaves Node behind.
+katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
 
 
 @cache

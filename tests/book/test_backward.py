@@ -286,4 +286,4 @@ def test_the_verdict_table_is_named_and_escaped():
     table = figures.verdict_table({"<wrong>": {"a": True, "b": False}})
     assert "&lt;wrong&gt;" in table
     assert (table.count("✓"), table.count("·")) == (1, 1)
-    assert table.count('scope="col"') == 2
+    assert table.count('scope="col"') == 3  # the corner has a name as well

