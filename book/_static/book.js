@@ -5,8 +5,12 @@
 // for its width lays it out, so a formula is asked when it comes near the screen.
 const boxes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-    else target.removeAttribute("tabindex");
+    const wide = target.scrollWidth > target.clientWidth;
+    const stop = { tabindex: "0", role: "group", "aria-label": "Formula, wider than the screen" };
+    for (const [name, value] of Object.entries(stop)) {
+      if (wide) target.setAttribute(name, value);
+      else target.removeAttribute(name);
+    }
   }
 });
 const near = new IntersectionObserver(
