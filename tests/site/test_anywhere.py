@@ -1,7 +1,6 @@
 """The site below any path of a server, and from a folder: everything loads, figures move, words are found."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -9,7 +8,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
@@ -41,20 +40,11 @@ def root(request: pytest.FixtureRequest, built_site: Path) -> str:
     return request.getfixturevalue("deep") if request.param == "deep" else f"{built_site.as_uri()}/"
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium: Browser, root: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(browser: Browser, root: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page in which every complaint, and every request that fails or leaves the site, is kept in `wrong`."""
     viewport = getattr(request, "param", DESKTOP)
-    context = chromium.new_context(viewport=viewport, has_touch=viewport is PHONE, color_scheme="light")
+    context = browser.new_context(viewport=viewport, has_touch=viewport is PHONE, color_scheme="light")
     page = context.new_page()
     page.wrong = []
     page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +25,7 @@ from zipfile import ZipFile
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[2]
@@ -368,15 +368,14 @@ class Logged:
 
 
 @pytest.fixture
-def browse(tmp_path: Path) -> Iterator:
-    with sync_playwright() as playwright:
+def browse(tmp_path: Path, playwright: Playwright) -> Callable[[], Logged]:
 
-        def launch() -> Logged:
-            log = tmp_path / "net.json"
-            arguments = [BLOCKED, f"--log-net-log={log}"]
-            return Logged(playwright.chromium.launch(executable_path=which("chromium"), args=arguments), log)
+    def launch() -> Logged:
+        log = tmp_path / "net.json"
+        arguments = [BLOCKED, f"--log-net-log={log}"]
+        return Logged(playwright.chromium.launch(executable_path=which("chromium"), args=arguments), log)
 
-        yield launch
+    return launch
 
 
 PAGE = f"{button.CHAPTERS}{CHAPTERS[2]}"
