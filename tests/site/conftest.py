@@ -11,8 +11,8 @@ from threading import Thread
 
 import pytest
 
-# Written for parts that were built side by side, and not yet seen to pass on all of them together. They run, and what they
-# find is reported as an expected failure, until each has been looked at: a list to be emptied, not to be added to.
+# Written for parts that were built side by side, and not yet seen to pass on all of them together. They run, and what
+# they find is reported as an expected failure, until each has been looked at: a list to be emptied, not to be added to.
 NOT_YET = (
     "test_accessible.py::test_axe_finds_nothing_on_any_page",
     "test_accessible.py::test_every_stop_of_the_keyboard_has_a_name_and_is_seen",
