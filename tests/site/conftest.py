@@ -24,7 +24,6 @@ NOT_YET = (
     "test_lite.py::test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded",
     "test_pdf.py::",
     "test_private.py::",
-    "test_progress.py::",
     "test_valid.py::",
 )
 
