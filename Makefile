@@ -18,7 +18,9 @@ help: ## Show this list
 
 book: html serve ## Build the book, serve it on this machine and print its address
 
+# A build that was interrupted left pages but no index: Sphinx would index only the pages that it writes again.
 html: $(VENV)/.book ## Build the book in _build/html; every warning is an error
+	@[ -f _build/html/searchindex.js ] || rm -rf _build/html
 	$(BIN)/jupyter-book build . -W -n --keep-going
 
 pdf: html ## Print the whole book as _build/pdf/batch-normalization.pdf, with Chromium

@@ -57,9 +57,9 @@ MISTAKES: tuple[dict[str, str], ...] = (
 )
 LETTERS = tuple("ABCDEFGH")
 
-# As convenient as numbers can be: in both features mean 0 and, to three digits, variance 1. On a phone the values are
-# still a finger apart.
-_CONVENIENT = [[-1.32, 0.5], [0.5, 1.32], [1.32, -0.5], [-0.5, -1.32]]
+# As convenient as numbers can be: in both features mean 0 and, within a thousandth, variance 1. Four values of variance
+# 1 are farthest apart when the gaps between them are equal, as these are. The page has the same numbers, to return to.
+_CONVENIENT = [[-1.34, 0.45], [0.45, 1.34], [1.34, -0.45], [-0.45, -1.34]]
 
 
 class FindTheBug(Explorable):

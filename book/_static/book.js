@@ -23,4 +23,26 @@ const near = new IntersectionObserver(
   },
   { rootMargin: "600px 0px" },
 );
+
+// The theme takes the keyboard's place off a button that was pressed, for its tooltip's sake, so that a list which is
+// closed has nowhere to give it back to. Who closes it with a key gets it back; a finger would only get the tooltip.
+const OPENERS = {
+  "pst-primary-sidebar-modal": ".primary-toggle",
+  "pst-secondary-sidebar-modal": ".secondary-toggle",
+  "pst-search-dialog": ".search-button",
+};
+
+function giveBack(dialog, opener) {
+  dialog?.addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape") return;
+    const toOpener = () => {
+      if (document.activeElement === document.body) document.querySelector(opener)?.focus();
+    };
+    dialog.addEventListener("close", toOpener, { once: true });
+  });
+}
+
+addEventListener("DOMContentLoaded", () => {
+  for (const [dialog, opener] of Object.entries(OPENERS)) giveBack(document.getElementById(dialog), opener);
+});
 addEventListener("DOMContentLoaded", () => document.querySelectorAll(".bn-formula").forEach((box) => near.observe(box)));

@@ -21,8 +21,8 @@ ONE_CHANGE = {  # what exposes each, starting from the first input
     "onePass": {"far": 1e8},
     "epsOutside": {"eps": 1.0},
     "noEps": {"eps": 1.0},
-    "varianceForDeviation": {"x": [[-2.8, 0.4], [0.4, 2.8], [2.8, -0.4], [-0.4, -2.8]]},
-    "overEverything": {"x": [[-1.4, 2.2], [0.2, 3.4], [1.4, 1.8], [-0.2, 0.6]]},
+    "varianceForDeviation": {"x": [[-2.68, 0.9], [0.9, 2.68], [2.68, -0.9], [-0.9, -2.68]]},
+    "overEverything": {"x": [[-1.34, 2.45], [0.45, 3.34], [1.34, 1.55], [-0.45, 0.66]]},
     "gammaLeftOut": {"gamma": 2.0},
     "betaScaled": {"gamma": 2.0, "beta": 1.0},
 }
@@ -112,6 +112,14 @@ def test_two_mistakes_that_look_the_same_here_are_said_to(stage):
     replied(page, "No. With “variance for standard deviation” value")
 
 
+def test_show_me_returns_to_the_first_input(stage):
+    letter = LETTERS[next(i for i, mistake in enumerate(MISTAKES) if mistake["id"] == "ddof1")]
+    page = stage(FindTheBug(suspect=letter, x=[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6], [0.7, 0.8]]))
+    page.get_by_role("button", name="Show me").click()
+    replied(page, "It is “ddof=1”")
+    assert state(page, "x") == FindTheBug().x
+
+
 def test_show_me_exposes_each_from_anywhere(stage):
     page = stage(FindTheBug(gamma=0.5, beta=-1.0, far=1e4, eps=0.3))
     for letter, mistake in zip(LETTERS, MISTAKES, strict=True):
@@ -146,7 +154,10 @@ def test_a_value_is_dragged_by_mouse_and_by_keys_and_takes_the_guess_back(stage)
 def test_a_finger_moves_a_value_on_a_phone(stage):
     page = stage(FindTheBug(), viewport=PHONE, touch=True)
     box = page.get_by_role("slider", name="value 3 of feature 1").bounding_box()
-    assert min(box["width"], box["height"]) >= 44
+    assert box["height"] >= 44
+    # As wide as its neighbour leaves it; a target that another one covers is no target.
+    beside = page.get_by_role("slider", name="value 2 of feature 1").bounding_box()
+    assert 30 <= box["width"] <= box["x"] - beside["x"] + 0.01
     touch = page.context.new_cdp_session(page)
     at = {"x": box["x"] + 22, "y": box["y"] + 22}
     touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
