@@ -46,10 +46,10 @@ def normalized(address: str) -> str:
 def configure(_app: Sphinx, config: Config) -> None:
     """Tell the address to those who need it."""
     address = normalized(os.environ.get("BOOK_URL") or config.html_baseurl)
-    config.html_baseurl = address  # type: ignore[attr-defined]
-    config.ogp_site_url = address  # type: ignore[attr-defined]
-    config.ogp_site_name = config.html_title  # type: ignore[attr-defined]
-    config.notfound_urls_prefix = urlsplit(address).path or "/"  # type: ignore[attr-defined]
+    config.html_baseurl = address
+    config.ogp_site_url = address
+    config.ogp_site_name = config.html_title
+    config.notfound_urls_prefix = urlsplit(address).path or "/"
 
 
 def describe(app: Sphinx, page: str, _template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:

@@ -3,16 +3,11 @@
 import re
 from pathlib import Path
 
+import lean
 import pytest
+import stylesheet
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def extension(monkeypatch):
-    """Import a module of book/_ext, as Sphinx does."""
-    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
-    return __import__
 
 
 @pytest.mark.parametrize(
@@ -32,30 +27,30 @@ def extension(monkeypatch):
         ("@keyframes gone{to{a:b}}", "@keyframes gone{to{a:b}}"),
     ],
 )
-def test_a_rule_stays_if_it_could_apply(extension, css, left):
-    assert extension("stylesheet").purged(css, {"here", "there"}) == left
+def test_a_rule_stays_if_it_could_apply(css, left):
+    assert stylesheet.purged(css, {"here", "there"}) == left
 
 
-def test_imports_and_addresses_are_followed(extension):
+def test_imports_and_addresses_are_followed():
     files = {
         "styles/a.css": '@import "../b.css";i{c:url(x.svg)}',
         "b.css": "b{c:url('img/y.png') url(data:z) url(#id)}",
     }
-    css = extension("stylesheet").whole("styles/a.css", files.__getitem__)
+    css = stylesheet.whole("styles/a.css", files.__getitem__)
     assert css == "b{c:url(img/y.png) url(data:z) url(#id)}i{c:url(styles/x.svg)}"
 
 
-def test_stylesheets_keep_their_order(extension):
-    merged = extension("lean").merged
+def test_stylesheets_keep_their_order():
+    merged = lean.merged
     assert merged([["a", "d"], ["a", "b", "d"], ["a", "c", "d", "e"]]) == ["a", "b", "c", "d", "e"]
 
 
-def test_scripts_that_nothing_needs_are_left_out_and_the_others_wait(extension):
+def test_scripts_that_nothing_needs_are_left_out_and_the_others_wait():
     page = (
         '<script src="_static/doctools.js?v=1"></script>\n<script src="_static/clipboard.min.js"></script>\n'
         '<script defer src="_static/scripts/fontawesome.js"></script>\n<script src="searchindex.js"></script>\n'
     )
-    lean_page = extension("lean").lean_page
+    lean_page = lean.lean_page
     assert lean_page(page) == '<script defer src="_static/doctools.js?v=1"></script>\n'
     assert "clipboard" in lean_page(page + '<div class="highlight">')
     assert "searchindex" in lean_page(page, is_search=True)
@@ -83,16 +78,14 @@ def test_every_icon_of_the_pages_is_in_the_stylesheet(built_site):
             assert re.search(rf"\.{name}:before[^{{]*\{{content:", css), (path, name)
 
 
-def test_doing_it_again_changes_nothing(extension, built_site):
-    lean = extension("lean")
+def test_doing_it_again_changes_nothing(built_site):
     page = (built_site / "book" / "index.html").read_text(encoding="utf-8")
     version = re.search(r"site\.css\?v=(\w+)", page)[1]
     assert lean.with_one_stylesheet(lean.lean_page(page), version) == page
     assert lean.stylesheets(page) == ["site.css"]
 
 
-def test_a_stylesheet_for_paper_stays_one_for_paper(extension):
-    lean = extension("lean")
+def test_a_stylesheet_for_paper_stays_one_for_paper():
     page = (
         '<link rel="stylesheet" href="_static/a.css" /><link rel="stylesheet" media="print" href="_static/print.css" />'
     )

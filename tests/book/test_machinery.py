@@ -7,7 +7,9 @@ import sys
 import urllib.request
 from pathlib import Path
 
-import pytest
+import docstrings
+import execution
+import vendor
 
 from bn_lib.figures import COLOURS
 
@@ -15,15 +17,7 @@ ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "book" / "_static"
 
 
-@pytest.fixture
-def extension(monkeypatch):
-    """Import a module of book/_ext, as Sphinx does."""
-    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
-    return __import__
-
-
-def test_the_cache_has_another_place_when_the_code_changes(extension, tmp_path, monkeypatch):
-    execution = extension("execution")
+def test_the_cache_has_another_place_when_the_code_changes(tmp_path, monkeypatch):
     monkeypatch.setattr(execution, "ROOT", tmp_path)
     source = tmp_path / "bn_lib" / "moments.py"
     source.parent.mkdir()
@@ -42,8 +36,8 @@ def test_the_cache_has_another_place_when_the_code_changes(extension, tmp_path, 
     assert fingerprint("a = 1") != one
 
 
-def test_what_is_laid_out_by_hand_in_a_docstring_stays_so(extension):
-    keep_layout = extension("docstrings").keep_layout
+def test_what_is_laid_out_by_hand_in_a_docstring_stays_so():
+    keep_layout = docstrings.keep_layout
     prose = ["Sums.", "", "- one", "  more of one", "", "Args:", "    x: a number.", "", "    y: another."]
     assert keep_layout(prose)[:-1] == prose
     assert keep_layout(["So:", "", "    y = a * b", "", "and on."]) == [
@@ -80,8 +74,7 @@ def test_in_the_dark_lines_can_be_seen_and_words_read():
         assert (luminance(colour) + 0.05) / (paper + 0.05) >= 4.5, name
 
 
-def test_what_is_served_says_what_it_is(extension):
-    vendor = extension("vendor")
+def test_what_is_served_says_what_it_is():
     readme = (vendor.VENDOR / "README.md").read_text()
     assert readme == vendor.readme()
     for package in vendor.PACKAGES:

@@ -20,19 +20,17 @@ from os import environ
 from pathlib import Path
 from shutil import which
 from threading import Thread
+from typing import ClassVar
 from urllib.parse import urlsplit
 from zipfile import ZipFile
 
 import nbformat
 import pytest
+from lite import button, lock, notebooks, runtime, shell, wheels
 from playwright.sync_api import Browser, Page, Playwright
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-
-from lite import button, lock, notebooks, runtime, shell, wheels  # noqa: E402
-
 NPM = ROOT / "tests" / "site" / "node_modules" / "pyodide"
 MICROPIP = ROOT / "tests" / "site" / "wheels"  # `make test` puts it there: it installs on Python 3.14 only
 CHAPTERS = sorted(path.stem for path in (ROOT / "book" / "chapters").glob("*.md"))
@@ -51,7 +49,7 @@ in_chromium = pytest.mark.needs("chromium", package="chromium (Debian)")
 class TestReadable:
     """A notebook says without Sphinx what a page says with it."""
 
-    links = {  # noqa: RUF012
+    links: ClassVar[dict[str, tuple[str, str]]] = {
         "book/chapters/05-late": ("book/chapters/05-late", "Late"),
         "book/claims": ("book/claims", "Claims"),
         "sec-late": ("book/chapters/05-late", "A section"),

@@ -189,3 +189,18 @@ def test_a_word_can_be_searched_for(visit):
     page = visit("search").page
     page.goto(page.url + "?q=learning")
     page.locator("#search-results li a").first.wait_for(timeout=10_000)
+
+
+def test_on_paper_a_dark_page_is_ink_on_white(visit):
+    """Also what names a colour of the book's: figures, formulas, boxes."""
+    page = visit(CHAPTERS[2], theme="dark").page
+    colours = """() => {
+      const styles = getComputedStyle(document.documentElement);
+      return ["ink", "paper", "wash", "with-bn"].map((name) => styles.getPropertyValue(`--bn-${name}`));
+    }"""
+    dark = page.evaluate(colours)
+    page.emulate_media(media="print")
+    on_paper = page.evaluate(colours)
+    assert all(one != other for one, other in zip(dark, on_paper, strict=True))
+    light = visit(CHAPTERS[2]).page
+    assert on_paper == light.evaluate(colours)

@@ -52,7 +52,7 @@ ALREADY = {*lock.KERNEL, *lock.NEEDS["bn-lib"], *lock.NEEDS["pyodide-kernel"]}
 def links_of(app: Sphinx) -> dict[str, tuple[str, str]]:
     """What a role in a chapter can point to: pages by name, and labels; each with its page and its title."""
     pages = {name: (name, title.astext()) for name, title in app.env.titles.items()}
-    labels = app.env.get_domain("std").data["labels"]  # type: ignore[attr-defined]
+    labels = app.env.get_domain("std").data["labels"]
     return {label: (page, str(title)) for label, (page, _, title) in labels.items()} | pages
 
 
