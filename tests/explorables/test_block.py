@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import traitlets
 from playwright.sync_api import Page
+from shown import state, surprises, words
 
 from bn_lib import batch_norm, group_norm, instance_norm, layer_norm
 from bn_lib.explorables import Block
@@ -42,14 +42,6 @@ def test_the_numbers_are_bn_libs(bn_js, normalizer, groups):
             values = flat[owner == number]
             assert piece["count"] == values.size
             np.testing.assert_allclose([piece["mean"], piece["variance"]], [values.mean(), values.var()], atol=1e-12)
-
-
-def state(page: Page, name: str) -> Any:
-    return page.evaluate("name => document.querySelector('[data-explorable]').bnModel.get(name)", name)
-
-
-def words(page: Page) -> str:
-    return page.locator(".bn-now").inner_text()
 
 
 def in_its_place(page: Page) -> None:
@@ -177,26 +169,10 @@ def test_pieces_stand_apart_and_nearer_faces_are_drawn_later(stage, normalizer, 
 
 def test_every_surprise_is_a_state_that_python_takes(stage):
     page = stage(Block(), reduced_motion="reduce")
-    names = list(Block().state())
-    seen = page.evaluate(
-        """async names => {
-          const [element, found] = [document.querySelector('[data-explorable]'), []];
-          const button = [...element.querySelectorAll('button')].find(each => each.textContent === 'Surprise me');
-          for (let seed = 1; seed <= 50; seed++) {
-            let s = seed * 12345677;
-            Math.random = () => (s = (s * 16807) % 2147483647) / 2147483647;
-            button.click();
-            await new Promise(requestAnimationFrame);
-            const state = Object.fromEntries(names.map(name => [name, element.bnModel.get(name)]));
-            found.push([state, element.querySelector('.bn-now').textContent, element.textContent]);
-          }
-          return found;
-        }""",
-        names,
-    )
+    seen = surprises(page, Block().state())
     assert len(seen) == 50
-    for state, said, everything in seen:
-        assert Block(**state).state() == state
+    for now, said, everything in seen:
+        assert Block(**now).state() == now
         assert "pieces of" in said
         assert not re.search("NaN|undefined|Infinity", everything)
     assert len({said for _, said, _ in seen}) == 50

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import traitlets
+from shown import state, surprises, words
 
 from bn_lib.experiments import covariate_shift as shift
 from bn_lib.experiments.digits import load_digits, sigmoid_network
@@ -20,14 +21,6 @@ PHONE = {"width": 390, "height": 844}
 def small() -> shift.Recording:
     """One epoch at two learning rates."""
     return shift.record((0.1, 0.5), epochs=1, moments=12, images=60)
-
-
-def _state(page, name):
-    return page.evaluate("name => document.querySelector('[data-explorable]').bnModel.get(name)", name)
-
-
-def _words(page):
-    return page.locator(".bn-now").inner_text()
 
 
 # The recording
@@ -74,7 +67,7 @@ def test_a_run_that_diverges_ends_there_and_says_so(stage):
     figure = Drift(recording)
     assert figure.recording["runs"][0][0]["loss"][-1] is None
     page = stage(figure)
-    assert "Without BN: diverged, the loss is no longer a finite number." in _words(page)
+    assert "Without BN: diverged, the loss is no longer a finite number." in words(page)
     assert page.locator("svg").get_by_text("diverged").count() == 2
     drawing = page.locator("svg").inner_html()
     assert "NaN" not in drawing
@@ -115,27 +108,27 @@ def test_it_shows_the_recording_to_a_hundredth(small):
 def test_the_moment_follows_a_drag_on_the_picture_the_slider_and_keys(stage, small):
     page = stage(Drift(small))
     last = len(small.steps) - 1
-    assert _state(page, "moment") == last
+    assert state(page, "moment") == last
     area = page.locator(".bn-scrub").nth(1)
     box = area.bounding_box()
-    before = _words(page)
+    before = words(page)
     page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 100)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 120, steps=4)
     page.mouse.up()
-    middle = _state(page, "moment")
+    middle = state(page, "moment")
     assert 0 < middle < last
-    assert _words(page) != before
+    assert words(page) != before
     page.mouse.move(box["x"] + 3, box["y"] + 120)
-    assert _state(page, "moment") == middle, "let go"
+    assert state(page, "moment") == middle, "let go"
     page.mouse.click(box["x"] + 3, box["y"] + 120)
-    assert _state(page, "moment") == 0
+    assert state(page, "moment") == 0
     slider = page.get_by_role("slider", name="training step")
     slider.press("ArrowRight")
-    assert _state(page, "moment") == 1
+    assert state(page, "moment") == 1
     assert slider.get_attribute("aria-valuetext") == str(small.steps[1])
     slider.press("End")
-    assert _state(page, "moment") == last
+    assert state(page, "moment") == last
 
 
 def test_a_finger_scrubs_and_still_scrolls_the_page(stage, small):
@@ -154,7 +147,7 @@ def test_a_finger_scrubs_and_still_scrolls_the_page(stage, small):
     last = len(small.steps) - 1
     swipe(right, {"x": right["x"], "y": right["y"] - 120})
     page.wait_for_function("scrollY > 50")
-    assert _state(page, "moment") >= last - 1
+    assert state(page, "moment") >= last - 1
     box = page.locator(".bn-scrub").first.bounding_box()
     at = {"x": box["x"] + box["width"] - 10, "y": box["y"] + 250}
     swipe(at, {"x": at["x"] - 80, "y": at["y"]})
@@ -163,19 +156,19 @@ def test_a_finger_scrubs_and_still_scrolls_the_page(stage, small):
 
 def test_learning_rate_and_layers(stage, small):
     page = stage(Drift(small))
-    assert _state(page, "rate") == 0.5
+    assert state(page, "rate") == 0.5
     page.get_by_role("radio", name="0.1").check()
-    assert _state(page, "rate") == 0.1
-    assert "at learning rate 0.1" in _words(page)
+    assert state(page, "rate") == 0.1
+    assert "at learning rate 0.1" in words(page)
     for layer in (3, 2):
         page.get_by_role("checkbox", name=f"layer {layer}").uncheck()
-    assert _state(page, "layers") == [1]
-    assert "in layer 1" in _words(page)
+    assert state(page, "layers") == [1]
+    assert "in layer 1" in words(page)
     page.get_by_role("checkbox", name="layer 1").click()
-    assert _state(page, "layers") == [1]
+    assert state(page, "layers") == [1]
     assert page.get_by_role("checkbox", name="layer 1").is_checked(), "the last one stays"
     page.get_by_role("checkbox", name="layer 3").press("Space")
-    assert _state(page, "layers") == [1, 3]
+    assert state(page, "layers") == [1, 3]
     assert page.locator("svg .bn-panel-name").all_text_contents() == ["layer 1", "layer 3", "loss"] * 2
 
 
@@ -192,9 +185,9 @@ def test_play_runs_to_the_end_and_can_be_paused(stage, small):
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('moment') === 3")
     page.get_by_role("button", name="Pause").click()
-    paused = _state(page, "moment")
+    paused = state(page, "moment")
     page.wait_for_timeout(900)
-    assert _state(page, "moment") == paused
+    assert state(page, "moment") == paused
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("m => document.querySelector('[data-explorable]').bnModel.get('moment') === m", arg=12)
     page.get_by_role("button", name="Play").wait_for()
@@ -203,20 +196,19 @@ def test_play_runs_to_the_end_and_can_be_paused(stage, small):
 def test_without_motion_the_button_steps(stage, small):
     page = stage(Drift(small), reduced_motion="reduce")
     page.get_by_role("button", name="Step").click()
-    assert _state(page, "moment") == 2
+    assert state(page, "moment") == 2
     page.wait_for_timeout(600)
-    assert _state(page, "moment") == 2
+    assert state(page, "moment") == 2
 
 
 def test_every_surprise_is_a_state_of_its_own_and_can_be_said(stage, small):
     page = stage(Drift(small))
-    for _ in range(50):
-        page.get_by_role("button", name="Surprise me").click()
-        words = _words(page)
-        assert words.startswith("Step ")
-        assert words.endswith(" wide.")
-        assert "NaN" not in words
-        Drift(small, **{name: _state(page, name) for name in ("moment", "rate", "layers")})
+    seen = surprises(page, ["moment", "rate", "layers"])
+    for now, said, _ in seen:
+        assert said.startswith("Step ")
+        assert said.endswith(" wide.")
+        assert "NaN" not in said
+        Drift(small, **now)
 
 
 def test_python_sets_it_within_the_recording(small):
@@ -225,7 +217,7 @@ def test_python_sets_it_within_the_recording(small):
     figure.moment = 0
     figure.reset()
     assert figure.moment == 3
-    for state, message in (
+    for wrong, message in (
         ({"moment": len(small.steps)}, f"moment must be from 0 to {len(small.steps) - 1}, got {len(small.steps)}"),
         ({"rate": 0.3}, r"rate must be one of \[0.1, 0.5\], got 0.3"),
         ({"layers": []}, r"layers must be some of 1, 2 and 3, in this order, got \[\]"),
@@ -233,7 +225,7 @@ def test_python_sets_it_within_the_recording(small):
         ({"layers": [0]}, r"in this order, got \[0\]"),
     ):
         with pytest.raises(traitlets.TraitError, match=message):
-            Drift(small, **state)
+            Drift(small, **wrong)
     with pytest.raises(TypeError, match="recording is a dict; expected a Recording"):
         Drift({})
     assert math.isclose(figure.rate, 0.1)

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import traitlets
+from shown import drag, state, surprises, words
 
 from bn_exercises import implementations
 from bn_lib import batch_norm
@@ -66,12 +67,8 @@ def test_names_and_words_are_the_exercises(mistake):
     assert mistake["says"] == THEIRS[mistake["name"]].says
 
 
-def state(page, name):
-    return page.evaluate("name => document.querySelector('[data-explorable]').bnModel.get(name)", name)
-
-
-def replied(page, words):
-    page.wait_for_function("words => document.querySelector('.bn-reply').innerText.includes(words)", arg=words)
+def replied(page, said):
+    page.wait_for_function("said => document.querySelector('.bn-reply').innerText.includes(said)", arg=said)
 
 
 def test_at_first_nobody_can_be_told_from_right(stage):
@@ -80,7 +77,7 @@ def test_at_first_nobody_can_be_told_from_right(stage):
         page.get_by_role("radio", name=letter).check()
         assert state(page, "suspect") == letter
         replied(page, "as good as right")
-        assert f"Suspect {letter} on 400 samples" in page.locator(".bn-now").inner_text()
+        assert f"Suspect {letter} on 400 samples" in words(page)
     page.get_by_role("button", name="ddof=1").click()
     replied(page, "That would be a guess")
     assert state(page, "found") == []
@@ -126,7 +123,7 @@ def test_show_me_exposes_each_from_anywhere(stage):
         page.get_by_role("radio", name=letter).check()
         page.get_by_role("button", name="Show me").click()
         replied(page, f"It is “{mistake['name']}”")
-        assert "told apart clearly" in page.locator(".bn-now").inner_text()
+        assert "told apart clearly" in words(page)
     assert state(page, "shown") == list(LETTERS)
     assert state(page, "found") == []
 
@@ -134,12 +131,8 @@ def test_show_me_exposes_each_from_anywhere(stage):
 def test_a_value_is_dragged_by_mouse_and_by_keys_and_takes_the_guess_back(stage):
     page = stage(FindTheBug(suspect="C", answer="ddof=1"))
     handle = page.get_by_role("slider", name="value 3 of feature 2")
-    box = handle.bounding_box()
     # Gripped at its outer side, because another value is beside it.
-    page.mouse.move(box["x"] + 12, box["y"] + 22)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 12 - 60, box["y"] + 50, steps=5)
-    page.mouse.up()
+    drag(page, handle, -60, 28, at=(12, 22))
     moved = state(page, "x")
     assert sum(a != b for a, b in zip(np.ravel(moved), np.ravel(FindTheBug().x), strict=True)) == 1
     assert moved[2][1] < -1
@@ -178,14 +171,14 @@ def test_sliders_set_the_rest_of_the_input(stage):
     ):
         page.get_by_role("slider", name=label, exact=True).press(key)
         assert state(page, name) == value
-    assert "on 4 samples" in page.locator(".bn-now").inner_text()
+    assert "on 4 samples" in words(page)
 
 
 def test_outputs_that_are_no_numbers_are_told_apart(stage):
     letter = LETTERS[next(i for i, mistake in enumerate(MISTAKES) if mistake["id"] == "noEps")]
     page = stage(FindTheBug(suspect=letter, x=[[0, 1], [0, 1], [0, 1], [0, 1]]))
-    assert "are no numbers, told apart clearly" in page.locator(".bn-now").inner_text()
-    assert "becomes not a number" in page.locator(".bn-now").inner_text()
+    assert "are no numbers, told apart clearly" in words(page)
+    assert "becomes not a number" in words(page)
     assert "NaN" not in page.locator("[data-explorable] svg").nth(1).inner_html()
     page.get_by_role("button", name="over everything").click()
     replied(page, "No. With “over everything”")
@@ -193,26 +186,10 @@ def test_outputs_that_are_no_numbers_are_told_apart(stage):
 
 def test_every_surprise_tells_its_suspect_apart(stage):
     page = stage(FindTheBug())
-    names = list(FindTheBug().state())
-    seen = page.evaluate(
-        """async names => {
-          const [element, found] = [document.querySelector('[data-explorable]'), []];
-          const button = [...element.querySelectorAll('button')].find(each => each.textContent === 'Surprise me');
-          for (let seed = 1; seed <= 50; seed++) {
-            let s = seed * 12345677;
-            Math.random = () => (s = (s * 16807) % 2147483647) / 2147483647;
-            button.click();
-            await new Promise(requestAnimationFrame);
-            const state = Object.fromEntries(names.map(name => [name, element.bnModel.get(name)]));
-            found.push([state, element.querySelector('.bn-now').textContent, element.innerHTML]);
-          }
-          return found;
-        }""",
-        names,
-    )
-    assert {state["suspect"] for state, _, _ in seen} == set(LETTERS)
-    for state_, said, everything in seen:
-        assert FindTheBug(**state_).state() == state_
+    seen = surprises(page, FindTheBug().state())
+    assert {now["suspect"] for now, _, _ in seen} == set(LETTERS)
+    for now, said, everything in seen:
+        assert FindTheBug(**now).state() == now
         assert "told apart clearly" in said
         assert not re.search("NaN|undefined|Infinity", everything)
 

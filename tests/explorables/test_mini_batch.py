@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import traitlets
+from shown import drag, state, words
 
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward, batch_norm_inference
 from bn_lib.explorables import MiniBatch
@@ -61,21 +62,17 @@ def test_inference_and_running_statistics_are_bn_libs(bn_js, case):
 def test_a_value_can_be_dragged_and_moved_by_keys(stage):
     page = stage(MiniBatch(x=[1, 2, 4, 5, 8]))
     handle = page.get_by_role("slider", name="value 5 of the batch")
-    box = handle.bounding_box()
-    page.mouse.move(box["x"] + 22, box["y"] + 22)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 22 - 100, box["y"] + 60, steps=5)
-    page.mouse.up()
-    [*others, moved] = _state(page, "x")
+    drag(page, handle, -100, 38)
+    [*others, moved] = state(page, "x")
     assert others == [1, 2, 4, 5]
     assert moved < 6
     assert page.locator(".bn-worked td").all_inner_texts()[16] == f"{moved:.1f}".replace("-", "−")
     for key, difference in (("ArrowLeft", -0.1), ("ArrowUp", 0.1), ("Shift+ArrowRight", 1.0)):
-        before = _state(page, "x")[-1]
+        before = state(page, "x")[-1]
         handle.press(key)
-        assert _state(page, "x")[-1] == pytest.approx(before + difference)
+        assert state(page, "x")[-1] == pytest.approx(before + difference)
     handle.press("End")
-    assert _state(page, "x")[-1] == 10
+    assert state(page, "x")[-1] == 10
     assert handle.get_attribute("aria-valuetext").startswith("x 10.0, normalized")
 
 
@@ -87,20 +84,20 @@ def test_a_finger_moves_the_nearest_value_from_where_it_is_gripped(stage, grip, 
     touch = page.context.new_cdp_session(page)
     at = {"x": box["x"] + grip, "y": box["y"] + 15}
     touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
-    assert _state(page, "x") == [1, 2, 4, 5, 8], "a grip moves nothing"
+    assert state(page, "x") == [1, 2, 4, 5, 8], "a grip moves nothing"
     to = {"x": at["x"] - 60, "y": at["y"]}
     touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [to]})
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     page.wait_for_function("i => document.querySelector('[data-explorable]').bnModel.get('x')[i] < -1", arg=held)
-    assert [i for i, (a, b) in enumerate(zip(_state(page, "x"), [1, 2, 4, 5, 8], strict=True)) if a != b] == [held]
+    assert [i for i, (a, b) in enumerate(zip(state(page, "x"), [1, 2, 4, 5, 8], strict=True)) if a != b] == [held]
 
 
 def test_sliders_set_scale_shift_and_eps(stage):
     page = stage(MiniBatch())
     for label, name in (("γ, the scale", "gamma"), ("β, the shift", "beta"), ("ε", "eps")):
-        before = page.locator(".bn-now").inner_text(), _state(page, name)
+        before = words(page), state(page, name)
         page.get_by_label(label).press("End")
-        assert _state(page, name) > before[1]
+        assert state(page, name) > before[1]
         page.wait_for_function("words => document.querySelector('.bn-now').innerText !== words", arg=before[0])
 
 
@@ -117,16 +114,12 @@ def test_python_sets_it_within_its_range():
     assert figure.state() == {"x": [0, 3], "gamma": 2, "beta": 0, "eps": 0.5}
     figure.reset()
     assert figure.eps == 1e-5
-    for state, message in (
+    for wrong, message in (
         ({"x": [1.0, 11.0]}, "x must be values between -10 and 10, got 11.0"),
         ({"x": [1.0]}, "of length 2 <= L <= 8"),
         ({"eps": 0.0}, "1e-05|0.00001"),
         ({"gamma": "big"}, "gamma"),
     ):
         with pytest.raises(traitlets.TraitError, match=message):
-            MiniBatch(**state)
+            MiniBatch(**wrong)
     assert "MiniBatch(beta=0.0" in repr(figure)
-
-
-def _state(page, name):
-    return page.evaluate("name => document.querySelector('[data-explorable]').bnModel.get(name)", name)

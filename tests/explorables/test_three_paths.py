@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from shown import drag, state, surprises, words
 from traitlets import TraitError
 
 from bn_lib import batch_norm, batch_norm_backward
@@ -88,14 +89,6 @@ def test_a_bad_value_is_named(bad, named):
     assert figure.state() == before
 
 
-def state(page, name):
-    return page.locator("[data-explorable]").evaluate("(element, name) => element.bnModel.get(name)", name)
-
-
-def words(page):
-    return page.locator(".bn-now").inner_text()
-
-
 def test_the_first_view_says_what_it_shows(stage):
     page = stage(ThreePaths(mean=False), scripts=False)
     assert "Without the path through the mean the sum of dx is 3.06 and should be 0." in words(page)
@@ -103,12 +96,7 @@ def test_the_first_view_says_what_it_shows(stage):
 
 def test_by_mouse(stage):
     page = stage(ThreePaths())
-    handle = page.get_by_role("slider", name="sample 1:")
-    box = handle.bounding_box()
-    page.mouse.move(box["x"] + 22, box["y"] + 22)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 42, box["y"] + 2, steps=4)
-    page.mouse.up()
+    drag(page, page.get_by_role("slider", name="sample 1:"), 20, -20)
     assert state(page, "x")[0] > 1.25
     assert state(page, "dy")[0] > 0.55
     before = words(page)
@@ -213,20 +201,7 @@ def test_epsilon_is_named_where_it_lets_something_through(stage):
 
 def test_surprises_are_valid_and_worth_a_look(stage):
     page = stage(ThreePaths())
-    seen = page.locator("[data-explorable]").evaluate(
-        """async (element) => {
-            const button = [...element.querySelectorAll("button")].find((b) => b.textContent === "Surprise me");
-            const seen = [];
-            for (let k = 0; k < 50; k += 1) {
-                button.click();
-                await new Promise((done) => setTimeout(done, 5));
-                const names = ["x", "dy", "direct", "mean", "variance"];
-                const state = Object.fromEntries(names.map((name) => [name, element.bnModel.get(name)]));
-                seen.push([state, element.querySelector(".bn-now").textContent, element.innerHTML]);
-            }
-            return seen;
-        }"""
-    )
+    seen = surprises(page, ["x", "dy", "direct", "mean", "variance"])
     for now, said, drawn in seen:
         ThreePaths(**now)
         assert len(set(now["x"])) > 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import traitlets
+from shown import drag, state, surprises, words
 
 from bn_lib import BatchNorm, batch_norm_inference
 from bn_lib.explorables import TrainingAndInference
@@ -11,14 +12,6 @@ pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 PHONE = {"width": 390, "height": 844}
-
-
-def _state(page, name):
-    return page.evaluate("name => document.querySelector('[data-explorable]').bnModel.get(name)", name)
-
-
-def _words(page):
-    return page.locator(".bn-now").inner_text()
 
 
 def _running(page):
@@ -95,27 +88,23 @@ def test_it_shows_what_the_layer_would_store(stage, bn_js):
     assert variance == pytest.approx(layer.running_var[0], abs=0.005001)
     layer.eval()
     y = layer.forward(np.array([[2.0 + 2.0]]))[0, 0]
-    assert f"gives y = {y:.2f} instead of 1.00; over all inputs y is off by {error:.2f}." in _words(page)
+    assert f"gives y = {y:.2f} instead of 1.00; over all inputs y is off by {error:.2f}." in words(page)
 
 
 def test_the_switch_follows_mouse_slider_and_keys(stage):
     page = stage(TrainingAndInference())
     handle = page.get_by_role("slider", name="the switch to inference")
-    box = handle.bounding_box()
-    before = _words(page)
-    page.mouse.move(box["x"] + 22, box["y"] + 22)
-    page.mouse.down()
-    page.mouse.move(box["x"] - 150, box["y"] + 40, steps=5)
-    page.mouse.up()
-    assert 20 < _state(page, "updates") < 80
-    assert _words(page) != before
+    before = words(page)
+    drag(page, handle, -172, 18)
+    assert 20 < state(page, "updates") < 80
+    assert words(page) != before
     for key, updates in (("Home", 0), ("ArrowRight", 1), ("Shift+ArrowRight", 11), ("End", 150)):
         handle.press(key)
-        assert _state(page, "updates") == updates
+        assert state(page, "updates") == updates
         assert handle.get_attribute("aria-valuenow") == str(updates)
     slider = page.get_by_role("slider", name="updates", exact=True)
     slider.press("Home")
-    assert _state(page, "updates") == 0
+    assert state(page, "updates") == 0
     assert _running(page)[:2] == [0, 1], "the start values"
 
 
@@ -130,31 +119,31 @@ def test_a_finger_moves_the_population(stage):
     touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [to]})
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('moved_at') < 70")
-    assert _state(page, "moved_to") < 6
-    assert _state(page, "updates") == 100
+    assert state(page, "moved_to") < 6
+    assert state(page, "updates") == 100
 
 
 def test_the_population_by_keys_and_what_it_costs_later(stage):
     page = stage(TrainingAndInference(updates=60, moved_to=6.0))
-    assert "has moved" not in _words(page)
+    assert "has moved" not in words(page)
     handle = page.get_by_role("slider", name="where the population's mean moves")
     handle.press("Shift+ArrowUp")
-    assert _state(page, "moved_to") == 7
-    assert "When the population has moved, it is off by 0." in _words(page)
+    assert state(page, "moved_to") == 7
+    assert "When the population has moved, it is off by 0." in words(page)
     handle.press("ArrowLeft")
-    assert _state(page, "moved_at") == 89
+    assert state(page, "moved_at") == 89
 
 
 def test_momentum_and_batch_size(stage):
     page = stage(TrainingAndInference())
     page.get_by_role("slider", name="momentum").press("End")
-    assert _state(page, "momentum") == 1
+    assert state(page, "momentum") == 1
     assert "A new batch counts 100 %, all before it 0 %" in page.locator(".bn-convention").inner_text()
     page.get_by_role("slider", name="batch size").press("End")
-    assert _state(page, "batch_size") == 128
-    assert "momentum 1 and batches of 128" in _words(page)
+    assert state(page, "batch_size") == 128
+    assert "momentum 1 and batches of 128" in words(page)
     page.get_by_role("slider", name="batch size").press("Home")
-    assert _state(page, "batch_size") == 2
+    assert state(page, "batch_size") == 2
 
 
 def test_the_model_moves_the_picture(stage):
@@ -174,21 +163,18 @@ def test_play_streams_batches_in(stage):
 def test_without_motion_the_button_steps(stage):
     page = stage(TrainingAndInference(updates=0), reduced_motion="reduce")
     page.get_by_role("button", name="Step").click()
-    assert _state(page, "updates") == 15
+    assert state(page, "updates") == 15
 
 
 def test_every_surprise_is_a_state_of_its_own_and_can_be_said(stage):
     page = stage(TrainingAndInference())
-    names = TrainingAndInference().state()
+    seen = surprises(page, TrainingAndInference().state())
     seeds = set()
-    for _ in range(50):
-        page.get_by_role("button", name="Surprise me").click()
-        words = _words(page)
-        assert words.startswith("After ")
-        assert words.endswith(".")
-        assert "NaN" not in words
-        state = {name: _state(page, name) for name in names}
-        seeds.add(TrainingAndInference(**state).seed)
+    for now, said, _ in seen:
+        assert said.startswith("After ")
+        assert said.endswith(".")
+        assert "NaN" not in said
+        seeds.add(TrainingAndInference(**now).seed)
     assert len(seeds) > 45
 
 
@@ -205,7 +191,7 @@ def test_python_sets_it_within_its_range():
     figure.updates = 20
     figure.reset()
     assert figure.updates == 10
-    for state, message in (
+    for wrong, message in (
         ({"momentum": 0.0}, "momentum"),
         ({"momentum": 1.1}, "momentum"),
         ({"batch_size": 1}, "batch_size"),
@@ -218,4 +204,4 @@ def test_python_sets_it_within_its_range():
         ({"seed": -1}, "seed"),
     ):
         with pytest.raises(traitlets.TraitError, match=message):
-            TrainingAndInference(**state)
+            TrainingAndInference(**wrong)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from shown import drag, state, surprises, words
 from traitlets import TraitError
 
 from bn_lib.experiments import scale
@@ -80,14 +81,6 @@ def test_a_bad_value_is_named(bad, named):
         TwoFeatures(**bad)
 
 
-def state(page, name):
-    return page.locator("[data-explorable]").evaluate("(element, name) => element.bnModel.get(name)", name)
-
-
-def words(page):
-    return page.locator(".bn-now").inner_text()
-
-
 def test_the_words_are_the_chapters_numbers(stage):
     h = scale.hessian(scale.hand_problem().x)
     path = scale.descend(h, np.zeros(2), np.array([-5.0, -3.0]), 0.03, 20)
@@ -101,26 +94,18 @@ def test_the_words_are_the_chapters_numbers(stage):
 
 def test_by_mouse(stage):
     page = stage(TwoFeatures())
-
-    def drag(name, dx, dy):
-        box = page.get_by_role("slider", name=name).bounding_box()
-        page.mouse.move(box["x"] + 22, box["y"] + 22)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 22 + dx, box["y"] + 22 + dy, steps=4)
-        page.mouse.up()
-
     assert "zigzags" in words(page)
-    drag("learning rate", 60, 0)
+    drag(page, page.get_by_role("slider", name="learning rate"), 60, 0)
     assert state(page, "rate") > 2 / 52
     assert "diverges" in words(page)
-    drag("learning rate", -150, 0)
+    drag(page, page.get_by_role("slider", name="learning rate"), -150, 0)
     assert "does not overshoot" in words(page)
-    drag("start of the descent", 80, -40)
+    drag(page, page.get_by_role("slider", name="start of the descent"), 80, -40)
     assert state(page, "start")[0] > -3
     assert state(page, "start")[1] > -2.5
-    drag("standard deviation of feature 2", 0, 20)
+    drag(page, page.get_by_role("slider", name="standard deviation of feature 2"), 0, 20)
     assert state(page, "deviation") < 5
-    drag("steps shown", 100, 0)
+    drag(page, page.get_by_role("slider", name="steps shown"), 100, 0)
     assert state(page, "steps") > 30
     page.get_by_role("button", name="Reset").click()
     assert state(page, "deviation") == 7
@@ -205,20 +190,7 @@ def test_at_the_bottom_of_the_bowl_there_is_nothing_to_do(stage):
 
 def test_surprises_are_valid_and_of_every_kind(stage):
     page = stage(TwoFeatures())
-    seen = page.locator("[data-explorable]").evaluate(
-        """async (element) => {
-            const button = [...element.querySelectorAll("button")].find((b) => b.textContent === "Surprise me");
-            const seen = [];
-            for (let k = 0; k < 50; k += 1) {
-                button.click();
-                await new Promise((done) => setTimeout(done, 5));
-                const names = ["deviation", "preparation", "rate", "start", "steps"];
-                const state = Object.fromEntries(names.map((name) => [name, element.bnModel.get(name)]));
-                seen.push([state, element.querySelector(".bn-now").textContent, element.innerHTML]);
-            }
-            return seen;
-        }"""
-    )
+    seen = surprises(page, ["deviation", "preparation", "rate", "start", "steps"])
     for now, said, drawn in seen:
         TwoFeatures(**now)
         assert said.endswith(".")

@@ -1,0 +1,53 @@
+"""What a page shows of an explorable, and a hand that drags: for the tests of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+
+
+def state(page: Page, name: str) -> Any:
+    """One value of the model."""
+    return page.locator("[data-explorable]").evaluate("(element, name) => element.bnModel.get(name)", name)
+
+
+def words(page: Page) -> str:
+    """What the figure says that it shows now."""
+    return page.locator(".bn-now").inner_text()
+
+
+def surprises(page: Page, names: Iterable[str], count: int = 50) -> list[tuple[dict[str, Any], str, str]]:
+    """Press "Surprise me" `count` times; after each the model's values of these names, the words, and all of its HTML.
+
+    Seeded anew for each press, so that every run sees the same.
+    """
+    seen = page.locator("[data-explorable]").evaluate(
+        """async (element, [names, count]) => {
+          const button = [...element.querySelectorAll('button')].find(each => each.textContent === 'Surprise me');
+          const seen = [];
+          for (let seed = 1; seed <= count; seed++) {
+            let s = seed * 12345677;
+            Math.random = () => (s = (s * 16807) % 2147483647) / 2147483647;
+            button.click();
+            await new Promise(requestAnimationFrame);
+            const state = Object.fromEntries(names.map(name => [name, element.bnModel.get(name)]));
+            seen.push([state, element.querySelector('.bn-now').innerText, element.innerHTML]);
+          }
+          return seen;
+        }""",
+        [list(names), count],
+    )
+    return [(state, said, html) for state, said, html in seen]
+
+
+def drag(page: Page, handle: Locator, dx: float, dy: float, at: tuple[float, float] = (22, 22)) -> None:
+    """Press the mouse on a handle, so far from its corner, move it by dx and dy, and let go."""
+    box = handle.bounding_box()
+    assert box, "it cannot be seen"
+    x, y = box["x"] + at[0], box["y"] + at[1]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx, y + dy, steps=5)
+    page.mouse.up()
