@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
+from execution import ROOT, fingerprint
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
@@ -24,6 +25,7 @@ from stylesheet import characters, of_formulas, purged, whole, with_fonts, words
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it remarks on the dates in KaTeX's fonts
 
 NAME = "site.css"
+MADE_BY = ("_ext", "_static", "_templates")
 SEARCH = ("searchtools.js", "language_data.js", "searchindex.js")
 
 # Scripts that nothing on a page may need, and what on the page needs them.
@@ -177,5 +179,7 @@ def slim(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx, after what writes pages and before what looks at their scripts."""
+    # Sphinx writes no page again because a script, a style or an extension has changed. It does for a setting.
+    app.add_config_value("pages_made_by", fingerprint(ROOT / "book" / name for name in MADE_BY), "html", str)
     app.connect("build-finished", slim, priority=8_000)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
