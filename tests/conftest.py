@@ -10,6 +10,7 @@ of Pyodide, where `PYODIDE_DIST` names none.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -118,12 +120,24 @@ class Build:
 
 
 @pytest.fixture(scope="session")
-def book_build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Build the book as `make html` does, but in a folder of its own, with nothing cached.
+def book_build(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Build:
+    """Build the book as `make html` does, but in a folder of its own, with nothing cached; once for all processes.
 
     To look at one test again and again, `BOOK_CACHE=_build/.jupyter_cache` takes the executed chapters from there.
     """
-    folder = tmp_path_factory.mktemp("book")
+    here = tmp_path_factory.getbasetemp()
+    folder = (here if worker_id == "master" else here.parent) / "book"  # each process of pytest-xdist has its own base
+    done = folder / "build.json"
+    with FileLock(f"{folder}.lock"):
+        if not done.is_file():
+            folder.mkdir()
+            build = build_book(folder)
+            done.write_text(json.dumps([build.log, build.status]))
+    return Build(folder / "_build" / "html", *json.loads(done.read_text()))
+
+
+def build_book(folder: Path) -> Build:
+    """Build it there."""
     options = ["-W", "-n", "--keep-going", "--path-output", str(folder)]
     build = subprocess.run(
         [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT), *options],

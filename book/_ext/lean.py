@@ -21,6 +21,7 @@ from fontTools import subset
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from stylesheet import characters, of_formulas, purged, whole, with_fonts, words
+from tags import pages
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it remarks on the dates in KaTeX's fonts
 
@@ -155,25 +156,24 @@ def slim(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     out, static = Path(app.outdir), Path(app.outdir) / "_static"
-    paths = [path for path in out.rglob("*.html") if path.relative_to(out).parts[0] not in ("_static", "lite")]
-    pages = {path: lean_page(path.read_text(encoding="utf-8"), path.name == "search.html") for path in paths}
+    slimmed = {path: lean_page(path.read_text(encoding="utf-8"), path.name == "search.html") for path in pages(out)}
 
     scripts = (path for path in static.rglob("*.js") if path.name != "fontawesome.js")
-    known = set().union(*map(words, pages.values()), *(words(path.read_text(encoding="utf-8")) for path in scripts))
+    known = set().union(*map(words, slimmed.values()), *(words(path.read_text(encoding="utf-8")) for path in scripts))
     sheet = static / NAME
     earlier = re.match(r"/\*(.*?)\*/", sheet.read_text(encoding="utf-8")) if sheet.exists() else None
-    lists = [*map(stylesheets, pages.values()), earlier[1].split() if earlier else []]
+    lists = [*map(stylesheets, slimmed.values()), earlier[1].split() if earlier else []]
     names = merged([[name for name in names if name != NAME] for names in lists])
     css = "".join(
         purged(whole(name, lambda part: (static / part).read_text(encoding="utf-8")), known) for name in names
     )
-    shown = set().union(*map(of_formulas, pages.values()))
+    shown = set().union(*map(of_formulas, slimmed.values()))
     icons = {character for character in characters(css) if "\ue000" <= character <= "\uf8ff"}
     css = with_fonts(css, lambda place: place_font(static, place, shown, icons))
     sheet.write_text(f"/*{' '.join(names)}*/{css}", encoding="utf-8")
 
     version = hashlib.sha256(css.encode()).hexdigest()[:8]
-    for path, page in pages.items():
+    for path, page in slimmed.items():
         path.write_text(with_one_stylesheet(page, version), encoding="utf-8")
 
 

@@ -6,28 +6,12 @@ Each correction says what was wrong. What is ours is corrected where it is writt
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from sphinx.application import Sphinx
 from tags import Tag, map_tags, pages
 
-# An empty address to begin with: a browser sent to `/` reads, and a search engine follows, the link to the first page.
-FRONT_DOOR = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Refresh" content="0; url={first}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-</head>
-<body><p><a href="{first}">{title}</a></p></body>
-</html>
-"""
-
 # The names of buttons that show only an icon, where the theme gives a title that says what the layout does.
 NAMES = {"Toggle primary sidebar": "Chapters", "Toggle secondary sidebar": "On this page"}
-
 
 DIALOGS = {
     "pst-search-dialog": "Search",
@@ -110,15 +94,10 @@ def _citations(match: re.Match[str]) -> str:
 
 
 def correct_pages(app: Sphinx, exception: Exception | None) -> None:
-    """Correct all pages, and write the one at the site's address."""
-    if exception is not None or app.builder.format != "html":
-        return
-    out = Path(app.outdir)
-    for path in pages(out):
-        page = path.read_text(encoding="utf-8")
-        if page.lstrip().startswith("<meta http-equiv=") and path == out / "index.html":  # Sphinx External ToC's
-            page = FRONT_DOOR.format(first=f"{app.config.root_doc}.html", title=app.config.html_title)
-        path.write_text(corrected(page), encoding="utf-8")
+    """Correct all pages."""
+    if exception is None and app.builder.format == "html":
+        for path in pages(app.outdir):
+            path.write_text(corrected(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -56,8 +56,8 @@ def raw_elements(page: str, name: str) -> Iterator[tuple[str, str]]:
             yield match["raw_attributes"], match["text"]
 
 
-def pages(folder: Path) -> Iterator[Path]:
+def pages(folder: str | Path) -> Iterator[Path]:
     """The book's pages below the folder that was built. What is in `lite/` is JupyterLite's own."""
-    for path in sorted(folder.rglob("*.html")):
+    for path in sorted(Path(folder).rglob("*.html")):
         if path.relative_to(folder).parts[0] not in ("lite", "_static"):
             yield path
