@@ -469,7 +469,7 @@ CLAIMS = (
         run="Dense, BN, ReLU, Dense on 60 digits in float64, a = 10; seed 0.",
         measure=gradient_times_scale,
         band=(0.99, 1.01),
-        unit="a * |gradient at a W| / |gradient at W|",
+        unit="a × |gradient at a W| / |gradient at W|",
     ),
     Claim(
         name="best-step-is-a-cube-root",
@@ -479,6 +479,6 @@ CLAIMS = (
         run="BN of 8 x 3 values in float64, h from 1e-7 to 1e-3, median error of seeds 0 to 3.",
         measure=best_step,
         band=(0.1, 30.0),
-        unit="best h / cube root of 2^-53",
+        unit="best h / cube root of 2⁻⁵³",
     ),
 )

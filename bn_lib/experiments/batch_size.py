@@ -501,7 +501,7 @@ CLAIMS = (
         "from 1437 images; seed 0.",
         measure=lambda: noise_on_digits(8).mean_noise,
         band=(0.95, 1.05),
-        unit="variance of mu_B / (sigma^2 / m)",
+        unit="variance of the batch mean / (σ² / m)",
     ),
     Claim(
         name="company-matters-less-in-a-crowd",

@@ -386,7 +386,7 @@ CLAIMS = (
     Claim(
         name="one-pass-variance-loses-digits",
         chapter=CHAPTER,
-        says="The error of mean(x^2) - mean(x)^2 grows with the square of mean / standard deviation.",
+        says="The error of mean(x²) − mean(x)² grows with the square of mean / standard deviation.",
         source="chan1983algorithms",
         run="Normal batches of 1024 in float32, mean / std from 3 to 3000, seeds 0 to 7.",
         measure=cancellation_slope,

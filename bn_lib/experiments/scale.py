@@ -469,12 +469,13 @@ CLAIMS = (
     Claim(
         name="stable-rate-is-2-over-lambda-max",
         chapter=_CHAPTER,
-        says="Gradient descent on a quadratic diverges when the learning rate exceeds 2 / lambda_max, and not before.",
+        says="Gradient descent on a quadratic diverges when the learning rate exceeds 2 / λ, where λ is the "
+        "largest eigenvalue, and not before.",
         source="lecun1998efficient",
         run="Quadratics in 10 dimensions, condition numbers from 1 to 1000, seed 0; bisection on runs of 1000 steps.",
         measure=lambda: rate_error(_sweep()),
         band=(0.0, 0.01),
-        unit="largest relative difference between the measured limit and 2 / lambda_max",
+        unit="largest relative difference between the measured limit and 2 / λ",
     ),
     Claim(
         name="steps-grow-with-the-condition-number",
@@ -494,14 +495,15 @@ CLAIMS = (
         run=f"{_DIGITS}; before and after subtracting the means.",
         measure=_mean_eigenvalue,
         band=(3.0, math.inf),
-        unit="lambda_max before divided by lambda_max after",
+        unit="largest eigenvalue before divided by that after",
     ),
     Claim(
         name="standardizing-saves-steps",
         chapter=_CHAPTER,
         says="Convergence is faster when inputs are shifted to mean 0 and scaled to the same variance.",
         source="lecun1998efficient",
-        run=f"{_DIGITS}; steps at 1 / lambda_max to one percent of the excess training loss, raw and standardized.",
+        run=f"{_DIGITS}; steps at 1 divided by the largest eigenvalue, to one percent of the excess training loss, raw "
+        "and standardized.",
         measure=_standardizing_speedup,
         band=(5.0, math.inf),
         unit="steps on raw pixels divided by steps on standardized pixels",

@@ -686,7 +686,7 @@ CLAIMS = (
     Claim(
         name="one-pass-variance-ruins-the-output",
         chapter=CHAPTER,
-        says="With mean(x^2) - mean(x)^2 in float32, a mean of 1e6 standard deviations leaves no digit of the output.",
+        says="With mean(x²) − mean(x)² in float32, a mean of 1e6 standard deviations leaves no digit of the output.",
         source="chan1983algorithms",
         run="Normal batches of 1024 values, 64 channels, mean 1e4 and standard deviation 0.01; seeds 0 to 3; against "
         "extended precision.",

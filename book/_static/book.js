@@ -42,7 +42,15 @@ function giveBack(dialog, opener) {
   });
 }
 
+// Who chooses a section in the list wants to see it, and the list lies over it.
+function closeOnChoice(dialog) {
+  dialog?.addEventListener("click", ({ target }) => {
+    if (target.closest('a[href^="#"]')) dialog.close();
+  });
+}
+
 addEventListener("DOMContentLoaded", () => {
   for (const [dialog, opener] of Object.entries(OPENERS)) giveBack(document.getElementById(dialog), opener);
+  closeOnChoice(document.getElementById("pst-secondary-sidebar-modal"));
 });
 addEventListener("DOMContentLoaded", () => document.querySelectorAll(".bn-formula").forEach((box) => near.observe(box)));

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import docstrings
 import execution
+import pytest
+import typography
 import vendor
 
 from bn_lib.figures import COLOURS
@@ -34,6 +36,20 @@ def test_the_cache_has_another_place_when_the_code_changes(tmp_path, monkeypatch
     assert fingerprint("a = 1") == one
     (tmp_path / "requirements.txt").write_text("numpy==2.4.6")
     assert fingerprint("a = 1") != one
+
+
+@pytest.mark.parametrize(
+    ("printed", "written"),
+    [
+        ("1e-05", "10⁻⁵"),
+        ("about 5e-06.", "about 5 × 10⁻⁶."),
+        ("3.7e+07, -0.19", "3.7 × 10⁷, −0.19"),
+        ("from -3 to (-1)", "from −3 to (−1)"),
+        ("8-3, 2-D, F-1, a1e5, 12e45ab", "8-3, 2-D, F-1, a1e5, 12e45ab"),
+    ],
+)
+def test_numbers_are_written_as_in_a_book(printed, written):
+    assert typography.as_in_a_book(printed).replace("\N{NO-BREAK SPACE}", " ") == written
 
 
 def test_what_is_laid_out_by_hand_in_a_docstring_stays_so():

@@ -210,6 +210,31 @@ def test_nothing_moves_for_who_asks_for_less_motion(reader: tuple[BrowserContext
     assert moving == []
 
 
+def test_a_section_chosen_on_a_phone_is_seen(reader: tuple[BrowserContext, str]) -> None:
+    """The list of sections lies over the page; who has chosen one has done with it."""
+    context, address = reader
+    page = context.new_page()
+    page.set_viewport_size(PHONE)
+    page.goto(address + WALKED[1])
+    page.locator(".secondary-toggle:visible").click()
+    link = page.locator("dialog[open] nav.page-toc a").nth(1)
+    there = link.get_attribute("href")
+    link.click()
+    page.locator("dialog[open]").wait_for(state="detached")
+    assert page.url.endswith(there or "no link")
+    page.close()
+
+
+def test_a_page_without_sections_has_no_button_for_them(reader: tuple[BrowserContext, str]) -> None:
+    context, address = reader
+    page = context.new_page()
+    page.set_viewport_size(PHONE)
+    page.goto(address + WALKED[0])
+    assert page.locator(".primary-toggle:visible").count() == 1
+    assert page.locator(".secondary-toggle:visible").count() == 0
+    page.close()
+
+
 # Without scripts
 
 
@@ -221,6 +246,7 @@ def test_every_page_reads_without_scripts(playwright: Playwright, built_site: Pa
         for name in readable(built_site):
             page.goto(address + name, wait_until="load")
             assert page.locator("h1:visible").count() >= 1, name
+            assert page.locator("nav.bd-links a:visible").count() >= 10, f"{name}: where are the chapters?"
             for button in page.locator("button:visible").all():
                 box = button.locator("xpath=ancestor::*[.//noscript][1]")
                 assert "JavaScript" in box.locator("noscript").first.inner_text(), f"{name}: {button.inner_text()}"

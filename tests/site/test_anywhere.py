@@ -117,7 +117,9 @@ class TestAnyPlace:
         page.wait_for_url("**/search.html?q=*")
         assert any(title in found for found in results(page))
         if root.startswith("http"):  # where a page may read another, the words around the hit are shown
-            page.locator("#search-results li p.context").first.wait_for()
+            excerpts = page.locator("#search-results li p.context")
+            excerpts.first.wait_for()
+            assert "\\" not in "".join(excerpts.all_inner_texts()), "a formula's source is nothing to read"
         assert page.wrong == []
         with page.expect_navigation():
             page.locator("#search-results li > a", has_text=title).first.click()

@@ -391,6 +391,9 @@ class TestTheButton:
         assert dialog.is_visible()
         assert urlsplit(shell.CDN_HOST).hostname in dialog.inner_text()
         assert "MB" in dialog.inner_text()
+        colours = "link => [getComputedStyle(link).color, getComputedStyle(link).backgroundColor]"
+        ink, paper = dialog.get_by_role("link", name="Open the notebook").evaluate(colours)
+        assert ink != paper
         page.keyboard.press("Escape")
         dialog.wait_for(state="hidden")
         assert page.url == f"{address}{PAGE}.html"
@@ -400,7 +403,7 @@ class TestTheButton:
         named = button.notebooks_of(
             [path.relative_to(built_site).with_suffix("").as_posix() for path in (built_site / "book").rglob("*.html")]
         )
-        assert len(named) == len(CHAPTERS) + len(EXERCISES)
+        assert list(named.values()) == [f"{name}.ipynb" for name in CHAPTERS + EXERCISES]
         for path in (built_site / "book").rglob("*.html"):
             name = named.get(path.relative_to(built_site).with_suffix("").as_posix())
             text = path.read_text()

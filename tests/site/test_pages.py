@@ -204,3 +204,20 @@ def test_on_paper_a_dark_page_is_ink_on_white(visit):
     assert all(one != other for one, other in zip(dark, on_paper, strict=True))
     light = visit(CHAPTERS[2]).page
     assert on_paper == light.evaluate(colours)
+    code = "[...document.querySelectorAll('.highlight span')].map((span) => getComputedStyle(span).color)"
+    assert set(page.evaluate(code)) == {"rgb(27, 27, 31)"}
+
+
+def test_a_root_is_as_high_on_paper_as_on_the_screen(visit):
+    """It is a drawing, wider than the box that cuts it off."""
+    page = visit(CHAPTERS[3]).page
+    heights = "[...document.querySelectorAll('.katex .sqrt svg')].map((root) => root.getBoundingClientRect().height)"
+    page.evaluate("document.querySelectorAll('.bn-later').forEach((box) => box.classList.remove('bn-later'))")
+    on_screen = page.evaluate(heights)
+    page.emulate_media(media="print")
+    on_paper = page.evaluate(heights)
+    assert len(on_screen) > 5
+    assert min(on_screen) > 8
+    # The sheet's letters are smaller, all by the same.
+    assert min(on_paper) / min(on_screen) == pytest.approx(max(on_paper) / max(on_screen), rel=0.1)
+    assert min(on_paper) > 8

@@ -70,7 +70,7 @@ def build_lite(app: Sphinx, failure: Exception | None) -> None:
     # Made elsewhere and moved when it is whole, so that a build that fails leaves the last one as it was.
     with tempfile.TemporaryDirectory(dir=output.parent.parent, prefix=".lite-") as temporary:
         try:
-            names = button.notebooks_of(sorted(app.env.found_docs))
+            names = button.notebooks_of(app.env.found_docs)
             numbers = {name: numbers_of(app, name) for name in names if name.startswith(button.CHAPTERS)}
             made = make(Path(temporary), numbers, links, names)
         except (RuntimeError, KeyError, ValueError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Collection
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,14 @@ EXPLAINED = "book/run"
 ESTIMATED = {EXERCISES: 15, CHAPTERS: 50}
 
 
-def notebooks_of(docnames: list[str]) -> dict[str, str]:
-    """For each page of a chapter or an exercise, the file name of its notebook.
+def notebooks_of(docnames: Collection[str]) -> dict[str, str]:
+    """For each page of a chapter or an exercise, the file name of its notebook; in the order of their numbers.
 
     An exercise's source has its number in front: `1-basic-calculation.md` belongs to the page `basic-calculation`.
     """
-    exercises = {path.stem.partition("-")[2]: path.stem for path in notebooks.EXERCISES.glob("*.md")}
-    names = {name: name.removeprefix(CHAPTERS) for name in docnames if name.startswith(CHAPTERS)}
-    for name in docnames:
-        if name.startswith(EXERCISES) and (stem := exercises.get(name.removeprefix(EXERCISES))):
+    names = {name: name.removeprefix(CHAPTERS) for name in sorted(docnames) if name.startswith(CHAPTERS)}
+    for stem in sorted(path.stem for path in notebooks.EXERCISES.glob("*.md")):
+        if (name := f"{EXERCISES}{stem.partition('-')[2]}") in docnames:
             names[name] = stem
     return {name: f"{stem}.ipynb" for name, stem in names.items()}
 
@@ -49,7 +49,7 @@ def add_button(
     """Put the button before the theme's own, and the dialog at the end of the page."""
     if app.builder.name != "html" or doctree is None:
         return
-    name = notebooks_of(sorted(app.env.found_docs)).get(pagename)
+    name = notebooks_of(app.env.found_docs).get(pagename)
     if name is None:
         return
     pathto = context["pathto"]
@@ -172,7 +172,7 @@ class Notebooks(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make the list; titles are known when all pages have been read."""
         found = nodes.bullet_list()
-        for docname, name in notebooks_of(sorted(self.env.found_docs)).items():
+        for docname, name in notebooks_of(self.env.found_docs).items():
             paragraph = nodes.paragraph()
             title, _ = self.parse_inline(f"{{doc}}`/{docname}`")
             paragraph += title

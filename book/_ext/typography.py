@@ -1,0 +1,54 @@
+"""Sphinx extension: numbers in running text are set as a book sets them, not as Python prints them.
+
+`5e-06` becomes 5 × 10⁻⁶, and the hyphen before a number a minus sign, wherever it comes from: a cell's result in a
+sentence, a claim, a table. Code and formulas stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d+)(?![\w.]*\w)")
+MINUS = re.compile(r"(?<![\w.)\]–—-])-(?=\d)")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+AS_IT_IS = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def as_in_a_book(text: str) -> str:
+    """The text with its numbers so written."""
+
+    def power(match: re.Match[str]) -> str:
+        raised = f"10{str(int(match[2])).translate(RAISED)}"
+        return raised if float(match[1]) == 1 else f"{match[1]}{NO_BREAK}×{NO_BREAK}{raised}"
+
+    return MINUS.sub("−", POWER.sub(power, text))
+
+
+class Numbers(SphinxPostTransform):
+    """Write the numbers of a page's text, when the results of its cells stand in it."""
+
+    default_priority = 900
+    formats = ("html",)
+
+    def run(self, **_: Any) -> None:
+        """Change the texts that are not code."""
+        for text in list(self.document.findall(nodes.Text)):
+            written = as_in_a_book(str(text))
+            if written != text and not any(isinstance(parent, AS_IT_IS) for parent in _parents(text)):
+                text.parent.replace(text, nodes.Text(written))
+
+
+def _parents(node: nodes.Node) -> list[nodes.Node]:
+    return [] if node.parent is None else [node.parent, *_parents(node.parent)]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx, after what puts results into the text."""
+    app.add_post_transform(Numbers)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
