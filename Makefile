@@ -2,12 +2,14 @@
 #
 #   make book PYTHON=python3.12     another Python (3.11 to 3.13)
 #   make book PORT=9000             another port than 8000
+#   make test PROCESSES=4           tests in as many processes as there are cores to spare (2)
 #   make html BOOK_URL=https://...  for publishing: canonical links and a sitemap need the site's address
 
-PYTHON ?= python3
-PORT   ?= 8000
-VENV   := .venv
-BIN    := $(VENV)/bin
+PYTHON    ?= python3
+PORT      ?= 8000
+PROCESSES ?= 2
+VENV      := .venv
+BIN       := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -39,8 +41,8 @@ exercises/release/batch-norm: | $(VENV)/.book
 lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it here": DIR=folder or .tar.bz2
 	@PYTHONPATH=book/_ext $(BIN)/python -m lite.runtime "$(DIR)"
 
-test: check ## Check style and types, and run every test
-	$(BIN)/python -m pytest $(ARGS)
+test: check ## Check style and types, and run every test; those of a file one after another
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 check: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .

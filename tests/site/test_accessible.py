@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
@@ -144,6 +144,21 @@ def reader(playwright: Playwright, built_site: Path) -> Iterator[tuple[BrowserCo
         browser.close()
 
 
+@pytest.fixture
+def phone(reader: tuple[BrowserContext, str]) -> Iterator[Callable[[str], Page]]:
+    """Open a page on a phone."""
+    context, address = reader
+    page = context.new_page()
+    page.set_viewport_size(PHONE)
+
+    def show(name: str) -> Page:
+        page.goto(address + name)
+        return page
+
+    yield show
+    page.close()
+
+
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("name", WALKED)
 def test_every_stop_of_the_keyboard_has_a_name_and_is_seen(
@@ -173,12 +188,9 @@ def test_the_first_stop_skips_to_the_text(reader: tuple[BrowserContext, str]) ->
     page.close()
 
 
-def test_the_chapters_open_and_close_by_keyboard_on_a_phone(reader: tuple[BrowserContext, str]) -> None:
+def test_the_chapters_open_and_close_by_keyboard_on_a_phone(phone: Callable[[str], Page]) -> None:
     """The list takes the keyboard in, and Escape gives it back to the button."""
-    context, address = reader
-    page = context.new_page()
-    page.set_viewport_size(PHONE)
-    page.goto(address + WALKED[1])
+    page = phone(WALKED[1])
     button = page.locator(".primary-toggle:visible")
     button.focus()
     page.keyboard.press("Enter")
@@ -188,7 +200,23 @@ def test_the_chapters_open_and_close_by_keyboard_on_a_phone(reader: tuple[Browse
     page.keyboard.press("Escape")
     page.locator("dialog[open]").wait_for(state="detached")
     expect(button).to_be_focused()
-    page.close()
+
+
+def test_a_section_chosen_on_a_phone_is_seen(phone: Callable[[str], Page]) -> None:
+    """The list of sections lies over the page; who has chosen one has done with it."""
+    page = phone(WALKED[1])
+    page.locator(".secondary-toggle:visible").click()
+    link = page.locator("dialog[open] nav.page-toc a").nth(1)
+    there = link.get_attribute("href")
+    link.click()
+    page.locator("dialog[open]").wait_for(state="detached")
+    assert page.url.endswith(there or "no link")
+
+
+def test_a_page_without_sections_has_no_button_for_them(phone: Callable[[str], Page]) -> None:
+    page = phone(WALKED[0])
+    assert page.locator(".primary-toggle:visible").count() == 1
+    assert page.locator(".secondary-toggle:visible").count() == 0
 
 
 # Without motion
@@ -208,31 +236,6 @@ def test_nothing_moves_for_who_asks_for_less_motion(reader: tuple[BrowserContext
     )
     page.close()
     assert moving == []
-
-
-def test_a_section_chosen_on_a_phone_is_seen(reader: tuple[BrowserContext, str]) -> None:
-    """The list of sections lies over the page; who has chosen one has done with it."""
-    context, address = reader
-    page = context.new_page()
-    page.set_viewport_size(PHONE)
-    page.goto(address + WALKED[1])
-    page.locator(".secondary-toggle:visible").click()
-    link = page.locator("dialog[open] nav.page-toc a").nth(1)
-    there = link.get_attribute("href")
-    link.click()
-    page.locator("dialog[open]").wait_for(state="detached")
-    assert page.url.endswith(there or "no link")
-    page.close()
-
-
-def test_a_page_without_sections_has_no_button_for_them(reader: tuple[BrowserContext, str]) -> None:
-    context, address = reader
-    page = context.new_page()
-    page.set_viewport_size(PHONE)
-    page.goto(address + WALKED[0])
-    assert page.locator(".primary-toggle:visible").count() == 1
-    assert page.locator(".secondary-toggle:visible").count() == 0
-    page.close()
 
 
 # Without scripts

@@ -120,7 +120,9 @@ class TestAnyPlace:
             excerpts = page.locator("#search-results li p.context")
             excerpts.first.wait_for()
             shown = " ".join(excerpts.all_inner_texts())
-            assert not re.search(r"\\(hat|frac|sqrt|sigma|gamma|mu|displaystyle|begin)", shown), "TeX is nothing to read"
+            assert not re.search(r"\\(hat|frac|sqrt|sigma|gamma|mu|displaystyle|begin)", shown), (
+                "TeX is nothing to read"
+            )
         assert page.wrong == []
         with page.expect_navigation():
             page.locator("#search-results li > a", has_text=title).first.click()
