@@ -3,11 +3,11 @@ import { html, useMemo } from "./preact.js";
 import { AxisX, AxisY, Choice, Drawing, Player, Scrub, Toggle, explorable, fixed, line, scale, significant } from "./ui.js";
 
 const WIDTH = 360;
-const HEIGHT = 452;
-const TOP = 26; // of the first layer's panel
-const GAP = 12; // between panels
-const LAYERS_END = 318; // where the last layer's panel ends, however many there are
-const LOSS_END = 414;
+const HEIGHT = 464;
+const TOP = 38; // of the first layer's panel
+const GAP = 18; // between panels, with room for a panel's name
+const LAYERS_END = 330; // where the last layer's panel ends, however many there are
+const LOSS = { top: LAYERS_END + 22, bottom: 426 };
 const COLUMNS = [[34, 186], [204, 356]]; // from left to right, without and with BN
 const SIDES = ["without BN", "with BN"];
 const MEDIAN = 3; // of the seven percentiles
@@ -66,7 +66,7 @@ function drawn(state, uid) {
   });
   const times = COLUMNS.map((column) => clock(recording.steps, column));
   const losses = runs.map((run) => run.loss.map(lossOf));
-  const lossScale = decades(losses.flat(), [LOSS_END, LAYERS_END + 22]);
+  const lossScale = decades(losses.flat(), [LOSS.bottom, LOSS.top]);
   const curves = runs.map((run, side) => {
     const along = (values, s) => before(values).map((value, i) => [times[side](recording.steps[i]), s(value)]);
     return {
@@ -87,7 +87,7 @@ function drawn(state, uid) {
       <${AxisY} scale=${panel.scale} x=${left} right=${right} format=${side ? () => "" : undefined} />
     `)}
     <${AxisY} scale=${lossScale} x=${left} right=${right} format=${side ? () => "" : (value) => significant(value, 1)} />
-    <${AxisX} scale=${times[side]} y=${LOSS_END + 4} format=${String} label=${side ? "training step" : undefined} />
+    <${AxisX} scale=${times[side]} y=${LOSS.bottom + 4} format=${String} label=${side ? "training step" : undefined} />
     <g class="bn-to-come"><g id=${`${uid}-curves-${side}`}><${Curves} curve=${curves[side]} /></g></g>
   `);
   return { panels, times, losses, lossScale, still };
@@ -127,15 +127,15 @@ function toggled(layers, layer, on) {
 
 const inWords = (loss) => (loss === null ? "diverged" : `loss ${significant(loss, 2)}`);
 
-function View({ state, set, uid }) {
+function View({ state, set, uid, anew }) {
   const { recording, moment, rate, layers } = state;
   const { panels, times, losses, lossScale, still } = useMemo(() => drawn(state, uid), [recording, rate, layers]);
   const runs = runsAt(state);
   const last = recording.steps.length - 1;
   const places = times.map((time) => time(recording.steps[moment]));
   const scrubs = COLUMNS.map(([left, right], side) => html`
-    <${Scrub} key=${side} width=${WIDTH} height=${HEIGHT} box=${[left - 8, TOP, right + 4, LOSS_END + 16]} scale=${times[side]}
-      set=${(to) => set({ moment: to })} />
+    <${Scrub} key=${side} width=${WIDTH} height=${HEIGHT} box=${[left - 8, TOP, right + 4, LOSS.bottom + 16]} scale=${times[side]}
+      value=${moment} set=${(to) => set({ moment: to })} />
   `);
   return html`
     <div class="bn-beside">
@@ -148,15 +148,15 @@ function View({ state, set, uid }) {
               <text class="bn-figure" x=${right} y="15" text-anchor="end">${inWords(losses[side][moment])}</text>
               ${still[side]}
               <g clip-path=${`url(#${uid}-past-${side})`}><use href=${`#${uid}-curves-${side}`} /></g>
-              <line class="bn-time" x1=${places[side]} x2=${places[side]} y1=${TOP - 4} y2=${LOSS_END + 4} />
+              ${[...panels, LOSS].map(({ top, bottom }) => html`<line class="bn-time" x1=${places[side]} x2=${places[side]} y1=${top - 2} y2=${bottom + 2} />`)}
               <${Now} x=${places[side]} run=${runs[side]} panels=${panels} moment=${moment} />
               ${losses[side][moment] !== null && html`<circle class="bn-dot" cx=${places[side]} cy=${lossScale(losses[side][moment])} r="4" />`}
-              ${panels.map((panel) => html`<text class="bn-panel-name" x=${left + 5} y=${panel.top + 11}>layer ${panel.layer}</text>`)}
-              <text class="bn-panel-name" x=${left + 5} y=${LOSS_END - 4}>loss</text>
+              ${panels.map((panel) => html`<text class="bn-panel-name" x=${left} y=${panel.top - 6}>layer ${panel.layer}</text>`)}
+              <text class="bn-panel-name" x=${left} y=${LOSS.top - 6}>loss</text>
             </g>
           `)}
         <//>
-        <${Player} label="training step" value=${moment} min=${0} max=${last} seconds=${9}
+        <${Player} label="training step" value=${moment} min=${0} max=${last} seconds=${9} anew=${anew}
           format=${(value) => String(recording.steps[value])} set=${(to) => set({ moment: to })} />
       </div>
       <div class="bn-drift-choices">

@@ -86,7 +86,7 @@ function Axes({ variances }) {
   `;
 }
 
-function View({ state, set, uid }) {
+function View({ state, set, uid, anew }) {
   const { seed, momentum, batch_size, mean, moved_at, moved_to, updates } = state;
   const seen = simulated(state);
   const now = seen.population(updates);
@@ -125,7 +125,7 @@ function View({ state, set, uid }) {
             values=${seen.errors} stored=${seen.errors.slice(updates)} />
           <circle class="bn-error-now" cx=${x} cy=${clamp(errors(seen.errors[updates]), ...STRIPS.error)} r="4.5" />
         <//>
-        <${Player} label="updates" value=${updates} min=${0} max=${UPDATES} seconds=${12} format=${String} set=${(to) => set({ updates: to })} />
+        <${Player} label="updates" value=${updates} min=${0} max=${UPDATES} seconds=${12} format=${String} anew=${anew} set=${(to) => set({ updates: to })} />
       </div>
       <div class="bn-worked bn-chase-numbers">
         <table>

@@ -50,19 +50,25 @@ export function widget(keys, View) {
  * A widget with a title, a reset, a surprise, and words that say what it shows now.
  *
  * @param keys      the names of the state that the view reads
- * @param View      draws the state: View({ state, set, uid })
+ * @param View      draws the state: View({ state, set, uid, anew }), where `anew` is another number after each reset and
+ *                  each surprise: what plays stops then
  * @param describe  tells in words what the figure shows now: describe(state)
  * @param surprise  returns another state worth looking at: surprise(state, next), where next() is random in [0, 1)
  */
 export function explorable({ keys, View, describe, surprise }) {
   function Framed({ state, set, uid }) {
+    const [anew, count] = useState(0);
     const now = describe(state);
+    const begin = (patch) => {
+      count(anew + 1);
+      set(patch);
+    };
     return html`
       <p class="bn-title" id=${`${uid}-title`}>${state.title}</p>
-      <${View} state=${state} set=${set} uid=${uid} />
+      <${View} state=${state} set=${set} uid=${uid} anew=${anew} />
       <div class="bn-toolbar bn-controls">
-        <button type="button" onClick=${() => set(state.initial)}>Reset</button>
-        <button type="button" onClick=${() => set(surprise(state, Math.random))}>Surprise me</button>
+        <button type="button" onClick=${() => begin(state.initial)}>Reset</button>
+        <button type="button" onClick=${() => begin(surprise(state, Math.random))}>Surprise me</button>
       </div>
       <p class="bn-now" id=${`${uid}-now`}>${now}</p>
       <${Spoken} words=${now} />
@@ -207,16 +213,27 @@ export function Handle({ width, height, at, x, y, label, text, move, kind = "" }
     nearest.setPointerCapture(event.pointerId);
     nearest.focus({ preventScroll: true });
     const box = nearest.parentElement.getBoundingClientRect();
-    // Held where it was gripped, so that it does not jump under the finger.
-    held.current = { dx: at[0] - ((event.clientX - box.left) / box.width) * width, dy: at[1] - ((event.clientY - box.top) / box.height) * height };
+    held.current = {
+      // Held where it was gripped, so that it does not jump under the finger.
+      dx: at[0] - ((event.clientX - box.left) / box.width) * width,
+      dy: at[1] - ((event.clientY - box.top) / box.height) * height,
+      before: { ...(x && { x: x.value }), ...(y && { y: y.value }) },
+      drags: dragOrScroll(event, x && y ? "both" : x ? "x" : "y"),
+    };
   };
   const drag = (event) => {
-    if (!held.current) return;
+    if (!held.current?.drags(event)) return;
+    held.current.moved = true;
     const box = event.currentTarget.parentElement.getBoundingClientRect();
     const next = {};
     if (x) next.x = snap(x, x.scale.invert(((event.clientX - box.left) / box.width) * width + held.current.dx));
     if (y) next.y = snap(y, y.scale.invert(((event.clientY - box.top) / box.height) * height + held.current.dy));
     move(next);
+  };
+  const drop = (event) => {
+    const { moved, before } = held.current ?? {};
+    held.current = null;
+    if (moved && event.type === "pointercancel") move(before);
   };
   const press = (event) => {
     const far = event.shiftKey ? 10 : 1;
@@ -243,10 +260,24 @@ export function Handle({ width, height, at, x, y, label, text, move, kind = "" }
       aria-valuemin=${main.min} aria-valuemax=${main.max} aria-valuenow=${main.value} aria-valuetext=${text}
       onMouseDown=${(event) => event.preventDefault() /* it would move the focus to the handle on top */}
       onPointerDown=${grab} onPointerMove=${drag}
-      onPointerUp=${() => (held.current = null)} onPointerCancel=${() => (held.current = null)}
+      onPointerUp=${drop} onPointerCancel=${drop}
       onKeyDown=${press}
     ></span>
   `;
+}
+
+/**
+ * Whether the pointer that came down drags along `way`, "x", "y" or "both": a function of its further events. A finger
+ * that goes the other way may be about to scroll the page, and the browser says so (pointercancel) only after the first
+ * of its moves. So a finger drags from the first move on that goes along `way`; a mouse always does.
+ */
+function dragOrScroll(down, way) {
+  let drags = way === "both" || down.pointerType === "mouse";
+  return (event) => {
+    const [sideways, upright] = [Math.abs(event.clientX - down.clientX), Math.abs(event.clientY - down.clientY)];
+    drags ||= way === "x" ? sideways > upright : upright > sideways;
+    return drags;
+  };
 }
 
 /** Handles are a finger wide and may lie over each other: of those at the pointer, the one whose middle is nearest. */
@@ -330,34 +361,52 @@ export function useFrames(running, step) {
 }
 
 /**
+ * Playing a whole number up to `max`, `speed` a second: [whether it plays, play(from), stop()]. A change of `value` by
+ * anyone else stops it, and so does another `anew` (see `explorable`).
+ */
+export function usePlaying({ value, max, speed, set, anew }) {
+  const [playing, turn] = useState(false);
+  const clock = useRef(0);
+  const begun = useRef(anew);
+  const stop = () => turn(false);
+  useFrames(playing, (passed) => {
+    if (value !== Math.floor(clock.current) || anew !== begun.current) {
+      stop(); // what is there now is not what was played
+      return;
+    }
+    clock.current = Math.min(max, clock.current + passed * speed);
+    const now = Math.floor(clock.current);
+    if (now !== value) set(now);
+    if (now === max) stop();
+  });
+  const play = (from) => {
+    clock.current = from;
+    begun.current = anew;
+    if (from !== value) set(from);
+    turn(true);
+  };
+  return [playing, play, stop];
+}
+
+/**
  * A slider through time with a button that moves it: from min to max in `seconds`, whole number by whole number.
  * Where motion is not wanted, the button goes a tenth of the way at once instead.
  */
-export function Player({ label, value, min, max, seconds, format, set }) {
-  const [playing, play] = useState(false);
+export function Player({ label, value, min, max, seconds, format, set, anew }) {
   const [still, keepStill] = useState(false);
-  const clock = useRef(0);
+  const [playing, play, stop] = usePlaying({ value, max, speed: (max - min) / seconds, set, anew });
   useEffect(() => keepStill(reducedMotion()), []);
-  useFrames(playing, (passed) => {
-    clock.current += (passed / seconds) * (max - min);
-    const now = Math.min(max, Math.floor(clock.current));
-    if (now !== value) set(now);
-    if (now === max) play(false);
-  });
   const press = () => {
     const from = value >= max ? min : value;
-    if (still) {
-      set(Math.min(max, from + Math.ceil((max - min) / 10)));
-      return;
-    }
-    clock.current = from;
-    play(!playing);
+    if (still) set(Math.min(max, from + Math.ceil((max - min) / 10)));
+    else if (playing) stop();
+    else play(from);
   };
   return html`
     <div class="bn-player bn-controls">
       <button type="button" onClick=${press}>${still ? "Step" : playing ? "Pause" : "Play"}</button>
       <${Slider} label=${label} value=${value} min=${min} max=${max} step=${1} format=${format}
-        set=${(to) => { play(false); set(to); }} />
+        set=${(to) => { stop(); set(to); }} />
     </div>
   `;
 }
@@ -366,28 +415,35 @@ export function Player({ label, value, min, max, seconds, format, set }) {
  * A part of a drawing where a press or a drag along x sets a value: set(value), through `scale`. It is for the pointer
  * only, so give the same value a Slider or a Handle for the keyboard. `box` is [left, top, right, bottom] in units.
  */
-export function Scrub({ width, height, box, scale, set }) {
+export function Scrub({ width, height, box, scale, value, set }) {
   const [left, top, right, bottom] = box;
-  const held = useRef(false);
+  const held = useRef(null);
   const percent = (part, whole) => `${((part / whole) * 100).toFixed(3)}%`;
   const to = (event) => {
     const area = event.currentTarget.getBoundingClientRect();
+    held.current.moved = true;
     set(scale.invert(left + clamp((event.clientX - area.left) / area.width, 0, 1) * (right - left)));
   };
   const grab = (event) => {
     event.currentTarget.setPointerCapture(event.pointerId);
-    held.current = true;
+    held.current = { before: value, drags: dragOrScroll(event, "x"), down: event };
     if (event.pointerType === "mouse") to(event); // a finger may be about to scroll the page
   };
+  const drag = (event) => {
+    if (held.current?.drags(event)) to(event);
+  };
   const drop = (event) => {
-    if (held.current && event.type === "pointerup") to(event);
-    held.current = false;
+    if (!held.current) return;
+    const { before, moved, drags, down } = held.current;
+    const tapped = Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) < 10;
+    if (event.type === "pointerup" && (tapped || drags(event))) to(event);
+    if (event.type === "pointercancel" && moved) set(before);
+    held.current = null;
   };
   return html`
     <div class="bn-scrub bn-controls"
       style=${`left:${percent(left, width)};top:${percent(top, height)};width:${percent(right - left, width)};height:${percent(bottom - top, height)}`}
-      onPointerDown=${grab} onPointerMove=${(event) => held.current && to(event)}
-      onPointerUp=${drop} onPointerCancel=${drop}
+      onPointerDown=${grab} onPointerMove=${drag} onPointerUp=${drop} onPointerCancel=${drop}
     ></div>
   `;
 }

@@ -51,3 +51,29 @@ def drag(page: Page, handle: Locator, dx: float, dy: float, at: tuple[float, flo
     page.mouse.down()
     page.mouse.move(x + dx, y + dy, steps=5)
     page.mouse.up()
+
+
+def swipe(page: Page, start: tuple[float, float], way: tuple[float, float]) -> None:
+    """Put a finger on the page at `start`, move it by `way`, and lift it."""
+    touch = page.context.new_cdp_session(page)
+    (x, y), (dx, dy) = start, way
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for part in (0.25, 0.5, 0.75, 1):
+        point = {"x": x + part * dx, "y": y + part * dy}
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def collisions(page: Page, texts: str, marks: str) -> list[tuple[str, str]]:
+    """Which of these texts, and which of these marks, lie over each other on the screen; both are CSS selectors."""
+    found: list[tuple[str, str]] = page.evaluate(
+        """([texts, marks]) => {
+          const box = (element) => element.getBoundingClientRect();
+          const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+          return [...document.querySelectorAll(texts)].flatMap((text) =>
+            [...document.querySelectorAll(marks)].filter((mark) => mark !== text && !apart(box(text), box(mark)))
+              .map((mark) => [text.textContent, mark.outerHTML.slice(0, 200)]));
+        }""",
+        [texts, marks],
+    )
+    return found

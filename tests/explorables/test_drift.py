@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import traitlets
-from shown import state, surprises, words
+from shown import collisions, state, surprises, swipe, words
 
 from bn_lib.experiments import covariate_shift as shift
 from bn_lib.experiments.digits import load_digits, sigmoid_network
@@ -79,17 +79,44 @@ def test_at_least_one_learning_rate_is_needed():
         shift.record(())
 
 
-def test_what_the_message_says_was_measured():
+@pytest.fixture(scope="module")
+def strayed() -> np.ndarray:
+    """How far the median of each typical sigmoid, the thick line, gets from its start: `(rates, 2, layers)`."""
+    medians = shift.record().percentiles[..., 3]
+    return np.abs(medians - medians[..., :1]).max(axis=-1)
+
+
+SLOW, MIDDLE, FAST = range(3)
+WITHOUT, WITH = range(2)
+
+
+def test_what_the_message_says_of_the_medians_was_measured(strayed):
     recording = shift.record()
-    moved = np.abs(recording.percentiles[:, :, 2, :, 3] - recording.percentiles[:, :, 2, :1, 3]).max(axis=-1)
-    slow, middle, fast = range(3)
-    assert moved[middle, 1] < moved[middle, 0] / 3
-    assert 0.5 < moved[slow, 0] / moved[slow, 1] < 2
-    assert moved[fast, 1] > 2 * moved[middle, 0]
-    final = recording.loss[:, :, -1]
-    assert (final[:, 1] < 0.1).all()
-    assert final[slow, 0] > 2.2
-    assert (final[:, 1] < final[:, 0] / 10).all()
+    assert recording.learning_rates == (0.1, 0.5, 5.0)
+    says = Drift(recording).message
+    assert "At a learning rate of 0.5 they stray less with BN than without it, in all three layers" in says
+    assert (strayed[MIDDLE, WITH] < 0.6 * strayed[MIDDLE, WITHOUT]).all()
+    assert strayed[MIDDLE, WITH, 2] < strayed[MIDDLE, WITHOUT, 2] / 3
+    assert "At 0.1 they stray further with BN in layers 1 and 2 and about as far in layer 3" in says
+    assert (strayed[SLOW, WITH, :2] > 2 * strayed[SLOW, WITHOUT, :2]).all()
+    assert abs(strayed[SLOW, WITH, 2] / strayed[SLOW, WITHOUT, 2] - 1) < 0.1
+    assert "At 5 the median of layer 3 strays further with BN than at 0.5 without it" in says
+    assert strayed[FAST, WITH, 2] > 2 * strayed[MIDDLE, WITHOUT, 2]
+    assert "Whether it helps because inputs move less is disputed." in says
+
+
+def test_what_the_message_says_of_the_loss_was_measured():
+    recording = shift.record()
+    says = Drift(recording).message
+    without, with_bn = recording.loss.swapaxes(0, 1)
+    assert "at 0.5 without it, and the network learns all the same" in says
+    assert "the loss falls sooner" in says
+    assert (with_bn[MIDDLE] < without[MIDDLE]).all(), "at every moment"
+    assert "only the network with BN learns" in says
+    assert without[SLOW].min() > 2.2, "log(10) is 2.3: it guesses"
+    assert "BN helps at all three rates" in says
+    assert (with_bn[:, -1] < 0.1).all()
+    assert (with_bn[:, -1] < without[:, -1] / 10).all()
 
 
 def test_it_shows_the_recording_to_a_hundredth(small):
@@ -134,24 +161,62 @@ def test_the_moment_follows_a_drag_on_the_picture_the_slider_and_keys(stage, sma
 def test_a_finger_scrubs_and_still_scrolls_the_page(stage, small):
     page = stage(Drift(small), viewport=PHONE, touch=True)
     box = page.locator(".bn-scrub").first.bounding_box()
-    touch = page.context.new_cdp_session(page)
-
-    def swipe(start, end):
-        touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [start]})
-        for part in (0.25, 0.5, 0.75, 1):
-            point = {axis: start[axis] + part * (end[axis] - start[axis]) for axis in "xy"}
-            touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
-        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-
-    right = {"x": box["x"] + box["width"] - 10, "y": box["y"] + 200}
     last = len(small.steps) - 1
-    swipe(right, {"x": right["x"], "y": right["y"] - 120})
+    swipe(page, (box["x"] + box["width"] - 10, box["y"] + 200), (0, -120))
     page.wait_for_function("scrollY > 50")
     assert state(page, "moment") >= last - 1
     box = page.locator(".bn-scrub").first.bounding_box()
-    at = {"x": box["x"] + box["width"] - 10, "y": box["y"] + 250}
-    swipe(at, {"x": at["x"] - 80, "y": at["y"]})
+    swipe(page, (box["x"] + box["width"] - 10, box["y"] + 250), (-80, 0))
     page.wait_for_function("m => document.querySelector('[data-explorable]').bnModel.get('moment') < m", arg=last - 1)
+
+
+@pytest.mark.parametrize("sideways", [0, 4, -15])
+def test_a_swipe_that_scrolls_the_page_leaves_the_moment(stage, small, sideways):
+    page = stage(Drift(small), viewport=PHONE, touch=True)
+    last = len(small.steps) - 1
+    box = page.locator(".bn-scrub").first.bounding_box()
+    swipe(page, (box["x"] + box["width"] / 2, box["y"] + 200), (sideways, -120))
+    page.wait_for_function("scrollY > 50")
+    assert state(page, "moment") == last
+
+
+def test_a_tap_sets_the_moment(stage, small):
+    page = stage(Drift(small), viewport=PHONE, touch=True)
+    box = page.locator(".bn-scrub").first.bounding_box()
+    swipe(page, (box["x"] + 3, box["y"] + 60), (0, 0))
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('moment') === 0")
+
+
+def test_what_a_drag_that_is_taken_away_has_moved_goes_back(stage, small):
+    page = stage(Drift(small))
+    area = page.locator(".bn-scrub").first
+    box = area.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 120)
+    page.mouse.down()
+    last = len(small.steps) - 1
+    assert state(page, "moment") < last
+    area.dispatch_event("pointercancel")
+    assert state(page, "moment") == last
+
+
+@pytest.mark.parametrize("button", ["Reset", "Surprise me"])
+def test_who_sets_it_anew_stops_the_playing(stage, small, button):
+    page = stage(Drift(small))
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('moment') === 2")
+    page.get_by_role("button", name=button).click()
+    chosen = state(page, "moment")
+    page.get_by_role("button", name="Play").wait_for()
+    page.wait_for_timeout(900)
+    assert state(page, "moment") == chosen
+
+
+def test_the_names_of_the_panels_are_clear_of_the_curves(stage):
+    for rate in (0.1, 0.5, 5.0):
+        for moment in (0, 5, 62):
+            page = stage(Drift(rate=rate, moment=moment), viewport=PHONE, theme="dark")
+            marks = "[id*=-curves-] path, .bn-time, .bn-dot, .bn-flat, .bn-side-name, .bn-axis text"
+            assert collisions(page, ".bn-panel-name", marks) == []
 
 
 def test_learning_rate_and_layers(stage, small):
