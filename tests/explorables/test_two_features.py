@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from shown import drag, state, surprises, words
+from shown import collisions, drag, state, surprises, words
 from traitlets import TraitError
 
 from bn_lib.experiments import scale
@@ -79,6 +79,17 @@ def test_it_begins_with_the_problem_of_the_chapter():
 def test_a_bad_value_is_named(bad, named):
     with pytest.raises(TraitError, match=named):
         TwoFeatures(**bad)
+
+
+def put(page, patch):
+    """Set values of the model, and wait until they are drawn."""
+    page.locator("[data-explorable]").evaluate(
+        """async (element, patch) => {
+          Object.entries(patch).forEach(([key, value]) => element.bnModel.set(key, value));
+          await new Promise(requestAnimationFrame);
+        }""",
+        patch,
+    )
 
 
 def test_the_words_are_the_chapters_numbers(stage):
@@ -180,6 +191,140 @@ def test_it_runs_and_where_motion_is_not_wanted_it_jumps(stage):
     calm.get_by_role("button", name="Run").click()
     assert state(calm, "steps") == 60
     assert calm.get_by_role("button", name="Stop").count() == 0
+
+
+@pytest.mark.parametrize("button", ["Reset", "Surprise me"])
+@pytest.mark.parametrize("steps", [6, 20], ids=["at another step", "at the step that is set"])
+def test_who_sets_it_anew_stops_the_run(stage, button, steps):
+    page = stage(TwoFeatures())
+    page.get_by_role("button", name="Run").click()
+    page.evaluate(
+        """([name, steps]) => new Promise((done) => {
+          const element = document.querySelector('[data-explorable]');
+          const button = [...element.querySelectorAll('button')].find((each) => each.textContent === name);
+          const look = () => {
+            if (element.bnModel.get('steps') < steps) requestAnimationFrame(look);
+            else done(button.click());
+          };
+          look();
+        })""",
+        [button, steps],
+    )
+    page.get_by_role("button", name="Run").wait_for()
+    page.wait_for_timeout(300)
+    assert state(page, "steps") == 20
+
+
+def test_whoever_sets_the_steps_stops_the_run(stage):
+    page = stage(TwoFeatures())
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('steps') > 3")
+    page.evaluate("document.querySelector('[data-explorable]').bnModel.set('steps', 50)")
+    page.get_by_role("button", name="Run").wait_for()
+    page.wait_for_timeout(300)
+    assert state(page, "steps") == 50
+
+
+LIMITS = {"none": 2 / 52, "standardize": 2 / (1 + 6 / 7), "whiten": 2.0}
+
+
+@pytest.mark.parametrize("preparation", LIMITS)
+@pytest.mark.parametrize("deviation", [1.0, 3.3, 7.0, 10.0])
+def test_at_the_limit_it_neither_diverges_nor_arrives(stage, preparation, deviation):
+    figure = TwoFeatures(preparation=preparation, deviation=deviation)
+    given = scale.hand_problem().x * [1, deviation / 7]
+    if preparation == "none":
+        figure.rate = 2 / scale.eigenvalues(scale.hessian(given))[-1]
+    else:
+        figure.rate = LIMITS[preparation]
+    said = words(stage(figure, scripts=False))
+    assert "it neither diverges nor arrives: a step only turns the " in said
+    assert "multiplies" not in said
+    for factor, expected in ((0.99, "bottom" if preparation == "whiten" else "zigzags"), (1.01, "diverges")):
+        near = TwoFeatures(preparation=preparation, deviation=deviation, rate=figure.rate * factor)
+        assert expected in words(stage(near, scripts=False))
+
+
+def test_just_beyond_the_limit_the_error_grows_in_words_too(stage):
+    assert "a step multiplies the steep error by −1.0020." in words(stage(TwoFeatures(rate=0.0385), scripts=False))
+
+
+@pytest.mark.parametrize(("rate", "takes"), [(1.05, "95.0"), (1.5, "50.0"), (1.91, "9.0")])
+def test_a_round_bowl_has_no_valley(stage, rate, takes):
+    page = stage(TwoFeatures(preparation="whiten", rate=rate), scripts=False)
+    assert f"every step jumps over the bottom, and takes {takes} % off the error." in words(page)
+    for word in ("valley", "flat", "steep"):
+        assert word not in words(page)
+        assert page.locator("svg").get_by_text(word).count() == 0
+    slow = words(stage(TwoFeatures(preparation="whiten", rate=0.1), scripts=False))
+    assert "it does not overshoot, and a step takes 10.0 % off the error." in slow
+    assert "multiplies the error by −1.40" in words(stage(TwoFeatures(preparation="whiten", rate=2.4), scripts=False))
+
+
+def test_whitening_makes_components_of_features(stage):
+    page = stage(TwoFeatures())
+    assert page.locator("svg").get_by_text("component").count() == 0
+    page.get_by_label("whitened").check()
+    texts = page.locator("svg text").all_text_contents()
+    assert {"component 1, ± 2.4", "component 2", "feature 1, ± 16", "feature 2"} <= set(texts)
+    assert {"weight of component 1 − best", "weight of component 2 − best"} <= set(texts)
+    start = page.get_by_role("slider", name="start of the descent: weight of component 1 sideways")
+    assert start.get_attribute("aria-valuetext").startswith("weight of component 1 off by")
+
+
+def test_a_loss_that_has_grown_is_so_many_times_the_first(stage):
+    growing = TwoFeatures(rate=0.0417, steps=0)
+    page = stage(growing)
+    said = []
+    for steps in (0, 10, 30):
+        put(page, {"steps": steps})
+        said.append(words(page).split(" steps ")[1])
+        assert said[-1].rstrip(".") in page.get_by_role("slider", name="steps shown").get_attribute("aria-valuetext")
+    h = scale.hessian(scale.hand_problem().x)
+    path = scale.descend(h, np.zeros(2), np.array([-5.0, -3.0]), 0.0417, 60)
+    losses = scale.loss_on(h, np.zeros(2), path)
+    assert said[0] == "the loss is as large as at the start."
+    assert said[1:] == [f"the loss is {float(f'{losses[k] / losses[0]:.2g}'):g} times the first." for k in (10, 30)]
+    nearly = words(stage(TwoFeatures(preparation="whiten", rate=1.9999), scripts=False))
+    assert nearly.endswith("the loss is about as large as at the start.")
+
+
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1280, "height": 900}], ids=["phone", "desktop"])
+def test_marks_do_not_cover_the_words(stage, viewport):
+    page = stage(TwoFeatures(rate=0.2, steps=5), viewport=viewport)
+    page.evaluate("""() => {
+      const style = document.createElement('style'); // the ring is what is seen of a handle
+      style.textContent = '.bn-handle { transform: scale(0.6) }';
+      document.head.append(style);
+    }""")
+    for steps in range(0, 60, 5):
+        put(page, {"steps": steps})
+        assert collisions(page, "svg text:not(.bn-axis text)", ".bn-handle") == []
+    for preparation in ("standardize", "whiten"):
+        for deviation in (1, 3, 5, 7, 10):
+            put(page, {"preparation": preparation, "deviation": deviation})
+            assert collisions(page, ".bn-features text", ".bn-features circle") == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 390, 430, 640, 1280])
+def test_its_height_stays_while_the_words_change(stage, width):
+    page = stage(TwoFeatures(), viewport={"width": width, "height": 844})
+    heights = page.locator("[data-explorable]").evaluate(
+        """async (element) => {
+          const heights = new Set();
+          for (const preparation of ['none', 'standardize', 'whiten'])
+            for (const deviation of [1, 9.9])
+              for (const rate of [0.00126, 0.0251, 0.0417, 0.955, 1.07, 1.09, 1.91, 2, 2.95])
+                for (const steps of [0, 20, 60]) {
+                  const patch = { preparation, deviation, rate, steps };
+                  Object.entries(patch).forEach(([key, value]) => element.bnModel.set(key, value));
+                  await new Promise((done) => setTimeout(done, 0));
+                  heights.add(Math.round(element.getBoundingClientRect().height));
+                }
+          return [...heights];
+        }"""
+    )
+    assert len(heights) == 1
 
 
 def test_at_the_bottom_of_the_bowl_there_is_nothing_to_do(stage):
