@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import traitlets
-from shown import drag, state, words
+from shown import collisions, drag, state, swipe, words
 
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward, batch_norm_inference
 from bn_lib.explorables import MiniBatch
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
+PHONE = {"width": 390, "height": 844}
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 
 
@@ -78,7 +79,7 @@ def test_a_value_can_be_dragged_and_moved_by_keys(stage):
 
 @pytest.mark.parametrize(("grip", "held"), [(16, 0), (36, 1)], ids=["its own", "where a neighbour is nearer"])
 def test_a_finger_moves_the_nearest_value_from_where_it_is_gripped(stage, grip, held):
-    page = stage(MiniBatch(x=[1, 2, 4, 5, 8]), viewport={"width": 390, "height": 844}, touch=True)
+    page = stage(MiniBatch(x=[1, 2, 4, 5, 8]), viewport=PHONE, touch=True)
     box = page.get_by_role("slider", name="value 1 of the batch").bounding_box()
     assert min(box["width"], box["height"]) >= 44
     touch = page.context.new_cdp_session(page)
@@ -90,6 +91,64 @@ def test_a_finger_moves_the_nearest_value_from_where_it_is_gripped(stage, grip, 
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     page.wait_for_function("i => document.querySelector('[data-explorable]').bnModel.get('x')[i] < -1", arg=held)
     assert [i for i, (a, b) in enumerate(zip(state(page, "x"), [1, 2, 4, 5, 8], strict=True)) if a != b] == [held]
+
+
+def test_a_swipe_that_scrolls_the_page_moves_no_value(stage):
+    page = stage(MiniBatch(x=[1, 2, 4, 5, 8]), MiniBatch(), MiniBatch(), viewport=PHONE, touch=True)
+    page.evaluate("scrollTo(0, 0)")
+    box = page.get_by_role("slider", name="value 5 of the batch").first.bounding_box()
+    swipe(page, (box["x"] + 22, box["y"] + 22), (4, -80))
+    page.wait_for_function("scrollY > 20")
+    assert page.locator("[data-explorable]").first.evaluate("e => e.bnModel.get('x')") == [1, 2, 4, 5, 8]
+
+
+def test_what_a_drag_that_is_taken_away_has_moved_goes_back(stage):
+    page = stage(MiniBatch(x=[1, 2, 4, 5, 8]))
+    box = page.get_by_role("slider", name="value 5 of the batch").bounding_box()
+    page.mouse.move(box["x"] + 22, box["y"] + 22)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 50, box["y"] + 22)
+    assert state(page, "x")[4] < 7
+    page.get_by_role("slider", name="value 5 of the batch").dispatch_event("pointercancel")
+    assert state(page, "x") == [1, 2, 4, 5, 8]
+
+
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1280, "height": 900}], ids=["phone", "desktop"])
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        {"x": [-10.0, -10.0, -10.0, -10.0, 10.0], "gamma": 3.0, "beta": 3.0},
+        {"x": [10.0, 10.0, 10.0, 10.0, -10.0], "gamma": 3.0, "beta": -3.0},
+        {"x": [10.0] * 7 + [-10.0], "gamma": -3.0, "beta": 3.0},
+        {"x": [-10.0] * 5},
+        {"x": [10.0] * 5},
+    ],
+)
+def test_nothing_sticks_out_at_the_extremes(stage, extreme, viewport):
+    page = stage(MiniBatch(**extreme), viewport=viewport)
+    svg = page.locator("svg").bounding_box()
+    for part in page.locator("svg :is(line, path, circle, text)").all():
+        box = part.bounding_box()
+        assert box["x"] >= svg["x"] - 0.1
+        assert box["x"] + box["width"] <= svg["x"] + svg["width"] + 0.1
+        assert box["y"] + box["height"] <= svg["y"] + svg["height"] + 0.1
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert collisions(page, ".bn-row", ".bn-accent-text, .bn-mean, .bn-band, .bn-in") == []
+
+
+def test_what_is_beyond_an_axis_is_marked(stage):
+    page = stage(MiniBatch(x=[-10.0, -10.0, -10.0, -10.0, 10.0], gamma=3.0, beta=3.0))
+    assert page.locator(".bn-out").count() == 5
+    hollow = page.locator(".bn-out.bn-beyond")
+    assert hollow.count() == 1
+    assert hollow.evaluate("e => getComputedStyle(e).fill") != page.locator(".bn-out").first.evaluate(
+        "e => getComputedStyle(e).fill"
+    )
+    assert page.locator("svg").get_by_text("hollow: beyond the axis").count() == 1
+    assert page.locator(".bn-goes-on").count() == 1, "the band goes on to the left"
+    at_home = stage(MiniBatch())
+    assert at_home.locator(".bn-beyond, .bn-goes-on").count() == 0
+    assert at_home.locator("svg").get_by_text("hollow").count() == 0
 
 
 def test_sliders_set_scale_shift_and_eps(stage):
