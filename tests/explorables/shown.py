@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page
@@ -16,6 +17,18 @@ def state(page: Page, name: str) -> Any:
 def words(page: Page) -> str:
     """What the figure says that it shows now."""
     return page.locator(".bn-now").inner_text()
+
+
+def as_in_the_book(page: Page, styles: Path) -> None:
+    """Set the figure in the book's column and letters, under the book's own rules, which come last there too."""
+    page.add_style_tag(path=styles)
+    page.add_style_tag(content="main { max-width: 40rem; font-family: var(--bn-serif) }")
+    page.locator("main").evaluate("main => main.classList.add('bd-article')")
+
+
+def height(page: Page) -> float:
+    """Of the whole figure."""
+    return float(page.locator("[data-explorable]").evaluate("figure => figure.getBoundingClientRect().height"))
 
 
 def surprises(page: Page, names: Iterable[str], count: int = 50) -> list[tuple[dict[str, Any], str, str]]:

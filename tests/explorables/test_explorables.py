@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import traitlets
+from shown import as_in_the_book
 
 from bn_lib.explorables import KINDS, Explorable, Flipbook, MiniBatch, _explorable
 from bn_lib.explorables._bundle import joined, parts, source
@@ -112,6 +113,29 @@ def test_on_paper_and_without_scripts_nothing_stands_there_that_does_not_work(ki
     for control in page.locator("[data-explorable] :is(input, button, [role=slider])").all():
         assert not control.is_visible()
     assert page.locator("[data-explorable] svg").first.is_visible()
+
+
+def test_its_tables_have_no_lines_of_the_page(kind, stage, stage_folder):
+    page = stage(example(kind))
+    as_in_the_book(page, stage_folder / "book.css")
+    lines = page.locator("[data-explorable]").evaluate(
+        """figure => [...figure.querySelectorAll('table, tr, th, td')].map(each => {
+          const { borderTopWidth, borderBottomWidth } = getComputedStyle(each);
+          return [borderTopWidth, borderBottomWidth];
+        })"""
+    )
+    assert all(widths == ["0px", "0px"] for widths in lines)
+
+
+def test_the_keyboard_puts_one_ring_around_a_handle(kind, stage):
+    page = stage(example(kind))
+    if page.locator(".bn-handle").count():
+        while not page.locator(".bn-handle:focus-visible").count():
+            page.keyboard.press("Tab")
+        rings = page.locator(".bn-handle:focus-visible").evaluate(
+            "handle => [null, '::before'].map(part => getComputedStyle(handle, part).outlineStyle)"
+        )
+        assert rings == ["none", "solid"]
 
 
 def test_a_notebook_gets_a_widget_and_every_other_place_the_page(kind):
