@@ -1,13 +1,14 @@
 // Three paths back: dy arrives, three paths carry it to x, and each can be switched off.
 import { html, useMemo } from "./preact.js";
 import { alongPaths, batchNormBackward, gradientByDifferences, moments, scaleAndShift } from "./bn.js";
-import { AxisX, AxisY, Drawing, Handle, Press, Slider, clamp, explorable, fixed, roundLimit, scale } from "./ui.js";
+import { AxisX, AxisY, Drawing, Handle, Press, Slider, clamp, explorable, fixed, roundLimit, scale, significant } from "./ui.js";
 
 const WIDTH = 360;
 const REACH = { x: { min: 0, max: 2, step: 0.02 }, y: { min: -1, max: 1, step: 0.02 } };
 const PATHS = ["direct", "mean", "variance"];
 const NAMES = { direct: "direct path", mean: "path through the mean", variance: "path through the variance" };
 const VISIBLE = 0.005; // what two decimals show
+const UNSEEN = 1e-3; // of the largest: no reader sees it in the drawing, whatever γ is
 
 /** Everything that is drawn and said. */
 function worked({ x, dy, gamma, eps, ...on }) {
@@ -226,20 +227,40 @@ function View({ state, set, uid }) {
   `;
 }
 
+const largest = (values) => Math.max(...values.map(Math.abs));
+
+/** Whether the points (x, dy) lie on a straight line. How large dx is does not tell: a small γ makes every dx small. */
+function straight({ x, dy }) {
+  const [{ mean: middle, variance }, { mean: level }] = [moments(x), moments(dy)];
+  const covariance = dy.reduce((total, value, i) => total + (x[i] - middle) * (value - level), 0) / x.length;
+  const slope = variance > 0 ? covariance / variance : 0;
+  return largest(dy.map((value, i) => value - level - slope * (x[i] - middle))) <= UNSEEN * largest(dy);
+}
+
 function describe(state) {
   const now = worked(state);
   const off = PATHS.filter((path) => !state[path]);
   const list = now.dx.map((value) => fixed(value)).join(", ");
-  const gone = now.dx.every((value) => Math.abs(value) < VISIBLE);
+  const without = off.length === 3 ? "Without any path" : `Without the ${off.map((path) => NAMES[path]).join(" and the ")}`;
+  if (Math.abs(state.gamma) < 1e-9) {
+    if (!off.length) return "All three paths: dx is 0, because γ is 0 and no x acts on any y.";
+    return `${without} dx is 0, and that is right: γ is 0 and no x acts on any y. A check with γ = 0 sees no mistake.`;
+  }
   if (!off.length) {
     const rest = now.sums[1].right;
     const throughEps = Math.abs(rest) < VISIBLE ? "" : ` but for ${fixed(rest)}, which ε lets through`;
-    if (!gone) return `All three paths: dx is ${list}. The sum of dx is 0, and so is that of dx · x̂${throughEps}.`;
-    if (Math.abs(state.gamma) < 1e-9) return "All three paths: dx is 0, because γ is 0 and no x acts on any y.";
-    return "All three paths: dx is 0 everywhere. dy lies on a straight line over x, and the mean and the variance take all of it.";
+    const small = largest(now.dx) < VISIBLE;
+    if (small && straight(state)) return "All three paths: dx is 0 everywhere. dy lies on a straight line over x, and the mean and the variance take all of it.";
+    const size = small ? `small, at most ${significant(largest(now.dx), 2)}` : list;
+    return `All three paths: dx is ${size}. The sum of dx is 0, and so is that of dx · x̂${throughEps}.`;
   }
-  const without = off.length === 3 ? "Without any path" : `Without the ${off.map((path) => NAMES[path]).join(" and the ")}`;
-  if (now.error < VISIBLE) return `${without} dx is ${list}, and that is right: for this dy the missing paths bring nothing. A check with such a dy sees no mistake.`;
+  if (now.error < VISIBLE) {
+    const seen = (values) => largest(values) > UNSEEN * Math.abs(now.factor) * largest(state.dy);
+    if (seen([now.error])) return `${without} dx is right to two decimals: what is missing is at most ${significant(now.error, 2)}. A check to two decimals sees no mistake.`;
+    const cancel = off.some((path) => seen(now.paths[path]));
+    const missing = off.length === 1 ? "path brings" : cancel ? "paths together bring" : "paths bring";
+    return `${without} dx is ${list}, and that is right: for this dy the missing ${missing} nothing. A check with such a dy sees no mistake.`;
+  }
   const broken = now.sums.filter((kept) => kept.broken).map(({ words, value }) => `${words} is ${fixed(value)}`);
   const signs = ["both sums are 0 all the same", `${broken[0]} and should be 0`, `${broken.join(" and ")}; both should be 0`];
   return `${without} ${signs[broken.length]}. dx is wrong by up to ${fixed(now.error)}.`;

@@ -165,6 +165,41 @@ def test_a_path_that_brings_nothing_is_not_missed(stage):
     assert page.locator(".bn-broken").count() == 0
 
 
+def test_a_small_gamma_does_not_put_dy_on_a_straight_line(stage):
+    """Point 5 is visibly off the line, and bars of dx are not 0."""
+    page = stage(ThreePaths(x=[2.0, 0.0, 2.0, 0.0, 1.0], dy=[0.5, -0.5, 0.5, -0.5, 0.1], gamma=0.05))
+    assert "straight line" not in words(page)
+    assert "everywhere" not in words(page)
+    assert "dx is small, at most 0.0045." in words(page)
+
+
+def test_what_a_small_gamma_hides_is_not_said_to_be_nothing(stage):
+    page = stage(ThreePaths(dy=[0.1, 0.1, 0.0, 0.0, 0.0], gamma=0.05, mean=False))
+    assert "dx is right to two decimals: what is missing is at most 0.0041." in words(page)
+    assert "nothing" not in words(page)
+
+
+@pytest.mark.parametrize("off", [["mean"], ["direct", "mean", "variance"]])
+def test_a_gamma_of_0_is_what_hides_a_missing_path(stage, off):
+    page = stage(ThreePaths(gamma=0.0, **dict.fromkeys(off, False)))
+    assert "dx is 0, and that is right: γ is 0 and no x acts on any y." in words(page)
+    assert "this dy" not in words(page)
+
+
+@pytest.mark.parametrize(
+    ("dy", "off", "said"),
+    [
+        ([1.0] * 5, ["variance"], "the missing path brings nothing"),
+        ([0.0] * 5, ["mean", "variance"], "the missing paths bring nothing"),
+        ([1.0] * 5, ["direct", "mean"], "the missing paths together bring nothing"),
+        ([0.5, -0.5, 0.5, -0.5, 0.0], ["direct", "mean", "variance"], "the missing paths together bring nothing"),
+    ],
+)
+def test_paths_that_cancel_bring_nothing_only_together(stage, dy, off, said):
+    page = stage(ThreePaths(x=[2.0, 0.0, 2.0, 0.0, 1.0], dy=dy, **dict.fromkeys(off, False)))
+    assert said in words(page)
+
+
 @pytest.mark.parametrize(
     ("off", "broken"),
     [
