@@ -9,11 +9,14 @@ const ROWS = [52, 134]; // the heights of the two features
 const LIMIT = 4; // x is between -LIMIT and LIMIT
 const along = scale([-LIMIT, LIMIT], [20, WIDTH - 20], 8);
 
-const OUTPUT_HEIGHT = 356;
+const OUTPUT_HEIGHT = 380;
 const SIDE = [46, 300]; // the square in which the outputs are drawn against each other
 const REACH = 3; // outputs beyond it are drawn at the edge, hollow
+const EDGE = REACH + 0.2;
+const SEEN_APART = 0.5; // outputs that differ by more keep at least this distance at the edge
 const across = scale([-REACH, REACH], SIDE, 6);
 const up = scale([-REACH, REACH], [SIDE[1] - SIDE[0] + 26, 26], 6);
+const NO_NUMBER = 318; // the height, below the axis, at which what is not a number is drawn
 const METER = OUTPUT_HEIGHT - 20;
 const onMeter = (share) => 20 + (clamp(Math.log10(Math.max(share, 1e-17)) + 17, 0, 17) / 17) * (WIDTH - 40);
 
@@ -32,7 +35,7 @@ const EXPOSED_BY = {
   varianceForDeviation: { x: CONVENIENT.x.map(([a, b]) => [2 * a, 2 * b]) },
   overEverything: { x: CONVENIENT.x.map(([a, b]) => [a, b + 2]) },
   gammaLeftOut: { gamma: 2 },
-  betaScaled: { gamma: 2, beta: 1 },
+  betaScaled: { gamma: 0.5, beta: 1 },
 };
 
 const mistakeOf = ({ mistakes, suspect }) => mistakes[LETTERS.indexOf(suspect)];
@@ -69,7 +72,7 @@ function compare(state) {
   return { right, wrong, gap, i, c, rounding, clear: gap >= CLEAR && gap >= ABOVE_ROUNDING * rounding };
 }
 
-const percent = (share) => (Number.isFinite(share) ? `${significant(100 * share, 2)} %` : "infinitely far");
+const percent = (share) => `${significant(100 * share, 2)} %`;
 const number = (value) => (!Number.isFinite(value) ? "not a number" : Math.abs(value) < 1000 ? fixed(value) : significant(value));
 
 /** What the figure answers to the reader's guess. */
@@ -125,11 +128,24 @@ function Input({ state, change, uid }) {
   `;
 }
 
+/** Where a right output and the suspect's are drawn against each other; and the height of the line "alike" there. */
+function placed(right, wrong) {
+  if (Number.isNaN(wrong)) return { x: across(clamp(right, -REACH, REACH)), y: NO_NUMBER, out: true };
+  const inside = (value) => clamp(value, -EDGE, EDGE);
+  const out = inside(right) !== right || inside(wrong) !== wrong;
+  let [x, y] = [inside(right), inside(wrong)];
+  // Both at the edge would look alike: the one that is nearer to 0 moves in.
+  const apart = clamp(wrong - right, -SEEN_APART, SEEN_APART);
+  if (Math.abs(y - x) < Math.abs(apart)) {
+    if (Math.abs(wrong) > Math.abs(right)) x = y - apart;
+    else y = x + apart;
+  }
+  return { x: across(x), y: up(y), from: up(x), out };
+}
+
 function Outputs({ seen, uid }) {
   const { right, wrong, gap, rounding } = seen;
   const [low, high] = [-REACH, REACH];
-  const edge = (value) => (Number.isNaN(value) ? high + 0.2 : clamp(value, low - 0.2, high + 0.2));
-  const beyond = (value) => !(Math.abs(value) <= high + 0.2);
   const axes = useMemo(
     () => html`
       <${AxisX} scale=${across} y=${up(low)} top=${up(high)} />
@@ -137,15 +153,18 @@ function Outputs({ seen, uid }) {
     `,
     [],
   );
-  const points = right.flatMap((row, i) => row.map((value, c) => ({ c, x: across(edge(value)), from: up(edge(value)), y: up(edge(wrong[i][c])), out: beyond(value) || beyond(wrong[i][c]) })));
+  const points = right.flatMap((row, i) => row.map((value, c) => ({ c, ...placed(value, wrong[i][c]) })));
+  const noNumber = points.some(({ from }) => from === undefined);
   return html`
     <${Drawing} width=${WIDTH} height=${OUTPUT_HEIGHT} uid=${uid}>
       ${axes}
       <text x=${WIDTH - 4} y=${up(low) - 6} text-anchor="end">right y</text>
       <line class="bn-alike" x1=${across(low)} y1=${up(low)} x2=${across(high)} y2=${up(high)} />
       <text class="bn-index" x=${across(high) + 4} y=${up(high) + 4}>alike</text>
-      ${points.map(({ x, from, y }) => html`<line class="bn-apart" x1=${x.toFixed(1)} x2=${x.toFixed(1)} y1=${from.toFixed(1)} y2=${y.toFixed(1)} />`)}
+      ${points.map(({ x, from, y }) => from && html`<line class="bn-apart" x1=${x.toFixed(1)} x2=${x.toFixed(1)} y1=${from.toFixed(1)} y2=${y.toFixed(1)} />`)}
       ${points.map(({ c, x, y, out }) => html`<${Mark} c=${c} x=${x} y=${y} kind=${out ? "bn-suspect bn-beyond" : "bn-suspect"} />`)}
+      ${noNumber && html`<text class="bn-index" x=${WIDTH - 2} y=${NO_NUMBER - 2} text-anchor="end">not a</text>
+        <text class="bn-index" x=${WIDTH - 2} y=${NO_NUMBER + 10} text-anchor="end">number</text>`}
       <g class="bn-meter">
         <rect class="bn-meter-all" x=${onMeter(0)} y=${METER - 5} width=${onMeter(1) - onMeter(0)} height="10" rx="5" />
         <rect class="bn-meter-gap" x=${onMeter(0)} y=${METER - 5} width=${(onMeter(Math.min(gap, 1)) - onMeter(0)).toFixed(1)} height="10" rx="5" />
@@ -153,7 +172,7 @@ function Outputs({ seen, uid }) {
         <line x1=${onMeter(CLEAR).toFixed(1)} x2=${onMeter(CLEAR).toFixed(1)} y1=${METER - 9} y2=${METER + 9} />
         <text x=${onMeter(rounding).toFixed(1)} y=${METER + 20} text-anchor="middle">rounding</text>
         <text x=${onMeter(CLEAR).toFixed(1)} y=${METER + 20} text-anchor="middle">clear</text>
-        <text x=${onMeter(0)} y=${METER - 12}>${`apart by ${percent(gap)}`}</text>
+        <text x=${onMeter(0)} y=${METER - 12}>${Number.isFinite(gap) ? `apart by ${percent(gap)}` : "infinitely far apart"}</text>
       </g>
     <//>
   `;

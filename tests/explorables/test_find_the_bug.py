@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import traitlets
-from shown import drag, state, surprises, words
+from shown import as_in_the_book, drag, height, state, surprises, words
 
 from bn_exercises import implementations
 from bn_lib import batch_norm
@@ -25,7 +25,7 @@ ONE_CHANGE = {  # what exposes each, starting from the first input
     "varianceForDeviation": {"x": [[-2.68, 0.9], [0.9, 2.68], [2.68, -0.9], [-0.9, -2.68]]},
     "overEverything": {"x": [[-1.34, 2.45], [0.45, 3.34], [1.34, 1.55], [-0.45, 0.66]]},
     "gammaLeftOut": {"gamma": 2.0},
-    "betaScaled": {"gamma": 2.0, "beta": 1.0},
+    "betaScaled": {"gamma": 0.5, "beta": 1.0},
 }
 
 
@@ -182,6 +182,73 @@ def test_outputs_that_are_no_numbers_are_told_apart(stage):
     assert "NaN" not in page.locator("[data-explorable] svg").nth(1).inner_html()
     page.get_by_role("button", name="over everything").click()
     replied(page, "No. With “over everything”")
+
+
+MARKS = """() => {
+  const line = document.querySelector('.bn-alike');
+  const [x1, y1, x2, y2] = ['x1', 'y1', 'x2', 'y2'].map(name => Number(line.getAttribute(name)));
+  return [...document.querySelectorAll('.bn-suspect')].map(mark => {
+    const { x, y, width, height } = mark.getBBox();
+    const alike = y1 + (x + width / 2 - x1) * (y2 - y1) / (x2 - x1);
+    return { below: y + height / 2 - alike, floor: y1, y, beyond: mark.classList.contains('bn-beyond') };
+  });
+}"""
+
+
+@pytest.mark.parametrize(("gamma", "beta"), [(2.0, 1.0), (2.0, -1.0), (3.0, 3.0), (-3.0, 3.0), (2.45, 0.3)])
+def test_what_differs_beyond_the_axes_is_not_drawn_as_alike(stage, gamma, beta):
+    """With gamma 2 and beta 1 the first row's outputs, 3.7 and 4.7, would both be at the corner."""
+    page = stage(FindTheBug(suspect="A", gamma=gamma, beta=beta))
+    unit = 254 / 6  # of the drawing, for 1
+    difference = abs(gamma * beta - beta)
+    marks = page.evaluate(MARKS)
+    assert any(mark["beyond"] for mark in marks)
+    for mark in marks:
+        assert abs(mark["below"]) >= unit * min(difference, 0.5) - 0.2
+        assert np.sign(-mark["below"]) == np.sign(gamma * beta - beta)
+
+
+def test_what_is_alike_beyond_the_axes_is_drawn_as_alike(stage):
+    page = stage(FindTheBug(suspect="D", gamma=3.0, beta=3.0))
+    marks = page.evaluate(MARKS)
+    assert any(mark["beyond"] for mark in marks)
+    assert max(abs(mark["below"]) for mark in marks) < 1
+
+
+def test_what_is_not_a_number_has_a_place_of_its_own(stage):
+    page = stage(FindTheBug(suspect="F", x=[[-4.0, -4.0]] * 4, far=1e8, gamma=-3.0, beta=3.0))
+    drawing = page.locator("[data-explorable] svg").nth(1)
+    assert "infinitely far apart" in drawing.text_content()
+    assert "apart by" not in drawing.text_content()
+    assert "not a" in drawing.text_content()
+    for mark in page.evaluate(MARKS):
+        assert mark["y"] > mark["floor"] + 20, "below the axis and its numbers"
+    assert "not a" not in stage(FindTheBug()).locator("[data-explorable] svg").nth(1).text_content()
+
+
+def test_what_show_me_shows_lies_within_the_axes(stage):
+    page = stage(FindTheBug())
+    for letter in LETTERS:
+        page.get_by_role("radio", name=letter).check()
+        page.get_by_role("button", name="Show me").click()
+        replied(page, "It is")
+        assert page.locator(".bn-beyond").count() == 0, letter
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, PHONE], ids=["desktop", "phone"])
+def test_no_suspect_and_no_answer_moves_the_page(stage, stage_folder, viewport):
+    page = stage(FindTheBug(), viewport=viewport)
+    as_in_the_book(page, stage_folder / "book.css")
+    heights = set()
+    for letter in LETTERS:
+        page.get_by_role("button", name="Reset").click()
+        page.get_by_role("radio", name=letter).check()
+        replied(page, "as good as right")
+        heights.add(height(page))
+        page.get_by_role("button", name="Show me").click()
+        replied(page, "It is")
+        heights.add(height(page))
+    assert len(heights) == 1
 
 
 def test_every_surprise_tells_its_suspect_apart(stage):
