@@ -5,7 +5,7 @@ import { AxisX, Choice, Drawing, Slider, clamp, explorable, fixed, reducedMotion
 
 const WIDTH = 360;
 const BLOCK_HEIGHT = 252; // the part of the drawing in which the block turns
-const HEIGHT = 312;
+const HEIGHT = 318;
 const UNIT = 33; // the side of a cell
 const FLAT = 0.5; // a cell's height in sides
 const APART = 0.5; // the gap between pieces, and how far the chosen one is raised
@@ -83,14 +83,25 @@ function shapeOf(owner, gaps, positions, { sample, channel, turn, tilt }) {
       }
     }
   }
-  // Words along the nearest edges on the ground, and at the leftmost upright one.
+  // Words along the nearest edges on the ground. They are moved off an edge at a right angle to it as it is seen: along
+  // the ground they would stay under the block when it is seen from the side.
   const [edgeN, edgeC] = [(nearN * samples.length) / 2, (nearC * channels.length) / 2];
-  const beside = (direction) => (Math.abs(direction) < 0.3 ? "middle" : direction > 0 ? "start" : "end");
+  const along = (index, name, begins, [dx, dy], out, place) => {
+    const length = Math.hypot(dx, dy); // of a cell's side as it is seen, in sides
+    const [outX, outY] = [(out * -dy) / length, (out * dx) / length];
+    const off = (at, room, width) => {
+      const far = room + (Math.abs(outX) * width + Math.abs(outY) * 8) / 2;
+      return [at[0] + far * outX, at[1] + far * outY];
+    };
+    const numbered = UNIT * Math.abs(dx) > 9 || UNIT * Math.abs(dy) > 9; // else one number would lie on the next
+    return [
+      ...(numbered ? begins.map((begin, i) => ({ key: `${index}${i}`, words: String(i + 1), at: off(place(begin + 0.5), 5, 7) })) : []),
+      { key: index, words: name, at: off(place(0), numbered ? 17 : 6, 6.4 * name.length) },
+    ].map((label) => ({ ...label, anchor: "middle" }));
+  };
   const labels = [
-    ...samples.at.map((x, n) => ({ key: `n${n}`, words: String(n + 1), at: project(x + 0.5, edgeC + nearC * 0.3, -half), anchor: "middle" })),
-    ...channels.at.map((y, c) => ({ key: `c${c}`, words: String(c + 1), at: project(edgeN + nearN * 0.3, y + 0.5, -half), anchor: "middle" })),
-    { key: "N", words: "samples", at: project(0, edgeC + nearC * 0.8, -half), anchor: beside(-sinTurn * nearC) },
-    { key: "C", words: "channels", at: project(edgeN + nearN * 0.8, 0, -half), anchor: beside(cosTurn * nearN) },
+    ...along("N", "samples", samples.at, [cosTurn, sinTurn * sinTilt], nearC, (x) => project(x, edgeC, -half)),
+    ...along("C", "channels", channels.at, [-sinTurn, cosTurn * sinTilt], -nearN, (y) => project(edgeN, y, -half)),
   ];
   const corners = [-1, 1].flatMap((a) => [-1, 1].map((b) => project((a * samples.length) / 2, (b * channels.length) / 2, 0)));
   const [left, middle] = corners.reduce((best, corner) => (corner[0] < best[0] ? corner : best));
@@ -203,7 +214,7 @@ const valuesOf = (values, owner, number) => values.flatMap((maps, n) => maps.fla
 function pieceInWords({ normalizer, groups, sample, channel, x }) {
   const size = x[0].length / groups;
   const start = Math.floor(channel / size) * size;
-  const ofGroup = size === 1 ? `channel ${start + 1}` : `channels ${start + 1} to ${start + size}`;
+  const ofGroup = size === 1 ? `channel ${start + 1}` : `channels ${start + 1} ${size === 2 ? "and" : "to"} ${start + size}`;
   return {
     batch: `channel ${channel + 1}`,
     layer: `sample ${sample + 1}`,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import traitlets
 from playwright.sync_api import Page
-from shown import state, surprises, words
+from shown import as_in_the_book, height, state, surprises, words
 
 from bn_lib import batch_norm, group_norm, instance_norm, layer_norm
 from bn_lib.explorables import Block
@@ -165,6 +165,57 @@ def test_pieces_stand_apart_and_nearer_faces_are_drawn_later(stage, normalizer, 
             page.evaluate(CENTRES, "in"),
         )
         assert len(seen) >= 10, f"{12 - len(seen)} of 12 tops are covered at {turn} degrees"
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, PHONE], ids=["desktop", "phone"])
+def test_no_choice_moves_the_page(stage, stage_folder, viewport):
+    page = stage(Block(), viewport=viewport, reduced_motion="reduce")
+    as_in_the_book(page, stage_folder / "book.css")
+    heights = set()
+    for normalizer, groups in CHOICES:
+        page.get_by_role("radio", name=normalizer.title()).check()
+        if normalizer == "group":
+            page.get_by_role("radio", name=str(groups), exact=True).check()
+        heights.add(height(page))
+    assert len(heights) == 1
+
+
+def test_two_channels_are_named_both_and_four_as_a_range(stage):
+    assert "channels 1 and 2 of sample 2" in words(stage(Block(normalizer="group", groups=2)))
+    assert "channels 1 to 4 of sample 2" in words(stage(Block(normalizer="group", groups=1)))
+
+
+# What of the words beside the block lies over other words or under a face, from all around.
+OVERLAPS = """async ([tilt, normalizer, groups]) => {
+  const model = document.querySelector('[data-explorable]').bnModel;
+  const block = document.querySelector('.bn-block-in');
+  const letters = (text) => { // a line has room above and below what is printed
+    const { x, y, width, height } = text.getBBox();
+    return { words: text.textContent, left: x, right: x + width, top: y + 0.22 * height, bottom: y + 0.8 * height };
+  };
+  const over = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const found = [];
+  for (const [name, value] of Object.entries({ tilt, normalizer, groups })) model.set(name, value);
+  for (let turn = -180; turn < 180; turn += 15) {
+    model.set('turn', turn);
+    await new Promise(requestAnimationFrame);
+    const texts = [...block.querySelectorAll('text')].filter(text => !text.closest('.bn-axis')).map(letters);
+    texts.forEach((a, i) => texts.slice(i + 1).forEach(b => over(a, b) && found.push([turn, a.words, b.words])));
+    const faces = [...block.querySelectorAll('.bn-face')];
+    for (const { words, left, right, top, bottom } of texts.filter(({ words }) => words !== 'μ')) {
+      const corners = [[left, top], [right, top], [left, bottom], [right, bottom]].map(at => new DOMPoint(...at));
+      if (corners.some(at => faces.some(face => face.isPointInFill(at)))) found.push([turn, words, 'a face']);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("tilt", [10, 28, 45])
+def test_words_beside_the_block_lie_over_nothing(stage, tilt):
+    page = stage(Block(), reduced_motion="reduce")
+    for normalizer, groups in (("batch", 2), ("instance", 2), ("group", 4)):
+        assert page.evaluate(OVERLAPS, [tilt, normalizer, groups]) == []
 
 
 def test_every_surprise_is_a_state_that_python_takes(stage):
