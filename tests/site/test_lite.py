@@ -27,7 +27,7 @@ from zipfile import ZipFile
 import nbformat
 import pytest
 from lite import button, lock, notebooks, runtime, shell, wheels
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[2]
@@ -533,7 +533,7 @@ def test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded(browse
     logged, address = browse(), serve(stand_in)
     page = logged.browser.new_page()
     open_notebook(page, address, EXERCISES[0])
-    assert "mini-batch of 4 samples" in page.locator(".jp-Notebook").inner_text()
+    expect(page.locator(".jp-Notebook")).to_contain_text("mini-batch of 4 samples", timeout=PATIENCE)
 
     open_notebook(page, address, EXERCISES[-1])
     notebook = run_all(page)
@@ -544,8 +544,8 @@ def test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded(browse
     assert notebook.metadata.kernelspec.name == "python3", "what is handed in names a kernel that a grader has"
 
     page.reload()
-    page.locator(".jp-Notebook .jp-OutputArea-output").first.wait_for(timeout=PATIENCE)
-    assert "emscripten" in page.locator(".jp-Notebook").inner_text(), "the work is still in this browser"
+    # The work is still in this browser.
+    expect(page.locator(".jp-Notebook .jp-OutputArea-output").first).to_contain_text("emscripten", timeout=PATIENCE)
     assert logged.hosts() == {"127.0.0.1"}
 
 
