@@ -204,6 +204,8 @@ def test_on_paper_a_dark_page_is_ink_on_white(visit):
     assert all(one != other for one, other in zip(dark, on_paper, strict=True))
     light = visit(CHAPTERS[2]).page
     assert on_paper == light.evaluate(colours)
+    [title] = [heading.inner_text() for heading in page.locator("h1:visible").all()]
+    assert title.startswith("3.")
     code = "[...document.querySelectorAll('.highlight span')].map((span) => getComputedStyle(span).color)"
     assert set(page.evaluate(code)) == {"rgb(27, 27, 31)"}
 
