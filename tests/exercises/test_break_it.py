@@ -27,7 +27,8 @@ from bn_exercises.problems.break_it.exposure import judge
 from bn_exercises.problems.break_it.hiding import HIDES
 from bn_exercises.problems.break_it.obvious_checks import CHECKS, caught
 from bn_exercises.problems.break_it.probes import PROBES
-from bn_exercises.problems.break_it.problem import BreakIt, CannotCopeError, Suspect, as_function
+from bn_exercises.problems.break_it.problem import BreakIt, Suspect
+from bn_exercises.problems.break_it.suspects import CannotCopeError
 from bn_exercises.question import Link
 from bn_exercises.sources import to_notebook
 from bn_exercises.verdict import Finding
@@ -713,7 +714,7 @@ def test_suspects_and_functions_of_ones_own_can_be_tried() -> None:
     assert not BREAK_IT.holds(a, lambda x, gamma, beta, eps: np.zeros((2, 2, 2)))
     # A suspect that raises fails. What a function of one's own raises is shown.
     crash = UPDATE | {"x": IMAGES, "claim": "all(isfinite(new_mean))"}
-    assert not BREAK_IT.holds(crash, as_function(suspect("update_running", "each position by itself")))
+    assert not BREAK_IT.holds(crash, BreakIt((suspect("update_running", "each position by itself"),)).suspects()["A"])
     with pytest.raises(ZeroDivisionError):
         BREAK_IT.holds(a, lambda x, gamma, beta, eps: 1 / 0)
 

@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from bn_exercises.answers import Unusable, read
-from bn_exercises.implementations import Function
 from bn_exercises.tolerance import Array
 
 ARGUMENTS = {
@@ -100,7 +99,7 @@ def _is_unwritten(function: Any) -> bool:
     return nothing and all(constant in (None, function.__doc__) for constant in code.co_consts)
 
 
-def _call(function: Function, name: str, arguments: tuple[Any, ...]) -> tuple[Array, ...] | Unusable:
+def _call(function: Callable[..., Any], name: str, arguments: tuple[Any, ...]) -> tuple[Array, ...] | Unusable:
     if name != "update_running":
         return _outputs(function(*arguments), RETURNS[name])
     *statistics, batches, momentum = arguments
