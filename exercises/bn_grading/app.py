@@ -1,0 +1,252 @@
+"""The command: grade an assignment.
+
+    bn-grade batch-norm --jobs 4
+
+It stands beside `nbgrader autograde`, takes the same configuration and leaves the same gradebook and folders behind.
+"""
+
+import logging
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from nbgrader.apps.baseapp import NbGrader, nbgrader_aliases, nbgrader_flags  # type: ignore[import-untyped]
+from nbgrader.converters import Autograde  # type: ignore[import-untyped]
+from sqlalchemy.exc import SAWarning
+from traitlets import Bool, Float, Integer, Unicode, default
+
+from bn_grading import sandbox
+from bn_grading.assignment import NoAssignmentError, Source, sources
+from bn_grading.execute import SandboxFailedError, run_submission
+from bn_grading.record import Recorder, clean_up
+from bn_grading.results import Result, Results
+from bn_grading.sandbox import Limits, NoSandboxError
+from bn_grading.sanitize import Sanitized, sanitize
+
+MIB = 1 << 20
+# A submission whose sandbox did not start is tried again, so often altogether.
+MOST_TRIES = 3
+
+
+class GradeApp(NbGrader):  # type: ignore[misc]
+    """Grades the submissions of an assignment in a sandbox, several at a time."""
+
+    name = "bn-grade"
+    description = "Grade an assignment: students' code in a sandbox, their answers judged outside of it"
+    examples = """
+        Grade all that was handed in and is not graded yet:
+
+            bn-grade batch-norm --jobs 4
+
+        One student once more; what would be done; only those that failed:
+
+            bn-grade batch-norm --student ada --force
+            bn-grade batch-norm --dry-run
+            bn-grade batch-norm --only-failed
+        """
+
+    aliases = {  # noqa: RUF012 - as in every application of traitlets
+        **nbgrader_aliases,
+        "course": "CourseDirectory.course_id",
+        "jobs": "GradeApp.jobs",
+        "scheduler": "GradeApp.scheduler",
+    }
+    flags = {  # noqa: RUF012
+        **nbgrader_flags,
+        "force": ({"GradeApp": {"force": True}}, "Grade again what is graded already."),
+        "only-failed": ({"GradeApp": {"only_failed": True}}, "Grade only what failed the last time."),
+        "dry-run": ({"GradeApp": {"dry_run": True}}, "Say what would be graded, and change nothing."),
+        "unsafe-no-sandbox": (
+            {"GradeApp": {"safe": False}},
+            "Run students' code in your account, where it can read and change all that you can.",
+        ),
+    }
+
+    jobs = Integer(1, min=1, help="How many submissions run at a time on this machine.").tag(config=True)
+    scheduler = Unicode(
+        "", help='The address of a Dask scheduler, on whose workers submissions run; "local" starts one here.'
+    ).tag(config=True)
+    force = Bool(False, help="Whether to grade again what is graded already.").tag(config=True)
+    only_failed = Bool(False, help="Whether to grade only what failed the last time.").tag(config=True)
+    dry_run = Bool(False, help="Whether to say only what would be done.").tag(config=True)
+    safe = Bool(True, help="Whether students' code runs in a sandbox.").tag(config=True)
+    memory = Integer(Limits.memory // MIB, min=64, help="MiB that a submission may use.").tag(config=True)
+    processes = Integer(Limits.processes, min=1, help="Processes, threads included, of a submission.").tag(config=True)
+    scratch = Integer(Limits.scratch // MIB, min=1, help="MiB that a submission may write.").tag(config=True)
+    cell_seconds = Float(Limits.cell_seconds, min=0.1, help="Seconds for one cell.").tag(config=True)
+    notebook_seconds = Float(Limits.notebook_seconds, min=1, help="Seconds for one notebook.").tag(config=True)
+
+    @default("log_level")
+    def _log_level_default(self) -> int:
+        # nbgrader says several lines about every submission; what matters of them is in the summary and the report.
+        return logging.ERROR
+
+    @default("classes")
+    def _classes_default(self) -> list[Any]:
+        return [*super()._classes_default(), Autograde, GradeApp]
+
+    def start(self) -> None:
+        """Grade, say what was done, and exit with 0 if everything was graded, 1 if something failed."""
+        super().start()
+        assignment = self._assignment()
+        known = self._known(assignment)
+        recorder = Recorder(coursedir=self.coursedir, parent=self)
+        results = Results.of(self.coursedir, assignment)
+        wanted = list(self._wanted(recorder, results, assignment))
+        if self.dry_run:
+            for student in wanted:
+                print(student)
+            print(f"{len(wanted)} submissions of {assignment} would be graded.")
+            return
+        if self.safe:
+            try:
+                sandbox.refuse_without_sandbox()
+            except NoSandboxError as error:
+                self.fail(str(error))
+        clean_up(self.coursedir)
+        began = time.monotonic()
+        with ExitStack() as stack:
+            executor = self._executor(stack)
+            done = [*self._grade(wanted, executor, recorder, results, known, assignment)]
+        failed = _summarize(done, time.monotonic() - began)
+        if failed:
+            sys.exit(1)
+
+    def _assignment(self) -> str:
+        if len(self.extra_args) == 1 and not self.coursedir.assignment_id:
+            self.coursedir.assignment_id = self.extra_args[0]
+        elif self.extra_args or not self.coursedir.assignment_id:
+            self.fail("expected one assignment, as an argument or with --assignment: bn-grade batch-norm")
+        return str(self.coursedir.assignment_id)
+
+    def _known(self, assignment: str) -> dict[str, Source]:
+        try:
+            return sources(self.coursedir.db_url, self.coursedir.course_id, assignment)
+        except (NoAssignmentError, ValueError) as error:
+            self.fail(str(error))
+            raise
+
+    def _wanted(self, recorder: Recorder, results: "Results", assignment: str) -> Iterator[str]:
+        """The students whose submission is to be graded: new ones, newer ones, those that failed; or all."""
+        course = self.coursedir
+        submitted = Path(course.format_path(course.submitted_directory, ".", ".")).resolve()
+        excluded = [each.strip() for each in course.student_id_exclude.split(",")]
+        students = [p.name for p in sorted(submitted.iterdir())] if submitted.is_dir() else []
+        failed = {result.student for result in results.last().values() if not result.graded}
+        for student in students:
+            folder = Path(course.format_path(course.submitted_directory, student, assignment))
+            if not fnmatch(student, course.student_id) or student in excluded or not folder.is_dir():
+                continue
+            if self.only_failed and student not in failed:
+                continue
+            if self.force or self._is_newer(recorder, student, assignment):
+                yield student
+
+    def _is_newer(self, recorder: Recorder, student: str, assignment: str) -> bool:
+        course = self.coursedir
+        graded = course.format_path(course.autograded_directory, student, assignment)
+        if not Path(graded).exists():
+            return True
+        new = course.get_existing_timestamp(course.format_path(course.submitted_directory, student, assignment))
+        old = course.get_existing_timestamp(graded)
+        return new is not None and old is not None and new > old
+
+    def _limits(self) -> Limits:
+        return Limits(
+            memory=self.memory * MIB,
+            scratch=self.scratch * MIB,
+            processes=self.processes,
+            cell_seconds=self.cell_seconds,
+            notebook_seconds=self.notebook_seconds,
+        )
+
+    def _executor(self, stack: ExitStack) -> Executor:
+        if not self.scheduler:
+            return stack.enter_context(ThreadPoolExecutor(self.jobs))
+        from distributed import Client, LocalCluster
+
+        if self.scheduler == "local":
+            cluster = stack.enter_context(LocalCluster(n_workers=self.jobs, threads_per_worker=1, dashboard_address=""))
+            client = stack.enter_context(Client(cluster))
+        else:
+            client = stack.enter_context(Client(self.scheduler))
+        # Two submissions may be the same, letter by letter, and still are two.
+        return client.get_executor(pure=False)  # type: ignore[no-any-return]
+
+    def _grade(
+        self,
+        students: list[str],
+        executor: Executor,
+        recorder: Recorder,
+        results: "Results",
+        known: dict[str, Source],
+        assignment: str,
+    ) -> Iterator[Result]:
+        """Keep the sandboxes busy; sanitize and record between them, here, one submission at a time."""
+        from tqdm import tqdm
+
+        waiting = iter(students)
+        running: dict[Future[Any], tuple[Sanitized, int]] = {}
+        # One more than run, so that none waits for this process.
+        ahead = self.jobs + 1 if not self.scheduler else 2 * max(self.jobs, 8)
+        limits = self._limits()
+        with tqdm(total=len(students), unit="submission", disable=None) as bar:
+            more = True
+            while more or running:
+                while more and len(running) < ahead:
+                    student = next(waiting, None)
+                    if student is None:
+                        more = False
+                        break
+                    sanitized = sanitize(recorder, student, assignment, known)
+                    if not sanitized.notebooks:
+                        recorder.note(student, assignment)
+                        yield results.failed(student, "no notebook of it can be read", sanitized)
+                        bar.update()
+                        continue
+                    submission = sanitized.enters(known, limits, safe=self.safe)
+                    running[executor.submit(run_submission, submission)] = sanitized, 1
+                if not running:
+                    continue
+                ready, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    sanitized, tries = running.pop(future)
+                    try:
+                        executed = future.result()
+                    except SandboxFailedError as error:
+                        if tries < MOST_TRIES:
+                            again = sanitized.enters(known, limits, safe=self.safe)
+                            running[executor.submit(run_submission, again)] = sanitized, tries + 1
+                            continue
+                        yield results.failed(sanitized.student, str(error), sanitized)
+                    else:
+                        graded = recorder.record(sanitized, executed, known, assignment)
+                        yield results.graded(sanitized, graded)
+                    bar.update()
+
+
+def _summarize(done: list[Result], seconds: float) -> bool:
+    """Print a table of what was done; whether anything failed."""
+    counts = Counter(result.status for result in done)
+    print(f"\n{len(done)} submissions in {seconds:.1f} s")
+    for status, count in sorted(counts.items()):
+        print(f"  {status:<16} {count:>6}")
+    for result in done:
+        if result.status != "graded":
+            for problem in result.problems:
+                print(f"  {result.student}: {problem}")
+    return any(not result.graded for result in done)
+
+
+def main() -> None:
+    """Run the command."""
+    # nbgrader's own queries, several for each submission.
+    warnings.filterwarnings("ignore", category=SAWarning)
+    GradeApp.launch_instance()

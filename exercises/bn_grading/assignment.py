@@ -1,0 +1,105 @@
+"""What the gradebook says of an assignment: its notebooks, and which of their cells hand in answers to which problem.
+
+All of it comes from the instructor's cells, as `nbgrader generate_assignment` stored them. So neither the problem nor
+the numbers of a student depend on anything that was handed in.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from nbgrader.api import Gradebook, MissingEntry  # type: ignore[import-untyped]
+
+from bn_exercises.problem import Problem, seed_for
+from bn_exercises.problems import TASKS
+from bn_exercises.task import JudgingTask
+
+_PROBLEM = re.compile(r"my_problem\(\s*(['\"])(?P<name>[\w-]+)\1\s*(?:,\s*course_key=(['\"])(?P<key>.*?)\3\s*)?\)")
+_HAND_IN = re.compile(r"^hand_in\(", re.MULTILINE)
+
+
+class NoAssignmentError(Exception):
+    """The gradebook does not know the assignment."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A notebook of the assignment, as the instructor wrote it.
+
+    Attributes:
+        name: without ".ipynb".
+        problem: the name of the problem that it is about; empty, if it is none of ours.
+        course_key: what students' own numbers are drawn with; empty, and all have the same.
+        hands_in: the grade_ids of the cells whose answers we judge.
+        graded: the grade_ids of all cells that are graded by running them, in order.
+        cells: the sources of all cells of the instructor's, by grade_id, in order.
+        metadata: what nbgrader keeps in a notebook about each cell of `hands_in`.
+    """
+
+    name: str
+    problem: str
+    course_key: str
+    hands_in: tuple[str, ...]
+    graded: tuple[str, ...]
+    cells: dict[str, str]
+    metadata: dict[str, dict[str, Any]]
+
+    def task(self, student: str) -> Problem | JudgingTask | None:
+        """The problem with this student's numbers; None, if the notebook is about none of ours."""
+        if not self.problem:
+            return None
+        task = TASKS[self.problem]
+        return task.variant(seed_for(student, self.course_key, self.problem)) if self.course_key else task
+
+
+def sources(db_url: str, course_id: str, assignment: str) -> dict[str, Source]:
+    """The notebooks of an assignment, by name.
+
+    Raises:
+        NoAssignmentError: if there is none of that name, or it has no notebooks.
+        ValueError: if a notebook hands in answers and does not say in a locked cell to which problem.
+    """
+    with Gradebook(db_url, course_id) as gradebook:
+        try:
+            notebooks = gradebook.find_assignment(assignment).notebooks
+        except MissingEntry:
+            known = ", ".join(each.name for each in gradebook.assignments) or "none"
+            raise NoAssignmentError(
+                f"the gradebook knows no assignment {assignment!r}; it knows: {known}. "
+                f"Run `nbgrader generate_assignment {assignment}` first."
+            ) from None
+        found = {each.name: _source(each) for each in notebooks}
+    if not found:
+        raise NoAssignmentError(f"the assignment {assignment!r} has no notebooks")
+    return found
+
+
+def _source(notebook: Any) -> Source:
+    name = notebook.name
+    cells = {each.name: each for each in notebook.source_cells}
+    grades = {each.name: float(each.max_score) for each in notebook.grade_cells}
+    by_hand = {each.name for each in notebook.solution_cells}
+    graded = tuple(each for each, cell in cells.items() if each in grades.keys() - by_hand and cell.cell_type == "code")
+    hands_in = tuple(each for each in graded if _HAND_IN.search(cells[each].source))
+    asked = [found for cell in cells.values() if cell.locked and (found := _PROBLEM.search(cell.source))]
+    if hands_in and (len(asked) != 1 or asked[0]["name"] not in TASKS):
+        raise ValueError(
+            f"{name}: its cell {hands_in[0]} hands in answers, and {len(asked)} locked cells say to which problem; "
+            f'expected one, with my_problem("NAME"), where NAME is one of {", ".join(TASKS)}'
+        )
+    problem, key = (asked[0]["name"], asked[0]["key"] or "") if hands_in else ("", "")
+    metadata = {
+        each: {
+            "grade": True,
+            "grade_id": each,
+            "locked": True,
+            "points": grades[each],
+            "schema_version": 3,
+            "solution": False,
+            "task": False,
+            "cell_type": "code",
+            "checksum": cells[each].checksum,
+        }
+        for each in hands_in
+    }
+    return Source(name, problem, key, hands_in, graded, {n: cell.source for n, cell in cells.items()}, metadata)

@@ -1,0 +1,332 @@
+"""Phase 2: run the notebooks of one submission in a sandbox. Untrusted code runs there; here its outputs are data.
+
+`run_submission` takes plain data and returns plain data, so it runs here or on any machine of a cluster. It keeps the
+time and the amounts from outside: whatever happens inside, it ends. A cell that ends its process, or that does not stop
+when it is told to, counts as a cell that failed: the notebook is run again without it, as it would be with any other
+error.
+"""
+
+import base64
+import contextlib
+import json
+import marshal
+import os
+import selectors
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bn_grading import kit as kits
+from bn_grading import sandbox
+from bn_grading.sandbox import Limits
+
+# How often a notebook is begun again without the cell that ended it.
+MOST_BEGINS = 4
+# For Python to start and import NumPy, on a machine that is busy.
+_START_SECONDS = 120
+# From an interrupt to the end of a cell that heeds it.
+_GRACE_SECONDS = 5
+_LOOK_SECONDS = 0.25
+_MOST_STDERR = 4000
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """What of a notebook enters the sandbox.
+
+    Attributes:
+        name: without ".ipynb".
+        cells: of the code cells, the place in the notebook and the source.
+        sheet: what it is told of its problem; empty, if it is about none of ours.
+        modules: sources that only this notebook gets.
+    """
+
+    name: str
+    cells: list[dict[str, Any]]
+    sheet: dict[str, Any] = field(default_factory=dict)
+    modules: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What of a submission enters the sandbox.
+
+    Attributes:
+        student: for the grader's own records; it does not enter.
+        notebooks: in order.
+        files: what lies beside them, by relative path, in base64.
+        limits: what it may use.
+        safe: in a sandbox. If not, in the grader's own account.
+    """
+
+    student: str
+    notebooks: list[Notebook]
+    files: dict[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    safe: bool = True
+
+
+@dataclass
+class Executed:
+    """What came out for one notebook.
+
+    Attributes:
+        name: as it went in.
+        outputs: for each cell that ran, by its place: its outputs, at which nobody looked yet.
+        counts: for the same cells, the execution count.
+        stopped: for each cell that ended its process or had to be ended, by its place, the reason.
+        finished: whether it came to its end.
+        seconds: how long it took, all attempts together.
+    """
+
+    name: str
+    outputs: dict[int, list[Any]] = field(default_factory=dict)
+    counts: dict[int, int | None] = field(default_factory=dict)
+    stopped: dict[int, str] = field(default_factory=dict)
+    finished: bool = False
+    seconds: float = 0.0
+
+
+class SandboxFailedError(Exception):
+    """The sandbox did not start: the machine's failure, not the student's."""
+
+
+class _LostError(Exception):
+    """The sandbox ended or had to be ended while a notebook ran."""
+
+
+def run_submission(submission: Submission) -> list[Executed]:
+    """Run all notebooks, each in a process of its own, and return what came out of each.
+
+    Raises:
+        SandboxFailedError: if no sandbox starts.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bn-grading-")))
+        folder.chmod(0o711)
+        kit = _kit()
+        line: _Line | None = None
+        done = []
+        try:
+            for notebook in submission.notebooks:
+                executed = Executed(notebook.name)
+                began = time.monotonic()
+                for _ in range(MOST_BEGINS):
+                    if line is None:
+                        line = _Line(kit, submission, folder)
+                    executed.outputs.clear()
+                    executed.counts.clear()
+                    try:
+                        line.run(notebook, submission, executed)
+                    except _LostError as lost:
+                        line.close()
+                        line = None
+                        if not _blame(executed, str(lost)):
+                            break
+                    else:
+                        if executed.finished or not _blame(executed, "it ended the process that runs the notebook"):
+                            break
+                executed.seconds = time.monotonic() - began
+                done.append(executed)
+        finally:
+            if line is not None:
+                line.close()
+    return done
+
+
+def _blame(executed: Executed, why: str) -> bool:
+    """Note the cell that was running; False if there is none, or it was left out already."""
+    running = [index for index in executed.counts if index not in executed.outputs]
+    if not running or running[-1] in executed.stopped:
+        return False
+    executed.stopped[running[-1]] = why
+    return True
+
+
+_kits: dict[int, tuple[tempfile.TemporaryDirectory[str], Path]] = {}
+
+
+def _kit() -> Path:
+    """The kit, made once for each process of the grader, and removed when that ends."""
+    if os.getpid() not in _kits:
+        folder = tempfile.TemporaryDirectory(prefix="bn-kit-")
+        _kits[os.getpid()] = folder, kits.assemble(Path(folder.name))
+    return _kits[os.getpid()][1]
+
+
+class _Line:
+    """A sandbox with the process that forks, and the two pipes to it."""
+
+    def __init__(self, kit: Path, submission: Submission, folder: Path) -> None:
+        self.limits = submission.limits
+        scratch = sandbox.SCRATCH if submission.safe else str(folder)
+        self._process = subprocess.Popen(
+            sandbox.command(kit, self.limits, safe=submission.safe, scratch=scratch),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=sandbox.environment(scratch),
+            start_new_session=True,
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        assert self._process.stderr
+        self._in, self._out, self._err = self._process.stdin, self._process.stdout, self._process.stderr
+        os.set_blocking(self._out.fileno(), False)
+        os.set_blocking(self._err.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._out, selectors.EVENT_READ)
+        self._selector.register(self._err, selectors.EVENT_READ)
+        self._buffer = b""
+        self._complaint = b""
+        self._looked = 0.0
+        self._deadline = 0.0
+        self._read = 0
+        try:
+            account = sandbox.account() if submission.safe else None
+            self._order(
+                {
+                    "account": account,
+                    "limits": self.limits.of_process() if submission.safe else {},
+                    "alone": submission.safe,
+                }
+            )
+            self._deadline = time.monotonic() + _START_SECONDS
+            if not any("ready" in frame for frame in self._frames()):
+                raise _LostError("it did not start")
+        except (_LostError, OSError) as error:
+            self.close()
+            raise SandboxFailedError(f"the sandbox: {error}. {self._complaint.decode(errors='replace')}") from None
+
+    def run(self, notebook: Notebook, submission: Submission, executed: Executed) -> None:
+        """Run a notebook and put what comes out into `executed`.
+
+        Raises:
+            _LostError: if the sandbox is gone, or was made to go.
+        """
+        skipped = {str(index): why for index, why in executed.stopped.items()}
+        order = {
+            "cells": notebook.cells,
+            "sheet": notebook.sheet,
+            "modules": {name: _compiled(name, source) for name, source in notebook.modules.items()},
+            "files": submission.files,
+            "skip": skipped,
+            "most_output": self.limits.output,
+            "environment": {},
+        }
+        try:
+            self._order({"run": order})
+        except OSError:
+            raise _LostError("the sandbox had ended") from None
+        known = {cell["index"] for cell in notebook.cells}
+        end = time.monotonic() + self.limits.notebook_seconds
+        self._deadline = end
+        self._read = 0
+        interrupted = False
+        while True:
+            frame = next(self._frames(), None)
+            if frame is None:
+                if time.monotonic() < self._deadline:
+                    raise _LostError("it ended the sandbox")
+                if time.monotonic() >= end:
+                    raise _LostError(f"the notebook took longer than {self.limits.notebook_seconds:g} s")
+                if interrupted:
+                    raise _LostError(f"it took longer than {self.limits.cell_seconds:g} s and could not be interrupted")
+                self._interrupt()
+                interrupted, self._deadline = True, min(end, time.monotonic() + _GRACE_SECONDS)
+                continue
+            index = frame.get("begins", frame.get("ends"))
+            if type(index) is int and index in known:
+                if "begins" in frame:
+                    executed.counts[index] = None
+                    interrupted, self._deadline = False, min(end, time.monotonic() + self.limits.cell_seconds)
+                else:
+                    outputs, count = frame.get("outputs"), frame.get("count")
+                    executed.outputs[index] = outputs if isinstance(outputs, list) else []
+                    executed.counts[index] = count if type(count) is int else None
+            elif "finished" in frame:
+                executed.finished = True
+            elif "ended" in frame:
+                return
+
+    def close(self) -> None:
+        """End it: with the sandbox's first process, all others in it end."""
+        with contextlib.suppress(OSError):
+            self._in.close()
+        self._process.kill()
+        self._process.wait()
+        self._selector.close()
+        self._out.close()
+        self._err.close()
+
+    def _order(self, order: dict[str, Any]) -> None:
+        self._in.write(json.dumps(order).encode() + b"\n")
+        self._in.flush()
+
+    def _interrupt(self) -> None:
+        with contextlib.suppress(OSError):
+            self._order({"interrupt": True})
+
+    def _frames(self) -> Iterator[dict[str, Any]]:
+        """What the sandbox says, until the deadline, or until it has ended."""
+        while True:
+            while b"\n" in self._buffer:
+                line, _, self._buffer = self._buffer.partition(b"\n")
+                if frame := _parsed(line):
+                    yield frame
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                return
+            self._refuse_too_much_memory()
+            for key, _ in self._selector.select(min(left, _LOOK_SECONDS)):
+                read = os.read(key.fd, 1 << 20)
+                if key.fileobj is self._err:
+                    self._complaint = (self._complaint + read)[:_MOST_STDERR]
+                    if not read:
+                        self._selector.unregister(self._err)
+                    continue
+                if not read:
+                    return
+                self._read += len(read)
+                if self._read > self.limits.sent:
+                    raise _LostError("it wrote more than can be read")
+                self._buffer += read
+
+    def _refuse_too_much_memory(self) -> None:
+        """Look at what all processes of the sandbox use together, now and then: a limit holds for each by itself."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
+        used = 0
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process(self._process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    used += process.memory_info().rss
+        if used > self.limits.memory:
+            raise _LostError(f"its processes used more than {self.limits.memory >> 20} MiB of memory")
+
+
+@cache
+def _compiled(name: str, source: str) -> str:
+    """As the sandbox loads it, which has the same Python: compiling takes longer than most notebooks."""
+    return base64.b64encode(marshal.dumps(compile(source, f"<{name}>", "exec"))).decode()
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """A frame, or None for whatever else was written."""
+    if not line.startswith(b"{"):
+        return None
+    try:
+        frame = json.loads(line)
+    # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads. RecursionError: nested too deeply.
+    except (ValueError, RecursionError):
+        return None
+    return frame if isinstance(frame, dict) else None

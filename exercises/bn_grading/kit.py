@@ -1,0 +1,69 @@
+"""What of this project enters the sandbox: a folder with a few modules, made for one run of the grader.
+
+`ENTERS` reads answers and records functions. `SUSPECTS` is sent to the notebook of "Break it" only: its suspects have
+to be there to be called, and they are made of the steps of a right implementation. Everything else stays outside: the
+problems' references, misconceptions and hints, `verify`, the sources with the solutions.
+"""
+
+import compileall
+import shutil
+from functools import cache
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = ("bn_exercises", "bn_exercises.problems", "bn_exercises.problems.implement")
+ENTERS = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.problems.implement.recording")
+SUSPECTS = (
+    "bn_exercises.formula",
+    "bn_exercises.implementations",
+    "bn_exercises.misconceptions",
+    "bn_exercises.question",
+    "bn_exercises.steps",
+    "bn_exercises.verdict",
+    "bn_exercises.problems.break_it.evidence",
+    "bn_exercises.problems.break_it.exposure",
+    "bn_exercises.problems.break_it.hiding",
+    "bn_exercises.problems.break_it.suspects",
+)
+_EMPTY = '"""In the sandbox: only what reads answers."""\n'
+
+
+def assemble(folder: Path) -> Path:
+    """Write the kit into an empty folder, and return that."""
+    for package in PACKAGES:
+        place = folder.joinpath(*package.split("."))
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "__init__.py").write_text(_EMPTY, encoding="utf-8")
+    for module in ENTERS:
+        folder.joinpath(*module.split(".")).with_suffix(".py").write_text(_source(module), encoding="utf-8")
+    inside = files("bn_grading") / "inside"
+    (folder / "bn_exercises" / "notebook.py").write_text((inside / "notebook.py").read_text("utf-8"), encoding="utf-8")
+    for name in ("shell.py", "zygote.py"):
+        (folder / name).write_text((inside / name).read_text("utf-8"), encoding="utf-8")
+    # The library that the book teaches with is no secret, and a learner may use it.
+    shutil.copytree(_folder("bn_lib"), folder / "bn_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(folder, quiet=2)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
+
+
+@cache
+def suspects() -> dict[str, str]:
+    """The modules that the notebook of "Break it" is sent, with their sources."""
+    return {"bn_exercises.problems.break_it": _EMPTY} | {module: _source(module) for module in SUSPECTS}
+
+
+def _source(module: str) -> str:
+    spec = find_spec(module)
+    assert spec is not None, module
+    assert spec.origin is not None, module
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def _folder(package: str) -> Path:
+    spec = find_spec(package)
+    assert spec is not None, package
+    assert spec.origin is not None, package
+    return Path(spec.origin).parent

@@ -1,0 +1,81 @@
+"""Outputs from the sandbox, read as data: what is none of a notebook's outputs is dropped, and nothing here can run.
+
+A notebook's outputs are shown to the instructor in formgrader, and to the student in the feedback. So HTML goes through
+nbconvert's cleaner, which leaves text and tables, and what could be a script is left out.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import bleach  # type: ignore[import-untyped]
+from nbformat.notebooknode import NotebookNode
+from nbformat.v4 import new_output
+
+ANSWERS = "application/vnd.bn-exercises.answers+json"
+MOST_OUTPUTS = 1000
+MOST_LINES = 1000
+# What a page shows without running any of it.
+_TEXT = ("text/plain", "text/latex", "image/png", "image/jpeg")
+_TABLES = ("table", "thead", "tbody", "tr", "th", "td", "div", "p", "pre", "span", "br", "hr", "caption")
+
+
+def read(untrusted: Any) -> list[NotebookNode]:
+    """The outputs among whatever was sent for a cell, cleaned."""
+    if not isinstance(untrusted, list):
+        return []
+    outputs = (_output(each) for each in untrusted[:MOST_OUTPUTS] if isinstance(each, dict))
+    return [output for output in outputs if output is not None]
+
+
+def answers(untrusted: Any) -> Any:
+    """The answers that a cell handed in: those of the last display that has any; None, if none has."""
+    found = None
+    for output in untrusted if isinstance(untrusted, list) else ():
+        data = output.get("data") if isinstance(output, dict) else None
+        if isinstance(data, dict) and ANSWERS in data:
+            found = data[ANSWERS]
+    return found
+
+
+def _output(item: dict[str, Any]) -> Any:
+    kind = item.get("output_type")
+    if kind == "stream":
+        name = item.get("name")
+        return new_output("stream", name="stderr" if name == "stderr" else "stdout", text=_text(item.get("text")))
+    if kind == "error":
+        lines = item.get("traceback")
+        traceback = [_text(line) for line in lines[:MOST_LINES]] if isinstance(lines, list) else []
+        return new_output(
+            "error", ename=_text(item.get("ename")), evalue=_text(item.get("evalue")), traceback=traceback
+        )
+    if kind in ("display_data", "execute_result"):
+        data = item.get("data")
+        shown = _shown(data.items()) if isinstance(data, dict) else {}
+        if kind == "execute_result":
+            count = item.get("execution_count")
+            return new_output(kind, data=shown, execution_count=count if type(count) is int else None)
+        return new_output(kind, data=shown)
+    return None
+
+
+def _shown(data: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    shown = {}
+    for mime, content in data:
+        if mime in _TEXT:
+            shown[mime] = _text(content)
+        elif mime == "text/html":
+            shown[mime] = _cleaner().clean(_text(content))
+    return shown
+
+
+def _text(content: Any) -> str:
+    text = content if isinstance(content, str) else ""
+    # Half a surrogate pair cannot be stored.
+    return text.encode(errors="replace").decode()
+
+
+@cache
+def _cleaner() -> Any:
+    tags = frozenset((*bleach.sanitizer.ALLOWED_TAGS, *_TABLES))
+    return bleach.sanitizer.Cleaner(tags=tags, strip=True, strip_comments=True)

@@ -1,0 +1,108 @@
+"""What happened to each submission, a line of JSON for each, beside the gradebook: what the report is made of.
+
+The gradebook has the scores. Here is what it has no place for: which mistakes were found, how long it took, what failed
+and why. A line is added when a submission is done, so whoever stops the grader loses none.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from bn_grading.record import Graded
+from bn_grading.sanitize import Sanitized
+
+Status = Literal["graded", "graded in part", "failed"]
+FOLDER = "grading"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What happened to one submission.
+
+    Attributes:
+        student: the id.
+        status: in a word: in part, if something of it could not be read or did not run.
+        problems: what went wrong, each in a sentence.
+        notebooks: what was recorded of each, by name.
+        at: when, in UTC.
+    """
+
+    student: str
+    status: Status
+    problems: list[str] = field(default_factory=list)
+    notebooks: dict[str, Any] = field(default_factory=dict)
+    at: str = ""
+
+    @property
+    def graded(self) -> bool:
+        """Whether there are scores."""
+        return self.status != "failed"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Those of one assignment.
+
+    Attributes:
+        path: of the file.
+    """
+
+    path: Path
+
+    @staticmethod
+    def of(coursedir: Any, assignment: str) -> "Results":
+        """Where they are kept in a course."""
+        return Results(Path(coursedir.root) / FOLDER / assignment / "results.jsonl")
+
+    def last(self) -> dict[str, Result]:
+        """The last one of each student, by id. A line that was not written to its end is none."""
+        found = {}
+        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
+            try:
+                result = Result(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+            found[result.student] = result
+        return found
+
+    def failed(self, student: str, why: str, sanitized: Sanitized) -> Result:
+        """Note that a submission has no scores."""
+        return self._add(Result(student, "failed", [why, *_unread(sanitized)]))
+
+    def graded(self, sanitized: Sanitized, notebooks: Mapping[str, Graded]) -> Result:
+        """Note what was recorded."""
+        problems = _unread(sanitized)
+        for name, graded in notebooks.items():
+            problems += [f"{name}: cell {index + 1} was stopped: {why}" for index, why in graded.stopped.items()]
+            if not graded.finished:
+                problems.append(f"{name}: it did not run to its end")
+        status: Status = "graded in part" if problems else "graded"
+        plain = {name: asdict(graded) for name, graded in notebooks.items()}
+        return self._add(Result(sanitized.student, status, problems, plain))
+
+    def _add(self, result: Result) -> Result:
+        result = Result(**asdict(result) | {"at": datetime.now(UTC).isoformat(timespec="seconds")})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # A line that a stopped grader left unfinished ends here.
+        line = ("" if _ends_well(self.path) else "\n") + json.dumps(asdict(result), ensure_ascii=False) + "\n"
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        return result
+
+
+def _unread(sanitized: Sanitized) -> list[str]:
+    return [f"{name}: {why}" for name, why in (sanitized.unreadable | sanitized.left_out).items()]
+
+
+def _ends_well(path: Path) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return True
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

@@ -1,0 +1,163 @@
+"""Where students' code runs: a process with no network, no home, nothing to read but Python, and little to write to.
+
+bubblewrap makes it, on Linux. Inside there is the environment's Python, read-only; the kit (`kit.assemble`), read-only;
+a scratch folder in memory; and nothing else: no gradebook, no course, no other submission, no variable of the grader's
+environment. Processes inside see and signal only each other, and all end with the first of them.
+"""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SCRATCH = "/scratch"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a submission may use.
+
+    Attributes:
+        memory: bytes, for each process and for all of them together.
+        scratch: bytes in the scratch folder, and as many in /tmp and in /dev/shm.
+        processes: at a time, threads included.
+        files: open at a time in a process.
+        cell_seconds: for one cell, before it is interrupted.
+        notebook_seconds: for one notebook.
+        output: characters of output of one cell; what is more is cut off.
+        sent: bytes that may come out of the sandbox for one notebook; beyond, it is ended.
+    """
+
+    memory: int = 2048 * MIB
+    scratch: int = 128 * MIB
+    processes: int = 64
+    files: int = 256
+    cell_seconds: float = 30
+    notebook_seconds: float = 300
+    output: int = 200_000
+    sent: int = 32 * MIB
+
+    def of_process(self) -> dict[str, int]:
+        """As the kernel sets them for a process."""
+        return {
+            "AS": self.memory,
+            "FSIZE": self.scratch,
+            "NOFILE": self.files,
+            "NPROC": self.processes,
+            "CORE": 0,
+            "MEMLOCK": 0,
+            # A process that sleeps through its own time limit does not use it up.
+            "CPU": int(self.notebook_seconds) + 10,
+        }
+
+    def as_data(self) -> dict[str, float]:
+        """To be sent to a worker."""
+        return asdict(self)
+
+
+class NoSandboxError(Exception):
+    """There is no way to run students' code apart from everything else."""
+
+
+def refuse_without_sandbox() -> None:
+    """Try one.
+
+    Raises:
+        NoSandboxError: if bubblewrap is missing, or may not make namespaces here.
+    """
+    how = (
+        "Install bubblewrap (Debian, Ubuntu: apt install bubblewrap), or grade in a container. With "
+        "--unsafe-no-sandbox students' code runs in your account and can read and change all that you can."
+    )
+    if sys.platform != "linux" or not shutil.which("bwrap"):
+        raise NoSandboxError(f"there is no sandbox here: expected Linux with the program bwrap. {how}")
+    tried = subprocess.run(
+        [*_bubblewrap(Path("/"), Limits(), empty=True), "true"], capture_output=True, text=True, check=False
+    )
+    if tried.returncode:
+        raise NoSandboxError(f"bwrap cannot make a sandbox here: {tried.stderr.strip()} {how}")
+
+
+def command(kit: Path, limits: Limits, *, safe: bool = True, scratch: str = SCRATCH) -> list[str]:
+    """What starts `inside/zygote.py` in a sandbox; without one, if not `safe`."""
+    python = [sys.executable, "-I", "-B"]
+    if not safe:
+        return [*python, str(kit / "zygote.py"), str(kit), scratch]
+    return [*_bubblewrap(kit, limits), *python, "/kit/zygote.py", "/kit", scratch]
+
+
+def environment(scratch: str = SCRATCH) -> dict[str, str]:
+    """All that students' code sees of an environment."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": scratch,
+        "TMPDIR": "/tmp" if scratch == SCRATCH else scratch,
+        "LANG": "C.UTF-8",
+        "IPYTHONDIR": f"{scratch}/.ipython",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MPLCONFIGDIR": f"{scratch}/.matplotlib",
+        # One submission, one core: more threads are slower, and each would count as a process.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "NUMBA_NUM_THREADS": "1",
+        "NBGRADER_EXECUTION": "autograde",
+    }
+
+
+_accounts = itertools.count(os.getpid() * 64)
+
+
+def account() -> int | None:
+    """The account to become inside: of nobody else, because how many processes there are is counted for an account.
+
+    None where the grader is not root: then the sandbox has accounts of its own.
+    """
+    return 20_000 + next(_accounts) % 40_000 if os.geteuid() == 0 else None
+
+
+def _bubblewrap(kit: Path, limits: Limits, *, empty: bool = False) -> list[str]:
+    root = os.geteuid() == 0
+    made = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
+    made += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    # Root leaves root inside, so that limits hold for it; anyone else needs a namespace in which to be somebody.
+    made += ["--cap-drop", "ALL", "--hostname", "sandbox"]
+    made += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user", "--disable-userns"]
+    # bubblewrap would make the folders above as they are outside, and some are for their owner only.
+    for folder in dict.fromkeys(str(above) for path in _readable() for above in reversed(Path(path).parents[:-1])):
+        made += ["--perms", "755", "--dir", folder]
+    for path in _readable():
+        made += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
+    for path in _hidden():
+        made += ["--tmpfs", path, "--remount-ro", path]
+    made += ["--proc", "/proc", "--dev", "/dev"]
+    if not empty:
+        made += ["--ro-bind", str(kit), "/kit"]
+    for path in (SCRATCH, "/tmp", "/dev/shm"):
+        made += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", path]
+    made += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", SCRATCH]
+    for name, value in environment().items():
+        made += ["--setenv", name, value]
+    return [*made, "--"]
+
+
+def _readable() -> list[str]:
+    """The system's programs and libraries, and this Python's: folders and links that exist, none inside another."""
+    wanted = ["/usr", "/bin", "/lib", "/lib64", "/lib32", "/sbin", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts"]
+    wanted += [sys.prefix, sys.base_prefix, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))]
+    # The interpreter itself may be a link to a link, anywhere.
+    wanted += [os.path.dirname(os.path.realpath(sys.executable))]
+    there = [path for path in dict.fromkeys(wanted) if os.path.lexists(path)]
+    return [path for path in there if not any(path != other and Path(path).is_relative_to(other) for other in there)]
+
+
+def _hidden() -> list[str]:
+    """What of this project, and of nbgrader, is installed in the folders that can be read: the kit has what enters."""
+    site = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    names = ("bn_exercises", "bn_grading", "bn_lib", "nbgrader")
+    return [path for folder in site for name in names if os.path.isdir(path := os.path.join(folder, name))]
