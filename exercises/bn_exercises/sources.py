@@ -115,7 +115,7 @@ def take_edits(source: str | os.PathLike[str]) -> list[Path]:
         if not notebook.exists() or record.get(key, [None, None])[1] == _digest(notebook.read_text(encoding="utf-8")):
             continue
         old = markdown.read_text(encoding="utf-8")
-        new = to_markdown(nbformat.read(notebook, as_version=4), old)  # type: ignore[no-untyped-call]
+        new = to_markdown(nbformat.read(notebook, as_version=4), old)
         content = _ipynb(new)
         if new != old:
             _write(markdown, new)
@@ -178,7 +178,7 @@ def _pairs(source: Path) -> Iterator[tuple[Path, Path, str]]:
 def _ipynb(markdown: str) -> str:
     import nbformat
 
-    text: str = nbformat.writes(to_notebook(markdown))  # type: ignore[no-untyped-call]
+    text: str = nbformat.writes(to_notebook(markdown))
     return text + "\n"
 
 
