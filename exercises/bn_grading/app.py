@@ -205,7 +205,8 @@ class GradeApp(NbGrader):  # type: ignore[misc]
                     if student is None:
                         more = False
                         break
-                    sanitized = sanitize(recorder, student, assignment, known)
+                    with recorder.once.transaction():
+                        sanitized = sanitize(recorder, student, assignment, known)
                     if not sanitized.notebooks:
                         recorder.note(student, assignment)
                         yield results.failed(student, "no notebook of it can be read", sanitized)

@@ -14,6 +14,7 @@ import os
 import selectors
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -128,11 +129,11 @@ def run_submission(submission: Submission) -> list[Executed]:
                     except _LostError as lost:
                         line.close()
                         line = None
-                        if not _blame(executed, str(lost)):
-                            break
+                        why = str(lost)
                     else:
-                        if executed.finished or not _blame(executed, "it ended the process that runs the notebook"):
-                            break
+                        why = "it ended the process that runs the notebook"
+                    if executed.finished or not _blame(executed, why):
+                        break
                 executed.seconds = time.monotonic() - began
                 done.append(executed)
         finally:
@@ -142,7 +143,13 @@ def run_submission(submission: Submission) -> list[Executed]:
 
 
 def _blame(executed: Executed, why: str) -> bool:
-    """Note the cell that was running; False if there is none, or it was left out already."""
+    """Note the cell that was running; False if there is none, or it was left out already.
+
+    Raises:
+        SandboxFailedError: if not even the first cell began. No student can do that.
+    """
+    if not executed.counts:
+        raise SandboxFailedError(f"{executed.name} did not begin: {why}")
     running = [index for index in executed.counts if index not in executed.outputs]
     if not running or running[-1] in executed.stopped:
         return False
@@ -151,14 +158,16 @@ def _blame(executed: Executed, why: str) -> bool:
 
 
 _kits: dict[int, tuple[tempfile.TemporaryDirectory[str], Path]] = {}
+_making_a_kit = threading.Lock()
 
 
 def _kit() -> Path:
     """The kit, made once for each process of the grader, and removed when that ends."""
-    if os.getpid() not in _kits:
-        folder = tempfile.TemporaryDirectory(prefix="bn-kit-")
-        _kits[os.getpid()] = folder, kits.assemble(Path(folder.name))
-    return _kits[os.getpid()][1]
+    with _making_a_kit:
+        if os.getpid() not in _kits:
+            folder = tempfile.TemporaryDirectory(prefix="bn-kit-")
+            _kits[os.getpid()] = folder, kits.assemble(Path(folder.name))
+        return _kits[os.getpid()][1]
 
 
 class _Line:

@@ -35,6 +35,7 @@ from bn_exercises.verdict import Finding
 from bn_grading import outputs
 from bn_grading.assignment import Source
 from bn_grading.execute import Executed
+from bn_grading.quick import Once
 from bn_grading.sanitize import Sanitized, preprocessors, resources_of
 
 OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not looked at."
@@ -88,6 +89,7 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._staging = ""
+        self.once = Once(self.coursedir.db_url, self.coursedir.course_id)
 
     def _format_dest(self, assignment_id: str, student_id: str, escape: bool = False) -> str:
         if self._staging and not escape:
@@ -104,7 +106,8 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         (autograded / STAGING).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=autograded / STAGING) as self._staging:
             try:
-                graded = self._write(sanitized, executed, known, assignment)
+                with self.once.transaction() as gradebook:
+                    graded = self._write(gradebook, sanitized, executed, known, assignment)
                 self._put(final)
             finally:
                 self._staging = ""
@@ -114,25 +117,30 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         """Let the gradebook know of a submission of which nothing can be graded, as nbgrader does."""
         course = self.coursedir
         at = course.get_existing_timestamp(self._format_source(assignment, student))
-        with Gradebook(course.db_url, course.course_id) as gradebook:
+        with self.once.transaction() as gradebook:
             gradebook.update_or_create_student(student)
             gradebook.update_or_create_submission(assignment, student, **({"timestamp": at} if at else {}))
 
     def _write(
-        self, sanitized: Sanitized, executed: list[Executed], known: Mapping[str, Source], assignment: str
+        self,
+        gradebook: Gradebook,
+        sanitized: Sanitized,
+        executed: list[Executed],
+        known: Mapping[str, Source],
+        assignment: str,
     ) -> dict[str, Graded]:
         student = sanitized.student
         self.sanitized = sanitized
         source = self._format_source(assignment, student)
         self.notebooks = [os.path.join(source, f"{name}.ipynb") for name in sanitized.notebooks]
         self.init_assignment(assignment, student)
-        self._nothing_for(sanitized.unreadable, assignment, student)
+        _nothing_for(gradebook, sanitized.unreadable, assignment, student)
         graded = {}
         for done in executed:
             notebook = sanitized.notebooks[done.name]
             graded[done.name] = self._judge(notebook, done, known[done.name], student)
             self._store(notebook, assignment, student, done.name)
-            self._comment(graded[done.name], assignment, student, done.name)
+            _comment(gradebook, graded[done.name], assignment, student, done.name)
             path = Path(self._format_dest(assignment, student), f"{done.name}.ipynb")
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(notebook, path)
@@ -177,25 +185,6 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         for preprocessor in preprocessors(self, wanted):
             preprocessor.preprocess(notebook, resources)
 
-    def _comment(self, graded: Graded, assignment: str, student: str, name: str) -> None:
-        """What was found in a part, beside the cell that has the part's name."""
-        found = {finding.part.replace("_", "-"): finding for v in graded.verdicts.values() for finding in v.findings}
-        with Gradebook(self.coursedir.db_url, self.coursedir.course_id) as gradebook:
-            for comment in gradebook.find_submission_notebook(name, assignment, student).comments:
-                finding = found.get(comment.name)
-                if finding is not None and finding.kind != "missing":
-                    comment.auto_comment = _said(finding)
-            gradebook.db.commit()
-
-    def _nothing_for(self, notebooks: Mapping[str, str], assignment: str, student: str) -> None:
-        """As nbgrader does for a notebook that was not handed in."""
-        with Gradebook(self.coursedir.db_url, self.coursedir.course_id) as gradebook:
-            for name in notebooks:
-                for grade in gradebook.find_submission_notebook(name, assignment, student).grades:
-                    grade.auto_score = 0
-                    grade.needs_manual_grade = False
-            gradebook.db.commit()
-
     def _put(self, final: Path) -> None:
         """Exchange the folder in one step; the old one, if any, goes away with the staging folder."""
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -221,6 +210,23 @@ def _verdict(task: Problem | JudgingTask, untrusted: Any) -> tuple[Checked, Note
     else:
         shown[outputs.ANSWERS] = untrusted
     return checked, new_output("display_data", data=shown)
+
+
+def _comment(gradebook: Gradebook, graded: Graded, assignment: str, student: str, name: str) -> None:
+    """What was found in a part, beside the cell that has the part's name."""
+    found = {finding.part.replace("_", "-"): finding for v in graded.verdicts.values() for finding in v.findings}
+    for comment in gradebook.find_submission_notebook(name, assignment, student).comments:
+        finding = found.get(comment.name)
+        if finding is not None and finding.kind != "missing":
+            comment.auto_comment = _said(finding)
+
+
+def _nothing_for(gradebook: Gradebook, notebooks: Mapping[str, str], assignment: str, student: str) -> None:
+    """As nbgrader does for a notebook that was not handed in."""
+    for name in notebooks:
+        for grade in gradebook.find_submission_notebook(name, assignment, student).grades:
+            grade.auto_score = 0
+            grade.needs_manual_grade = False
 
 
 def _said(finding: Finding) -> str:
