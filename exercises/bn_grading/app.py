@@ -208,7 +208,7 @@ class GradeApp(NbGrader):  # type: ignore[misc]
                     with recorder.once.transaction():
                         sanitized = sanitize(recorder, student, assignment, known)
                     if not sanitized.notebooks:
-                        recorder.note(student, assignment)
+                        recorder.note(sanitized, known, assignment)
                         yield results.failed(student, "no notebook of it can be read", sanitized)
                         bar.update()
                         continue

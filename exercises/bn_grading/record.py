@@ -12,7 +12,7 @@ the grader before that has it graded once more, with the same scores.
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,13 +113,17 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
                 self._staging = ""
         return graded
 
-    def note(self, student: str, assignment: str) -> None:
-        """Let the gradebook know of a submission of which nothing can be graded, as nbgrader does."""
-        course = self.coursedir
+    def note(self, sanitized: Sanitized, known: Mapping[str, Source], assignment: str) -> None:
+        """Let the gradebook know of a submission of which nothing can be graded, as nbgrader does.
+
+        What was not handed in is 0; what cannot be read waits for a person.
+        """
+        course, student = self.coursedir, sanitized.student
         at = course.get_existing_timestamp(self._format_source(assignment, student))
         with self.once.transaction() as gradebook:
             gradebook.update_or_create_student(student)
             gradebook.update_or_create_submission(assignment, student, **({"timestamp": at} if at else {}))
+            _nothing_for(gradebook, known.keys() - sanitized.unreadable.keys(), assignment, student)
 
     def _write(
         self,
@@ -221,7 +225,7 @@ def _comment(gradebook: Gradebook, graded: Graded, assignment: str, student: str
             comment.auto_comment = _said(finding)
 
 
-def _nothing_for(gradebook: Gradebook, notebooks: Mapping[str, str], assignment: str, student: str) -> None:
+def _nothing_for(gradebook: Gradebook, notebooks: Iterable[str], assignment: str, student: str) -> None:
     """As nbgrader does for a notebook that was not handed in."""
     for name in notebooks:
         for grade in gradebook.find_submission_notebook(name, assignment, student).grades:
