@@ -116,6 +116,7 @@ class GradeApp(NbGrader):  # type: ignore[misc]
             executor = self._executor(stack)
             done = [*self._grade(wanted, executor, recorder, results, known, assignment)]
         failed = _summarize(done, time.monotonic() - began)
+        print(f"The report: bn-report {assignment}")
         if failed:
             sys.exit(1)
 

@@ -1,0 +1,188 @@
+"""Which code is nearly the same, although it differs from what was released and from what most others wrote.
+
+The method is the usual one for source code, k-grams of tokens compared as sets (Schleimer, Wilkerson and Aiken,
+"Winnowing: local algorithms for document fingerprinting", SIGMOD 2003, without the sampling, which short answers do not
+need):
+
+1. A cell's code becomes tokens. Comments and white space go, every text is the same, and so is every name that the
+   student chose; names of the released notebook, of Python and after a dot stay. So neither another name nor another
+   layout makes code another.
+2. Each run of `SHINGLE` tokens in a cell is a shingle.
+3. Shingles of the released cell and of the instructor's solution go, and those that more than `SHARE` of the class
+   have: what is left is what somebody wrote in a way of their own. With fewer than `LEAST` nothing can be said.
+4. Students with the same shingles are a group. Between groups, an index from shingles to groups gives the pairs with
+   anything in common, and each pair its Jaccard index: shared shingles, divided by all that either has.
+
+Most pairs of a class share nothing and are never looked at. Where many groups share a shingle, its pairs are many: the
+rarest shingles are taken first, until there are `MOST_PAIRS`. So the time grows with the class and not with its square.
+"""
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+SHINGLE = 6
+LEAST = 15
+NEARLY = 0.8
+# A way to write that so many have is nobody's own: this share of those who handed the notebook in, and never fewer.
+SHARE = 0.1
+FEWEST = 4
+MOST_PAIRS = 10_000_000
+# An answer is a few lines. What is longer is looked at as far as this.
+MOST_CHARACTERS = 20_000
+
+Hashes = npt.NDArray[np.uint64]
+
+# Not `tokenize`: it refuses code that does not run, and a copy of that is a copy too.
+_TOKEN = re.compile(
+    r"""(?P<comment>\#[^\n]*)
+      | (?P<text>[A-Za-z]{0,2}(?:'''(?:.|\n)*?(?:'''|\Z) | \"\"\"(?:.|\n)*?(?:\"\"\"|\Z)
+                              | '(?:\\.|[^'\\\n])*'? | \"(?:\\.|[^\"\\\n])*\"?))
+      | (?P<name>[^\W\d]\w*)
+      | (?P<number>\d[\w.]*(?:(?<=[eE])[+-]\d+)?)
+      | (?P<other>\*\*=?|//=?|[-+*/%@&|^=!<>:]=|->|<<|>>|\S)""",
+    re.VERBOSE,
+)
+_PYTHON = frozenset((*keyword.kwlist, *dir(builtins)))
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Students whose code in one notebook is nearly the same.
+
+    Attributes:
+        notebook: its name.
+        cells: the grade_ids of the cells in which they share what few have.
+        students: ids. More than two have the same code, but for names, texts, comments and layout.
+        share: their Jaccard index, 0 to 1.
+    """
+
+    notebook: str
+    cells: tuple[str, ...]
+    students: tuple[str, ...]
+    share: float
+
+
+def alike(
+    written: Mapping[str, Mapping[str, Mapping[str, str]]], known: Mapping[str, Mapping[str, Iterable[str]]]
+) -> list[Alike]:
+    """Groups and pairs with nearly the same code, the most alike first.
+
+    Args:
+        written: by notebook, student and cell, what was handed in.
+        known: by notebook and cell, texts of which nothing is anybody's own.
+    """
+    found: list[Alike] = []
+    for notebook, students in sorted(written.items()):
+        found += _in_notebook(notebook, students, known.get(notebook, {}))
+    return sorted(found, key=lambda each: (-each.share, each.notebook, each.students))
+
+
+def _in_notebook(
+    notebook: str, students: Mapping[str, Mapping[str, str]], known: Mapping[str, Iterable[str]]
+) -> list[Alike]:
+    texts = list(chain.from_iterable(known.values()))
+    kept = _PYTHON | {token for text in texts for token in _names(text)}
+    given = {
+        cell: set(chain.from_iterable(_shingles(text, cell, kept).tolist() for text in known[cell])) for cell in known
+    }
+    own: dict[str, dict[str, Hashes]] = {}
+    for student, cells in sorted(students.items()):
+        own[student] = {
+            cell: _without(_shingles(text, cell, kept), given.get(cell, set())) for cell, text in cells.items()
+        }
+    _shingles.cache_clear()
+    if not own:
+        return []
+    everything = {student: np.unique(np.concatenate([*cells.values(), _NONE])) for student, cells in own.items()}
+    shingles, counts = np.unique(np.concatenate(list(everything.values())), return_counts=True)
+    rare = shingles[counts <= max(FEWEST, SHARE * len(students))]
+    groups: dict[bytes, list[str]] = {}
+    for student, hashes in everything.items():
+        left = hashes[np.isin(hashes, rare, assume_unique=True)]
+        if len(left) >= LEAST:
+            groups.setdefault(left.tobytes(), []).append(student)
+    members = list(groups.values())
+    sets = [np.frombuffer(key, np.uint64) for key in groups]
+    rows = [(tuple(each), 1.0, hashes) for each, hashes in zip(members, sets, strict=True) if len(each) > 1]
+    for one, other, share in _pairs(sets):
+        rows.append(((members[one][0], members[other][0]), share, np.intersect1d(sets[one], sets[other])))
+    return [
+        Alike(
+            notebook, tuple(cell for cell, hashes in own[who[0]].items() if np.isin(hashes, shared).any()), who, share
+        )
+        for who, share, shared in rows
+    ]
+
+
+def _pairs(sets: list[Hashes]) -> Iterable[tuple[int, int, float]]:
+    """Which of these sets are nearly the same, by their places, and their Jaccard index."""
+    if len(sets) < 2:
+        return
+    owners = np.repeat(np.arange(len(sets)), [len(each) for each in sets])
+    _, places, counts = np.unique(np.concatenate(sets), return_inverse=True, return_counts=True)
+    # The rarest first, as long as there is room for their pairs.
+    rarest = np.argsort(counts, kind="stable")
+    room = np.empty(len(counts), bool)
+    room[rarest] = np.cumsum(counts[rarest] * (counts[rarest] - 1) // 2) <= MOST_PAIRS
+    taken = room[places]
+    owners, places = owners[taken], places[taken]
+    sizes = np.bincount(owners, minlength=len(sets))
+    order = np.argsort(places, kind="stable")
+    owners, counts_of = owners[order], counts[places[order]]
+    codes = [_NONE]
+    for count in np.unique(counts_of):
+        if count > 1:
+            together = owners[counts_of == count].reshape(-1, count)
+            one, other = np.triu_indices(count, 1)
+            codes.append(
+                (together[:, one].astype(np.uint64) * len(sets) + together[:, other].astype(np.uint64)).ravel()
+            )
+    pairs, shared = np.unique(np.concatenate(codes), return_counts=True)
+    one, other = (pairs // len(sets)).astype(int), (pairs % len(sets)).astype(int)
+    share = shared / (sizes[one] + sizes[other] - shared)
+    near = np.flatnonzero((share >= NEARLY) & (shared >= LEAST))
+    yield from zip(one[near].tolist(), other[near].tolist(), share[near].tolist(), strict=True)
+
+
+_NONE: Hashes = np.empty(0, np.uint64)
+
+
+def _without(hashes: Hashes, given: set[int]) -> Hashes:
+    return hashes if not given else np.array([each for each in hashes.tolist() if each not in given], np.uint64)
+
+
+# Many students write the same into a cell, and leave others as they were released.
+@lru_cache(maxsize=100_000)
+def _shingles(text: str, cell: str, kept: frozenset[str]) -> Hashes:
+    """The shingles of a cell as numbers, each once. A cell's are its own: the same code elsewhere is none of them."""
+    found = tokens(text, kept)
+    runs = {"\x1f".join((cell, *found[at : at + SHINGLE])) for at in range(len(found) - SHINGLE + 1)}
+    hashes = [int.from_bytes(blake2b(run.encode(errors="replace"), digest_size=8).digest(), "big") for run in runs]
+    return np.array(hashes, np.uint64)
+
+
+def tokens(text: str, kept: frozenset[str]) -> list[str]:
+    """The tokens of code that need not run. A name that is not in `kept`, nor after a dot, is any name."""
+    found: list[str] = []
+    for match in _TOKEN.finditer(text[:MOST_CHARACTERS]):
+        kind, token = match.lastgroup, match.group()
+        if kind == "text":
+            found.append("text")
+        elif kind == "name":
+            found.append(token if token in kept or found[-1:] == ["."] else "name")
+        elif kind != "comment":
+            found.append(token)
+    return found
+
+
+def _names(text: str) -> list[str]:
+    return [match.group() for match in _TOKEN.finditer(text[:MOST_CHARACTERS]) if match.lastgroup == "name"]

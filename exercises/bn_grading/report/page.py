@@ -1,0 +1,155 @@
+"""The two pages. Everything from students goes through the templates, which escape it; there is no script in them."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from statistics import median
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bn_exercises.problems import TASKS
+from bn_exercises.question import Link
+from bn_grading.report import anonymous, compute
+from bn_grading.report.alike import NEARLY, SHARE, SHINGLE, Alike
+from bn_grading.report.read import Class
+
+# More than anybody reads; the number of those left out is said.
+MOST_ALIKE = 200
+
+
+def report(course: Class, same: Sequence[Alike], book: str = "") -> str:
+    """The page for the instructor, with names.
+
+    Args:
+        course: what was read.
+        same: code that is nearly the same.
+        book: the address of the book's front page; empty, and sections are named without links.
+    """
+    made = compute.misconceptions(course)
+    most = sum(course.most.values())
+    return _render(
+        "report.html.jinja",
+        course=course,
+        tally=compute.tally(course),
+        made=made,
+        by_student=compute.by_student(made),
+        parts=compute.parts(course),
+        most=most,
+        median=median([course.total(student) for student in course.scored]) if course.scored else None,
+        bars=bars(compute.histogram((course.total(student) for student in course.scored), most), most),
+        troubled={s: outcome for s, outcome in sorted(course.outcomes.items()) if outcome.problems},
+        times=compute.timings(course),
+        same=same[:MOST_ALIKE],
+        more_same=max(0, len(same) - MOST_ALIKE),
+        nearly=NEARLY,
+        share=SHARE,
+        shingle=SHINGLE,
+        **_shared(course, book),
+    )
+
+
+def shareable(course: Class, same: Sequence[Alike], chance: random.Random, book: str = "") -> str:
+    """The page for others: see `anonymous`."""
+    tally = compute.tally(course)
+    made, others = anonymous.enough(compute.misconceptions(course))
+    most = sum(course.most.values())
+    rows, left_out = anonymous.rows(course, chance)
+    status = (tally.graded, tally.in_part, tally.failed, tally.not_yet)
+    return _render(
+        "shareable.html.jinja",
+        enough=tally.handed_in >= anonymous.FEWEST,
+        fewest=anonymous.FEWEST,
+        handed_in=tally.handed_in,
+        counts=dict(
+            zip(("graded", "graded in part", "failed", "not graded yet"), anonymous.hidden(status), strict=True)
+        ),
+        waiting=anonymous.hidden((tally.waiting, max(0, tally.handed_in - tally.waiting)))[0],
+        made=made,
+        others=others,
+        parts=anonymous.went(compute.parts(course)),
+        notebooks=list(course.most),
+        most=most,
+        bars=bars(
+            anonymous.hidden(compute.histogram((course.total(student) for student in course.scored), most)), most
+        ),
+        rows=rows,
+        left_out=left_out,
+        medians=anonymous.medians(course),
+        alike=anonymous.hidden((len({each for one in same for each in one.students}), tally.handed_in))[0],
+        **_shared(course, book),
+    )
+
+
+def _shared(course: Class, book: str) -> dict[str, Any]:
+    return {"title": course.assignment, "problem": _problem, "book": lambda see: address(see, book)}
+
+
+def _problem(name: str) -> str:
+    return TASKS[name].title if name in TASKS else name
+
+
+def address(see: Link, book: str) -> str:
+    """Where a section of the book is; empty, if nobody said where the book is."""
+    return f"{book.rstrip('/')}/{see.page}.html#{see.anchor}" if book else ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of the histogram, in the units of its picture.
+
+    Attributes:
+        label: which scores.
+        begins: the lowest of them.
+        count: how many; None, if that is not shown.
+        x: its left edge.
+        y: its upper edge.
+        height: of it.
+    """
+
+    label: str
+    begins: str
+    count: int | None
+    x: float
+    y: float
+    height: float
+
+
+WIDTH, STEP, HEIGHT = 30, 34, 120
+
+
+def bars(counts: Sequence[int | None], most: float) -> list[Bar]:
+    """The bars of a histogram, the highest as high as the picture."""
+    highest = max([1, *(count for count in counts if count)])
+    edges = [most * at / len(counts) for at in range(len(counts) + 1)]
+    found = []
+    for at, count in enumerate(counts):
+        height = HEIGHT * (count or 0) / highest
+        last = at == len(counts) - 1
+        label = f"{edges[at]:.4g} and more" if last else f"{edges[at]:.4g} to less than {edges[at + 1]:.4g}"
+        found.append(Bar(label, f"{edges[at]:.3g}", count, STEP * at, HEIGHT - height, height))
+    return found
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("bn_grading.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value: f"{round(value, 2):g}"
+    environment.filters["chapter"] = lambda see: found[1] if (found := re.search(r"chapters/0*(\d+)", see.page)) else ""
+    environment.filters["people"] = lambda count: "1 student" if count == 1 else f"{count} students"
+    environment.globals["css"] = (files("bn_grading.report") / "templates" / "report.css").read_text("utf-8")
+    environment.globals["picture"] = {"width": WIDTH, "step": STEP, "height": HEIGHT}
+    return environment
+
+
+def _render(template: str, **what: Any) -> str:
+    return _environment().get_template(template).render(what)
