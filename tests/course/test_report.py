@@ -298,6 +298,27 @@ def test_a_large_class_is_compared_and_only_the_copies_are_found() -> None:
     assert [each.students for each in alike({BASIC: written}, KNOWN)] == [("s0007", "s0500")]
 
 
+def test_where_many_share_much_a_sample_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ten who changed one line each of what they share, among 200: 45 pairs for each of a hundred shingles.
+    chance = random.Random(0)
+
+    def own() -> list[str]:
+        return [f"a{k} = X[{chance.randrange(99)}] * {chance.randrange(99)} - np.exp(X)" for k in range(30)]
+
+    shared = own()
+    ring = {f"ring{at}": [*shared[:at], f"z = {at}0 / 7", *shared[at + 1 :]] for at in range(10)}
+    others = {f"s{at:03}": own() for at in range(190)}
+    written = {student: {"var": "\n".join(lines)} for student, lines in {**ring, **others}.items()}
+    pairs = {each.students for each in alike({BASIC: written}, KNOWN)}
+    assert len(pairs) == 45
+    monkeypatch.setattr("bn_grading.report.alike.MOST_PAIRS", 1000)
+    sampled = {each.students for each in alike({BASIC: written}, KNOWN)}
+    assert sampled <= pairs
+    assert len(sampled) > 40
+    monkeypatch.setattr("bn_grading.report.alike.MOST_ROWS", 7)
+    assert len(alike({BASIC: written}, KNOWN)) == 7
+
+
 # Without names
 
 
