@@ -640,6 +640,8 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
 
 # The real course
 
+sandbox = pytest.mark.needs("bwrap", package="bubblewrap (Debian)")
+
 LATE, EXTRA = 1.5, 2
 STUDENTS = (
     "ada_perfect",
@@ -679,8 +681,6 @@ def graded(empty: Course) -> Course:
     """The same after grading; with names, points of a reader, extra credit, and a late submission."""
     from nbgrader.api import Gradebook
 
-    if not shutil.which("bwrap"):
-        pytest.skip("would run if installed: bubblewrap")
     work = {student: {name: each.edit for name, each in SUBMISSIONS[student].items()} for student in STUDENTS}
     work |= {student: {BASIC: answers(var=code)} for student, code in COPIES.items()}
     for student, notebooks in work.items():
@@ -734,6 +734,7 @@ def written(course: Course, name: str) -> str:
     return (course.root / "grading" / ASSIGNMENT / "report" / name).read_text(encoding="utf-8")
 
 
+@sandbox
 def test_the_grader_says_where_the_report_is(graded: Course) -> None:
     assert graded.logs["grade"].endswith("\nThe report: bn-report batch-norm\n")
     for name in (
@@ -749,6 +750,7 @@ def test_the_grader_says_where_the_report_is(graded: Course) -> None:
         assert written(graded, name)
 
 
+@sandbox
 def test_the_page_of_the_real_course(graded: Course) -> None:
     text = written(graded, "report.html")
     plain = re.sub(r"<[^>]+>", "", text)
@@ -767,6 +769,7 @@ def test_the_page_of_the_real_course(graded: Course) -> None:
     assert "<td>var</td>" in row
 
 
+@sandbox
 def test_scores_are_nbgrader_s(graded: Course) -> None:
     from nbgrader.api import Gradebook
 
@@ -788,12 +791,14 @@ def test_scores_are_nbgrader_s(graded: Course) -> None:
     assert rows["zoe_absent"]["status"] == "nothing handed in"
 
 
+@sandbox
 def test_grades_are_what_nbgrader_exports(graded: Course) -> None:
     graded.nbgrader("export", "--assignment", f"['{ASSIGNMENT}']", "--to", "own.csv")
     own = sorted((graded.root / "own.csv").read_text().splitlines())
     assert sorted(written(graded, "grades.csv").splitlines()) == own
 
 
+@sandbox
 def test_platforms_get_those_with_a_score(graded: Course) -> None:
     canvas = read_csv(written(graded, "canvas.csv"))
     assert canvas[:3] == [
@@ -807,6 +812,7 @@ def test_platforms_get_those_with_a_score(graded: Course) -> None:
     assert "1 without a score are not in canvas.csv and moodle.csv." in graded.logs["report"]
 
 
+@sandbox
 def test_no_id_and_no_name_is_in_the_shareable_page(graded: Course) -> None:
     text = written(graded, "report-shareable.html")
     for secret in (*STUDENTS, *COPIES, "zoe_absent", "Lovelace", "Augusta", "Ben", "Zoë", "ada@", "fred"):
