@@ -90,7 +90,7 @@ def sanitize(converter: Autograde, student: str, assignment: str, known: Mapping
                     done.notebooks[path.stem] = _restored(converter, path, student, assignment, known[path.stem])
                 else:
                     done.left_out[name] = "there is no such notebook in the assignment"
-            elif name != "timestamp.txt":
+            else:
                 done.files[name] = _content(path, room)
                 room -= len(done.files[name])
         except UnreadableError as error:
