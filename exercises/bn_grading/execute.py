@@ -112,7 +112,7 @@ def run_submission(submission: Submission) -> list[Executed]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bn-grading-")))
         folder.chmod(0o711)
-        kit = _kit()
+        kit = kit_folder()
         line: _Line | None = None
         done = []
         try:
@@ -161,7 +161,7 @@ _kits: dict[int, tuple[tempfile.TemporaryDirectory[str], Path]] = {}
 _making_a_kit = threading.Lock()
 
 
-def _kit() -> Path:
+def kit_folder() -> Path:
     """The kit, made once for each process of the grader, and removed when that ends."""
     with _making_a_kit:
         if os.getpid() not in _kits:

@@ -91,16 +91,33 @@ def command(kit: Path, limits: Limits, *, safe: bool = True, scratch: str = SCRA
     return [*_bubblewrap(kit, limits), *python, "/kit/zygote.py", "/kit", scratch]
 
 
+def wrap(kit: Path, limits: Limits, *, share: str) -> list[str]:
+    """What comes before a command to run it in a sandbox that shares one folder with the outside."""
+    *made, end = _bubblewrap(kit, limits)
+    return [*made, "--bind", share, share, end]
+
+
+def limited(limits: Limits) -> list[str]:
+    """What comes before a command inside, to set its limits and to leave root; the programs are util-linux's."""
+    names = {"AS": "as", "FSIZE": "fsize", "NOFILE": "nofile", "NPROC": "nproc", "CORE": "core", "CPU": "cpu"}
+    made = ["prlimit", *(f"--{names[n]}={value}" for n, value in limits.of_process().items() if n in names), "--"]
+    own = account()
+    if own is not None:
+        made += ["setpriv", f"--reuid={own}", f"--regid={own}", "--clear-groups", "--inh-caps=-all", "--"]
+    return made
+
+
 def environment(scratch: str = SCRATCH) -> dict[str, str]:
     """All that students' code sees of an environment."""
+    temporary = "/tmp" if scratch == SCRATCH else scratch
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": scratch,
-        "TMPDIR": "/tmp" if scratch == SCRATCH else scratch,
+        "TMPDIR": temporary,
         "LANG": "C.UTF-8",
-        "IPYTHONDIR": f"{scratch}/.ipython",
+        "IPYTHONDIR": f"{temporary}/ipython",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "MPLCONFIGDIR": f"{scratch}/.matplotlib",
+        "MPLCONFIGDIR": f"{temporary}/matplotlib",
         # One submission, one core: more threads are slower, and each would count as a process.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

@@ -228,6 +228,7 @@ class Course:
 
     machine: Path
     logs: dict[str, str] = field(default_factory=dict)
+    db_url: str = ""
 
     @property
     def root(self) -> Path:
@@ -292,7 +293,7 @@ class Course:
         """Everything that the gradebook says about scores: for each student, notebook and graded cell."""
         from nbgrader.api import Gradebook, SubmittedAssignment
 
-        with Gradebook(f"sqlite:///{self.root}/gradebook.db", COURSE) as gradebook:
+        with Gradebook(self.db_url or f"sqlite:///{self.root}/gradebook.db", COURSE) as gradebook:
             return {
                 (submission.assignment.name, submission.student.id, notebook.name, grade.name): (
                     grade.auto_score,

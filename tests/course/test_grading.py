@@ -120,6 +120,17 @@ def test_unsafe_has_to_be_asked_for(sandboxed: Course, tmp_path: Path) -> None:
     assert sandboxed.rows() == before
 
 
+def test_many_that_cannot_be_read_stop_nobody(sandboxed: Course) -> None:
+    submitted = sandboxed.root / "submitted"
+    for name in ("aaa_1", "aaa_2", "aaa_3", "aaa_4", "aaa_5", "aaa_6"):
+        (submitted / name / ASSIGNMENT).mkdir(parents=True)
+        (submitted / name / ASSIGNMENT / f"{BASIC}.ipynb").write_bytes(b"")
+    shutil.copytree(submitted / "fay_other_means", submitted / "aab_good")
+    log = sandboxed.grade(ASSIGNMENT, "--student", "aa*", code=1)
+    assert "7 submissions in" in log
+    assert sandboxed.rows()[(ASSIGNMENT, "aab_good", BASIC, "hand-in")][0] == 10
+
+
 # Killed and started again
 
 
