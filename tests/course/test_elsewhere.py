@@ -175,3 +175,49 @@ def test_the_gradebook_in_postgres(postgres: Postgres, tmp_path: Path) -> None:
     assert totals(course) == TOTALS
     course.nbgrader("export")
     assert (course.root / "grades.csv").exists()
+
+
+# A full disk, a clock that jumps
+
+FULL = """
+set -e
+cp -r "$1/." "$2"
+cd "$2"
+# Room for a few submissions.
+head -c "$(( $(df --output=avail -B1 . | tail -1) - 200000 ))" /dev/zero > filler
+set +e
+"$3" -m bn_grading batch-norm --jobs 2; echo "first: $?"
+rm filler
+"$3" -m bn_grading batch-norm --jobs 2; echo "second: $?"
+cp -r . "$1"
+"""
+
+
+@pytest.mark.needs("bwrap", "bubblewrap")
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    course = small_course(tmp_path)
+    small = tmp_path / "small"
+    small.mkdir()
+    # A disk of its own, in memory.
+    disk = ["bwrap", "--dev-bind", "/", "/", "--size", str(8 << 20), "--tmpfs", str(small), "--die-with-parent"]
+    done = subprocess.run(
+        [*disk, "bash", "-c", FULL, "bash", str(course.root), str(small), sys.executable],
+        env=course.environment(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert "first: 1" in done.stdout, done.stdout + done.stderr
+    assert "What was graded before is stored; the same command goes on from there." in done.stderr
+    assert "second: 0" in done.stdout, done.stdout + done.stderr
+    assert totals(course) == TOTALS
+    results = Results.of(course, ASSIGNMENT)
+    assert sorted(results.last()) == sorted(STUDENTS)
+    assert all(result.graded for result in results.last().values())
+
+
+def test_only_the_clock_that_never_jumps_is_asked_for_durations() -> None:
+    import bn_grading
+
+    for path in Path(bn_grading.__path__[0]).rglob("*.py"):
+        assert "time.time(" not in path.read_text(), path
