@@ -20,6 +20,7 @@ from typing import Any
 
 from nbgrader.apps.baseapp import NbGrader, nbgrader_aliases, nbgrader_flags  # type: ignore[import-untyped]
 from nbgrader.converters import Autograde  # type: ignore[import-untyped]
+from nbgrader.exchange.default.exchange import Exchange  # type: ignore[import-untyped]
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from tqdm import tqdm
 from traitlets import Bool, Float, Integer, Unicode, default
@@ -84,6 +85,7 @@ class GradeApp(NbGrader):  # type: ignore[misc]
     scratch = Integer(Limits.scratch // MIB, min=1, help="MiB that a submission may write.").tag(config=True)
     cell_seconds = Float(Limits.cell_seconds, min=0.1, help="Seconds for one cell.").tag(config=True)
     notebook_seconds = Float(Limits.notebook_seconds, min=1, help="Seconds for one notebook.").tag(config=True)
+    submission_seconds = Float(Limits.submission_seconds, min=1, help="Seconds for one submission.").tag(config=True)
 
     @default("log_level")
     def _log_level_default(self) -> int:
@@ -177,7 +179,13 @@ class GradeApp(NbGrader):  # type: ignore[misc]
             processes=self.processes,
             cell_seconds=self.cell_seconds,
             notebook_seconds=self.notebook_seconds,
+            submission_seconds=self.submission_seconds,
         )
+
+    def _hidden(self) -> tuple[str, ...]:
+        """The course, the exchange and the instructor's home: a folder that students' code reads may hold one."""
+        exchange = Path(Exchange(config=self.config).root)
+        return tuple(str(path.resolve()) for path in (Path(self.coursedir.root), exchange, Path.home()))
 
     def _executor(self, stack: ExitStack) -> Executor:
         if not self.scheduler:
@@ -202,13 +210,13 @@ class GradeApp(NbGrader):  # type: ignore[misc]
         assignment: str,
     ) -> Iterator[Result]:
         """Keep the sandboxes busy; sanitize and record between them, here, one submission at a time."""
-        limits = self._limits()
+        limits, hidden = self._limits(), self._hidden()
         running: dict[Future[Any], tuple[Sanitized, int]] = {}
         # More than run at a time, so that none waits for this process.
         ahead = 2 * max(self.jobs, 8) if self.scheduler else self.jobs + 1
 
         def begin(sanitized: Sanitized, tries: int) -> None:
-            submission = sanitized.enters(known, limits, safe=self.safe)
+            submission = sanitized.enters(known, limits, safe=self.safe, hidden=hidden)
             running[executor.submit(run_submission, submission)] = sanitized, tries
 
         def end(future: Future[Any]) -> Result | None:
@@ -221,7 +229,14 @@ class GradeApp(NbGrader):  # type: ignore[misc]
                     begin(sanitized, tries + 1)
                     return None
                 return results.failed(sanitized.student, _told(error), sanitized)
-            return results.graded(sanitized, recorder.record(sanitized, executed, known, assignment))
+            try:
+                return results.graded(sanitized, recorder.record(sanitized, executed, known, assignment))
+            except (SQLAlchemyError, OSError):
+                raise
+            # One submission that cannot be recorded stops nobody else.
+            except Exception as error:
+                self.log.exception("recording %s", sanitized.student)
+                return results.failed(sanitized.student, f"it could not be recorded: {_told(error)}", sanitized)
 
         waiting = iter(students)
         with tqdm(total=len(students), unit="submission", disable=None) as bar:
