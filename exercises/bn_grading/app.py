@@ -245,8 +245,15 @@ class GradeApp(NbGrader):  # type: ignore[misc]
                 if not taken and not running:
                     return
                 for student in taken:
-                    with recorder.once.transaction():
-                        sanitized = sanitize(recorder, student, assignment, known)
+                    try:
+                        with recorder.once.transaction():
+                            sanitized = sanitize(recorder, student, assignment, known)
+                    except SQLAlchemyError:
+                        raise
+                    except Exception as error:
+                        yield results.failed(student, f"it could not be read: {_told(error)}", Sanitized(student))
+                        bar.update()
+                        continue
                     if sanitized.notebooks:
                         begin(sanitized, 1)
                         continue
