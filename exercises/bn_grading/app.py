@@ -14,17 +14,20 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from nbgrader.apps.baseapp import NbGrader, nbgrader_aliases, nbgrader_flags  # type: ignore[import-untyped]
 from nbgrader.converters import Autograde  # type: ignore[import-untyped]
-from sqlalchemy.exc import SAWarning
+from nbgrader.exchange.default.exchange import Exchange  # type: ignore[import-untyped]
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
+from tqdm import tqdm
 from traitlets import Bool, Float, Integer, Unicode, default
 
 from bn_grading import sandbox
 from bn_grading.assignment import NoAssignmentError, Source, sources
-from bn_grading.execute import SandboxFailedError, run_submission
+from bn_grading.execute import run_submission
 from bn_grading.record import Recorder, clean_up
 from bn_grading.results import Result, Results
 from bn_grading.sandbox import Limits, NoSandboxError
@@ -82,6 +85,7 @@ class GradeApp(NbGrader):  # type: ignore[misc]
     scratch = Integer(Limits.scratch // MIB, min=1, help="MiB that a submission may write.").tag(config=True)
     cell_seconds = Float(Limits.cell_seconds, min=0.1, help="Seconds for one cell.").tag(config=True)
     notebook_seconds = Float(Limits.notebook_seconds, min=1, help="Seconds for one notebook.").tag(config=True)
+    submission_seconds = Float(Limits.submission_seconds, min=1, help="Seconds for one submission.").tag(config=True)
 
     @default("log_level")
     def _log_level_default(self) -> int:
@@ -112,10 +116,20 @@ class GradeApp(NbGrader):  # type: ignore[misc]
                 self.fail(str(error))
         clean_up(self.coursedir)
         began = time.monotonic()
+        done: list[Result] = []
+        broken = ""
         with ExitStack() as stack:
             executor = self._executor(stack)
-            done = [*self._grade(wanted, executor, recorder, results, known, assignment)]
+            try:
+                for result in self._grade(wanted, executor, recorder, results, known, assignment):
+                    done.append(result)
+            except SQLAlchemyError as error:
+                broken = f"the gradebook cannot be reached: {_told(error)}"
+            except OSError as error:
+                broken = f"what was graded cannot be stored: {_told(error)}"
         failed = _summarize(done, time.monotonic() - began)
+        if broken:
+            self.fail(f"{broken}\nWhat was graded before is stored; the same command goes on from there.")
         print(f"The report: bn-report {assignment}")
         if failed:
             sys.exit(1)
@@ -166,7 +180,13 @@ class GradeApp(NbGrader):  # type: ignore[misc]
             processes=self.processes,
             cell_seconds=self.cell_seconds,
             notebook_seconds=self.notebook_seconds,
+            submission_seconds=self.submission_seconds,
         )
+
+    def _hidden(self) -> tuple[str, ...]:
+        """The course, the exchange and the instructor's home: a folder that students' code reads may hold one."""
+        exchange = Path(Exchange(config=self.config).root)
+        return tuple(str(path.resolve()) for path in (Path(self.coursedir.root), exchange, Path.home()))
 
     def _executor(self, stack: ExitStack) -> Executor:
         if not self.scheduler:
@@ -191,47 +211,65 @@ class GradeApp(NbGrader):  # type: ignore[misc]
         assignment: str,
     ) -> Iterator[Result]:
         """Keep the sandboxes busy; sanitize and record between them, here, one submission at a time."""
-        from tqdm import tqdm
+        limits, hidden = self._limits(), self._hidden()
+        running: dict[Future[Any], tuple[Sanitized, int]] = {}
+        # More than run at a time, so that none waits for this process.
+        ahead = 2 * max(self.jobs, 8) if self.scheduler else self.jobs + 1
+
+        def begin(sanitized: Sanitized, tries: int) -> None:
+            submission = sanitized.enters(known, limits, safe=self.safe, hidden=hidden)
+            running[executor.submit(run_submission, submission)] = sanitized, tries
+
+        def end(future: Future[Any]) -> Result | None:
+            sanitized, tries = running.pop(future)
+            try:
+                executed = future.result()
+            # Whatever it is, it is the machine's failure: what students' code does comes back as a result.
+            except Exception as error:
+                if tries < MOST_TRIES:
+                    begin(sanitized, tries + 1)
+                    return None
+                return results.failed(sanitized.student, _told(error), sanitized)
+            try:
+                return results.graded(sanitized, recorder.record(sanitized, executed, known, assignment))
+            except (SQLAlchemyError, OSError):
+                raise
+            # One submission that cannot be recorded stops nobody else.
+            except Exception as error:
+                self.log.exception("recording %s", sanitized.student)
+                return results.failed(sanitized.student, f"it could not be recorded: {_told(error)}", sanitized)
 
         waiting = iter(students)
-        running: dict[Future[Any], tuple[Sanitized, int]] = {}
-        # One more than run, so that none waits for this process.
-        ahead = self.jobs + 1 if not self.scheduler else 2 * max(self.jobs, 8)
-        limits = self._limits()
         with tqdm(total=len(students), unit="submission", disable=None) as bar:
-            more = True
-            while more or running:
-                while more and len(running) < ahead:
-                    student = next(waiting, None)
-                    if student is None:
-                        more = False
-                        break
-                    with recorder.once.transaction():
-                        sanitized = sanitize(recorder, student, assignment, known)
-                    if not sanitized.notebooks:
-                        recorder.note(sanitized, known, assignment)
-                        yield results.failed(student, "no notebook of it can be read", sanitized)
+            while True:
+                taken = list(islice(waiting, ahead - len(running)))
+                if not taken and not running:
+                    return
+                for student in taken:
+                    try:
+                        with recorder.once.transaction():
+                            sanitized = sanitize(recorder, student, assignment, known)
+                    except SQLAlchemyError:
+                        raise
+                    except Exception as error:
+                        yield results.failed(student, f"it could not be read: {_told(error)}", Sanitized(student))
                         bar.update()
                         continue
-                    submission = sanitized.enters(known, limits, safe=self.safe)
-                    running[executor.submit(run_submission, submission)] = sanitized, 1
-                if not running:
-                    continue
-                ready, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    sanitized, tries = running.pop(future)
-                    try:
-                        executed = future.result()
-                    except SandboxFailedError as error:
-                        if tries < MOST_TRIES:
-                            again = sanitized.enters(known, limits, safe=self.safe)
-                            running[executor.submit(run_submission, again)] = sanitized, tries + 1
-                            continue
-                        yield results.failed(sanitized.student, str(error), sanitized)
-                    else:
-                        graded = recorder.record(sanitized, executed, known, assignment)
-                        yield results.graded(sanitized, graded)
+                    if sanitized.notebooks:
+                        begin(sanitized, 1)
+                        continue
+                    recorder.note(sanitized, known, assignment)
+                    yield results.failed(student, "no notebook of it can be read", sanitized)
                     bar.update()
+                for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+                    result = end(future)
+                    if result is not None:
+                        yield result
+                        bar.update()
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _summarize(done: list[Result], seconds: float) -> bool:

@@ -4,6 +4,7 @@ All of it comes from the instructor's cells, as `nbgrader generate_assignment` s
 the numbers of a student depend on anything that was handed in.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +58,7 @@ def sources(db_url: str, course_id: str, assignment: str) -> dict[str, Source]:
 
     Raises:
         NoAssignmentError: if there is none of that name, or it has no notebooks.
-        ValueError: if a notebook hands in answers and does not say in a locked cell to which problem.
+        ValueError: if a notebook is not in Python, or hands in answers and no locked cell says to which problem.
     """
     with Gradebook(db_url, course_id) as gradebook:
         try:
@@ -76,6 +77,12 @@ def sources(db_url: str, course_id: str, assignment: str) -> dict[str, Source]:
 
 def _source(notebook: Any) -> Source:
     name = notebook.name
+    language = json.loads(notebook.kernelspec or "{}").get("language", "python")
+    if language.lower() != "python":
+        raise ValueError(
+            f"{name}: it is written in {language}, and bn-grade runs Python. `nbgrader autograde` runs it in the "
+            "sandbox with --KernelProvisionerFactory.default_provisioner_name=bn-sandbox"
+        )
     cells = {each.name: each for each in notebook.source_cells}
     grades = {each.name: float(each.max_score) for each in notebook.grade_cells}
     by_hand = {each.name for each in notebook.solution_cells}

@@ -65,6 +65,7 @@ class Submission:
         files: what lies beside them, by relative path, in base64.
         limits: what it may use.
         safe: in a sandbox. If not, in the grader's own account.
+        hidden: folders that are not to be seen from the sandbox, wherever they lie.
     """
 
     student: str
@@ -72,6 +73,7 @@ class Submission:
     files: dict[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     safe: bool = True
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass
@@ -112,14 +114,17 @@ def run_submission(submission: Submission) -> list[Executed]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bn-grading-")))
         folder.chmod(0o711)
-        kit = _kit()
+        kit = kit_folder()
         line: _Line | None = None
         done = []
         try:
+            last = time.monotonic() + submission.limits.submission_seconds
             for notebook in submission.notebooks:
                 executed = Executed(notebook.name)
                 began = time.monotonic()
                 for _ in range(MOST_BEGINS):
+                    if time.monotonic() > last:
+                        break
                     if line is None:
                         line = _Line(kit, submission, folder)
                     executed.outputs.clear()
@@ -150,8 +155,9 @@ def _blame(executed: Executed, why: str) -> bool:
     """
     if not executed.counts:
         raise SandboxFailedError(f"{executed.name} did not begin: {why}")
-    running = [index for index in executed.counts if index not in executed.outputs]
-    if not running or running[-1] in executed.stopped:
+    # Between two cells it was the last one, or what that left behind.
+    running = [index for index in executed.counts if index not in executed.outputs] or list(executed.counts)
+    if running[-1] in executed.stopped:
         return False
     executed.stopped[running[-1]] = why
     return True
@@ -161,7 +167,7 @@ _kits: dict[int, tuple[tempfile.TemporaryDirectory[str], Path]] = {}
 _making_a_kit = threading.Lock()
 
 
-def _kit() -> Path:
+def kit_folder() -> Path:
     """The kit, made once for each process of the grader, and removed when that ends."""
     with _making_a_kit:
         if os.getpid() not in _kits:
@@ -177,7 +183,7 @@ class _Line:
         self.limits = submission.limits
         scratch = sandbox.SCRATCH if submission.safe else str(folder)
         self._process = subprocess.Popen(
-            sandbox.command(kit, self.limits, safe=submission.safe, scratch=scratch),
+            sandbox.command(kit, self.limits, safe=submission.safe, scratch=scratch, hidden=submission.hidden),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -262,6 +268,7 @@ class _Line:
                     executed.counts[index] = count if type(count) is int else None
             elif "finished" in frame:
                 executed.finished = True
+                self._deadline = min(end, time.monotonic() + _GRACE_SECONDS)
             elif "ended" in frame:
                 return
 

@@ -15,8 +15,10 @@ from nbformat.v4 import new_output
 ANSWERS = "application/vnd.bn-exercises.answers+json"
 MOST_OUTPUTS = 1000
 MOST_LINES = 1000
+# {"answers": {part: {probe: {"outputs": [array of images]}}}} is the deepest.
+DEEPEST = 16
 # What a page shows without running any of it.
-_TEXT = ("text/plain", "text/latex", "image/png", "image/jpeg")
+_TEXT = ("text/plain", "image/png", "image/jpeg")
 _TABLES = ("table", "thead", "tbody", "tr", "th", "td", "div", "p", "pre", "span", "br", "hr", "caption")
 
 
@@ -29,13 +31,31 @@ def read(untrusted: Any) -> list[NotebookNode]:
 
 
 def answers(untrusted: Any) -> Any:
-    """The answers that a cell handed in: those of the last display that has any; None, if none has."""
+    """The answers that a cell handed in: those of the last display that has any; None, if none has.
+
+    What is nested more deeply than any answer is no answer: {}.
+    """
     found = None
     for output in untrusted if isinstance(untrusted, list) else ():
         data = output.get("data") if isinstance(output, dict) else None
         if isinstance(data, dict) and ANSWERS in data:
             found = data[ANSWERS]
-    return found
+    return found if _depth_is_sane(found) else {}
+
+
+def _depth_is_sane(data: Any) -> bool:
+    """Whether all that is in it can be reached in a few steps. It goes level by level, so it is itself in no danger."""
+    level = [data]
+    for _ in range(DEEPEST):
+        level = [
+            each
+            for item in level
+            for each in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
+            if isinstance(each, (dict, list))
+        ]
+        if not level:
+            return True
+    return False
 
 
 def _output(item: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ A submission is graded when its folder stands in `autograded/`. It is put there 
 the grader before that has it graded once more, with the same scores.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -42,6 +43,8 @@ OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not
 NOTHING_CAME = (
     "The cell that hands in your answers left none. Run all cells of the notebook from the first, and look why."
 )
+# Characters of answers that are kept in the notebook; the answers to all of "Implement it" have 30,000.
+_MOST_KEPT = 200_000
 # What is written while it is not complete, beside the folders of the students: nbgrader looks at no hidden folder.
 STAGING = ".grading"
 
@@ -211,7 +214,7 @@ def _verdict(task: Problem | JudgingTask, untrusted: Any) -> tuple[Checked, Note
     shown = {"text/plain": repr(checked), "text/html": checked._repr_html_()}
     if note:
         shown = {"text/plain": f"{note}\n{shown['text/plain']}", "text/html": f"<p>{note}</p>{shown['text/html']}"}
-    else:
+    elif len(json.dumps(untrusted)) <= _MOST_KEPT:
         shown[outputs.ANSWERS] = untrusted
     return checked, new_output("display_data", data=shown)
 

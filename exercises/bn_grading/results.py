@@ -88,7 +88,7 @@ class Results:
         result = Result(**asdict(result) | {"at": datetime.now(UTC).isoformat(timespec="seconds")})
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # A line that a stopped grader left unfinished ends here.
-        line = ("" if _ends_well(self.path) else "\n") + json.dumps(asdict(result), ensure_ascii=False) + "\n"
+        line = ("" if _ends_well(self.path) else "\n") + json.dumps(asdict(result)) + "\n"
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
             file.flush()

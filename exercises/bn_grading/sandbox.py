@@ -11,8 +11,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from jupyter_core.paths import ENV_CONFIG_PATH, SYSTEM_CONFIG_PATH
 
 SCRATCH = "/scratch"
 MIB = 1 << 20
@@ -29,6 +32,7 @@ class Limits:
         files: open at a time in a process.
         cell_seconds: for one cell, before it is interrupted.
         notebook_seconds: for one notebook.
+        submission_seconds: for all of its notebooks; what is not begun by then is not run.
         output: characters of output of one cell; what is more is cut off.
         sent: bytes that may come out of the sandbox for one notebook; beyond, it is ended.
     """
@@ -39,8 +43,9 @@ class Limits:
     files: int = 256
     cell_seconds: float = 30
     notebook_seconds: float = 300
-    output: int = 200_000
-    sent: int = 32 * MIB
+    submission_seconds: float = 900
+    output: int = 1_000_000
+    sent: int = 8 * MIB
 
     def of_process(self) -> dict[str, int]:
         """As the kernel sets them for a process."""
@@ -83,24 +88,51 @@ def refuse_without_sandbox() -> None:
         raise NoSandboxError(f"bwrap cannot make a sandbox here: {tried.stderr.strip()} {how}")
 
 
-def command(kit: Path, limits: Limits, *, safe: bool = True, scratch: str = SCRATCH) -> list[str]:
-    """What starts `inside/zygote.py` in a sandbox; without one, if not `safe`."""
+def command(
+    kit: Path, limits: Limits, *, safe: bool = True, scratch: str = SCRATCH, hidden: Sequence[str] = ()
+) -> list[str]:
+    """What starts `inside/zygote.py` in a sandbox; without one, if not `safe`.
+
+    Args:
+        kit: what of this project enters.
+        limits: what may be used.
+        safe: in a sandbox.
+        scratch: where the notebooks run.
+        hidden: folders of the course that are not to be seen, should they lie in a folder that can be read.
+    """
     python = [sys.executable, "-I", "-B"]
     if not safe:
         return [*python, str(kit / "zygote.py"), str(kit), scratch]
-    return [*_bubblewrap(kit, limits), *python, "/kit/zygote.py", "/kit", scratch]
+    return [*_bubblewrap(kit, limits, hidden), *python, "/kit/zygote.py", "/kit", scratch]
+
+
+def wrap(kit: Path, limits: Limits, *, share: str) -> list[str]:
+    """What comes before a command to run it in a sandbox that shares one folder with the outside."""
+    *made, end = _bubblewrap(kit, limits)
+    return [*made, "--bind", share, share, end]
+
+
+def limited(limits: Limits) -> list[str]:
+    """What comes before a command inside, to set its limits and to leave root; the programs are util-linux's."""
+    names = {"AS": "as", "FSIZE": "fsize", "NOFILE": "nofile", "NPROC": "nproc", "CORE": "core", "CPU": "cpu"}
+    made = ["prlimit", *(f"--{names[n]}={value}" for n, value in limits.of_process().items() if n in names), "--"]
+    own = account()
+    if own is not None:
+        made += ["setpriv", f"--reuid={own}", f"--regid={own}", "--clear-groups", "--inh-caps=-all", "--"]
+    return made
 
 
 def environment(scratch: str = SCRATCH) -> dict[str, str]:
     """All that students' code sees of an environment."""
+    temporary = "/tmp" if scratch == SCRATCH else scratch
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": scratch,
-        "TMPDIR": "/tmp" if scratch == SCRATCH else scratch,
+        "TMPDIR": temporary,
         "LANG": "C.UTF-8",
-        "IPYTHONDIR": f"{scratch}/.ipython",
+        "IPYTHONDIR": f"{temporary}/ipython",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "MPLCONFIGDIR": f"{scratch}/.matplotlib",
+        "MPLCONFIGDIR": f"{temporary}/matplotlib",
         # One submission, one core: more threads are slower, and each would count as a process.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
@@ -118,10 +150,14 @@ def account() -> int | None:
 
     None where the grader is not root: then the sandbox has accounts of its own.
     """
-    return 20_000 + next(_accounts) % 40_000 if os.geteuid() == 0 else None
+    if os.geteuid() != 0:
+        return None
+    # Numbers that nobody has; in a container there may be only the first 65,536.
+    mapped = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
+    return (1_500_000_000 if mapped > 1 << 31 else 20_000) + next(_accounts) % 40_000
 
 
-def _bubblewrap(kit: Path, limits: Limits, *, empty: bool = False) -> list[str]:
+def _bubblewrap(kit: Path, limits: Limits, hidden: Sequence[str] = (), *, empty: bool = False) -> list[str]:
     root = os.geteuid() == 0
     made = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     made += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -132,9 +168,14 @@ def _bubblewrap(kit: Path, limits: Limits, *, empty: bool = False) -> list[str]:
     for folder in dict.fromkeys(str(above) for path in _readable() for above in reversed(Path(path).parents[:-1])):
         made += ["--perms", "755", "--dir", folder]
     for path in _readable():
-        made += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
-    for path in _hidden():
-        made += ["--tmpfs", path, "--remount-ro", path]
+        real = os.path.realpath(path)
+        made += ["--ro-bind", path, path] if real == path else ["--symlink", real, path]
+    for path in _hidden(hidden):
+        made += ["--tmpfs", path]
+        # An environment may lie in the course's folder.
+        for inside in _inside(path):
+            made += ["--ro-bind", inside, inside]
+        made += ["--remount-ro", path]
     made += ["--proc", "/proc", "--dev", "/dev"]
     if not empty:
         made += ["--ro-bind", str(kit), "/kit"]
@@ -146,18 +187,42 @@ def _bubblewrap(kit: Path, limits: Limits, *, empty: bool = False) -> list[str]:
     return [*made, "--"]
 
 
-def _readable() -> list[str]:
-    """The system's programs and libraries, and this Python's: folders and links that exist, none inside another."""
+def _wanted() -> list[str]:
+    """The system's programs and libraries, and this Python's: folders and links that exist."""
     wanted = ["/usr", "/bin", "/lib", "/lib64", "/lib32", "/sbin", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts"]
     wanted += [sys.prefix, sys.base_prefix, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))]
     # The interpreter itself may be a link to a link, anywhere.
     wanted += [os.path.dirname(os.path.realpath(sys.executable))]
-    there = [path for path in dict.fromkeys(wanted) if os.path.lexists(path)]
-    return [path for path in there if not any(path != other and Path(path).is_relative_to(other) for other in there)]
+    # A link leads somewhere only if what it leads to is there, too.
+    wanted += [os.path.realpath(path) for path in wanted]
+    return [path for path in dict.fromkeys(wanted) if os.path.lexists(path)]
 
 
-def _hidden() -> list[str]:
-    """What of this project, and of nbgrader, is installed in the folders that can be read: the kit has what enters."""
+def _readable() -> list[str]:
+    """The same, none inside another."""
+    there = _wanted()
+    return [path for path in there if not any(_is_in(path, other) for other in there)]
+
+
+def _hidden(course: Sequence[str]) -> list[str]:
+    """What of the folders that can be read is not for students.
+
+    That is what of this project and of nbgrader is installed (the kit has what enters), configurations (a course's
+    may hold the gradebook's address), and the given folders.
+    """
     site = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     names = ("bn_exercises", "bn_grading", "bn_lib", "nbgrader")
-    return [path for folder in site for name in names if os.path.isdir(path := os.path.join(folder, name))]
+    paths = [os.path.join(folder, name) for folder in sorted(site) for name in names]
+    paths = [os.path.realpath(path) for path in (*paths, *ENV_CONFIG_PATH, *SYSTEM_CONFIG_PATH, *course)]
+    there = [path for path in dict.fromkeys(paths) if os.path.isdir(path) and any(_is_in(path, o) for o in _readable())]
+    return [path for path in there if not any(_is_in(path, other) for other in there)]
+
+
+def _inside(folder: str) -> list[str]:
+    """What can be read although it lies in a folder that is hidden."""
+    there = [path for path in _wanted() if _is_in(path, folder) and os.path.realpath(path) == path]
+    return [path for path in there if not any(_is_in(path, other) for other in there)]
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return path != folder and Path(path).is_relative_to(folder)

@@ -49,7 +49,9 @@ class Sanitized:
     left_out: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
-    def enters(self, known: Mapping[str, Source], limits: Limits, *, safe: bool) -> Submission:
+    def enters(
+        self, known: Mapping[str, Source], limits: Limits, *, safe: bool, hidden: tuple[str, ...] = ()
+    ) -> Submission:
         """What of it goes into the sandbox."""
         notebooks = []
         for name, notebook in self.notebooks.items():
@@ -62,7 +64,7 @@ class Sanitized:
             told = ({}, {}) if task is None else (sheets.sheet(task), sheets.modules(task))
             notebooks.append(Notebook(name, cells, *told))
         files = {name: base64.b64encode(content).decode() for name, content in self.files.items()}
-        return Submission(self.student, notebooks, files, limits, safe)
+        return Submission(self.student, notebooks, files, limits, safe, hidden)
 
 
 class UnreadableError(Exception):
@@ -90,7 +92,7 @@ def sanitize(converter: Autograde, student: str, assignment: str, known: Mapping
                     done.notebooks[path.stem] = _restored(converter, path, student, assignment, known[path.stem])
                 else:
                     done.left_out[name] = "there is no such notebook in the assignment"
-            elif name != "timestamp.txt":
+            else:
                 done.files[name] = _content(path, room)
                 room -= len(done.files[name])
         except UnreadableError as error:

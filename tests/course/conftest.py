@@ -17,8 +17,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from bn_exercises.sources import to_notebook
 
@@ -226,6 +228,7 @@ class Course:
 
     machine: Path
     logs: dict[str, str] = field(default_factory=dict)
+    db_url: str = ""
 
     @property
     def root(self) -> Path:
@@ -250,29 +253,61 @@ class Course:
 
     def nbgrader(self, *command: str, student: str = "", fails: bool = False) -> str:
         """Run `nbgrader COMMAND` as the instructor in the course, or as a student at home; return its output."""
-        where = self.home(student) if student else self.root
+        done = self.run("nbgrader", *command, student=student)
+        assert (done.returncode != 0) == fails, f"nbgrader {' '.join(command)} ended {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def grade(self, *options: str, code: int = 0) -> str:
+        """Run `bn-grade` as the instructor; return its output."""
+        done = self.run("bn_grading", *options)
+        assert done.returncode == code, f"bn-grade {' '.join(options)} ended {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def run(self, module: str, *command: str, student: str = "", **changed: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, with an environment of its own, and maybe some variables changed."""
+        return subprocess.run(
+            [sys.executable, "-m", module, *command],
+            cwd=self.home(student) if student else self.root,
+            env=self.environment(student) | changed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+
+    def environment(self, student: str = "") -> dict[str, str]:
+        """What a command of the instructor's or of a student's sees."""
         own = self.machine / "accounts" / (student or "instructor")
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "NBGRADER"))
         }
-        environment |= {
+        return environment | {
             "HOME": str(own),
             "IPYTHONDIR": str(own / "ipython"),
             "JUPYTER_CONFIG_DIR": str(self.machine / "etc"),
             "JUPYTER_DATA_DIR": str(own / "data"),
             "JUPYTER_RUNTIME_DIR": str(own / "runtime"),
         }
-        done = subprocess.run(
-            [sys.executable, "-m", "nbgrader", *command],
-            cwd=where,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
-        assert (done.returncode != 0) == fails, f"nbgrader {' '.join(command)} ended {done.returncode}:\n{done.stdout}"
-        return done.stdout
+
+    def rows(self) -> dict[tuple[str, ...], tuple[Any, ...]]:
+        """Everything that the gradebook says about scores: for each student, notebook and graded cell."""
+        from nbgrader.api import Gradebook, SubmittedAssignment
+
+        with Gradebook(self.db_url or f"sqlite:///{self.root}/gradebook.db", COURSE) as gradebook:
+            return {
+                (submission.assignment.name, submission.student.id, notebook.name, grade.name): (
+                    grade.auto_score,
+                    grade.manual_score,
+                    grade.extra_credit,
+                    grade.needs_manual_grade,
+                    grade.max_score,
+                    notebook.late_submission_penalty,
+                    notebook.score,
+                )
+                for submission in gradebook.db.query(SubmittedAssignment)
+                for notebook in submission.notebooks
+                for grade in notebook.grades
+            }
 
 
 def make_course(machine: Path) -> Course:
@@ -280,11 +315,16 @@ def make_course(machine: Path) -> Course:
     course = Course(machine)
     shutil.copytree(EXERCISES / "source", course.root / "source", ignore=shutil.ignore_patterns("*.ipynb", ".*"))
     shutil.copy(EXERCISES / "nbgrader_config.py", course.root)
-    exchange = machine / "exchange"
-    exchange.mkdir()
+    (machine / "exchange").mkdir()
     (machine / "etc").mkdir()
-    (machine / "etc" / "nbgrader_config.py").write_text(f"c = get_config()\nc.Exchange.root = {str(exchange)!r}\n")
+    set_exchange(machine)
     return course
+
+
+def set_exchange(machine: Path) -> None:
+    """Where everybody on a machine finds the exchange."""
+    line = f"c = get_config()\nc.Exchange.root = {str(machine / 'exchange')!r}\n"
+    (machine / "etc" / "nbgrader_config.py").write_text(line)
 
 
 def hand_in(course: Course, student: str) -> None:
@@ -302,9 +342,27 @@ def hand_in(course: Course, student: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """The course after one whole round: released, handed in, collected, graded, and feedback returned."""
-    course = make_course(tmp_path_factory.mktemp("nbgrader"))
+def course(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Course:
+    """The course after one whole round: released, handed in, collected, graded, and feedback returned.
+
+    The round runs once for all processes of pytest-xdist, and each has a copy of its own to work on.
+    """
+    here = tmp_path_factory.getbasetemp()
+    shared = (here if worker_id == "master" else here.parent) / "course"
+    done = shared / "logs.json"
+    with FileLock(f"{shared}.lock"):
+        if not done.is_file():
+            shared.mkdir()
+            logs = go_round(make_course(shared))
+            done.write_text(json.dumps(logs))
+    machine = tmp_path_factory.mktemp("nbgrader")
+    shutil.copytree(shared, machine, dirs_exist_ok=True)
+    set_exchange(machine)
+    return Course(machine, json.loads(done.read_text()))
+
+
+def go_round(course: Course) -> dict[str, str]:
+    """Do what the people of a course do, and return what the commands said."""
     logs = course.logs
     logs["generate"] = course.nbgrader("generate_assignment", ASSIGNMENT)
     logs["release"] = course.nbgrader("release_assignment", ASSIGNMENT)
@@ -322,4 +380,4 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
         "fetch_feedback", ASSIGNMENT, "--course", COURSE, "--student", "ben_half_right", student="ben_half_right"
     )
     logs["export"] = course.nbgrader("export")
-    return course
+    return logs

@@ -480,6 +480,15 @@ def test_moodle() -> None:
     assert tables.left_out(CLASS) == 1
 
 
+def test_an_id_that_is_no_utf_8_is_exported_as_far_as_it_is(tmp_path: Path) -> None:
+    course = a_class({"caf\udce9": Outcome("graded")}, {"caf\udce9": {BASIC: Score(4)}})
+    tables.grades(course, tmp_path / "grades.csv")
+    assert ",caf?," in (tmp_path / "grades.csv").read_text()
+    write_text(tmp_path / "canvas.csv", tables.canvas(course))
+    assert "caf?,,,caf?,,4" in (tmp_path / "canvas.csv").read_text()
+    assert "caf?" in page.report(course, []).encode(errors="replace").decode()
+
+
 def test_nbgrader_s_export_keeps_its_columns(tmp_path: Path) -> None:
     tables.grades(CLASS, tmp_path / "grades.csv")
     head, *rows = read_csv((tmp_path / "grades.csv").read_text())

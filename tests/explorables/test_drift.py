@@ -199,18 +199,6 @@ def test_what_a_drag_that_is_taken_away_has_moved_goes_back(stage, small):
     assert state(page, "moment") == last
 
 
-@pytest.mark.parametrize("button", ["Reset", "Surprise me"])
-def test_who_sets_it_anew_stops_the_playing(stage, small, button):
-    page = stage(Drift(small))
-    page.get_by_role("button", name="Play").click()
-    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('moment') === 2")
-    page.get_by_role("button", name=button).click()
-    chosen = state(page, "moment")
-    page.get_by_role("button", name="Play").wait_for()
-    page.wait_for_timeout(900)
-    assert state(page, "moment") == chosen
-
-
 def test_the_names_of_the_panels_are_clear_of_the_curves(stage):
     for rate in (0.1, 0.5, 5.0):
         for moment in (0, 5, 62):

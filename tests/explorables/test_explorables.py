@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import traitlets
-from shown import as_in_the_book
+from shown import as_in_the_book, state
 
-from bn_lib.explorables import KINDS, Explorable, Flipbook, MiniBatch, _explorable
+from bn_lib.explorables import KINDS, Drift, Explorable, Flipbook, MiniBatch, TrainingAndInference, _explorable
 from bn_lib.explorables._bundle import joined, parts, source
 from bn_lib.explorables._still import first_view, node
 
@@ -95,6 +95,22 @@ def test_reset_shows_the_first_view_again(kind, stage):
     assert len(words - {before}) > 1, "a surprise changes what is seen"
     page.get_by_role("button", name="Reset").click()
     assert element.locator(".bn-now").inner_text() == before
+
+
+@pytest.mark.parametrize("button", ["Reset", "Surprise me"])
+@pytest.mark.parametrize(("player", "time"), [(Drift, "moment"), (TrainingAndInference, "updates")])
+def test_who_sets_it_anew_stops_the_playing(stage, player, time, button):
+    page = stage(player())
+    page.get_by_role("button", name="Play").click()
+    begun = state(page, time)
+    page.wait_for_function(
+        "([time, begun]) => document.querySelector('[data-explorable]').bnModel.get(time) > begun", arg=[time, begun]
+    )
+    page.get_by_role("button", name=button).click()
+    chosen = state(page, time)
+    page.get_by_role("button", name="Play").wait_for()
+    page.wait_for_timeout(900)
+    assert state(page, time) == chosen
 
 
 def test_it_fits_a_phone_and_says_its_name(kind, stage):

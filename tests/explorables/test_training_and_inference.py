@@ -160,18 +160,6 @@ def test_play_streams_batches_in(stage):
     page.get_by_role("button", name="Play").wait_for()
 
 
-@pytest.mark.parametrize("button", ["Reset", "Surprise me"])
-def test_who_sets_it_anew_stops_the_playing(stage, button):
-    page = stage(TrainingAndInference())
-    page.get_by_role("button", name="Play").click()
-    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('updates') > 102")
-    page.get_by_role("button", name=button).click()
-    chosen = state(page, "updates")
-    page.get_by_role("button", name="Play").wait_for()
-    page.wait_for_timeout(300)
-    assert state(page, "updates") == chosen
-
-
 def test_while_it_plays_the_momentum_can_be_moved(stage):
     page = stage(TrainingAndInference(updates=0))
     page.get_by_role("button", name="Play").click()

@@ -5,12 +5,15 @@ what an ordinary grading run does. Nothing here is safe from the code it runs, a
 a sandbox, and the grader takes what comes out for data.
 """
 
+import builtins
+import getpass
 import os
 import sys
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
+from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Any as AnyTrait
 from traitlets import Type
@@ -212,6 +215,11 @@ def _said(error: Any) -> str:
         return ""
 
 
+def no_input(prompt: Any = "") -> str:
+    """What `input` is here: nobody is there to answer, as ipykernel says it."""
+    raise StdinNotImplementedError("raw_input was called, but this frontend does not support input requests.")
+
+
 def make_shell(most: int) -> Shell:
     """A shell whose outputs are kept, up to `most` characters for each cell."""
     config = Config()
@@ -237,6 +245,7 @@ def run(shell: Shell, cells: list[dict[str, Any]], skip: dict[str, str], send: A
     below = {"stdout": Beneath(1, outputs.most), "stderr": Beneath(2, outputs.most)}
     sys.stdout = Stream("stdout", outputs, 1)
     sys.stderr = Stream("stderr", outputs, 2)
+    builtins.input = getpass.getpass = no_input
     for cell in cells:
         index = cell["index"]
         send({"begins": index})

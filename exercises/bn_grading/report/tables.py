@@ -177,7 +177,8 @@ def _shown(person: Person) -> SimpleNamespace:
 
 
 def _cell(text: str) -> str:
-    return _table([[text]]).removesuffix("\r\n")
+    # The plugin could not write half a surrogate pair, as in a file name that is no UTF-8.
+    return _table([[text]]).removesuffix("\r\n").encode(errors="replace").decode()
 
 
 def everything(course: Class) -> Mapping[str, str]:

@@ -1,0 +1,288 @@
+"""bn-grade beside nbgrader: the same scores from a sandbox, for our cells and others, and nothing lost or twice."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from bn_exercises.notebook import ANSWERS
+from bn_grading.record import STAGING
+from bn_grading.results import Results
+
+from .conftest import ASSIGNMENT, BASIC, COURSE, SUBMISSIONS, Course, make_course, set_exchange, solved
+from .test_whole_course import DONE, GRADED
+
+
+def copy_of(course: Course, machine: Path) -> Course:
+    """The same course on another machine, with what was handed in and nothing graded."""
+    shutil.copytree(
+        course.root,
+        machine / "course",
+        ignore=shutil.ignore_patterns("gradebook.db*", "autograded", "feedback", "release", "solution", "grades.csv"),
+    )
+    (machine / "etc").mkdir()
+    set_exchange(machine)
+    again = Course(machine)
+    again.nbgrader("generate_assignment", ASSIGNMENT)
+    return again
+
+
+@pytest.fixture(scope="module")
+def sandboxed(course: Course, tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """What nbgrader graded in `course`, graded in the sandbox."""
+    again = copy_of(course, tmp_path_factory.mktemp("sandboxed"))
+    again.logs["grade"] = again.grade(ASSIGNMENT, "--jobs", "2", code=1)
+    return again
+
+
+def test_every_score_is_nbgraders(course: Course, sandboxed: Course) -> None:
+    assert {student for _, student, _, _ in course.rows()} == set(SUBMISSIONS)
+    assert sandboxed.rows() == course.rows()
+
+
+@pytest.mark.parametrize(("student", "notebook"), DONE)
+def test_the_verdict_is_the_same(course: Course, sandboxed: Course, student: str, notebook: str) -> None:
+    shown = []
+    for each in (course, sandboxed):
+        cells = json.loads(each.autograded(student, notebook).read_text())["cells"]
+        (cell,) = [cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("grade_id") == "hand-in"]
+        shown.append(["".join(o["data"]["text/plain"]) for o in cell["outputs"] if ANSWERS in o.get("data", {})])
+    assert shown[0] == shown[1]
+
+
+def test_the_summary_says_what_failed(sandboxed: Course) -> None:
+    log = sandboxed.logs["grade"]
+    assert f"{len(SUBMISSIONS)} submissions in" in log
+    assert "eva_broken_file: 1-basic-calculation: it is no notebook: JSONDecodeError" in log
+    results = Results.of(sandboxed, ASSIGNMENT).last()
+    assert {student for student, result in results.items() if result.graded} == set(GRADED)
+
+
+def test_feedback_comes_from_the_same_command(sandboxed: Course) -> None:
+    sandboxed.nbgrader("generate_feedback", ASSIGNMENT)
+    page = sandboxed.feedback("gus_one_mistake", BASIC).read_text()
+    assert "Not yet: ddof=1" in page
+    # Beside the cell that has the part's name, too.
+    assert "0 of 2 points (ddof=1)." in page
+
+
+def test_what_is_graded_is_not_graded_again(sandboxed: Course) -> None:
+    assert "0 submissions in" in sandboxed.grade(ASSIGNMENT, "--student", "ada_perfect")
+    assert "eva_broken_file\n1 submissions" in sandboxed.grade(ASSIGNMENT, "--dry-run")
+    assert "eva_broken_file\n1 submissions" in sandboxed.grade(ASSIGNMENT, "--dry-run", "--only-failed")
+    before = sandboxed.rows()
+    assert "1 submissions in" in sandboxed.grade(ASSIGNMENT, "--student", "ada_perfect", "--force")
+    assert sandboxed.rows() == before
+
+
+def test_a_newer_submission_is_graded_again(sandboxed: Course) -> None:
+    folder = sandboxed.root / "submitted" / "rob_wrote_his_grade" / ASSIGNMENT
+    solved(folder / f"{BASIC}.ipynb")
+    (folder / "timestamp.txt").write_text("2100-01-01 00:00:00.000000 UTC")
+    assert "rob_wrote_his_grade\n" in sandboxed.grade(ASSIGNMENT, "--dry-run")
+    sandboxed.grade(ASSIGNMENT, "--student", "rob_wrote_his_grade")
+    assert sandboxed.rows()[(ASSIGNMENT, "rob_wrote_his_grade", BASIC, "hand-in")][0] == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["no-such"], "the gradebook knows no assignment 'no-such'; it knows: batch-norm"),
+        ([], "expected one assignment"),
+        ([ASSIGNMENT, "another"], "expected one assignment"),
+    ],
+)
+def test_a_wrong_command_says_what_was_expected(sandboxed: Course, options: list[str], says: str) -> None:
+    assert says in sandboxed.grade(*options, code=1)
+
+
+def test_without_a_sandbox_nothing_runs(sandboxed: Course, tmp_path: Path) -> None:
+    before = sandboxed.rows()
+    done = sandboxed.run("bn_grading", ASSIGNMENT, "--force", PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "there is no sandbox here" in done.stdout
+    assert "--unsafe-no-sandbox" in done.stdout
+    assert sandboxed.rows() == before
+
+
+def test_unsafe_has_to_be_asked_for(sandboxed: Course, tmp_path: Path) -> None:
+    before = sandboxed.rows()
+    options = (ASSIGNMENT, "--force", "--student", "mia*", "--unsafe-no-sandbox")
+    done = sandboxed.run("bn_grading", *options, PATH=str(tmp_path))
+    assert done.returncode == 0, done.stdout
+    assert sandboxed.rows() == before
+
+
+def test_many_that_cannot_be_read_stop_nobody(sandboxed: Course) -> None:
+    submitted = sandboxed.root / "submitted"
+    for name in ("aaa_1", "aaa_2", "aaa_3", "aaa_4", "aaa_5", "aaa_6"):
+        (submitted / name / ASSIGNMENT).mkdir(parents=True)
+        (submitted / name / ASSIGNMENT / f"{BASIC}.ipynb").write_bytes(b"")
+    shutil.copytree(submitted / "fay_other_means", submitted / "aab_good")
+    log = sandboxed.grade(ASSIGNMENT, "--student", "aa*", code=1)
+    assert "7 submissions in" in log
+    assert sandboxed.rows()[(ASSIGNMENT, "aab_good", BASIC, "hand-in")][0] == 10
+
+
+# Killed and started again
+
+
+def test_a_grader_that_is_killed_loses_nothing(course: Course, tmp_path: Path) -> None:
+    again = copy_of(course, tmp_path)
+    results = Results.of(again, ASSIGNMENT)
+    for done in (1, 4, 9):
+        command = [sys.executable, "-m", "bn_grading", ASSIGNMENT, "--jobs", "2"]
+        grader = subprocess.Popen(command, cwd=again.root, env=again.environment(), stdout=subprocess.DEVNULL)
+        # In the middle of whatever it does after so many submissions.
+        while len(results.last()) < done and grader.poll() is None:
+            time.sleep(0.01)
+        grader.send_signal(signal.SIGKILL)
+        grader.wait()
+        folders = {path.parent.name for path in (again.root / "autograded").glob(f"*/{ASSIGNMENT}")}
+        # Who has a folder has all scores.
+        rows, expected = again.rows(), course.rows()
+        assert {key: row for key, row in rows.items() if key[1] in folders} == {
+            key: row for key, row in expected.items() if key[1] in folders
+        }
+    again.grade(ASSIGNMENT, "--jobs", "2", code=1)
+    assert again.rows() == course.rows()
+    assert not list((again.root / "autograded").glob(f"{STAGING}/*"))
+    assert "eva_broken_file\n1 submissions" in again.grade(ASSIGNMENT, "--dry-run")
+
+
+# Cells that are not ours
+
+PLAIN = "plain"
+LATE = """
+from nbgrader.plugins import BasePlugin
+
+class OneForEachDay(BasePlugin):
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        return total_seconds_late // 86400
+"""
+CONFIG = f'''
+import sys, os
+sys.path.insert(0, os.getcwd())
+os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+c.CourseDirectory.course_id = "{COURSE}"
+c.AssignLatePenalties.plugin_class = "late.OneForEachDay"
+'''
+
+
+def cell_of(kind: str, grade_id: str, source: str, points: float | None = None, **tags: bool) -> nbformat.NotebookNode:
+    tags = {"grade": points is not None, "solution": False, "locked": False, "task": False} | tags
+    data = {"grade_id": grade_id, "schema_version": 3, **tags} | ({} if points is None else {"points": points})
+    make = new_code_cell if kind == "code" else new_markdown_cell
+    return make(source, id=grade_id, metadata={"nbgrader": data})
+
+
+def plain_notebook() -> nbformat.NotebookNode:
+    """As any instructor writes one: asserts, hidden tests, partial credit, a text, a task."""
+    solution = "def square(x):\n    ### BEGIN SOLUTION\n    return x**2\n    ### END SOLUTION"
+    tests = "assert square(2) == 4\n### BEGIN HIDDEN TESTS\nassert square(-3) == 9\n### END HIDDEN TESTS"
+    partial = "sum(square(x) == x * x for x in (0, 1, 2, -3))"
+    return new_notebook(
+        cells=[
+            cell_of("code", "square", solution, solution=True),
+            cell_of("code", "test-square", tests, 3, locked=True),
+            cell_of("code", "partial", partial, 4, locked=True),
+            cell_of("markdown", "why", "### BEGIN SOLUTION\nBecause.\n### END SOLUTION", 2, solution=True),
+            cell_of("markdown", "task", "Draw a square.", 1, locked=True, task=True, grade=False),
+        ],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+
+
+WORK = {
+    "all": "def square(x):\n    return x * x",
+    "half": "def square(x):\n    return 2 * x",
+    "hidden": "def square(x):\n    return abs(x) * x",
+    "late": "def square(x):\n    return x * x",
+    "nothing": None,
+    "no-python": "def square(x:",
+    "noisy": "import sys\n\ndef square(x):\n    print('mine', file=sys.stderr)\n    return x * x",
+    "prints": "def square(x):\n    print(x)\n    return x * x",
+}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Course, Course]:
+    """An assignment without any of our cells, graded by nbgrader and by us, with the same things done by hand."""
+    both = []
+    for name in ("nbgrader", "ours"):
+        course = make_course(tmp_path_factory.mktemp(name))
+        shutil.rmtree(course.root / "source")
+        source = course.root / "source" / PLAIN
+        source.mkdir(parents=True)
+        nbformat.write(plain_notebook(), source / "squares.ipynb")
+        (source / "data.txt").write_text("the instructor's")
+        (course.root / "nbgrader_config.py").write_text(f"c = get_config()\n{CONFIG}")
+        (course.root / "late.py").write_text(LATE)
+        course.nbgrader("generate_assignment", PLAIN)
+        course.nbgrader("db", "assignment", "add", PLAIN, "--duedate", "2026-01-10 12:00:00 UTC")
+        for student, source_of_square in WORK.items():
+            folder = course.root / "submitted" / student / PLAIN
+            shutil.copytree(course.root / "release" / PLAIN, folder)
+            notebook = nbformat.read(folder / "squares.ipynb", 4)
+            if source_of_square is not None:
+                notebook.cells[0].source = source_of_square
+                notebook.cells[3].source = "A text of my own."
+            nbformat.write(notebook, folder / "squares.ipynb")
+            day = "12" if student == "late" else "09"
+            (folder / "timestamp.txt").write_text(f"2026-01-{day} 12:30:00.000000 UTC")
+        both.append(course)
+    by_nbgrader, ours = both
+    by_nbgrader.nbgrader("autograde", PLAIN)
+    ours.logs["grade"] = ours.grade(PLAIN, "--jobs", "2")
+    return by_nbgrader, ours
+
+
+def test_asserts_partial_credit_texts_and_late_days_count_as_ever(plain: tuple[Course, Course]) -> None:
+    by_nbgrader, ours = plain
+    rows = by_nbgrader.rows()
+    assert ours.rows() == rows
+    scores = {student: rows[(PLAIN, student, "squares", "test-square")][0] for student in WORK}
+    assert scores == {
+        "all": 3, "half": 0, "hidden": 0, "late": 3, "nothing": 0, "no-python": 0, "noisy": 0, "prints": 3,
+    }  # fmt: skip
+    assert rows[(PLAIN, "half", "squares", "partial")][0] == 2
+    assert rows[(PLAIN, "late", "squares", "partial")][5] == 2
+
+
+def test_they_are_marked_as_graded_in_the_ordinary_way(plain: tuple[Course, Course]) -> None:
+    _, ours = plain
+    for result in Results.of(ours, PLAIN).last().values():
+        assert result.notebooks["squares"]["ordinary"] == ["test-square", "partial"]
+        assert result.notebooks["squares"]["verdicts"] == {}
+
+
+def test_points_given_by_hand_stay(plain: tuple[Course, Course]) -> None:
+    """The last of these tests, because it changes the gradebooks."""
+    from nbgrader.api import Gradebook
+
+    for course, command in zip(plain, ("nbgrader", "bn_grading"), strict=True):
+        with Gradebook(f"sqlite:///{course.root}/gradebook.db", COURSE) as gradebook:
+            for student in ("all", "half"):
+                grade = gradebook.find_grade("why", "squares", PLAIN, student)
+                grade.manual_score, grade.extra_credit, grade.needs_manual_grade = 1.5, 0.5, False
+                gradebook.find_grade("partial", "squares", PLAIN, student).manual_score = 3
+            gradebook.db.commit()
+        options = ("autograde", PLAIN, "--force") if command == "nbgrader" else (PLAIN, "--force")
+        done = course.run(command, *options)
+        assert done.returncode == 0, done.stdout
+    by_nbgrader, ours = plain
+    assert ours.rows() == by_nbgrader.rows()
+    row = ours.rows()[(PLAIN, "all", "squares", "why")]
+    assert row[1:4] == (1.5, 0.5, True)
+
+
+def test_the_instructors_files_lie_beside_the_notebook(plain: tuple[Course, Course]) -> None:
+    for course in plain:
+        assert (course.root / "autograded" / "all" / PLAIN / "data.txt").read_text() == "the instructor's"

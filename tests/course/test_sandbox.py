@@ -1,0 +1,257 @@
+"""The sandbox by itself: what enters it, what a kernel sees in it, and what it takes to be refused."""
+
+import ast
+import os
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_client.provisioning import KernelProvisionerFactory
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+
+from bn_exercises.notebook import my_problem
+from bn_exercises.problem import Problem
+from bn_exercises.problems import ALL, IMPLEMENT, NUMERIC
+from bn_exercises.task import JudgingTask
+from bn_grading import kit, sandbox, sheets
+from bn_grading.execute import Notebook, Submission, run_submission
+from bn_grading.sandbox import Limits
+
+
+def ran(*cells: str, task: Problem | JudgingTask | None = None, limits: Limits | None = None) -> list[str]:
+    """What the cells of a notebook put out in a sandbox, each as text."""
+    told = ({}, {}) if task is None else (sheets.sheet(task), sheets.modules(task))
+    notebook = Notebook("1", [{"index": i, "source": source} for i, source in enumerate(cells)], *told)
+    (executed,) = run_submission(Submission("ada", [notebook], limits=limits or Limits()))
+    said = []
+    for index in range(len(cells)):
+        parts = []
+        for output in executed.outputs.get(index, ()):
+            data = output.get("data", {})
+            parts.append(
+                output.get("text") or data.get("text/plain") or f"{output.get('ename')}: {output.get('evalue')}"
+            )
+        said.append("".join(parts))
+    return said
+
+
+# What enters
+
+
+def modules_in(folder: Path) -> dict[str, str]:
+    return {
+        ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"): path.read_text()
+        for path in folder.rglob("*.py")
+    }
+
+
+def test_what_enters_needs_nothing_that_does_not(tmp_path: Path) -> None:
+    inside = modules_in(kit.assemble(tmp_path))
+    for sources in (inside, inside | kit.suspects()):
+        for name, source in sources.items():
+            for node in ast.walk(ast.parse(source)):
+                imported = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                imported += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+                for each in imported:
+                    # Inside of functions of the notebook's module: for the notebooks that are sent them.
+                    if each.startswith("bn_exercises") and "suspects" not in each:
+                        assert each in sources, (name, each)
+
+
+def test_only_reading_answers_enters(tmp_path: Path) -> None:
+    inside = modules_in(kit.assemble(tmp_path))
+    assert {name for name in inside if name.startswith("bn_exercises")} == {
+        *kit.PACKAGES,
+        *kit.ENTERS,
+        "bn_exercises.notebook",
+    }
+    for name in ("verify", "problem", "steps", "misconceptions", "implementations", "check", "worked"):
+        assert f"bn_exercises.{name}" not in inside
+
+
+@pytest.mark.parametrize("task", ALL, ids=lambda task: task.name)
+def test_no_expected_value_is_on_a_sheet(task: Problem | JudgingTask) -> None:
+    sheet = sheets.sheet(task)
+    expected = {"name", "title", "given", "points", "numbers", "asks_for"} | (
+        {"probes"} if task is IMPLEMENT else set()
+    )
+    assert set(sheet) == expected
+    # As the notebook states it.
+    assert ast.literal_eval(sheet["given"]) == dict(task.given)
+    if isinstance(task, Problem):
+        for reference in task.references:
+            for value in reference.values():
+                assert repr(value.tolist()) not in repr(sheet)
+
+
+def test_there_is_no_sheet_for_a_problem_of_an_unknown_kind() -> None:
+    class Other:
+        name = "other"
+
+    with pytest.raises(TypeError, match=r"other: no sheet is known for a Other; expected one of Problem, "):
+        sheets.sheet(Other())  # type: ignore[arg-type]
+
+
+@pytest.mark.needs("bwrap", "bubblewrap")
+def test_nothing_inside_knows_what_is_right() -> None:
+    (task, *_) = NUMERIC
+    begin = 'from bn_exercises.notebook import *\nproblem = my_problem("basic-calculation")'
+    said = ran(
+        begin,
+        "check(problem, mean=[5, 7, 9])",
+        "check(problem, mean=[0, 0, 0])",
+        "solution(problem)",
+        "import bn_exercises.verify",
+        "from bn_exercises.problems import BASIC_CALCULATION",
+        "import bn_exercises.implementations",
+        "import nbgrader.api",
+        "import bn_grading",
+        'my_problem("implement")',
+        "sorted(vars(problem))",
+        task=task,
+    )
+    assert said[1] == said[2] == said[3] == "This notebook is being graded: your answers are judged when it has run."
+    assert said[4] == "ModuleNotFoundError: No module named 'bn_exercises.verify'"
+    assert said[5].startswith("ImportError: cannot import name 'BASIC_CALCULATION'")
+    assert said[6] == "ModuleNotFoundError: No module named 'bn_exercises.implementations'"
+    assert said[7] == "ModuleNotFoundError: No module named 'nbgrader.api'"
+    assert said[8] == "ModuleNotFoundError: No module named 'bn_grading'"
+    assert said[9].startswith("ValueError: this notebook is about 'basic-calculation'")
+    assert said[10] == "['_sheet', 'given', 'name', 'points', 'title']"
+
+
+@pytest.mark.needs("bwrap", "bubblewrap")
+def test_the_suspects_are_only_where_they_are_called() -> None:
+    source = 'from bn_exercises.notebook import *\np = my_problem("break-it")\nlist(p.suspects())'
+    task = my_problem("break-it")
+    assert ran(source, task=task) == ["['A', 'B', 'C', 'D', 'E']"]
+    assert ran("import bn_exercises.problems.break_it.probes", task=task) == [
+        "ModuleNotFoundError: No module named 'bn_exercises.problems.break_it.probes'"
+    ]
+
+
+# Outputs, as ipykernel has them
+
+
+CELLS = (
+    "1 + 1",
+    "print('a')\nimport sys\nprint('b', file=sys.stderr)\nprint('c')",
+    "from IPython.display import display, HTML\ndisplay(HTML('<b>x</b>'))\n'y'",
+    "1 / 0",
+    "def f(:",
+    "import warnings\nwarnings.warn('mine')",
+    "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
+    "handle = display('one', display_id='d')\ndisplay('two', display_id='d', update=True)",
+    "await __import__('asyncio').sleep(0)\n'slept'",
+    "!echo shell",
+    "%%capture captured\nprint('hidden')",
+    "print(captured.stdout)",
+    "x = 5;\nx",
+    "None",
+    "raise SystemExit",
+    "input('?')",
+    "In[1], Out[1]",
+)
+
+
+@pytest.mark.needs("bwrap", "bubblewrap")
+def test_outputs_are_those_of_a_kernel() -> None:
+    """The same cells in ipykernel, in the sandbox too, through the provisioner."""
+    notebook = new_notebook(cells=[new_code_cell(source) for source in CELLS])
+    KernelProvisionerFactory.instance(default_provisioner_name="bn-sandbox")
+    try:
+        NotebookClient(notebook, allow_errors=True, timeout=60, kernel_name="python3").execute()
+    finally:
+        KernelProvisionerFactory.clear_instance()
+    (executed,) = run_submission(
+        Submission("ada", [Notebook("1", [{"index": i, "source": s} for i, s in enumerate(CELLS)])])
+    )
+    for index, cell in enumerate(notebook.cells):
+        assert summary(executed.outputs[index]) == summary(cell.outputs), CELLS[index]
+        assert executed.counts[index] == cell.execution_count
+
+
+def summary(outputs: list[nbformat.NotebookNode]) -> list[object]:
+    """What a reader sees: streams joined, as a kernel sends them now and then; of pictures that they are there."""
+    # A cell's file, whose name differs, is in warnings and in errors of syntax.
+    seen: list[object] = [
+        "\n".join(line for line in text.splitlines() if "UserWarning" not in line)
+        for name in ("stdout", "stderr")
+        for text in ["".join(o["text"] for o in outputs if o.get("name") == name)]
+    ]
+    for output in outputs:
+        kind = output["output_type"]
+        if kind == "stream":
+            continue
+        if kind == "error":
+            seen.append((kind, output["ename"], re.sub(r"\(\S+, ", "(", output["evalue"]), bool(output["traceback"])))
+        else:
+            seen.append((kind, {m: v if m.startswith("text/") else "..." for m, v in output["data"].items()}))
+    return seen
+
+
+# What is there
+
+
+@pytest.mark.needs("bwrap", "bubblewrap")
+def test_a_kernel_of_the_provisioner_sees_what_a_submission_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SECRET", "of the grader")
+    looks = (
+        "import os\nsorted(os.listdir('/'))",
+        "os.environ.get('A_SECRET'), os.path.exists(" + repr(os.path.abspath(__file__)) + ")",
+        "try:\n    open('/usr/mine', 'w')\nexcept OSError as error:\n    print(error.strerror)",
+        "import socket\ntry:\n    socket.create_connection(('127.0.0.1', 9), 1)\nexcept OSError as error:\n"
+        "    print(error.strerror)",
+        "os.getuid() != 0, open('/proc/self/status').read().split('CapEff:')[1].split()[0]",
+        "import resource\nresource.getrlimit(resource.RLIMIT_NPROC), resource.getrlimit(resource.RLIMIT_AS)",
+        "len([p for p in os.listdir('/proc') if p.isdigit()]) < 5",
+    )
+    notebook = new_notebook(cells=[new_code_cell(source) for source in looks])
+    KernelProvisionerFactory.instance(default_provisioner_name="bn-sandbox")
+    try:
+        NotebookClient(notebook, allow_errors=True, timeout=60, kernel_name="python3").execute()
+    finally:
+        KernelProvisionerFactory.clear_instance()
+    seen = ["".join(o.get("text") or o["data"]["text/plain"] for o in cell.outputs) for cell in notebook.cells]
+    assert seen == ran(*looks)
+    assert seen[1:5] == [
+        "(None, False)",
+        "Read-only file system\n",
+        "Connection refused\n",
+        "(True, '0000000000000000')",
+    ]
+
+
+@pytest.mark.needs("bwrap", "bubblewrap")
+def test_one_notebook_leaves_nothing_for_the_next() -> None:
+    leave = "import subprocess\nfor f in ('here', '/tmp/there', '/dev/shm/x'): open(f, 'w').write('x')\n"
+    leave += "_ = subprocess.Popen(['sleep', '1000'], start_new_session=True)\nimport numpy\nnumpy.mine = 1"
+    look = "import os, numpy\nos.listdir('.'), os.listdir('/tmp'), os.listdir('/dev/shm'), hasattr(numpy, 'mine'), "
+    look += "[p for p in os.listdir('/proc') if p.isdigit() and b'sleep' in open(f'/proc/{p}/cmdline', 'rb').read()]"
+    notebooks = [Notebook("1", [{"index": 0, "source": leave}]), Notebook("2", [{"index": 0, "source": look}])]
+    _, second = run_submission(Submission("ada", notebooks))
+    (output,) = second.outputs[0]
+    assert output["data"]["text/plain"] == "([], ['ipython'], [], False, [])"
+
+
+@pytest.mark.needs("bwrap", "bubblewrap")
+def test_what_other_programs_write_is_kept() -> None:
+    below = "import os, subprocess\n_ = os.write(1, b'beneath\\n')\n_ = subprocess.run(['echo', 'another'])"
+    assert ran(below) == ["beneath\nanother\n"]
+
+
+@pytest.mark.needs("bwrap", "bubblewrap")
+def test_random_numbers_differ_from_one_notebook_to_the_next() -> None:
+    draw = "import random, numpy\nrandom.random(), numpy.random.rand()"
+    notebooks = [Notebook(name, [{"index": 0, "source": draw}]) for name in "12"]
+    first, second = run_submission(Submission("ada", notebooks))
+    assert first.outputs[0][0]["data"] != second.outputs[0][0]["data"]
+
+
+def test_python_is_all_that_can_be_read() -> None:
+    readable = sandbox._readable()
+    assert not any(Path(__file__).is_relative_to(path) for path in readable)
+    assert any(Path(sys.prefix).is_relative_to(path) for path in readable)
