@@ -64,5 +64,23 @@ window.bnExplorables = (() => {
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", watch);
   else watch();
 
+  // While a handle is held, the page is told (book.css leaves out what nobody sees). Any end of a touch counts: the class
+  // would do no harm, but must not stay.
+  const held = new Set(); // pointers
+  const tell = () => document.documentElement.classList.toggle("bn-drag", held.size > 0);
+  const handles = ":is(.bn-handle, .bn-turntable, .bn-scrub, .bn-explorable input[type=range])";
+  addEventListener(
+    "pointerdown",
+    (event) => {
+      if (!event.target.closest?.(handles)) return;
+      held.add(event.pointerId);
+      tell();
+    },
+    true,
+  );
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    addEventListener(end, (event) => held.delete(event.pointerId) && tell(), true);
+  }
+
   return { define: (name, module) => arrived.get(name)(module) };
 })();

@@ -113,6 +113,61 @@ def test_who_sets_it_anew_stops_the_playing(stage, player, time, button):
     assert state(page, time) == chosen
 
 
+def held(page) -> bool:
+    """Whether the page is told that a handle is held."""
+    return page.evaluate("document.documentElement.classList.contains('bn-drag')")
+
+
+@pytest.mark.parametrize("end", ["release", "pointercancel", "lostpointercapture"])
+def test_the_page_knows_while_a_handle_is_held(stage, end):
+    page = stage(MiniBatch())
+    handle = page.locator(".bn-handle").first
+    handle.hover()
+    assert not held(page)
+    page.mouse.down()
+    assert held(page)
+    page.mouse.move(300, 300, steps=3)
+    assert held(page)
+    if end == "release":
+        page.mouse.up()
+    else:
+        # As the browser reports it: of the mouse, whose number is 1.
+        handle.dispatch_event(end, {"pointerId": 1})
+    assert not held(page)
+
+
+def test_a_slider_is_a_handle_and_a_button_is_none(stage):
+    page = stage(MiniBatch())
+    page.get_by_role("button", name="Reset").hover()
+    page.mouse.down()
+    assert not held(page)
+    page.mouse.up()
+    page.locator("input[type=range]").first.hover()
+    page.mouse.down()
+    assert held(page)
+    page.mouse.up()
+    assert not held(page)
+
+
+def test_two_fingers_hold_until_both_are_gone(stage):
+    page = stage(MiniBatch())
+    handle = page.locator(".bn-handle").first
+    for event, finger, after in [
+        ("pointerdown", 7, True),
+        ("pointerdown", 8, True),
+        ("pointerup", 7, True),
+        ("pointercancel", 8, False),
+    ]:
+        handle.evaluate(
+            """(handle, [type, pointerId]) => {
+              handle.setPointerCapture = () => {}; // there is no such finger
+              handle.dispatchEvent(new PointerEvent(type, { pointerId, bubbles: true }));
+            }""",
+            [event, finger],
+        )
+        assert held(page) == after
+
+
 def test_it_fits_a_phone_and_says_its_name(kind, stage):
     page = stage(example(kind), viewport={"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
