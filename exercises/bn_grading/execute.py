@@ -40,8 +40,6 @@ _LOOK_SECONDS = 0.25
 _ORDER_SECONDS = 60
 _MOST_STDERR = 4000
 _PIECE = 1 << 20
-# Bytes of a line for each character of output that is kept: as JSON has it, and with what is said about it.
-_LONGEST_LINE = 8
 _FIRST_SAYS = ("ready", "ended")
 _NOTEBOOK_SAYS = ("begins", "ends", "outputs", "count", "finished")
 
@@ -357,8 +355,7 @@ class _Line:
             return False
         self._read += len(read)
         *lines, self._unfinished = (self._unfinished + read).split(b"\n")
-        longest = max(map(len, (*lines, self._unfinished)))
-        if self._read > self.limits.sent or longest > _LONGEST_LINE * self.limits.output:
+        if self._read > self.limits.sent:
             raise _LostError("it wrote more than can be read")
         self._frames += _parsed(lines, _NOTEBOOK_SAYS)
         return bool(read)

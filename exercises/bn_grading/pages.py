@@ -15,9 +15,13 @@ import bleach  # type: ignore[import-untyped]
 from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter
 
-_TAGS = frozenset(  # noqa: SIM905
-    "a abbr b blockquote br caption code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i img kbd li ol p pre q s samp small "
-    "span strong sub sup table tbody td tfoot th thead tr u ul var".split()
+_TAGS = frozenset(
+    (
+        *("a", "abbr", "b", "blockquote", "br", "caption", "code", "dd", "del", "div", "dl", "dt"),
+        *("em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "kbd", "li"),
+        *("ol", "p", "pre", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "table"),
+        *("tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul", "var"),
+    )
 )
 _ADDRESS = re.compile(r"(https?://|mailto:|#|\.?/?[\w-]+[\w./-]*$)")
 # Attached, or a file beside the notebook: any other address is asked for by who looks at the page.

@@ -122,7 +122,7 @@ FORGING = Theme(
         Attack(
             "forge_100_mb", code(f"{_EVERYWHERE}for _ in range(100):\n    everywhere(b'x' * 2**20)"), ALL, stopped=1
         ),
-        Attack("forge_lines", code(f"{_EVERYWHERE}for _ in range(20):\n    everywhere(b'\\n' * 2**20)"), ALL),
+        Attack("forge_lines", code(f"{_EVERYWHERE}for _ in range(5):\n    everywhere(b'\\n' * 2**20)"), ALL),
         Attack(
             "forge_small_outputs",
             nothing(
@@ -130,7 +130,6 @@ FORGING = Theme(
                 f"b'{{}}]}}\\n')".replace("{{", "{").replace("}}", "}")
             ),
             0,
-            stopped=1,
         ),
     ),
 )

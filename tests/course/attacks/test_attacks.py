@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,8 @@ from nbconvert.exporters import HTMLExporter
 from nbgrader.api import Gradebook
 from nbgrader.server_extensions.formgrader.handlers import template_path
 from traitlets.config import PyFileConfigLoader
+
+from bn_grading import sandbox, seccomp
 
 from ..conftest import ASSIGNMENT, BASIC, COURSE
 from .attack import ALL, CANARY, HONEST, Attack
@@ -218,6 +221,34 @@ def test_a_verdict_keeps_its_style(feedback: Run) -> None:
         assert 'data-kind="right"' in page
         # Formulas stay formulas, and tables tables.
         assert r"\mu_j = \frac{1}{m}" in page
+
+
+def in_a_sandbox(*command: str, hidden: tuple[str, ...] = ()) -> str:
+    with seccomp.descriptor() as refusals:
+        made = sandbox.command(Path("/"), sandbox.Limits(), hidden=hidden, refusals=refusals)
+        done = subprocess.run(
+            [*made[: made.index("--") + 1], *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=() if refusals is None else (refusals,),
+        )
+    return done.stdout
+
+
+def test_a_course_in_a_folder_that_can_be_read_is_hidden() -> None:
+    # Where nbgrader's exchange is by default, all can be read. Any folder there will do.
+    assert in_a_sandbox("ls", "/usr/share/doc")
+    assert in_a_sandbox("ls", "/usr/share/doc", hidden=("/usr/share/doc", "/nowhere")) == ""
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_of_system_calls_jumps_nowhere_else(machine: str) -> None:
+    lines = list(struct.iter_unpack("=HBBI", seccomp.program(machine)))
+    for at, (code, yes, no, _) in enumerate(lines):
+        assert code == 0x06 or at + 1 + max(yes, no) < len(lines)
+    assert lines[-1][0] == 0x06
+    assert seccomp.program("another") == b""
 
 
 def test_there_are_attacks_of_each_kind() -> None:
