@@ -25,6 +25,9 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # cells after it, and the check says what is missing.
 c.ClearSolutions.code_stub = {"python": "# If you need more lines, write them here."}
 
+# Students' Markdown is shown to you in formgrader. Without this, with any script that is in it.
+c.HTMLExporter.filters = {"markdown2html": "bn_grading.pages.markdown"}
+
 try:
     from nbgrader.converters import Autograde, GenerateAssignment
 

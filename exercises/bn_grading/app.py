@@ -248,7 +248,7 @@ class GradeApp(NbGrader):  # type: ignore[misc]
                 for student in taken:
                     try:
                         with recorder.once.transaction():
-                            sanitized = sanitize(recorder, student, assignment, known)
+                            sanitized = sanitize(recorder, student, assignment, known, limits.scratch // 2)
                     except SQLAlchemyError:
                         raise
                     except Exception as error:

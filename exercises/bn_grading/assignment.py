@@ -34,7 +34,7 @@ class Source:
         hands_in: the grade_ids of the cells whose answers we judge.
         graded: the grade_ids of all cells that are graded by running them, in order.
         cells: the sources of all cells of the instructor's, by grade_id, in order.
-        metadata: what nbgrader keeps in a notebook about each cell of `hands_in`.
+        metadata: what nbgrader keeps in a notebook about each of its cells.
     """
 
     name: str
@@ -95,18 +95,19 @@ def _source(notebook: Any) -> Source:
             f'expected one, with my_problem("NAME"), where NAME is one of {", ".join(TASKS)}'
         )
     problem, key = (asked[0]["name"], asked[0]["key"] or "") if hands_in else ("", "")
+    tasks = {each.name: float(each.max_score) for each in notebook.task_cells}
     metadata = {
         each: {
-            "grade": True,
+            "grade": each in grades,
             "grade_id": each,
-            "locked": True,
-            "points": grades[each],
+            "locked": bool(cell.locked),
             "schema_version": 3,
-            "solution": False,
-            "task": False,
-            "cell_type": "code",
-            "checksum": cells[each].checksum,
+            "solution": each in by_hand,
+            "task": each in tasks,
+            "cell_type": cell.cell_type,
+            "checksum": cell.checksum,
         }
-        for each in hands_in
+        | ({"points": (grades | tasks)[each]} if each in grades | tasks else {})
+        for each, cell in cells.items()
     }
     return Source(name, problem, key, hands_in, graded, {n: cell.source for n, cell in cells.items()}, metadata)

@@ -16,7 +16,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any
 import psutil
 
 from bn_grading import kit as kits
-from bn_grading import sandbox
+from bn_grading import outputs, sandbox, seccomp
 from bn_grading.sandbox import Limits
 
 # How often a notebook is begun again without the cell that ended it.
@@ -35,7 +36,12 @@ _START_SECONDS = 120
 # From an interrupt to the end of a cell that heeds it.
 _GRACE_SECONDS = 5
 _LOOK_SECONDS = 0.25
+# For the sandbox to read what it is to do.
+_ORDER_SECONDS = 60
 _MOST_STDERR = 4000
+_PIECE = 1 << 20
+_FIRST_SAYS = ("ready", "ended")
+_NOTEBOOK_SAYS = ("begins", "ends", "outputs", "count", "finished")
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,6 @@ def run_submission(submission: Submission) -> list[Executed]:
             last = time.monotonic() + submission.limits.submission_seconds
             for notebook in submission.notebooks:
                 executed = Executed(notebook.name)
-                began = time.monotonic()
                 for _ in range(MOST_BEGINS):
                     if time.monotonic() > last:
                         break
@@ -129,6 +134,7 @@ def run_submission(submission: Submission) -> list[Executed]:
                         line = _Line(kit, submission, folder)
                     executed.outputs.clear()
                     executed.counts.clear()
+                    began = time.monotonic()
                     try:
                         line.run(notebook, submission, executed)
                     except _LostError as lost:
@@ -137,9 +143,10 @@ def run_submission(submission: Submission) -> list[Executed]:
                         why = str(lost)
                     else:
                         why = "it ended the process that runs the notebook"
-                    if executed.finished or not _blame(executed, why):
+                    executed.seconds += time.monotonic() - began
+                    over = executed.seconds >= submission.limits.notebook_seconds
+                    if executed.finished or not _blame(executed, why) or over:
                         break
-                executed.seconds = time.monotonic() - began
                 done.append(executed)
         finally:
             if line is not None:
@@ -182,24 +189,41 @@ class _Line:
     def __init__(self, kit: Path, submission: Submission, folder: Path) -> None:
         self.limits = submission.limits
         scratch = sandbox.SCRATCH if submission.safe else str(folder)
-        self._process = subprocess.Popen(
-            sandbox.command(kit, self.limits, safe=submission.safe, scratch=scratch, hidden=submission.hidden),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=sandbox.environment(scratch),
-            start_new_session=True,
-        )
+        # What the first process says comes by a way of its own: students' code has no end of that.
+        said, says = os.pipe()
+        with seccomp.descriptor() as refusals:
+            command = sandbox.command(
+                kit,
+                self.limits,
+                safe=submission.safe,
+                scratch=scratch,
+                hidden=submission.hidden,
+                refusals=refusals,
+            )
+            self._process = subprocess.Popen(
+                [*command, str(says)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=sandbox.environment(scratch),
+                start_new_session=True,
+                pass_fds=(says,) if refusals is None else (says, refusals),
+            )
+        os.close(says)
         assert self._process.stdin
         assert self._process.stdout
         assert self._process.stderr
         self._in, self._out, self._err = self._process.stdin, self._process.stdout, self._process.stderr
-        os.set_blocking(self._out.fileno(), False)
-        os.set_blocking(self._err.fileno(), False)
+        self._first = os.fdopen(said, "rb", 0)
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._out, selectors.EVENT_READ)
-        self._selector.register(self._err, selectors.EVENT_READ)
-        self._buffer = b""
+        for file in (self._out, self._err, self._first):
+            os.set_blocking(file.fileno(), False)
+            self._selector.register(file, selectors.EVENT_READ)
+        os.set_blocking(self._in.fileno(), False)
+        self._writing = selectors.DefaultSelector()
+        self._writing.register(self._in, selectors.EVENT_WRITE)
+        self._frames: deque[dict[str, Any]] = deque()
+        self._unfinished = b""
         self._complaint = b""
         self._looked = 0.0
         self._deadline = 0.0
@@ -214,7 +238,7 @@ class _Line:
                 }
             )
             self._deadline = time.monotonic() + _START_SECONDS
-            if not any("ready" in frame for frame in self._frames()):
+            if "ready" not in (self._next() or {}):
                 raise _LostError("it did not start")
         except (_LostError, OSError) as error:
             self.close()
@@ -241,12 +265,13 @@ class _Line:
         except OSError:
             raise _LostError("the sandbox had ended") from None
         known = {cell["index"] for cell in notebook.cells}
-        end = time.monotonic() + self.limits.notebook_seconds
+        # All attempts together.
+        end = time.monotonic() + self.limits.notebook_seconds - executed.seconds
         self._deadline = end
         self._read = 0
         interrupted = False
         while True:
-            frame = next(self._frames(), None)
+            frame = self._next()
             if frame is None:
                 if time.monotonic() < self._deadline:
                     raise _LostError("it ended the sandbox")
@@ -263,9 +288,9 @@ class _Line:
                     executed.counts[index] = None
                     interrupted, self._deadline = False, min(end, time.monotonic() + self.limits.cell_seconds)
                 else:
-                    outputs, count = frame.get("outputs"), frame.get("count")
-                    executed.outputs[index] = outputs if isinstance(outputs, list) else []
-                    executed.counts[index] = count if type(count) is int else None
+                    put_out = frame.get("outputs")
+                    executed.outputs[index] = put_out if isinstance(put_out, list) else []
+                    executed.counts[index] = outputs.count(frame.get("count"))
             elif "finished" in frame:
                 executed.finished = True
                 self._deadline = min(end, time.monotonic() + _GRACE_SECONDS)
@@ -279,41 +304,61 @@ class _Line:
         self._process.kill()
         self._process.wait()
         self._selector.close()
+        self._writing.close()
         self._out.close()
         self._err.close()
+        self._first.close()
 
     def _order(self, order: dict[str, Any]) -> None:
-        self._in.write(json.dumps(order).encode() + b"\n")
-        self._in.flush()
+        """Tell the first process, which students' code may have stopped: it need not read."""
+        rest = json.dumps(order).encode() + b"\n"
+        until = time.monotonic() + _ORDER_SECONDS
+        while rest:
+            if not self._writing.select(max(0, until - time.monotonic())):
+                raise _LostError("it stopped the sandbox")
+            rest = rest[os.write(self._in.fileno(), rest[:_PIECE]) :]
 
     def _interrupt(self) -> None:
         with contextlib.suppress(OSError):
             self._order({"interrupt": True})
 
-    def _frames(self) -> Iterator[dict[str, Any]]:
-        """What the sandbox says, until the deadline, or until it has ended."""
-        while True:
-            while b"\n" in self._buffer:
-                line, _, self._buffer = self._buffer.partition(b"\n")
-                if frame := _parsed(line):
-                    yield frame
+    def _next(self) -> dict[str, Any] | None:
+        """What the sandbox says next; None at the deadline, or when it has ended."""
+        while not self._frames:
             left = self._deadline - time.monotonic()
             if left <= 0:
-                return
+                return None
             self._refuse_too_much_memory()
-            for key, _ in self._selector.select(min(left, _LOOK_SECONDS)):
-                read = os.read(key.fd, 1 << 20)
-                if key.fileobj is self._err:
-                    self._complaint = (self._complaint + read)[:_MOST_STDERR]
-                    if not read:
-                        self._selector.unregister(self._err)
-                    continue
+            ready = {key.fileobj for key, _ in self._selector.select(min(left, _LOOK_SECONDS))}
+            if self._err in ready:
+                read = os.read(self._err.fileno(), _PIECE)
+                self._complaint = (self._complaint + read)[:_MOST_STDERR]
                 if not read:
-                    return
-                self._read += len(read)
-                if self._read > self.limits.sent:
-                    raise _LostError("it wrote more than can be read")
-                self._buffer += read
+                    self._selector.unregister(self._err)
+            if self._first in ready:
+                said = os.read(self._first.fileno(), _PIECE)
+                # When it says that a notebook has ended, all that came of that was written.
+                while self._take():
+                    pass
+                self._frames += _parsed(said.split(b"\n"), _FIRST_SAYS)
+                if not said and not self._frames:
+                    return None
+            elif self._out in ready:
+                self._take()
+        return self._frames.popleft()
+
+    def _take(self) -> bool:
+        """Read what notebooks wrote; False if nothing is there, or nobody can write any more."""
+        try:
+            read = os.read(self._out.fileno(), _PIECE)
+        except BlockingIOError:
+            return False
+        self._read += len(read)
+        *lines, self._unfinished = (self._unfinished + read).split(b"\n")
+        if self._read > self.limits.sent:
+            raise _LostError("it wrote more than can be read")
+        self._frames += _parsed(lines, _NOTEBOOK_SAYS)
+        return bool(read)
 
     def _refuse_too_much_memory(self) -> None:
         """Look at what all processes of the sandbox use together, now and then: a limit holds for each by itself."""
@@ -324,10 +369,22 @@ class _Line:
         used = 0
         with contextlib.suppress(psutil.Error):
             for process in psutil.Process(self._process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    used += process.memory_info().rss
+                with contextlib.suppress(psutil.Error, OSError):
+                    used += _memory_of(process)
         if used > self.limits.memory:
             raise _LostError(f"its processes used more than {self.limits.memory >> 20} MiB of memory")
+
+
+def _memory_of(process: psutil.Process) -> int:
+    """Bytes; what several processes share, because they are forks of one, counts as one."""
+    try:
+        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) << 10
+    except OSError:
+        # Not in every kernel, and not for everybody to read.
+        pass
+    return int(process.memory_info().rss)
 
 
 @cache
@@ -336,13 +393,16 @@ def _compiled(name: str, source: str) -> str:
     return base64.b64encode(marshal.dumps(compile(source, f"<{name}>", "exec"))).decode()
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    """A frame, or None for whatever else was written."""
-    if not line.startswith(b"{"):
-        return None
-    try:
-        frame = json.loads(line)
-    # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads. RecursionError: nested too deeply.
-    except (ValueError, RecursionError):
-        return None
-    return frame if isinstance(frame, dict) else None
+def _parsed(lines: Iterable[bytes], says: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The frames among what was written, with what their writer has to say."""
+    for line in lines:
+        if not line.startswith(b"{"):
+            continue
+        try:
+            # What JSON has no number for, a browser could not read in the notebook.
+            frame = json.loads(line, parse_constant=lambda _: None)
+        # ValueError: no JSON, no UTF-8, or more digits than Python reads. RecursionError: nested too deeply.
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(frame, dict):
+            yield {name: frame[name] for name in says if name in frame}

@@ -4,6 +4,8 @@ A notebook's outputs are shown to the instructor in formgrader, and to the stude
 nbconvert's cleaner, which leaves text and tables, and what could be a script is left out.
 """
 
+import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -17,8 +19,10 @@ MOST_OUTPUTS = 1000
 MOST_LINES = 1000
 # {"answers": {part: {probe: {"outputs": [array of images]}}}} is the deepest.
 DEEPEST = 16
+MOST_COUNT = 1_000_000
 # What a page shows without running any of it.
-_TEXT = ("text/plain", "image/png", "image/jpeg")
+_PICTURES = ("image/png", "image/jpeg")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 _TABLES = ("table", "thead", "tbody", "tr", "th", "td", "div", "p", "pre", "span", "br", "hr", "caption")
 
 
@@ -33,14 +37,28 @@ def read(untrusted: Any) -> list[NotebookNode]:
 def answers(untrusted: Any) -> Any:
     """The answers that a cell handed in: those of the last display that has any; None, if none has.
 
-    What is nested more deeply than any answer is no answer: {}.
+    What is nested more deeply than any answer, or cannot be stored in a notebook, is no answer: {}.
     """
     found = None
     for output in untrusted if isinstance(untrusted, list) else ():
         data = output.get("data") if isinstance(output, dict) else None
         if isinstance(data, dict) and ANSWERS in data:
             found = data[ANSWERS]
-    return found if _depth_is_sane(found) else {}
+    return found if _depth_is_sane(found) and _can_be_stored(found) else {}
+
+
+def count(untrusted: Any) -> int | None:
+    """The number of an execution."""
+    return untrusted if type(untrusted) is int and 0 < untrusted <= MOST_COUNT else None
+
+
+def _can_be_stored(data: Any) -> bool:
+    try:
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+    # What JSON has no number for, or half a surrogate pair.
+    except ValueError:
+        return False
+    return True
 
 
 def _depth_is_sane(data: Any) -> bool:
@@ -72,9 +90,10 @@ def _output(item: dict[str, Any]) -> Any:
     if kind in ("display_data", "execute_result"):
         data = item.get("data")
         shown = _shown(data.items()) if isinstance(data, dict) else {}
+        if not shown:
+            return None
         if kind == "execute_result":
-            count = item.get("execution_count")
-            return new_output(kind, data=shown, execution_count=count if type(count) is int else None)
+            return new_output(kind, data=shown, execution_count=count(item.get("execution_count")))
         return new_output(kind, data=shown)
     return None
 
@@ -82,7 +101,7 @@ def _output(item: dict[str, Any]) -> Any:
 def _shown(data: Iterable[tuple[str, Any]]) -> dict[str, str]:
     shown = {}
     for mime, content in data:
-        if mime in _TEXT:
+        if mime == "text/plain" or (mime in _PICTURES and _BASE64.fullmatch(_text(content))):
             shown[mime] = _text(content)
         elif mime == "text/html":
             shown[mime] = _cleaner().clean(_text(content))

@@ -37,7 +37,7 @@ from bn_grading import outputs
 from bn_grading.assignment import Source
 from bn_grading.execute import Executed
 from bn_grading.quick import Once
-from bn_grading.sanitize import Sanitized, preprocessors, resources_of
+from bn_grading.sanitize import Sanitized, handed_in_at, preprocessors, resources_of
 
 OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not looked at."
 NOTHING_CAME = (
@@ -92,6 +92,8 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._staging = ""
+        # nbgrader's own follows links, waits for pipes, and ends the whole run where there is no date.
+        self.coursedir.get_existing_timestamp = handed_in_at
         self.once = Once(self.coursedir.db_url, self.coursedir.course_id)
 
     def _format_dest(self, assignment_id: str, student_id: str, escape: bool = False) -> str:

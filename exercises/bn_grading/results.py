@@ -85,7 +85,8 @@ class Results:
         return self._add(Result(sanitized.student, status, problems, plain))
 
     def _add(self, result: Result) -> Result:
-        result = Result(**asdict(result) | {"at": datetime.now(UTC).isoformat(timespec="seconds")})
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        result = Result(**asdict(result) | {"at": now, "problems": [_printable(each) for each in result.problems]})
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # A line that a stopped grader left unfinished ends here.
         line = ("" if _ends_well(self.path) else "\n") + json.dumps(asdict(result)) + "\n"
@@ -98,6 +99,11 @@ class Results:
 
 def _unread(sanitized: Sanitized) -> list[str]:
     return [f"{name}: {why}" for name, why in (sanitized.unreadable | sanitized.left_out).items()]
+
+
+def _printable(text: str) -> str:
+    """A sentence in which a student's words, the name of a file for example, command no terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _ends_well(path: Path) -> bool:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from jupyter_core.paths import ENV_CONFIG_PATH, SYSTEM_CONFIG_PATH
 
+from bn_grading import seccomp
+
 SCRATCH = "/scratch"
 MIB = 1 << 20
 
@@ -81,15 +83,26 @@ def refuse_without_sandbox() -> None:
     )
     if sys.platform != "linux" or not shutil.which("bwrap"):
         raise NoSandboxError(f"there is no sandbox here: expected Linux with the program bwrap. {how}")
-    tried = subprocess.run(
-        [*_bubblewrap(Path("/"), Limits(), empty=True), "true"], capture_output=True, text=True, check=False
-    )
+    with seccomp.descriptor() as refusals:
+        tried = subprocess.run(
+            [*_bubblewrap(Path("/"), Limits(), refusals=refusals, empty=True), "true"],
+            capture_output=True,
+            text=True,
+            check=False,
+            pass_fds=() if refusals is None else (refusals,),
+        )
     if tried.returncode:
         raise NoSandboxError(f"bwrap cannot make a sandbox here: {tried.stderr.strip()} {how}")
 
 
 def command(
-    kit: Path, limits: Limits, *, safe: bool = True, scratch: str = SCRATCH, hidden: Sequence[str] = ()
+    kit: Path,
+    limits: Limits,
+    *,
+    safe: bool = True,
+    scratch: str = SCRATCH,
+    hidden: Sequence[str] = (),
+    refusals: int | None = None,
 ) -> list[str]:
     """What starts `inside/zygote.py` in a sandbox; without one, if not `safe`.
 
@@ -99,11 +112,12 @@ def command(
         safe: in a sandbox.
         scratch: where the notebooks run.
         hidden: folders of the course that are not to be seen, should they lie in a folder that can be read.
+        refusals: a descriptor of the filter of system calls, from `seccomp.descriptor`.
     """
     python = [sys.executable, "-I", "-B"]
     if not safe:
         return [*python, str(kit / "zygote.py"), str(kit), scratch]
-    return [*_bubblewrap(kit, limits, hidden), *python, "/kit/zygote.py", "/kit", scratch]
+    return [*_bubblewrap(kit, limits, hidden, refusals), *python, "/kit/zygote.py", "/kit", scratch]
 
 
 def wrap(kit: Path, limits: Limits, *, share: str) -> list[str]:
@@ -157,13 +171,17 @@ def account() -> int | None:
     return (1_500_000_000 if mapped > 1 << 31 else 20_000) + next(_accounts) % 40_000
 
 
-def _bubblewrap(kit: Path, limits: Limits, hidden: Sequence[str] = (), *, empty: bool = False) -> list[str]:
+def _bubblewrap(
+    kit: Path, limits: Limits, hidden: Sequence[str] = (), refusals: int | None = None, *, empty: bool = False
+) -> list[str]:
     root = os.geteuid() == 0
     made = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     made += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     # Root leaves root inside, so that limits hold for it; anyone else needs a namespace in which to be somebody.
     made += ["--cap-drop", "ALL", "--hostname", "sandbox"]
     made += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user", "--disable-userns"]
+    if refusals is not None:
+        made += ["--seccomp", str(refusals)]
     # bubblewrap would make the folders above as they are outside, and some are for their owner only.
     for folder in dict.fromkeys(str(above) for path in _readable() for above in reversed(Path(path).parents[:-1])):
         made += ["--perms", "755", "--dir", folder]
@@ -177,6 +195,8 @@ def _bubblewrap(kit: Path, limits: Limits, hidden: Sequence[str] = (), *, empty:
             made += ["--ro-bind", inside, inside]
         made += ["--remount-ro", path]
     made += ["--proc", "/proc", "--dev", "/dev"]
+    # Mapped, it is memory that is counted for nobody.
+    made += ["--dev-bind", "/dev/null", "/dev/zero"]
     if not empty:
         made += ["--ro-bind", str(kit), "/kit"]
     for path in (SCRATCH, "/tmp", "/dev/shm"):

@@ -1,15 +1,17 @@
 """Phase 1: a submission as it lies in `submitted/`, read without trust, with the instructor's cells restored.
 
 nbgrader's own preprocessors do that; which ones, its configuration says (`Autograde.sanitize_preprocessors`). Nothing
-of the student's runs. Links are not followed: a link in a submission may lead to anything that the grader can read.
+of the student's runs. Links are not followed: a link in a submission may lead to anything that the grader can read. Of
+a notebook there remain the texts of its cells and their pictures: what a cell is, only the instructor says.
 """
 
 import base64
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.converters import Autograde  # type: ignore[import-untyped]
 from nbgrader.preprocessors.base import NbGraderPreprocessor  # type: ignore[import-untyped]
+from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
 from bn_grading import sheets
 from bn_grading.assignment import Source
@@ -29,6 +32,10 @@ LARGEST_NOTEBOOK = 256 * MIB
 MOST_CELLS = 2000
 # All other files of a submission together.
 LARGEST_FILES = 64 * MIB
+STAMP = "timestamp.txt"
+_LONGEST_STAMP = 1000
+# What students' texts may show in a page without being loaded from elsewhere.
+_PICTURES = ("image/png", "image/jpeg", "image/gif")
 
 
 @dataclass
@@ -71,7 +78,9 @@ class UnreadableError(Exception):
     """A file of a submission cannot be read as what it should be."""
 
 
-def sanitize(converter: Autograde, student: str, assignment: str, known: Mapping[str, Source]) -> Sanitized:
+def sanitize(
+    converter: Autograde, student: str, assignment: str, known: Mapping[str, Source], most: int = LARGEST_FILES
+) -> Sanitized:
     """Read a submission.
 
     Args:
@@ -79,14 +88,17 @@ def sanitize(converter: Autograde, student: str, assignment: str, known: Mapping
         student: the id.
         assignment: the name.
         known: its notebooks, by name.
+        most: bytes of all other files together.
     """
     course = converter.coursedir
     folder = Path(course.format_path(course.submitted_directory, student, assignment))
     done = Sanitized(student)
-    room = LARGEST_FILES
+    room = most
     for path in _files(folder):
         name = str(path.relative_to(folder))
         try:
+            if any(above.suffix == ".ipynb" for above in Path(name).parents):
+                raise UnreadableError("nbgrader would take the folder that it lies in for a notebook")
             if path.suffix == ".ipynb" and path.parent == folder:
                 if path.stem in known:
                     done.notebooks[path.stem] = _restored(converter, path, student, assignment, known[path.stem])
@@ -98,12 +110,27 @@ def sanitize(converter: Autograde, student: str, assignment: str, known: Mapping
         except UnreadableError as error:
             unread = done.unreadable if path.suffix == ".ipynb" and path.stem in known else done.left_out
             unread[path.stem if unread is done.unreadable else name] = str(error)
+    if os.path.lexists(folder / STAMP) and handed_in_at(str(folder)) is None:
+        done.files.pop(STAMP, None)
+        done.left_out.setdefault(STAMP, "it does not say when this was handed in")
     # The instructor's own files, last: they stand in the place of a student's of the same name.
     source = Path(course.format_path(course.source_directory, ".", assignment))
     for path in _files(source):
         if path.suffix != ".ipynb" and not any(path.match(pattern) for pattern in course.ignore):
-            done.files[str(path.relative_to(source))] = path.read_bytes()
+            own = path.relative_to(source)
+            in_the_way = [name for name in done.files if own in Path(name).parents or Path(name) in own.parents]
+            for name in in_the_way:
+                del done.files[name]
+            done.files[str(own)] = path.read_bytes()
     return done
+
+
+def handed_in_at(folder: str) -> datetime | None:
+    """When a submission was handed in; None, if it does not say so in a way that can be read."""
+    try:
+        return parse_utc(_content(Path(folder, STAMP), _LONGEST_STAMP).decode().strip())  # type: ignore[no-any-return]
+    except (UnreadableError, ValueError, OverflowError):
+        return None
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -122,10 +149,11 @@ def _content(path: Path, most: int) -> bytes:
         raise UnreadableError(
             "it is a link" if path.is_symlink() else f"it cannot be opened: {error.strerror}"
         ) from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise UnreadableError("it is no ordinary file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError("it is no ordinary file")
         if status.st_size > most:
             raise UnreadableError(f"it has {status.st_size >> 20} MiB; at most {most >> 20} are read")
         return file.read(most)
@@ -133,8 +161,14 @@ def _content(path: Path, most: int) -> bytes:
 
 def _restored(converter: Autograde, path: Path, student: str, assignment: str, source: Source) -> Any:
     try:
-        stripped = _without_outputs(json.loads(_content(path, LARGEST_NOTEBOOK)))
-        notebook = nbformat.reads(json.dumps(stripped), as_version=4)
+        data = json.loads(_content(path, LARGEST_NOTEBOOK))
+        if (count := sum(len(sheet["cells"]) for sheet in data.get("worksheets") or [data])) > MOST_CELLS:
+            raise UnreadableError(f"it has {count} cells; at most {MOST_CELLS} are run")
+        if data["nbformat"] not in (2, 3, 4):
+            raise UnreadableError("it is in a format of notebooks that is not known here")
+        if data["nbformat"] != 4:
+            data = nbformat.convert(nbformat.from_dict(_without_outputs(data)), 4)
+        notebook = _texts(data, source)
         nbformat.validate(notebook)
     except UnreadableError:
         raise
@@ -142,8 +176,6 @@ def _restored(converter: Autograde, path: Path, student: str, assignment: str, s
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:200]
         raise UnreadableError(f"it is no notebook: {type(error).__name__}: {reason}") from None
-    if len(notebook.cells) > MOST_CELLS:
-        raise UnreadableError(f"it has {len(notebook.cells)} cells; at most {MOST_CELLS} are run")
     resources = resources_of(converter, student, assignment, path.stem)
     try:
         for preprocessor in preprocessors(converter, converter.sanitize_preprocessors):
@@ -155,11 +187,60 @@ def _restored(converter: Autograde, path: Path, student: str, assignment: str, s
 
 
 def _without_outputs(data: Any) -> Any:
-    """They are run again anyway, and may be most of the file."""
-    for cell in data.get("cells", ()) if isinstance(data, dict) else ():
-        if isinstance(cell, dict) and cell.get("cell_type") == "code":
-            cell["outputs"] = []
+    """Of a notebook of an older format: they are run again anyway, and may be most of the file."""
+    for sheet in data.get("worksheets") or [data]:
+        for cell in sheet["cells"]:
+            if cell.get("cell_type") == "code":
+                cell["outputs"] = []
     return data
+
+
+def _texts(data: Any, source: Source) -> Any:
+    """What students write, in a notebook of ours: the texts, and which of the instructor's cells they stand in.
+
+    Outputs are made again, and may be most of the file. Everything else decides how a page looks or what a cell is
+    worth, and is not for students to say.
+    """
+    cells: list[NotebookNode] = []
+    taken: set[str] = set()
+    # Of two that claim to be the same the last one is it: nbgrader decides so, too.
+    for number, given in reversed(list(enumerate(data["cells"]))):
+        text = given["source"]
+        cell = _MAKE[given["cell_type"]](_storable(text if isinstance(text, str) else "".join(text)))
+        cell.id = f"student-{number}"
+        claimed = given.get("metadata", {}).get("nbgrader", {})
+        grade_id = claimed.get("grade_id") if isinstance(claimed, dict) else None
+        if isinstance(grade_id, str) and grade_id in source.metadata and grade_id not in taken:
+            taken.add(grade_id)
+            cell.id = grade_id
+            cell.metadata.nbgrader = NotebookNode(source.metadata[grade_id])
+        if attached := _pictures(given.get("attachments")):
+            cell.attachments = attached
+        cells.insert(0, cell)
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata.kernelspec = NotebookNode(name="python3", display_name="Python 3", language="python")
+    return notebook
+
+
+_MAKE: dict[str, Callable[[str], Any]] = {
+    "code": nbformat.v4.new_code_cell,
+    "markdown": nbformat.v4.new_markdown_cell,
+    "raw": nbformat.v4.new_raw_cell,
+}
+
+
+def _pictures(attachments: Any) -> dict[str, dict[str, str]]:
+    found = {}
+    for name, kinds in attachments.items() if isinstance(attachments, dict) else ():
+        kept = {kind: kinds[kind] for kind in _PICTURES if isinstance(kinds, dict) and isinstance(kinds.get(kind), str)}
+        if kept:
+            found[_storable(name)] = {kind: _storable(content) for kind, content in kept.items()}
+    return found
+
+
+def _storable(text: str) -> str:
+    """Without halves of surrogate pairs."""
+    return text.encode(errors="replace").decode()
 
 
 def _add_missing(notebook: NotebookNode, source: Source) -> None:

@@ -9,6 +9,7 @@ import builtins
 import getpass
 import os
 import sys
+import tempfile
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -114,7 +115,8 @@ class Beneath:
     """What is written to descriptor 1 or 2 itself, by C code and other programs: a file, read after each cell."""
 
     def __init__(self, descriptor: int, most: int) -> None:
-        self._file = os.memfd_create("output")
+        self._kept = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as the process
+        self._file = self._kept.fileno()
         self._most = most
         os.dup2(self._file, descriptor)
 
@@ -243,10 +245,11 @@ def run(shell: Shell, cells: list[dict[str, Any]], skip: dict[str, str], send: A
     """
     outputs = shell.outputs
     below = {"stdout": Beneath(1, outputs.most), "stderr": Beneath(2, outputs.most)}
-    sys.stdout = Stream("stdout", outputs, 1)
-    sys.stderr = Stream("stderr", outputs, 2)
+    usual = Stream("stdout", outputs, 1), Stream("stderr", outputs, 2), sys.displayhook
     builtins.input = getpass.getpass = no_input
     for cell in cells:
+        # A cell that took them away has not taken them from the others.
+        sys.stdout, sys.stderr, sys.displayhook = usual
         index = cell["index"]
         send({"begins": index})
         count = None
@@ -255,9 +258,10 @@ def run(shell: Shell, cells: list[dict[str, Any]], skip: dict[str, str], send: A
         elif cell["source"].strip():
             try:
                 count = shell.run_cell(cell["source"], store_history=True).execution_count
-            # The grader's interrupt may come between two steps of IPython's own.
-            except KeyboardInterrupt:
-                outputs.add("error", ename="KeyboardInterrupt", evalue="", traceback=["KeyboardInterrupt"])
+            # The grader's interrupt may come between two steps of IPython's own, and a cell may have broken these.
+            except BaseException as error:
+                name = type(error).__name__
+                outputs.add("error", ename=name, evalue=_said(error), traceback=[f"{name}: {_said(error)}"])
         for name, each in below.items():
             if text := each.take():
                 outputs.stream(name, text)

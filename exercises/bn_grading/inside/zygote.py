@@ -1,10 +1,10 @@
 """The first process in the sandbox: imports everything once, then forks for each notebook of the submission.
 
-    python zygote.py KIT
+    python zygote.py KIT SCRATCH DESCRIPTOR
 
 The grader writes a line of JSON for each thing to be done, and reads lines of JSON: what the notebook's process sends
-of each cell, and from here that it has ended. Students' code can write such lines, too. So the grader takes nothing
-from them but outputs of the submission that runs here.
+of each cell, and by another descriptor, from here, that it has ended. Students' code can write lines of the first kind,
+too. So the grader takes nothing from them but outputs of the submission that runs here.
 """
 
 import base64
@@ -19,21 +19,25 @@ import resource
 import selectors
 import shutil
 import signal
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 KIT, SCRATCH = sys.argv[1], sys.argv[2]
+# Only this process says that a notebook has ended.
+OWN = int(sys.argv[3])
 sys.path.insert(0, KIT)
 
 FRAMES = os.dup(1)
 
 
-def send(frame: dict[str, Any]) -> None:
+def send(frame: dict[str, Any], descriptor: int = FRAMES) -> None:
     """Tell the grader. The first newline ends whatever a process left unfinished."""
     rest = b"\n" + json.dumps(frame).encode() + b"\n"
     while rest:
-        rest = rest[os.write(FRAMES, rest) :]
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def limit(limits: dict[str, int]) -> None:
@@ -74,7 +78,23 @@ class Sent(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return marshal.loads(base64.b64decode(self._modules[name]))
 
 
-def run_notebook(order: dict[str, Any]) -> None:
+def sender(first: socket.socket) -> Callable[[dict[str, Any]], None]:
+    """What sends frames from a notebook's process; it says that a cell has ended only if the first process lives.
+
+    So a cell that ends or stops the first process does not end, and is known by that.
+    """
+
+    def send_if_there(frame: dict[str, Any]) -> None:
+        if "ends" in frame:
+            first.sendall(b"?")
+            if not first.recv(1):
+                os._exit(1)
+        send(frame)
+
+    return send_if_there
+
+
+def run_notebook(order: dict[str, Any], first: socket.socket) -> None:
     """In a process of its own: set up what this notebook needs, run its cells, and end."""
     import numpy as np
     import shell
@@ -91,24 +111,29 @@ def run_notebook(order: dict[str, Any]) -> None:
     os.chdir(SCRATCH)
     for name, content in order["files"].items():
         path = Path(SCRATCH, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(content))
+        # A name may be longer than a path may be here, and nobody needs all the files.
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(base64.b64decode(content))
     os.environ |= order["environment"]
     sys.argv = [""]
     sys.path[:] = ["", *[each for each in sys.path if each != os.path.dirname(__file__)]]
     sys.meta_path.append(Sent(order["modules"]))
     bn_exercises.notebook.SHEET.update(order["sheet"])
-    shell.run(shell.make_shell(order["most_output"]), order["cells"], order["skip"], send)
+    shell.run(shell.make_shell(order["most_output"]), order["cells"], order["skip"], sender(first))
     send({"finished": True})
 
 
-def fork(order: dict[str, Any]) -> int:
-    """Start the notebook's process."""
+def fork(order: dict[str, Any], mine: tuple[int, ...], first: socket.socket) -> int:
+    """Start the notebook's process, without the descriptors that are only for this one."""
     child = os.fork()
     if child == 0:
+        signal.set_wakeup_fd(-1)
+        for descriptor in mine:
+            os.close(descriptor)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            run_notebook(order)
+            run_notebook(order, first)
         finally:
             # Nothing that was registered for the end, by anyone.
             os._exit(0)
@@ -124,10 +149,27 @@ def sweep() -> None:
             os.waitpid(-1, 0)
     for folder in (SCRATCH, "/tmp", "/dev/shm"):
         for entry in os.scandir(folder) if os.path.isdir(folder) else ():
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                os.unlink(entry.path)
+            # Nested too deeply, or closed: it stays, as any student's own file may.
+            with contextlib.suppress(OSError, RecursionError):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)
+
+
+def answer(asked: socket.socket, selector: selectors.BaseSelector) -> None:
+    """Say to a notebook's process that this one lives."""
+    try:
+        if asked.recv(1 << 16, socket.MSG_DONTWAIT):
+            asked.send(b"!", socket.MSG_DONTWAIT)
+            return
+    # Whoever asks all the time and does not listen has his answer.
+    except BlockingIOError:
+        return
+    except OSError:
+        pass
+    selector.unregister(asked)
+    asked.close()
 
 
 def main() -> None:
@@ -143,10 +185,10 @@ def main() -> None:
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    selector = selectors.DefaultSelector()
+    selector = selectors.EpollSelector()
     selector.register(0, selectors.EVENT_READ)
     selector.register(wake, selectors.EVENT_READ)
-    send({"ready": True})
+    send({"ready": True}, OWN)
     waiting, child = b"", 0
     while True:
         for key, _ in selector.select():
@@ -158,7 +200,10 @@ def main() -> None:
                         child = 0
                         if first["alone"]:
                             sweep()
-                        send({"ended": os.waitstatus_to_exitcode(status)})
+                        send({"ended": os.waitstatus_to_exitcode(status)}, OWN)
+                continue
+            if isinstance(key.fileobj, socket.socket):
+                answer(key.fileobj, selector)
                 continue
             if not (read := os.read(0, 1 << 20)):
                 return
@@ -166,7 +211,10 @@ def main() -> None:
             for line in lines:
                 order = json.loads(line)
                 if "run" in order:
-                    child = fork(order["run"])
+                    asked, asks = socket.socketpair()
+                    child = fork(order["run"], (OWN, wake, woken, selector.fileno(), asked.fileno()), asks)
+                    asks.close()
+                    selector.register(asked, selectors.EVENT_READ)
                 elif child:
                     os.kill(child, signal.SIGINT)
 
