@@ -136,8 +136,11 @@ def test_many_that_cannot_be_read_stop_nobody(sandboxed: Course) -> None:
 
 def test_a_grader_that_is_killed_loses_nothing(course: Course, tmp_path: Path) -> None:
     again = copy_of(course, tmp_path)
+    for student in list(SUBMISSIONS)[8:]:
+        shutil.rmtree(again.root / "submitted" / student)
+    expected = {key: row for key, row in course.rows().items() if key[1] in list(SUBMISSIONS)[:8]}
     results = Results.of(again, ASSIGNMENT)
-    for done in (1, 4, 9):
+    for done in (1, 4):
         command = [sys.executable, "-m", "bn_grading", ASSIGNMENT, "--jobs", "2"]
         grader = subprocess.Popen(command, cwd=again.root, env=again.environment(), stdout=subprocess.DEVNULL)
         # In the middle of whatever it does after so many submissions.
@@ -147,12 +150,12 @@ def test_a_grader_that_is_killed_loses_nothing(course: Course, tmp_path: Path) -
         grader.wait()
         folders = {path.parent.name for path in (again.root / "autograded").glob(f"*/{ASSIGNMENT}")}
         # Who has a folder has all scores.
-        rows, expected = again.rows(), course.rows()
+        rows = again.rows()
         assert {key: row for key, row in rows.items() if key[1] in folders} == {
             key: row for key, row in expected.items() if key[1] in folders
         }
     again.grade(ASSIGNMENT, "--jobs", "2", code=1)
-    assert again.rows() == course.rows()
+    assert again.rows() == expected
     assert not list((again.root / "autograded").glob(f"{STAGING}/*"))
     assert "eva_broken_file\n1 submissions" in again.grade(ASSIGNMENT, "--dry-run")
 
