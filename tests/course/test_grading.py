@@ -43,8 +43,8 @@ def sandboxed(course: Course, tmp_path_factory: pytest.TempPathFactory) -> Cours
 
 
 def test_every_score_is_nbgraders(course: Course, sandboxed: Course) -> None:
-    assert {student for _, student, _, _ in course.rows()} == set(SUBMISSIONS)
-    assert sandboxed.rows() == course.rows()
+    assert {student for _, student, _, _ in course.graded} == set(SUBMISSIONS)
+    assert sandboxed.rows() == course.graded
 
 
 @pytest.mark.parametrize(("student", "notebook"), DONE)
@@ -138,7 +138,7 @@ def test_a_grader_that_is_killed_loses_nothing(course: Course, tmp_path: Path) -
     again = copy_of(course, tmp_path)
     for student in list(SUBMISSIONS)[8:]:
         shutil.rmtree(again.root / "submitted" / student)
-    expected = {key: row for key, row in course.rows().items() if key[1] in list(SUBMISSIONS)[:8]}
+    expected = {key: row for key, row in course.graded.items() if key[1] in list(SUBMISSIONS)[:8]}
     results = Results.of(again, ASSIGNMENT)
     for done in (1, 4):
         command = [sys.executable, "-m", "bn_grading", ASSIGNMENT, "--jobs", "2"]
