@@ -73,12 +73,13 @@ def run(folder: Path, students: int, jobs: int, *, alone: bool) -> dict[str, Any
         "machine": _machine.describe(),
         "seconds": seconds,
         "submissions a second": {name: students / each for name, each in seconds.items()},
-        # Of the largest process that was waited for: the grader itself.
-        "peak memory in MiB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     }
     rows = {name: _rows(folder / name) for name in commands}
     results["graded cells"] = len(rows[OURS])
-    if not alone:
+    if alone:
+        # Of the largest process that was waited for: the grader itself.
+        results["peak memory in MiB"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    else:
         results["times nbgrader's throughput"] = seconds[NBGRADER] / seconds[OURS]
         results["different scores"] = [
             [key, rows[OURS].get(key), rows[NBGRADER].get(key)]

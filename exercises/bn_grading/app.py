@@ -5,10 +5,8 @@
 It stands beside `nbgrader autograde`, takes the same configuration and leaves the same gradebook and folders behind.
 """
 
-import logging
 import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
@@ -18,15 +16,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nbgrader.apps.baseapp import NbGrader, nbgrader_aliases, nbgrader_flags  # type: ignore[import-untyped]
+from nbgrader.apps.baseapp import nbgrader_aliases, nbgrader_flags  # type: ignore[import-untyped]
 from nbgrader.converters import Autograde  # type: ignore[import-untyped]
-from nbgrader.exchange.default.exchange import Exchange  # type: ignore[import-untyped]
-from sqlalchemy.exc import SAWarning, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 from traitlets import Bool, Float, Integer, Unicode, default
 
 from bn_grading import sandbox
 from bn_grading.assignment import NoAssignmentError, Source, sources
+from bn_grading.command import AssignmentApp, private_folders
 from bn_grading.execute import run_submission
 from bn_grading.record import Recorder, clean_up
 from bn_grading.results import Result, Results
@@ -38,7 +36,7 @@ MIB = 1 << 20
 MOST_TRIES = 3
 
 
-class GradeApp(NbGrader):  # type: ignore[misc]
+class GradeApp(AssignmentApp):
     """Grades the submissions of an assignment in a sandbox, several at a time."""
 
     name = "bn-grade"
@@ -87,11 +85,6 @@ class GradeApp(NbGrader):  # type: ignore[misc]
     notebook_seconds = Float(Limits.notebook_seconds, min=1, help="Seconds for one notebook.").tag(config=True)
     submission_seconds = Float(Limits.submission_seconds, min=1, help="Seconds for one submission.").tag(config=True)
 
-    @default("log_level")
-    def _log_level_default(self) -> int:
-        # nbgrader says several lines about every submission; what matters of them is in the summary and the report.
-        return logging.ERROR
-
     @default("classes")
     def _classes_default(self) -> list[Any]:
         return [*super()._classes_default(), Autograde, GradeApp]
@@ -99,7 +92,7 @@ class GradeApp(NbGrader):  # type: ignore[misc]
     def start(self) -> None:
         """Grade, say what was done, and exit with 0 if everything was graded, 1 if something failed."""
         super().start()
-        assignment = self._assignment()
+        assignment = self.assignment()
         known = self._known(assignment)
         recorder = Recorder(coursedir=self.coursedir, parent=self)
         results = Results.of(self.coursedir, assignment)
@@ -134,13 +127,6 @@ class GradeApp(NbGrader):  # type: ignore[misc]
         if failed:
             sys.exit(1)
 
-    def _assignment(self) -> str:
-        if len(self.extra_args) == 1 and not self.coursedir.assignment_id:
-            self.coursedir.assignment_id = self.extra_args[0]
-        elif self.extra_args or not self.coursedir.assignment_id:
-            self.fail("expected one assignment, as an argument or with --assignment: bn-grade batch-norm")
-        return str(self.coursedir.assignment_id)
-
     def _known(self, assignment: str) -> dict[str, Source]:
         try:
             return sources(self.coursedir.db_url, self.coursedir.course_id, assignment)
@@ -148,7 +134,7 @@ class GradeApp(NbGrader):  # type: ignore[misc]
             self.fail(str(error))
             raise
 
-    def _wanted(self, recorder: Recorder, results: "Results", assignment: str) -> Iterator[str]:
+    def _wanted(self, recorder: Recorder, results: Results, assignment: str) -> Iterator[str]:
         """The students whose submission is to be graded: new ones, newer ones, those that failed; or all."""
         course = self.coursedir
         submitted = Path(course.format_path(course.submitted_directory, ".", ".")).resolve()
@@ -183,11 +169,6 @@ class GradeApp(NbGrader):  # type: ignore[misc]
             submission_seconds=self.submission_seconds,
         )
 
-    def _hidden(self) -> tuple[str, ...]:
-        """The course, the exchange and the instructor's home: a folder that students' code reads may hold one."""
-        exchange = Path(Exchange(config=self.config).root)
-        return tuple(str(path.resolve()) for path in (Path(self.coursedir.root), exchange, Path.home()))
-
     def _executor(self, stack: ExitStack) -> Executor:
         if not self.scheduler:
             return stack.enter_context(ThreadPoolExecutor(self.jobs))
@@ -206,12 +187,12 @@ class GradeApp(NbGrader):  # type: ignore[misc]
         students: list[str],
         executor: Executor,
         recorder: Recorder,
-        results: "Results",
+        results: Results,
         known: dict[str, Source],
         assignment: str,
     ) -> Iterator[Result]:
         """Keep the sandboxes busy; sanitize and record between them, here, one submission at a time."""
-        limits, hidden = self._limits(), self._hidden()
+        limits, hidden = self._limits(), private_folders(self.config, self.coursedir.root)
         running: dict[Future[Any], tuple[Sanitized, int]] = {}
         # More than run at a time, so that none waits for this process.
         ahead = 2 * max(self.jobs, 8) if self.scheduler else self.jobs + 1
@@ -287,6 +268,4 @@ def _summarize(done: list[Result], seconds: float) -> bool:
 
 def main() -> None:
     """Run the command."""
-    # nbgrader's own queries, several for each submission.
-    warnings.filterwarnings("ignore", category=SAWarning)
-    GradeApp.launch_instance()
+    GradeApp.run()

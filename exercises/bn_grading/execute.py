@@ -258,7 +258,6 @@ class _Line:
             "files": submission.files,
             "skip": skipped,
             "most_output": self.limits.output,
-            "environment": {},
         }
         try:
             self._order({"run": order})

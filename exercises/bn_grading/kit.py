@@ -1,8 +1,11 @@
 """What of this project enters the sandbox: a folder with a few modules, made for one run of the grader.
 
-`ENTERS` reads answers and records functions. `SUSPECTS` is sent to the notebook of "Break it" only: its suspects have
-to be there to be called, and they are made of the steps of a right implementation. Everything else stays outside: the
-problems' references, misconceptions and hints, `verify`, the sources with the solutions.
+`ENTERS` reads answers and records functions. Everything else stays outside: the problems' references,
+misconceptions and hints, `verify`, the sources with the solutions.
+
+But for the notebook of "Break it", and only for that: its suspects have to be there to be called, and tests of
+one's own to be run on them. So it is sent `SUSPECTS`, the gallery of right and wrong functions with the mistakes'
+names. What judges evidence, and the evidence that exposes a suspect, stay outside of it, too.
 """
 
 import compileall
@@ -20,9 +23,7 @@ SUSPECTS = (
     "bn_exercises.misconceptions",
     "bn_exercises.question",
     "bn_exercises.steps",
-    "bn_exercises.verdict",
     "bn_exercises.problems.break_it.evidence",
-    "bn_exercises.problems.break_it.exposure",
     "bn_exercises.problems.break_it.hiding",
     "bn_exercises.problems.break_it.suspects",
 )

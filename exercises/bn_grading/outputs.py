@@ -1,7 +1,7 @@
 """Outputs from the sandbox, read as data: what is none of a notebook's outputs is dropped, and nothing here can run.
 
 A notebook's outputs are shown to the instructor in formgrader, and to the student in the feedback. So HTML goes through
-nbconvert's cleaner, which leaves text and tables, and what could be a script is left out.
+bleach, which leaves text and tables, and what could be a script is left out.
 """
 
 import json

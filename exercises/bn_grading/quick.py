@@ -52,11 +52,6 @@ class Once:
                 # Also forgets what was read: memory does not grow with the class.
                 self._session.remove()
 
-    def close(self) -> None:
-        """End the connection."""
-        self._session.remove()
-        self._gradebook.engine.dispose()
-
 
 class _Steps:
     """A session whose commits wait for the end of the transaction."""

@@ -1,8 +1,9 @@
 """Where students' code runs: a process with no network, no home, nothing to read but Python, and little to write to.
 
 bubblewrap makes it, on Linux. Inside there is the environment's Python, read-only; the kit (`kit.assemble`), read-only;
-a scratch folder in memory; and nothing else: no gradebook, no course, no other submission, no variable of the grader's
-environment. Processes inside see and signal only each other, and all end with the first of them.
+the system's programs and libraries, read-only; a scratch folder in memory; and nothing else: no gradebook, no course,
+no other submission, no variable of the grader's environment. Processes inside see and signal only each other, and all
+end with the first of them.
 """
 
 import itertools
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_core.paths import ENV_CONFIG_PATH, SYSTEM_CONFIG_PATH
@@ -61,10 +62,6 @@ class Limits:
             # A process that sleeps through its own time limit does not use it up.
             "CPU": int(self.notebook_seconds) + 10,
         }
-
-    def as_data(self) -> dict[str, float]:
-        """To be sent to a worker."""
-        return asdict(self)
 
 
 class NoSandboxError(Exception):
@@ -120,10 +117,18 @@ def command(
     return [*_bubblewrap(kit, limits, hidden, refusals), *python, "/kit/zygote.py", "/kit", scratch]
 
 
-def wrap(kit: Path, limits: Limits, *, share: str) -> list[str]:
-    """What comes before a command to run it in a sandbox that shares one folder with the outside."""
-    *made, end = _bubblewrap(kit, limits)
-    return [*made, "--bind", share, share, end]
+def wrap(kit: Path, limits: Limits, *, share: str, hidden: Sequence[str], refusals: int | None) -> list[str]:
+    """What comes before a command to run it in a sandbox that shares one folder with the outside.
+
+    Args:
+        kit: what of this project enters.
+        limits: what may be used.
+        share: the folder; the one that it lies in may be closed to others.
+        hidden: as for `command`.
+        refusals: the same.
+    """
+    *made, end = _bubblewrap(kit, limits, hidden, refusals)
+    return [*made, "--perms", "755", "--dir", os.path.dirname(share), "--bind", share, share, end]
 
 
 def limited(limits: Limits) -> list[str]:

@@ -38,6 +38,17 @@ def ran(*cells: str, task: Problem | JudgingTask | None = None, limits: Limits |
     return said
 
 
+def in_a_kernel(*cells: str) -> nbformat.NotebookNode:
+    """A notebook of these cells, run by nbclient in a kernel of the provisioner."""
+    notebook = new_notebook(cells=[new_code_cell(source) for source in cells])
+    KernelProvisionerFactory.instance(default_provisioner_name="bn-sandbox")
+    try:
+        NotebookClient(notebook, allow_errors=True, timeout=60, kernel_name="python3").execute()
+    finally:
+        KernelProvisionerFactory.clear_instance()
+    return notebook
+
+
 # What enters
 
 
@@ -128,9 +139,9 @@ def test_the_suspects_are_only_where_they_are_called() -> None:
     source = 'from bn_exercises.notebook import *\np = my_problem("break-it")\nlist(p.suspects())'
     task = my_problem("break-it")
     assert ran(source, task=task) == ["['A', 'B', 'C', 'D', 'E']"]
-    assert ran("import bn_exercises.problems.break_it.probes", task=task) == [
-        "ModuleNotFoundError: No module named 'bn_exercises.problems.break_it.probes'"
-    ]
+    for judges in ("probes", "exposure", "problem", "examples"):
+        module = f"bn_exercises.problems.break_it.{judges}"
+        assert ran(f"import {module}", task=task) == [f"ModuleNotFoundError: No module named {module!r}"]
 
 
 # Outputs, as ipykernel has them
@@ -160,12 +171,7 @@ CELLS = (
 @pytest.mark.needs("bwrap", "bubblewrap")
 def test_outputs_are_those_of_a_kernel() -> None:
     """The same cells in ipykernel, in the sandbox too, through the provisioner."""
-    notebook = new_notebook(cells=[new_code_cell(source) for source in CELLS])
-    KernelProvisionerFactory.instance(default_provisioner_name="bn-sandbox")
-    try:
-        NotebookClient(notebook, allow_errors=True, timeout=60, kernel_name="python3").execute()
-    finally:
-        KernelProvisionerFactory.clear_instance()
+    notebook = in_a_kernel(*CELLS)
     (executed,) = run_submission(
         Submission("ada", [Notebook("1", [{"index": i, "source": s} for i, s in enumerate(CELLS)])])
     )
@@ -208,13 +214,10 @@ def test_a_kernel_of_the_provisioner_sees_what_a_submission_sees(monkeypatch: py
         "os.getuid() != 0, open('/proc/self/status').read().split('CapEff:')[1].split()[0]",
         "import resource\nresource.getrlimit(resource.RLIMIT_NPROC), resource.getrlimit(resource.RLIMIT_AS)",
         "len([p for p in os.listdir('/proc') if p.isdigit()]) < 5",
+        "try:\n    os.memfd_create('x')\nexcept OSError as error:\n    print(error.strerror)",
+        "[line.split()[1] for line in open('/proc/self/status') if line.startswith('Seccomp:')]",
     )
-    notebook = new_notebook(cells=[new_code_cell(source) for source in looks])
-    KernelProvisionerFactory.instance(default_provisioner_name="bn-sandbox")
-    try:
-        NotebookClient(notebook, allow_errors=True, timeout=60, kernel_name="python3").execute()
-    finally:
-        KernelProvisionerFactory.clear_instance()
+    notebook = in_a_kernel(*looks)
     seen = ["".join(o.get("text") or o["data"]["text/plain"] for o in cell.outputs) for cell in notebook.cells]
     assert seen == ran(*looks)
     assert seen[1:5] == [

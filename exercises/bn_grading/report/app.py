@@ -5,19 +5,17 @@
 It reads the gradebook, what `bn-grade` left in `grading/`, and the code in `autograded/`, and changes none of them.
 """
 
-import logging
 import random
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nbgrader.apps.baseapp import NbGrader, nbgrader_aliases, nbgrader_flags  # type: ignore[import-untyped]
-from sqlalchemy.exc import SAWarning
+from nbgrader.apps.baseapp import nbgrader_aliases, nbgrader_flags  # type: ignore[import-untyped]
 from traitlets import Unicode, default
 
 from bn_grading.assignment import NoAssignmentError, sources
+from bn_grading.command import AssignmentApp
 from bn_grading.report import page, tables
 from bn_grading.report.alike import alike
 from bn_grading.report.compute import tally
@@ -28,7 +26,7 @@ from bn_grading.results import Results
 FOLDER = "report"
 
 
-class ReportApp(NbGrader):  # type: ignore[misc]
+class ReportApp(AssignmentApp):
     """Writes the report on an assignment, and the tables with its scores."""
 
     name = "bn-report"
@@ -52,10 +50,6 @@ class ReportApp(NbGrader):  # type: ignore[misc]
 
     book = Unicode("", help="The address of the book's front page; without it, sections are named.").tag(config=True)
 
-    @default("log_level")
-    def _log_level_default(self) -> int:
-        return logging.ERROR
-
     @default("classes")
     def _classes_default(self) -> list[Any]:
         return [*super()._classes_default(), ReportApp]
@@ -63,7 +57,7 @@ class ReportApp(NbGrader):  # type: ignore[misc]
     def start(self) -> None:
         """Read, compute, write, and say what was written."""
         super().start()
-        assignment = self._assignment()
+        assignment = self.assignment()
         if self.book and urlsplit(self.book).scheme not in ("http", "https"):
             self.fail(f"--book is {self.book!r}; expected an address that begins with https:// or http://")
         try:
@@ -95,13 +89,6 @@ class ReportApp(NbGrader):  # type: ignore[misc]
         if left_out := tables.left_out(course):
             print(f"{left_out} without a score are not in canvas.csv and moodle.csv.")
 
-    def _assignment(self) -> str:
-        if len(self.extra_args) == 1 and not self.coursedir.assignment_id:
-            self.coursedir.assignment_id = self.extra_args[0]
-        elif self.extra_args or not self.coursedir.assignment_id:
-            self.fail("expected one assignment, as an argument or with --assignment: bn-report batch-norm")
-        return str(self.coursedir.assignment_id)
-
 
 def _short(path: Path) -> Path:
     """As one types it here, if it lies below."""
@@ -111,6 +98,4 @@ def _short(path: Path) -> Path:
 
 def main() -> None:
     """Run the command."""
-    # nbgrader's own queries.
-    warnings.filterwarnings("ignore", category=SAWarning)
-    ReportApp.launch_instance()
+    ReportApp.run()

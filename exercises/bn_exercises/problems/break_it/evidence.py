@@ -15,7 +15,7 @@ import numpy as np
 from bn_exercises.answers import MOST_NUMBERS, Unusable, described, fit, read
 from bn_exercises.formula import LONGEST, Formula, FormulaError, parse_assertion
 from bn_exercises.implementations import RIGHT, Function, batch_axes
-from bn_exercises.problems.break_it.hiding import BATCHES, NUMBERS, PAGE, Values, is_stored, values_per_channel
+from bn_exercises.problems.break_it.hiding import BATCHES, INPUTS, NUMBERS, PAGE, Values, is_stored, values_per_channel
 from bn_exercises.question import Link
 from bn_exercises.tolerance import Array, distance
 
@@ -131,6 +131,12 @@ UNREADABLE = Fault("unreadable", "", FORM)
 INCOMPLETE = Fault("something missing, or too much", "", FORM)
 SHAPES = Fault("shapes that do not fit", "", FORM)
 OUT_OF_RANGE = Fault("a value that cannot be", "", FORM)
+NO_RESULT = Fault(
+    "nothing to normalize",
+    "On these inputs a right implementation has no finite result: a variance is 0, and ε is 0 too. "
+    "Take inputs on which Batch Normalization is defined.",
+    INPUTS,
+)
 
 
 class UnfitError(Exception):
@@ -364,3 +370,34 @@ def test_of(function: str, evidence: Evidence, right: Values) -> Test:
             expected, yours = described(right[name].shape), described(number.shape)
             raise UnfitError(SHAPES, f"expected: {name} consists of {expected}. Yours: {yours}.")
     return Expected(numbers)
+
+
+# In a notebook
+
+
+def holds(evidence: Any, compute: Function) -> bool:
+    """Whether a function passes the test that evidence is. Which of the four it is, the names of the inputs tell.
+
+    Raises:
+        ValueError: if this is no evidence; what the function raises is let through.
+    """
+    seen = observed(evidence)
+    if isinstance(seen, Unusable):
+        raise ValueError(seen.sentence)
+    names = {name for name in seen if name in ALL_INPUTS}
+    function = next((n for n, each in SIGNATURES.items() if set(each.inputs) <= names <= set(each.every_input)), None)
+    if function is None:
+        takes = "; ".join(f"{name} takes {listed(each.inputs)}" for name, each in SIGNATURES.items())
+        raise ValueError(f"these are the inputs of none of the functions: {takes}")
+    try:
+        inputs = inputs_of(function, seen)
+        right = run_right(function, RIGHT[function], inputs)
+        if right is None:
+            raise ValueError(NO_RESULT.says)
+        test = test_of(function, seen, right)
+    except UnfitError as error:
+        raise ValueError(error.sentence) from None
+    try:
+        return test.holds(call(function, compute, inputs))
+    except FormulaError:  # its outputs have another shape
+        return False

@@ -14,6 +14,7 @@ from bn_exercises.answers import from_plain, plain
 from bn_exercises.implementations import RIGHT, Function, batch_axes, per_channel
 from bn_exercises.problems.break_it.evidence import (
     INCOMPLETE,
+    NO_RESULT,
     OUT_OF_RANGE,
     SHAPES,
     SIGNATURES,
@@ -32,7 +33,6 @@ from bn_exercises.problems.break_it.exposure import (
     EXACT,
     FOR_EVERYTHING,
     NO_OUTPUT,
-    NO_RESULT,
     NOT_SEPARATED,
     NOT_TRUE,
     TOO_WEAK,

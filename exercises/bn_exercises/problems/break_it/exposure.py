@@ -9,16 +9,16 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from bn_exercises.answers import Unusable, fit
 from bn_exercises.formula import Formula, FormulaError, parse, parse_assertion
-from bn_exercises.implementations import RIGHT, Function, per_channel
+from bn_exercises.implementations import Function, per_channel
 from bn_exercises.problems.break_it.evidence import (
     ALL_INPUTS,
     CONVENTIONS,
+    NO_RESULT,
     SIGNATURES,
     UNREADABLE,
     Claim,
@@ -31,8 +31,6 @@ from bn_exercises.problems.break_it.evidence import (
     call,
     inputs_of,
     is_alike,
-    listed,
-    observed,
     rights,
     run_right,
     test_of,
@@ -47,12 +45,6 @@ _ROUNDING = 5e-15
 # In units of what three digits forgive.
 _CLEARLY = 3
 
-NO_RESULT = Fault(
-    "nothing to normalize",
-    "On these inputs a right implementation has no finite result: a variance is 0, and ε is 0 too. "
-    "Take inputs on which Batch Normalization is defined.",
-    INPUTS,
-)
 NOT_TRUE = Fault(
     "not true of Batch Normalization",
     "A right implementation fails this test too, so it exposes nobody.",
@@ -327,35 +319,4 @@ def _holds_with_close(formula: Formula, right: Values) -> bool:
     try:
         return parse_assertion(ast.unparse(_ToClose().visit(tree)), right).holds(**right)
     except FormulaError:
-        return False
-
-
-# In a notebook
-
-
-def holds(evidence: Any, compute: Function) -> bool:
-    """Whether a function passes the test that evidence is. Which of the four it is, the names of the inputs tell.
-
-    Raises:
-        ValueError: if this is no evidence; what the function raises is let through.
-    """
-    seen = observed(evidence)
-    if isinstance(seen, Unusable):
-        raise ValueError(seen.sentence)
-    names = {name for name in seen if name in ALL_INPUTS}
-    function = next((n for n, each in SIGNATURES.items() if set(each.inputs) <= names <= set(each.every_input)), None)
-    if function is None:
-        takes = "; ".join(f"{name} takes {listed(each.inputs)}" for name, each in SIGNATURES.items())
-        raise ValueError(f"these are the inputs of none of the functions: {takes}")
-    try:
-        inputs = inputs_of(function, seen)
-        right = run_right(function, RIGHT[function], inputs)
-        if right is None:
-            raise ValueError(NO_RESULT.says)
-        test = test_of(function, seen, right)
-    except UnfitError as error:
-        raise ValueError(error.sentence) from None
-    try:
-        return test.holds(call(function, compute, inputs))
-    except FormulaError:  # its outputs have another shape
         return False

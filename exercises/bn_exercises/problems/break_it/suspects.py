@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from bn_exercises.implementations import MISTAKES, RIGHT, Function
-from bn_exercises.problems.break_it.evidence import SIGNATURES
-from bn_exercises.problems.break_it.exposure import holds
+from bn_exercises.problems.break_it.evidence import SIGNATURES, holds
 
 
 class CannotCopeError(ValueError):
