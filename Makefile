@@ -42,7 +42,7 @@ lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it her
 	@PYTHONPATH=book/_ext $(BIN)/python -m lite.runtime "$(DIR)"
 
 test: check ## Check style and types, and run every test; those of a file one after another
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .

@@ -62,7 +62,25 @@ def has_gpu() -> bool:
         return False
 
 
+# Two processes take one file after another. What many files wait for is made at once, one thing by each process: the
+# round of the course, and the book. What takes minutes comes next, so that neither process ends long after the other.
+# What measures a page's speed comes last, when the other process has little left to do.
+FIRST = (
+    "course/test_whole_course.py",
+    "book/test_build.py",
+    "exercises/test_mutants.py",
+    "course/attacks/test_attacks.py",
+    "site/test_accessible.py",
+    "course/test_grading.py",
+    "course/test_report.py",
+    "course/test_elsewhere.py",
+)
+LAST = "site/test_fast.py"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    order = {ROOT / "tests" / name: place for place, name in enumerate(FIRST)} | {ROOT / "tests" / LAST: len(FIRST) + 1}
+    items.sort(key=lambda item: order.get(item.path, len(FIRST)))
     for mark, is_here in (("gpu", has_gpu), ("pyodide", lambda: bool(os.environ.get("PYODIDE_DIST")))):
         marked = [item for item in items if item.get_closest_marker(mark)]
         if marked and not is_here():

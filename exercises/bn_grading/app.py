@@ -22,10 +22,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 from traitlets import Bool, Float, Integer, Unicode, default
 
+from bn_grading import container as containers
 from bn_grading import sandbox
 from bn_grading.assignment import NoAssignmentError, Source, sources
 from bn_grading.command import AssignmentApp, private_folders
-from bn_grading.execute import run_submission
+from bn_grading.container import Container
+from bn_grading.execute import SandboxFailedError, run_submission, try_container
 from bn_grading.record import Recorder, clean_up
 from bn_grading.results import Result, Results
 from bn_grading.sandbox import Limits, NoSandboxError
@@ -58,6 +60,7 @@ class GradeApp(AssignmentApp):
         "course": "CourseDirectory.course_id",
         "jobs": "GradeApp.jobs",
         "scheduler": "GradeApp.scheduler",
+        "container": "GradeApp.container",
     }
     flags = {  # noqa: RUF012
         **nbgrader_flags,
@@ -78,6 +81,12 @@ class GradeApp(AssignmentApp):
     only_failed = Bool(False, help="Whether to grade only what failed the last time.").tag(config=True)
     dry_run = Bool(False, help="Whether to say only what would be done.").tag(config=True)
     safe = Bool(True, help="Whether students' code runs in a sandbox.").tag(config=True)
+    container = Unicode(
+        "", help="An image; students' code runs in containers of it, where there is no bubblewrap."
+    ).tag(config=True)
+    engine = Unicode("", help="What starts containers: podman or docker; the first of them that is here.").tag(
+        config=True
+    )
     memory = Integer(Limits.memory // MIB, min=64, help="MiB that a submission may use.").tag(config=True)
     processes = Integer(Limits.processes, min=1, help="Processes, threads included, of a submission.").tag(config=True)
     scratch = Integer(Limits.scratch // MIB, min=1, help="MiB that a submission may write.").tag(config=True)
@@ -102,11 +111,7 @@ class GradeApp(AssignmentApp):
                 print(student)
             print(f"{len(wanted)} submissions of {assignment} would be graded.")
             return
-        if self.safe:
-            try:
-                sandbox.refuse_without_sandbox()
-            except NoSandboxError as error:
-                self.fail(str(error))
+        container = self._sandbox()
         clean_up(self.coursedir)
         began = time.monotonic()
         done: list[Result] = []
@@ -114,7 +119,7 @@ class GradeApp(AssignmentApp):
         with ExitStack() as stack:
             executor = self._executor(stack)
             try:
-                for result in self._grade(wanted, executor, recorder, results, known, assignment):
+                for result in self._grade(wanted, executor, recorder, results, known, assignment, container):
                     done.append(result)
             except SQLAlchemyError as error:
                 broken = f"the gradebook cannot be reached: {_told(error)}"
@@ -126,6 +131,21 @@ class GradeApp(AssignmentApp):
         print(f"The report: bn-report {assignment}")
         if failed:
             sys.exit(1)
+
+    def _sandbox(self) -> Container | None:
+        """See that there is one; the container that it is, if it is one."""
+        if not self.safe and self.container:
+            self.fail("expected --container or --unsafe-no-sandbox, and not both")
+        try:
+            if self.container:
+                container = containers.of(self.container, self.engine)
+                try_container(container)
+                return container
+            if self.safe:
+                sandbox.refuse_without_sandbox()
+        except (NoSandboxError, SandboxFailedError) as error:
+            self.fail(str(error))
+        return None
 
     def _known(self, assignment: str) -> dict[str, Source]:
         try:
@@ -190,6 +210,7 @@ class GradeApp(AssignmentApp):
         results: Results,
         known: dict[str, Source],
         assignment: str,
+        container: Container | None,
     ) -> Iterator[Result]:
         """Keep the sandboxes busy; sanitize and record between them, here, one submission at a time."""
         limits, hidden = self._limits(), private_folders(self.config, self.coursedir.root)
@@ -198,7 +219,7 @@ class GradeApp(AssignmentApp):
         ahead = 2 * max(self.jobs, 8) if self.scheduler else self.jobs + 1
 
         def begin(sanitized: Sanitized, tries: int) -> None:
-            submission = sanitized.enters(known, limits, safe=self.safe, hidden=hidden)
+            submission = sanitized.enters(known, limits, safe=self.safe, hidden=hidden, container=container)
             running[executor.submit(run_submission, submission)] = sanitized, tries
 
         def end(future: Future[Any]) -> Result | None:

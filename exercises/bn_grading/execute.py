@@ -11,8 +11,10 @@ import contextlib
 import json
 import marshal
 import os
+import secrets
 import selectors
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,13 +22,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
 from bn_grading import kit as kits
 from bn_grading import outputs, sandbox, seccomp
+from bn_grading.container import Container
 from bn_grading.sandbox import Limits
 
 # How often a notebook is begun again without the cell that ended it.
@@ -36,12 +40,14 @@ _START_SECONDS = 120
 # From an interrupt to the end of a cell that heeds it.
 _GRACE_SECONDS = 5
 _LOOK_SECONDS = 0.25
+# From the end of the sandbox to the last that was written in it.
+_LAST_SECONDS = 1
 # For the sandbox to read what it is to do.
 _ORDER_SECONDS = 60
 _MOST_STDERR = 4000
 _PIECE = 1 << 20
 _FIRST_SAYS = ("ready", "ended")
-_NOTEBOOK_SAYS = ("begins", "ends", "outputs", "count", "finished")
+_NOTEBOOK_SAYS = ("begins", "ends", "outputs", "count", "finished", "last")
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Submission:
         limits: what it may use.
         safe: in a sandbox. If not, in the grader's own account.
         hidden: folders that are not to be seen from the sandbox, wherever they lie.
+        container: the sandbox is one; otherwise bubblewrap makes it.
     """
 
     student: str
@@ -80,6 +87,7 @@ class Submission:
     limits: Limits = field(default_factory=Limits)
     safe: bool = True
     hidden: tuple[str, ...] = ()
+    container: Container | None = None
 
 
 @dataclass
@@ -154,6 +162,17 @@ def run_submission(submission: Submission) -> list[Executed]:
     return done
 
 
+def try_container(container: Container) -> None:
+    """Start one and end it.
+
+    Raises:
+        SandboxFailedError: if it does not start, or if its Python is not the grader's.
+    """
+    submission = Submission("nobody", [], container=container)
+    with tempfile.TemporaryDirectory(prefix="bn-grading-") as folder:
+        _Line(kit_folder(), submission, Path(folder)).close()
+
+
 def _blame(executed: Executed, why: str) -> bool:
     """Note the cell that was running; False if there is none, or it was left out already.
 
@@ -184,62 +203,71 @@ def kit_folder() -> Path:
 
 
 class _Line:
-    """A sandbox with the process that forks, and the two pipes to it."""
+    """A sandbox with the process that forks, and the pipes to it."""
 
     def __init__(self, kit: Path, submission: Submission, folder: Path) -> None:
         self.limits = submission.limits
+        self._container = submission.container
+        self._name = f"bn-grade-{secrets.token_hex(8)}"
         scratch = sandbox.SCRATCH if submission.safe else str(folder)
-        # What the first process says comes by a way of its own: students' code has no end of that.
-        said, says = os.pipe()
+        environment: dict[str, str] | None = sandbox.environment(scratch)
         with seccomp.descriptor() as refusals:
-            command = sandbox.command(
-                kit,
-                self.limits,
-                safe=submission.safe,
-                scratch=scratch,
-                hidden=submission.hidden,
-                refusals=refusals,
-            )
+            if self._container:
+                # The engine is the grader's own program, and has a filter of its own.
+                command, environment = self._container.command(kit, self.limits, self._name), None
+            else:
+                command = sandbox.command(
+                    kit,
+                    self.limits,
+                    safe=submission.safe,
+                    scratch=scratch,
+                    hidden=submission.hidden,
+                    refusals=refusals,
+                )
             self._process = subprocess.Popen(
-                [*command, str(says)],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=sandbox.environment(scratch),
+                env=environment,
                 start_new_session=True,
-                pass_fds=(says,) if refusals is None else (says, refusals),
+                pass_fds=() if refusals is None else (refusals,),
             )
-        os.close(says)
         assert self._process.stdin
         assert self._process.stdout
         assert self._process.stderr
-        self._in, self._out, self._err = self._process.stdin, self._process.stdout, self._process.stderr
-        self._first = os.fdopen(said, "rb", 0)
+        # What the first process says comes by standard error: students' code has no end of that.
+        self._in, self._out, self._first = self._process.stdin, self._process.stdout, self._process.stderr
         self._selector = selectors.DefaultSelector()
-        for file in (self._out, self._err, self._first):
+        for file in (self._out, self._first):
             os.set_blocking(file.fileno(), False)
             self._selector.register(file, selectors.EVENT_READ)
         os.set_blocking(self._in.fileno(), False)
         self._writing = selectors.DefaultSelector()
         self._writing.register(self._in, selectors.EVENT_WRITE)
         self._frames: deque[dict[str, Any]] = deque()
-        self._unfinished = b""
+        self._unfinished = {self._out: b"", self._first: b""}
         self._complaint = b""
+        self._gone = False
         self._looked = 0.0
         self._deadline = 0.0
         self._read = 0
         try:
-            account = sandbox.account() if submission.safe else None
+            account = sandbox.account() if submission.safe and not self._container else None
             self._order(
                 {
                     "account": account,
                     "limits": self.limits.of_process() if submission.safe else {},
                     "alone": submission.safe,
+                    "most_output": self.limits.output,
                 }
             )
             self._deadline = time.monotonic() + _START_SECONDS
-            if "ready" not in (self._next() or {}):
+            ready = (self._next() or {}).get("ready")
+            if ready is None:
                 raise _LostError("it did not start")
+            if ready != MAGIC_NUMBER.hex():
+                raise _LostError(f"its Python is another version; expected {sys.version.partition(' ')[0]}")
         except (_LostError, OSError) as error:
             self.close()
             raise SandboxFailedError(f"the sandbox: {error}. {self._complaint.decode(errors='replace')}") from None
@@ -257,7 +285,6 @@ class _Line:
             "modules": {name: _compiled(name, source) for name, source in notebook.modules.items()},
             "files": submission.files,
             "skip": skipped,
-            "most_output": self.limits.output,
         }
         try:
             self._order({"run": order})
@@ -269,10 +296,11 @@ class _Line:
         self._deadline = end
         self._read = 0
         interrupted = False
-        while True:
+        last, said = None, set()
+        while last is None or last not in said:
             frame = self._next()
             if frame is None:
-                if time.monotonic() < self._deadline:
+                if self._gone:
                     raise _LostError("it ended the sandbox")
                 if time.monotonic() >= end:
                     raise _LostError(f"the notebook took longer than {self.limits.notebook_seconds:g} s")
@@ -294,18 +322,21 @@ class _Line:
                 executed.finished = True
                 self._deadline = min(end, time.monotonic() + _GRACE_SECONDS)
             elif "ended" in frame:
-                return
+                last, self._deadline = frame["ended"], min(end, time.monotonic() + _GRACE_SECONDS)
+            elif isinstance(frame.get("last"), str):
+                said.add(frame["last"])
 
     def close(self) -> None:
         """End it: with the sandbox's first process, all others in it end."""
         with contextlib.suppress(OSError):
             self._in.close()
+        if self._container:
+            self._container.end(self._name)
         self._process.kill()
         self._process.wait()
         self._selector.close()
         self._writing.close()
         self._out.close()
-        self._err.close()
         self._first.close()
 
     def _order(self, order: dict[str, Any]) -> None:
@@ -329,35 +360,30 @@ class _Line:
                 return None
             self._refuse_too_much_memory()
             ready = {key.fileobj for key, _ in self._selector.select(min(left, _LOOK_SECONDS))}
-            if self._err in ready:
-                read = os.read(self._err.fileno(), _PIECE)
-                self._complaint = (self._complaint + read)[:_MOST_STDERR]
-                if not read:
-                    self._selector.unregister(self._err)
             if self._first in ready:
                 said = os.read(self._first.fileno(), _PIECE)
-                # When it says that a notebook has ended, all that came of that was written.
-                while self._take():
-                    pass
-                self._frames += _parsed(said.split(b"\n"), _FIRST_SAYS)
-                if not said and not self._frames:
-                    return None
+                self._frames += _parsed(self._lines(self._first, said), _FIRST_SAYS)
+                self._complaint = (self._complaint + said)[:_MOST_STDERR]
+                if not said:
+                    self._selector.unregister(self._first)
+                    # What notebooks wrote before may still be on its way.
+                    self._gone, self._deadline = True, min(self._deadline, time.monotonic() + _LAST_SECONDS)
             elif self._out in ready:
-                self._take()
-        return self._frames.popleft()
+                said = os.read(self._out.fileno(), _PIECE)
+                self._read += len(said)
+                if self._read > self.limits.sent:
+                    raise _LostError("it wrote more than can be read")
+                self._frames += _parsed(self._lines(self._out, said), _NOTEBOOK_SAYS)
+                if not said:
+                    self._selector.unregister(self._out)
+                    if self._gone:
+                        break
+        return self._frames.popleft() if self._frames else None
 
-    def _take(self) -> bool:
-        """Read what notebooks wrote; False if nothing is there, or nobody can write any more."""
-        try:
-            read = os.read(self._out.fileno(), _PIECE)
-        except BlockingIOError:
-            return False
-        self._read += len(read)
-        *lines, self._unfinished = (self._unfinished + read).split(b"\n")
-        if self._read > self.limits.sent:
-            raise _LostError("it wrote more than can be read")
-        self._frames += _parsed(lines, _NOTEBOOK_SAYS)
-        return bool(read)
+    def _lines(self, file: IO[bytes], said: bytes) -> list[bytes]:
+        """The lines that are whole by now."""
+        *lines, self._unfinished[file] = (self._unfinished[file] + said).split(b"\n")
+        return lines
 
     def _refuse_too_much_memory(self) -> None:
         """Look at what all processes of the sandbox use together, now and then: a limit holds for each by itself."""

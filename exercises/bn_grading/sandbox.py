@@ -75,7 +75,7 @@ def refuse_without_sandbox() -> None:
         NoSandboxError: if bubblewrap is missing, or may not make namespaces here.
     """
     how = (
-        "Install bubblewrap (Debian, Ubuntu: apt install bubblewrap), or grade in a container. With "
+        "Install bubblewrap (Debian, Ubuntu: apt install bubblewrap), or grade in containers: --container IMAGE. With "
         "--unsafe-no-sandbox students' code runs in your account and can read and change all that you can."
     )
     if sys.platform != "linux" or not shutil.which("bwrap"):
@@ -114,7 +114,9 @@ def command(
     python = [sys.executable, "-I", "-B"]
     if not safe:
         return [*python, str(kit / "zygote.py"), str(kit), scratch]
-    return [*_bubblewrap(kit, limits, hidden, refusals), *python, "/kit/zygote.py", "/kit", scratch]
+    *made, end = _bubblewrap(kit, limits, hidden, refusals)
+    # The first process takes no signal from those that it began, so they cannot end it nor stop it.
+    return [*made, "--as-pid-1", end, *python, "/kit/zygote.py", "/kit", scratch]
 
 
 def wrap(kit: Path, limits: Limits, *, share: str, hidden: Sequence[str], refusals: int | None) -> list[str]:

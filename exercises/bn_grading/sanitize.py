@@ -23,12 +23,15 @@ from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
 from bn_grading import sheets
 from bn_grading.assignment import Source
+from bn_grading.container import Container
 from bn_grading.execute import Notebook, Submission
 from bn_grading.sandbox import Limits
 
 MIB = 1 << 20
 # A notebook that was saved with its outputs; they are dropped.
 LARGEST_NOTEBOOK = 256 * MIB
+# What is between these in JSON takes up to 120 bytes each in memory, and a picture has none of them.
+MOST_SIGNS, _SIGNS = 4_000_000, b"{[,:"
 MOST_CELLS = 2000
 # All other files of a submission together.
 LARGEST_FILES = 64 * MIB
@@ -57,7 +60,13 @@ class Sanitized:
     files: dict[str, bytes] = field(default_factory=dict)
 
     def enters(
-        self, known: Mapping[str, Source], limits: Limits, *, safe: bool, hidden: tuple[str, ...] = ()
+        self,
+        known: Mapping[str, Source],
+        limits: Limits,
+        *,
+        safe: bool,
+        hidden: tuple[str, ...] = (),
+        container: Container | None = None,
     ) -> Submission:
         """What of it goes into the sandbox."""
         notebooks = []
@@ -71,7 +80,7 @@ class Sanitized:
             told = ({}, {}) if task is None else (sheets.sheet(task), sheets.modules(task))
             notebooks.append(Notebook(name, cells, *told))
         files = {name: base64.b64encode(content).decode() for name, content in self.files.items()}
-        return Submission(self.student, notebooks, files, limits, safe, hidden)
+        return Submission(self.student, notebooks, files, limits, safe, hidden, container)
 
 
 class UnreadableError(Exception):
@@ -161,7 +170,13 @@ def _content(path: Path, most: int) -> bytes:
 
 def _restored(converter: Autograde, path: Path, student: str, assignment: str, source: Source) -> Any:
     try:
-        data = json.loads(_content(path, LARGEST_NOTEBOOK))
+        content = _content(path, LARGEST_NOTEBOOK)
+        if (signs := sum(map(content.count, _SIGNS))) > MOST_SIGNS:
+            raise UnreadableError(
+                f"it would take too much memory: it has {signs:,} braces, brackets, commas and colons; at most "
+                f"{MOST_SIGNS:,} are read"
+            )
+        data = json.loads(content)
         if (count := sum(len(sheet["cells"]) for sheet in data.get("worksheets") or [data])) > MOST_CELLS:
             raise UnreadableError(f"it has {count} cells; at most {MOST_CELLS} are run")
         if data["nbformat"] not in (2, 3, 4):

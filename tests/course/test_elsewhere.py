@@ -49,14 +49,14 @@ def totals(course: Course) -> dict[str, float]:
 # Dask
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_a_cluster_of_its_own(tmp_path: Path) -> None:
     course = small_course(tmp_path)
     course.grade(ASSIGNMENT, "--scheduler", "local", "--jobs", "2")
     assert totals(course) == TOTALS
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_a_cluster_elsewhere_of_which_a_worker_dies(tmp_path: Path) -> None:
     from distributed import Client, LocalCluster
 
@@ -147,7 +147,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         shutil.rmtree(folder)
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_the_gradebook_in_postgres(postgres: Postgres, tmp_path: Path) -> None:
     course = small_course(tmp_path, f'c.CourseDirectory.db_url = "{postgres.url}"')
     course.db_url = postgres.url
@@ -193,7 +193,7 @@ cp -r . "$1"
 """
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     course = small_course(tmp_path)
     small = tmp_path / "small"

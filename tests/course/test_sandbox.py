@@ -17,15 +17,21 @@ from bn_exercises.problem import Problem
 from bn_exercises.problems import ALL, IMPLEMENT, NUMERIC
 from bn_exercises.task import JudgingTask
 from bn_grading import kit, sandbox, sheets
+from bn_grading.container import Container
 from bn_grading.execute import Notebook, Submission, run_submission
 from bn_grading.sandbox import Limits
 
 
-def ran(*cells: str, task: Problem | JudgingTask | None = None, limits: Limits | None = None) -> list[str]:
-    """What the cells of a notebook put out in a sandbox, each as text."""
+def ran(
+    *cells: str,
+    task: Problem | JudgingTask | None = None,
+    limits: Limits | None = None,
+    container: Container | None = None,
+) -> list[str]:
+    """What the cells of a notebook put out in a sandbox, each as text; why, if one was stopped."""
     told = ({}, {}) if task is None else (sheets.sheet(task), sheets.modules(task))
     notebook = Notebook("1", [{"index": i, "source": source} for i, source in enumerate(cells)], *told)
-    (executed,) = run_submission(Submission("ada", [notebook], limits=limits or Limits()))
+    (executed,) = run_submission(Submission("ada", [notebook], limits=limits or Limits(), container=container))
     said = []
     for index in range(len(cells)):
         parts = []
@@ -34,7 +40,7 @@ def ran(*cells: str, task: Problem | JudgingTask | None = None, limits: Limits |
             parts.append(
                 output.get("text") or data.get("text/plain") or f"{output.get('ename')}: {output.get('evalue')}"
             )
-        said.append("".join(parts))
+        said.append("".join(parts) or executed.stopped.get(index, ""))
     return said
 
 
@@ -106,7 +112,7 @@ def test_there_is_no_sheet_for_a_problem_of_an_unknown_kind() -> None:
         sheets.sheet(Other())  # type: ignore[arg-type]
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_nothing_inside_knows_what_is_right() -> None:
     (task, *_) = NUMERIC
     begin = 'from bn_exercises.notebook import *\nproblem = my_problem("basic-calculation")'
@@ -134,7 +140,7 @@ def test_nothing_inside_knows_what_is_right() -> None:
     assert said[10] == "['_sheet', 'given', 'name', 'points', 'title']"
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_the_suspects_are_only_where_they_are_called() -> None:
     source = 'from bn_exercises.notebook import *\np = my_problem("break-it")\nlist(p.suspects())'
     task = my_problem("break-it")
@@ -168,7 +174,7 @@ CELLS = (
 )
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_outputs_are_those_of_a_kernel() -> None:
     """The same cells in ipykernel, in the sandbox too, through the provisioner."""
     notebook = in_a_kernel(*CELLS)
@@ -202,7 +208,7 @@ def summary(outputs: list[nbformat.NotebookNode]) -> list[object]:
 # What is there
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_a_kernel_of_the_provisioner_sees_what_a_submission_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET", "of the grader")
     looks = (
@@ -228,7 +234,7 @@ def test_a_kernel_of_the_provisioner_sees_what_a_submission_sees(monkeypatch: py
     ]
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_one_notebook_leaves_nothing_for_the_next() -> None:
     leave = "import subprocess\nfor f in ('here', '/tmp/there', '/dev/shm/x'): open(f, 'w').write('x')\n"
     leave += "_ = subprocess.Popen(['sleep', '1000'], start_new_session=True)\nimport numpy\nnumpy.mine = 1"
@@ -237,16 +243,16 @@ def test_one_notebook_leaves_nothing_for_the_next() -> None:
     notebooks = [Notebook("1", [{"index": 0, "source": leave}]), Notebook("2", [{"index": 0, "source": look}])]
     _, second = run_submission(Submission("ada", notebooks))
     (output,) = second.outputs[0]
-    assert output["data"]["text/plain"] == "([], ['ipython'], [], False, [])"
+    assert output["data"]["text/plain"] == "([], [], [], False, [])"
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_what_other_programs_write_is_kept() -> None:
     below = "import os, subprocess\n_ = os.write(1, b'beneath\\n')\n_ = subprocess.run(['echo', 'another'])"
     assert ran(below) == ["beneath\nanother\n"]
 
 
-@pytest.mark.needs("bwrap", "bubblewrap")
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_random_numbers_differ_from_one_notebook_to_the_next() -> None:
     draw = "import random, numpy\nrandom.random(), numpy.random.rand()"
     notebooks = [Notebook(name, [{"index": 0, "source": draw}]) for name in "12"]

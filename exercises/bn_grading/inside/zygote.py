@@ -1,14 +1,17 @@
 """The first process in the sandbox: imports everything once, then forks for each notebook of the submission.
 
-    python zygote.py KIT SCRATCH DESCRIPTOR
+    python zygote.py KIT SCRATCH
 
-The grader writes a line of JSON for each thing to be done, and reads lines of JSON: what the notebook's process sends
-of each cell, and by another descriptor, from here, that it has ended. Students' code can write lines of the first kind,
-too. So the grader takes nothing from them but outputs of the submission that runs here.
+The grader writes a line of JSON for each thing to be done, and reads lines of JSON: from standard output what the
+notebook's process sends of each cell, and from standard error, which only this process has, that it has ended.
+Students' code can write lines of the first kind, too. So the grader takes nothing from them but outputs of the
+submission that runs here.
 """
 
 import base64
 import contextlib
+import ctypes
+import gc
 import importlib.abc
 import importlib.util
 import json
@@ -16,21 +19,20 @@ import marshal
 import os
 import random
 import resource
+import secrets
 import selectors
 import shutil
 import signal
-import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 KIT, SCRATCH = sys.argv[1], sys.argv[2]
-# Only this process says that a notebook has ended.
-OWN = int(sys.argv[3])
 sys.path.insert(0, KIT)
 
 FRAMES = os.dup(1)
+# Only this process says that a notebook has ended.
+OWN = os.dup(2)
 
 
 def send(frame: dict[str, Any], descriptor: int = FRAMES) -> None:
@@ -55,6 +57,15 @@ def become(account: int | None) -> None:
         os.setgroups([])
         os.setresgid(account, account, account)
         os.setresuid(account, account, account)
+        # With the account it lost that it ends with its parent (PR_SET_PDEATHSIG).
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def closed(whether: bool) -> None:
+    """Close this process to others of the same account: its memory, and what it has open."""
+    if sys.platform == "linux":
+        # PR_SET_DUMPABLE
+        ctypes.CDLL(None).prctl(4, int(not whether))
 
 
 class Sent(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
@@ -78,23 +89,7 @@ class Sent(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return marshal.loads(base64.b64decode(self._modules[name]))
 
 
-def sender(first: socket.socket) -> Callable[[dict[str, Any]], None]:
-    """What sends frames from a notebook's process; it says that a cell has ended only if the first process lives.
-
-    So a cell that ends or stops the first process does not end, and is known by that.
-    """
-
-    def send_if_there(frame: dict[str, Any]) -> None:
-        if "ends" in frame:
-            first.sendall(b"?")
-            if not first.recv(1):
-                os._exit(1)
-        send(frame)
-
-    return send_if_there
-
-
-def run_notebook(order: dict[str, Any], first: socket.socket) -> None:
+def run_notebook(order: dict[str, Any], warm: Any) -> None:
     """In a process of its own: set up what this notebook needs, run its cells, and end."""
     import numpy as np
     import shell
@@ -119,28 +114,38 @@ def run_notebook(order: dict[str, Any], first: socket.socket) -> None:
     sys.path[:] = ["", *[each for each in sys.path if each != os.path.dirname(__file__)]]
     sys.meta_path.append(Sent(order["modules"]))
     bn_exercises.notebook.SHEET.update(order["sheet"])
-    shell.run(shell.make_shell(order["most_output"]), order["cells"], order["skip"], sender(first))
+    shell.run(warm, order["cells"], order["skip"], send)
     send({"finished": True})
 
 
-def fork(order: dict[str, Any], mine: tuple[int, ...], first: socket.socket) -> int:
+def fork(order: dict[str, Any], warm: Any, mine: tuple[int, ...]) -> int:
     """Start the notebook's process, without the descriptors that are only for this one."""
     child = os.fork()
     if child == 0:
         signal.set_wakeup_fd(-1)
         for descriptor in mine:
             os.close(descriptor)
+        closed(False)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            run_notebook(order, first)
+            run_notebook(order, warm)
         finally:
             # Nothing that was registered for the end, by anyone.
             os._exit(0)
     return child
 
 
+def ended() -> set[int]:
+    """The processes that ended; whose parent ended before them, they are children of the first one."""
+    found = set()
+    with contextlib.suppress(ChildProcessError):
+        while process := os.waitpid(-1, os.WNOHANG)[0]:
+            found.add(process)
+    return found
+
+
 def sweep() -> None:
-    """End every process but this one and the sandbox's first, and empty every folder that can be written to."""
+    """End every process but this one, and empty every folder that can be written to."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
@@ -156,29 +161,32 @@ def sweep() -> None:
                     os.unlink(entry.path)
 
 
-def answer(asked: socket.socket, selector: selectors.BaseSelector) -> None:
-    """Say to a notebook's process that this one lives."""
-    try:
-        if asked.recv(1 << 16, socket.MSG_DONTWAIT):
-            asked.send(b"!", socket.MSG_DONTWAIT)
-            return
-    # Whoever asks all the time and does not listen has his answer.
-    except BlockingIOError:
-        return
-    except OSError:
-        pass
-    selector.unregister(asked)
-    asked.close()
-
-
 def main() -> None:
     """Serve the grader until it closes the line."""
     first = json.loads(sys.stdin.readline())
     become(first["account"])
+    closed(True)
     limit(first["limits"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import shell  # noqa: F401
+    # Once for all notebooks: their processes are copies of this one, which runs nothing of theirs.
+    import numpy.random  # noqa: F401
+    import shell
 
+    import bn_exercises.notebook  # noqa: F401
+
+    warm = shell.make_shell(first["most_output"])
+    # IPython makes some of itself when it runs its first cell.
+    warm.run_cell("None", store_history=False)
+    if first["alone"]:
+        sweep()
+    # What is there by now stays: no copy has to be made of it only to see that.
+    gc.collect()
+    gc.freeze()
+
+    # What could not be imported was said; from here on nothing but frames goes that way.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken)
@@ -186,22 +194,22 @@ def main() -> None:
     selector = selectors.EpollSelector()
     selector.register(0, selectors.EVENT_READ)
     selector.register(wake, selectors.EVENT_READ)
-    send({"ready": True}, OWN)
+    send({"ready": importlib.util.MAGIC_NUMBER.hex()}, OWN)
     waiting, child = b"", 0
     while True:
         for key, _ in selector.select():
             if key.fd == wake:
                 os.read(wake, 1000)
-                if child:
-                    done, status = os.waitpid(child, os.WNOHANG)
-                    if done:
-                        child = 0
-                        if first["alone"]:
-                            sweep()
-                        send({"ended": os.waitstatus_to_exitcode(status)}, OWN)
-                continue
-            if isinstance(key.fileobj, socket.socket):
-                answer(key.fileobj, selector)
+                if child in ended():
+                    child = 0
+                    if first["alone"]:
+                        sweep()
+                    # Two ways lead to the grader, and neither waits for the other. Behind this word, which nobody
+                    # knew, there is no more to come.
+                    word = secrets.token_hex(8)
+                    os.set_blocking(FRAMES, True)
+                    send({"last": word})
+                    send({"ended": word}, OWN)
                 continue
             if not (read := os.read(0, 1 << 20)):
                 return
@@ -209,10 +217,7 @@ def main() -> None:
             for line in lines:
                 order = json.loads(line)
                 if "run" in order:
-                    asked, asks = socket.socketpair()
-                    child = fork(order["run"], (OWN, wake, woken, selector.fileno(), asked.fileno()), asks)
-                    asks.close()
-                    selector.register(asked, selectors.EVENT_READ)
+                    child = fork(order["run"], warm, (OWN, wake, woken, selector.fileno()))
                 elif child:
                     os.kill(child, signal.SIGINT)
 

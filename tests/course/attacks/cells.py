@@ -148,6 +148,14 @@ CELLS = Theme(
         Attack("book_empty", _bytes(b""), 0, failed=True, problems=("it is no notebook",)),
         Attack("book_list", _bytes(b"[[], {}]"), 0, failed=True, problems=("it is no notebook",)),
         Attack("book_zeros", _bytes(bytes(1000)), 0, failed=True, problems=("it is no notebook",)),
+        # Small as a file, gigabytes as objects.
+        Attack(
+            "book_objects",
+            _bytes(b'{"nbformat": 4, "cells": [' + b"{}," * 2_500_000 + b"{}]}"),
+            0,
+            failed=True,
+            problems=("it would take too much memory: it has 5,000,",),
+        ),
         Attack("book_nested", _bytes(b"[" * 100_000), 0, failed=True, problems=("it is no notebook",)),
         Attack(
             "book_nested_metadata",

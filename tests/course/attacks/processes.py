@@ -47,14 +47,15 @@ PROCESSES = Theme(
         Attack(
             "end_threads", code("import threading, time\nthreading.Thread(target=time.sleep, args=(999,)).start()"), ALL
         ),
-        # Signals.
-        Attack("kill_parent", code("import os\nos.kill(os.getppid(), 9)"), ALL, stopped=1),
-        Attack("kill_all", code("import os\nos.kill(-1, 9)"), ALL, stopped=1),
-        Attack("kill_first", code("import os\nattempt('init', lambda: os.kill(1, 9))"), ALL, says=("REFUSED",)),
+        # Signals. The first process is the parent, and takes none from inside.
+        Attack("kill_parent", code("import os\nos.kill(os.getppid(), 9)"), ALL),
+        Attack("kill_parent_softly", code("import os\nfor each in range(1, 65):\n    os.kill(1, each)"), ALL),
+        Attack("kill_all", code("import os\nos.kill(-1, 9)"), ALL),
+        Attack("kill_threads", code("import os\nfor each in os.listdir('/proc/1/task'): os.kill(int(each), 9)"), ALL),
         Attack("kill_group", code("import os\nos.killpg(0, 9)"), ALL, stopped=1),
-        Attack("kill_stop_parent", code("import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)"), ALL, stopped=1),
+        Attack("kill_stop_parent", code("import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)"), ALL),
         Attack("kill_stop_self", code("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"), ALL, stopped=1),
-        # The grader writes to one that does not read any more, and more than a pipe holds.
+        # The grader writes to one that has to read on, and more than a pipe holds.
         Attack(
             "kill_stop_forge",
             code(
