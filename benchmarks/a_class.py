@@ -46,8 +46,8 @@ def make_course(root: Path) -> None:
     subprocess.run(command, cwd=root, check=True, capture_output=True)
 
 
-def hand_in(root: Path, students: int, seed: int = 0) -> int:
-    """Put so many submissions into `submitted/`; return how many notebooks are in them."""
+def hand_in(root: Path, students: int, seed: int = 0, most: int = 7) -> int:
+    """Put so many submissions of at most so many notebooks into `submitted/`; return how many notebooks are in them."""
     released = {
         path.stem: path.read_text(encoding="utf-8") for path in sorted((root / "release" / ASSIGNMENT).iterdir())
     }
@@ -57,12 +57,13 @@ def hand_in(root: Path, students: int, seed: int = 0) -> int:
         folder = root / "submitted" / f"student-{number:05d}" / ASSIGNMENT
         folder.mkdir(parents=True)
         (folder / "timestamp.txt").write_text("2026-11-01 10:00:00.000000 UTC")
-        for name, text in released.items():
+        chosen = sorted(rng.sample(sorted(released), most)) if most < len(released) else list(released)
+        for name in chosen:
             cells = _work(name, rng)
             # Nobody hands in nothing at all.
-            if cells is None and name != min(released):
+            if cells is None and name != chosen[0]:
                 continue
-            notebook = json.loads(text)
+            notebook = json.loads(released[name])
             for cell in notebook["cells"]:
                 cell["source"] = (cells or {}).get(cell["metadata"]["nbgrader"]["grade_id"], cell["source"])
             (folder / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
