@@ -94,7 +94,11 @@ def _mistaken(name: str, rng: random.Random) -> Cells:
         return {grade_id: source.replace(right, wrong) for grade_id, source in _solution(name).items()}
     answers = rng.choice(_wrong_answers(problem))
     cells = _CELLS.get(problem, {each.replace("_", "-"): (each,) for each in answers})
-    written = {grade_id: "\n".join(f"{n} = {answers[n]!r}" for n in names) for grade_id, names in cells.items()}
+    # Some who make a mistake do not come to all the answers.
+    written = {
+        grade_id: "\n".join(f"{name} = {answers[name]!r}" for name in names if name in answers)
+        for grade_id, names in cells.items()
+    }
     # Texts that a person reads stay as in the solution.
     return dict(_solution(name)) | written
 
