@@ -230,6 +230,8 @@ class _Line:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
+                # Podman's helper leaves a file where it stands, of a container that ran out of memory.
+                cwd=folder,
                 start_new_session=True,
                 pass_fds=() if refusals is None else (refusals,),
             )

@@ -160,11 +160,15 @@ def test_a_container_holds_no_more_than_the_sandbox(image: Container, monkeypatc
     ],
     ids=["endless", "exit", "memory", "memory of many", "forks", "output"],
 )
-def test_a_cell_that_takes_too_much_costs_only_itself(image: Container, source: str, why: str) -> None:
+def test_a_cell_that_takes_too_much_costs_only_itself(
+    image: Container, source: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     limits = Limits(memory=512 << 20, processes=32, cell_seconds=3)
     said = ran("before = 1", source, "before + 1", limits=limits, container=image)
     assert why in said[1]
     assert said[2] == "2"
+    assert not list(tmp_path.iterdir())
     nothing_runs()
 
 

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -232,6 +233,46 @@ def test_a_kernel_of_the_provisioner_sees_what_a_submission_sees(monkeypatch: py
         "Connection refused\n",
         "(True, '0000000000000000')",
     ]
+
+
+_OPENS_THE_FIRST = """
+import os
+said = []
+for name in ("mem", "environ", *(f"fd/{number}" for number in range(10))):
+    for flag in (os.O_RDONLY, os.O_WRONLY):
+        try:
+            os.open(f"/proc/1/{name}", flag)
+        except OSError:
+            continue
+        said.append(name)
+os.kill(1, 9), os.kill(1, 19), said
+"""
+_AS_SOMEBODY = (
+    "bwrap",
+    "--dev-bind",
+    "/",
+    "/",
+    "--unshare-user",
+    "--uid",
+    "1000",
+    "--gid",
+    "1000",
+    "--die-with-parent",
+)
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+@pytest.mark.parametrize("account", [(), _AS_SOMEBODY], ids=["this account", "an ordinary account"])
+def test_the_first_process_is_closed_and_stays(account: tuple[str, ...]) -> None:
+    """Root's students have accounts of their own; everybody else's have the grader's, in a namespace."""
+    source = f"""
+from bn_grading.execute import Notebook, Submission, run_submission
+cells = [{{"index": 0, "source": {_OPENS_THE_FIRST!r}}}, {{"index": 1, "source": "1 + 1"}}]
+(executed,) = run_submission(Submission("ada", [Notebook("1", cells)]))
+print(executed.finished, [executed.outputs[index][0]["data"]["text/plain"] for index in (0, 1)])
+"""
+    done = subprocess.run([*account, sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert done.stdout == "True ['(None, None, [])', '2']\n", done.stderr
 
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
