@@ -114,18 +114,24 @@ class GradeApp(AssignmentApp):
         container = self._sandbox()
         clean_up(self.coursedir)
         began = time.monotonic()
-        done: list[Result] = []
+        # Not the results themselves, which would add up: what was found out about 10,000 submissions.
+        counts: Counter[str] = Counter()
+        problems: list[str] = []
+        failed = False
         broken = ""
         with ExitStack() as stack:
             executor = self._executor(stack)
             try:
                 for result in self._grade(wanted, executor, recorder, results, known, assignment, container):
-                    done.append(result)
+                    counts[result.status] += 1
+                    failed |= not result.graded
+                    if result.status != "graded":
+                        problems += [f"{result.student}: {problem}" for problem in result.problems]
             except SQLAlchemyError as error:
                 broken = f"the gradebook cannot be reached: {_told(error)}"
             except OSError as error:
                 broken = f"what was graded cannot be stored: {_told(error)}"
-        failed = _summarize(done, time.monotonic() - began)
+        _summarize(counts, problems, time.monotonic() - began)
         if broken:
             self.fail(f"{broken}\nWhat was graded before is stored; the same command goes on from there.")
         print(f"The report: bn-report {assignment}")
@@ -274,17 +280,13 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _summarize(done: list[Result], seconds: float) -> bool:
-    """Print a table of what was done; whether anything failed."""
-    counts = Counter(result.status for result in done)
-    print(f"\n{len(done)} submissions in {seconds:.1f} s")
+def _summarize(counts: Counter[str], problems: list[str], seconds: float) -> None:
+    """Print a table of what was done."""
+    print(f"\n{counts.total()} submissions in {seconds:.1f} s")
     for status, count in sorted(counts.items()):
         print(f"  {status:<16} {count:>6}")
-    for result in done:
-        if result.status != "graded":
-            for problem in result.problems:
-                print(f"  {result.student}: {problem}")
-    return any(not result.graded for result in done)
+    for problem in problems:
+        print(f"  {problem}")
 
 
 def main() -> None:
