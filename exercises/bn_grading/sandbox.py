@@ -159,6 +159,8 @@ def environment(scratch: str = SCRATCH) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "NUMBA_NUM_THREADS": "1",
+        # The C library would reserve 64 MiB of addresses for each thread, and the limit of memory counts addresses.
+        "MALLOC_ARENA_MAX": "1",
         "NBGRADER_EXECUTION": "autograde",
     }
 

@@ -235,6 +235,19 @@ def test_a_kernel_of_the_provisioner_sees_what_a_submission_sees(monkeypatch: py
     ]
 
 
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_a_thread_costs_its_stack_and_no_more() -> None:
+    threads = """
+from threading import Thread
+from time import sleep
+started = [Thread(target=sleep, args=(5,)) for _ in range(30)]
+for each in started:
+    each.start()
+"""
+    limits = Limits(memory=512 << 20)
+    assert ran(threads, "sum(each.is_alive() for each in started)", limits=limits) == ["", "30"]
+
+
 _OPENS_THE_FIRST = """
 import os
 said = []
