@@ -94,7 +94,7 @@ def run(folder: Path, students: int, most: int, jobs: int, *, alone: bool) -> di
 
 def _grade(command: list[str], course: Path, memory: list[tuple[int, int]]) -> None:
     """Run it to its end; look now and then at how many submissions are graded and what memory the command has."""
-    grader = subprocess.Popen(command, cwd=course, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    grader = subprocess.Popen(command, cwd=course, stdout=subprocess.DEVNULL)
     while True:
         try:
             if grader.wait(timeout=_LOOK_SECONDS):

@@ -30,7 +30,7 @@ from bn_grading.sandbox import Limits
 MIB = 1 << 20
 # A notebook that was saved with its outputs; they are dropped.
 LARGEST_NOTEBOOK = 256 * MIB
-# What is between these in JSON takes up to 120 bytes each in memory, and a picture has none of them.
+# What is between these in JSON takes up to 100 bytes each in memory (nested objects), and a picture has none of them.
 MOST_SIGNS, _SIGNS = 4_000_000, b"{[,:"
 MOST_CELLS = 2000
 # All other files of a submission together.

@@ -75,8 +75,13 @@ def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.2)
 
 
+def ours() -> str:
+    """The grader's containers: whoever runs the tests may have others."""
+    return podman("ps", "--all", "--quiet", "--filter", "name=bn-grade-")
+
+
 def nothing_runs() -> None:
-    wait_until(lambda: not podman("ps", "--all", "--quiet"))
+    wait_until(lambda: not ours())
 
 
 # The same
@@ -180,7 +185,7 @@ cells = [{{"index": 0, "source": "import time; time.sleep(25)"}}]
 run_submission(Submission("ada", [Notebook("1", cells)], container=Container({image.image!r}, "podman")))
 """
     grader = subprocess.Popen([sys.executable, "-c", source])
-    wait_until(lambda: podman("ps", "--quiet"))
+    wait_until(ours)
     grader.kill()
     grader.wait()
     nothing_runs()

@@ -148,7 +148,7 @@ CELLS = Theme(
         Attack("book_empty", _bytes(b""), 0, failed=True, problems=("it is no notebook",)),
         Attack("book_list", _bytes(b"[[], {}]"), 0, failed=True, problems=("it is no notebook",)),
         Attack("book_zeros", _bytes(bytes(1000)), 0, failed=True, problems=("it is no notebook",)),
-        # Small as a file, gigabytes as objects.
+        # Of the largest file that is read, this would be gigabytes of objects.
         Attack(
             "book_objects",
             _bytes(b'{"nbformat": 4, "cells": [' + b"{}," * 2_500_000 + b"{}]}"),
