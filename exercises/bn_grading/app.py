@@ -166,12 +166,13 @@ class GradeApp(AssignmentApp):
         submitted = Path(course.format_path(course.submitted_directory, ".", ".")).resolve()
         excluded = [each.strip() for each in course.student_id_exclude.split(",")]
         students = [p.name for p in sorted(submitted.iterdir())] if submitted.is_dir() else []
-        failed = {result.student for result in results.last().values() if not result.graded}
+        # Whether the last time failed, and no more of what is known of a large class.
+        failed = {result.student: not result.graded for result in results} if self.only_failed else {}
         for student in students:
             folder = Path(course.format_path(course.submitted_directory, student, assignment))
             if not fnmatch(student, course.student_id) or student in excluded or not folder.is_dir():
                 continue
-            if self.only_failed and student not in failed:
+            if self.only_failed and not failed.get(student):
                 continue
             if self.force or self._is_newer(recorder, student, assignment):
                 yield student

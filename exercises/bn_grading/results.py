@@ -6,7 +6,7 @@ and why. A line is added when a submission is done, so whoever stops the grader 
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,16 +58,20 @@ class Results:
         """Where they are kept in a course."""
         return Results(Path(coursedir.root) / FOLDER / assignment / "results.jsonl")
 
+    def __iter__(self) -> Iterator[Result]:
+        """All of them, one at a time, the oldest first. A line that was not written to its end is none."""
+        if not self.path.exists():
+            return
+        with self.path.open(encoding="utf-8") as file:
+            for line in file:
+                try:
+                    yield Result(**json.loads(line))
+                except (ValueError, TypeError):
+                    continue
+
     def last(self) -> dict[str, Result]:
-        """The last one of each student, by id. A line that was not written to its end is none."""
-        found = {}
-        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
-            try:
-                result = Result(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
-            found[result.student] = result
-        return found
+        """The last one of each student, by id."""
+        return {result.student: result for result in self}
 
     def failed(self, student: str, why: str, sanitized: Sanitized) -> Result:
         """Note that a submission has no scores."""

@@ -1,0 +1,79 @@
+"""One gradebook for all of a run: what it asks of the database does not grow with the class."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nbgrader.api import Gradebook
+
+from bn_grading.quick import Once
+
+# nbgrader's own, when a submission is new to the gradebook.
+pytestmark = pytest.mark.filterwarnings("ignore:Object of type:sqlalchemy.exc.SAWarning")
+
+CELLS = [f"part-{number}" for number in range(4)]
+
+
+def hand_in(gradebook: Gradebook, student: str) -> None:
+    gradebook.update_or_create_student(student)
+    submission = gradebook.update_or_create_submission("sums", student)
+    for notebook in submission.notebooks:
+        for grade in notebook.grades:
+            grade.auto_score = 1.0
+
+
+@pytest.fixture
+def once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Once:
+    """A gradebook with an assignment of two notebooks, which nobody has handed in."""
+    # Where nbgrader finds the program that makes the tables.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    url = f"sqlite:///{tmp_path}/gradebook.db"
+    with Gradebook(url, "course") as gradebook:
+        gradebook.add_assignment("sums")
+        for notebook in ("one", "two"):
+            gradebook.add_notebook(notebook, "sums")
+            for cell in CELLS:
+                gradebook.add_grade_cell(cell, notebook, "sums", max_score=2, cell_type="code")
+                gradebook.add_solution_cell(cell, notebook, "sums")
+    return Once(url, "course")
+
+
+def steps(gradebook: Gradebook, student: str) -> int:
+    """How many steps SQLite goes to find a grade and a comment: a count, and no time."""
+    connection: Any = gradebook.db.connection().connection.driver_connection
+    taken = 0
+
+    def step() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    connection.set_progress_handler(step, 1)
+    gradebook.find_grade("part-2", "two", "sums", student)
+    gradebook.find_comment("part-2", "two", "sums", student)
+    connection.set_progress_handler(None, 1)
+    return taken
+
+
+def test_a_grade_is_found_as_soon_in_a_large_class(once: Once) -> None:
+    found = {}
+    for number in range(512):
+        with once.transaction() as gradebook:
+            hand_in(gradebook, f"student-{number}")
+        if number in (15, 511):
+            with once.transaction() as gradebook:
+                found[number] = steps(gradebook, "student-9")
+    assert found[511] < 2 * found[15], found
+
+
+def test_what_raises_stores_nothing(once: Once) -> None:
+    with pytest.raises(ValueError, match="a notebook"), once.transaction() as gradebook:
+        hand_in(gradebook, "ada")
+        raise ValueError("a notebook")
+    with once.transaction() as gradebook:
+        assert gradebook.students == []
+        hand_in(gradebook, "ada")
+    with once.transaction() as gradebook:
+        assert gradebook.find_grade("part-1", "one", "sums", "ada").auto_score == 1
