@@ -3,7 +3,8 @@
 The theme sends each page two thousand icons, all of Bootstrap's styles and a search that only the search page needs: a
 megabyte and twenty-five requests. When the pages are written, this makes one stylesheet of those that they name,
 without the rules that cannot apply (`stylesheet`), cuts the fonts of icons down to those that are shown, leaves out
-scripts that have nothing to do, and lets the others wait until the text is there.
+scripts that have nothing to do, and lets the others wait until the text is there. A browser paints while it still reads
+the page; it is asked to read the first screen before, so that nothing on it moves.
 """
 
 from __future__ import annotations
@@ -75,6 +76,39 @@ READ_FONTS = """  <script>
 """
 
 
+SECTION = re.compile(r'<section\b(?=[^>]*\bid="(?P<id>[^"]+)")[^>]*>|<section\b[^>]*>|</section>')
+NO_TEXT = re.compile(r"<[^>]*>|\s+")
+# Text that fills a screen of a desktop, without its spaces; a formula counts as what it says three times over.
+A_SCREEN = 2_500
+
+
+def below_first_screen(page: str) -> str | None:
+    """The id of the first section that ends below the first screen; of the last one, if the page is shorter."""
+    article = page.partition("<article")[2]
+    opened: list[str | None] = []
+    ended = None
+    for match in SECTION.finditer(article):
+        if match[0] != "</section>":
+            opened.append(match["id"])
+            continue
+        ended = opened.pop() or ended
+        if ended and len(NO_TEXT.sub("", article[: match.start()])) > A_SCREEN:
+            break
+    return ended
+
+
+def painted_whole(page: str) -> str:
+    """The page with a word to the browser: what half a formula or half a line would look like is not to be seen.
+
+    A formula in the middle of its line, or a row at its right end, moves with every part of it that is read. A browser
+    that does not know this link (HTML standard, "link type expect") paints as it did.
+    """
+    section = below_first_screen(page)
+    if section is None or 'rel="expect"' in page:
+        return page
+    return page.replace("</title>", f'</title>\n    <link rel="expect" href="#{section}" blocking="render">', 1)
+
+
 def lean_page(page: str, is_search: bool = False) -> str:
     """The page with fewer scripts, which wait for the text, and in the reader's theme from the start."""
 
@@ -88,7 +122,7 @@ def lean_page(page: str, is_search: bool = False) -> str:
     page = SCRIPT.sub(script, PRELOAD.sub("", page))
     if "togglebutton.js" not in page:
         page = OPTIONS.sub("", page)
-    return THEME.sub(lambda match: f"{match[1]}{CHOOSE_THEME}{match[2]}", page)
+    return painted_whole(THEME.sub(lambda match: f"{match[1]}{CHOOSE_THEME}{match[2]}", page))
 
 
 def stylesheets(page: str) -> list[str]:

@@ -69,9 +69,13 @@ def test_a_grade_is_found_as_soon_in_a_large_class(once: Once) -> None:
 
 
 def test_what_raises_stores_nothing(once: Once) -> None:
-    with pytest.raises(ValueError, match="a notebook"), once.transaction() as gradebook:
-        hand_in(gradebook, "ada")
-        raise ValueError("a notebook")
+    def fail() -> None:
+        with once.transaction() as gradebook:
+            hand_in(gradebook, "ada")
+            raise ValueError("a notebook")
+
+    with pytest.raises(ValueError, match="a notebook"):
+        fail()
     with once.transaction() as gradebook:
         assert gradebook.students == []
         hand_in(gradebook, "ada")
