@@ -8,6 +8,6 @@
 ARG PYTHON=3.11
 FROM python:${PYTHON}-slim-bookworm
 COPY requirements.txt /tmp/requirements.txt
-RUN pip install --no-cache-dir --constraint /tmp/requirements.txt numpy ipython matplotlib matplotlib-inline anywidget \
+RUN pip install --no-cache-dir --constraint /tmp/requirements.txt numpy ipython ipykernel matplotlib matplotlib-inline anywidget \
  && rm /tmp/requirements.txt \
  && install --directory --mode 1777 /scratch

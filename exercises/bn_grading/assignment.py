@@ -81,7 +81,7 @@ def _source(notebook: Any) -> Source:
     if language.lower() != "python":
         raise ValueError(
             f"{name}: it is written in {language}, and bn-grade runs Python. `nbgrader autograde` runs it in the "
-            "sandbox with --KernelProvisionerFactory.default_provisioner_name=bn-sandbox"
+            "sandbox where the variable JUPYTER_DEFAULT_PROVISIONER_NAME is bn-sandbox"
         )
     cells = {each.name: each for each in notebook.source_cells}
     grades = {each.name: float(each.max_score) for each in notebook.grade_cells}

@@ -214,7 +214,8 @@ class _Line:
         with seccomp.descriptor() as refusals:
             if self._container:
                 # The engine is the grader's own program, and has a filter of its own.
-                command, environment = self._container.command(kit, self.limits, self._name), None
+                program = ("/kit/zygote.py", "/kit", sandbox.SCRATCH)
+                command, environment = self._container.command(kit, self.limits, self._name, *program), None
             else:
                 command = sandbox.command(
                     kit,

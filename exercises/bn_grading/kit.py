@@ -40,7 +40,7 @@ def assemble(folder: Path) -> Path:
         folder.joinpath(*module.split(".")).with_suffix(".py").write_text(_source(module), encoding="utf-8")
     inside = files("bn_grading") / "inside"
     (folder / "bn_exercises" / "notebook.py").write_text((inside / "notebook.py").read_text("utf-8"), encoding="utf-8")
-    for name in ("shell.py", "zygote.py"):
+    for name in ("relay.py", "shell.py", "zygote.py"):
         (folder / name).write_text((inside / name).read_text("utf-8"), encoding="utf-8")
     # The library that the book teaches with is no secret, and a learner may use it.
     shutil.copytree(_folder("bn_lib"), folder / "bn_lib", ignore=shutil.ignore_patterns("__pycache__"))

@@ -45,12 +45,12 @@ def ran(
     return said
 
 
-def in_a_kernel(*cells: str) -> nbformat.NotebookNode:
+def in_a_kernel(*cells: str, **options: object) -> nbformat.NotebookNode:
     """A notebook of these cells, run by nbclient in a kernel of the provisioner."""
     notebook = new_notebook(cells=[new_code_cell(source) for source in cells])
     KernelProvisionerFactory.instance(default_provisioner_name="bn-sandbox")
     try:
-        NotebookClient(notebook, allow_errors=True, timeout=60, kernel_name="python3").execute()
+        NotebookClient(notebook, **{"allow_errors": True, "timeout": 60, "kernel_name": "python3"} | options).execute()
     finally:
         KernelProvisionerFactory.clear_instance()
     return notebook
