@@ -135,6 +135,7 @@ def door(title: str, address: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{name}</title>
 <meta name="description" content="{about}">
+<link rel="icon" href="_static/favicon.svg">
 <meta http-equiv="refresh" content="0; url={there}">
 {shared}</head>
 <body><main><h1>{name}</h1><p><a href="{there}">Read the book</a></p></main></body>

@@ -75,6 +75,13 @@ class TestAnyPlace:
         assert page.evaluate("document.fonts.ready.then(() => document.styleSheets.length)") or name == "index.html"
         assert page.wrong == []
 
+    @pytest.mark.parametrize("name", ["index.html", "404.html", CHAPTER])
+    def test_no_page_leaves_its_icon_to_the_servers_root(self, built_site, name):
+        """A browser asks for `/favicon.ico` where none is named, which is somebody else's, or nobody's."""
+        icons = re.findall(r'<link rel="icon" href="([^"]+)"', (built_site / name).read_text(encoding="utf-8"))
+        assert icons
+        assert (built_site / name).parent.joinpath(icons[0].lstrip("/")).exists()
+
     def test_the_door_leads_in(self, page, root):
         page.goto(root + "index.html")
         page.wait_for_url(root + "book/index.html")
