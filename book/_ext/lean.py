@@ -76,37 +76,28 @@ READ_FONTS = """  <script>
 """
 
 
-SECTION = re.compile(r'<section\b(?=[^>]*\bid="(?P<id>[^"]+)")[^>]*>|<section\b[^>]*>|</section>')
 NO_TEXT = re.compile(r"<[^>]*>|\s+")
 # Text that fills a screen of a desktop, without its spaces; a formula counts as what it says three times over.
-A_SCREEN = 2_500
-
-
-def below_first_screen(page: str) -> str | None:
-    """The id of the first section that ends below the first screen; of the last one, if the page is shorter."""
-    article = page.partition("<article")[2]
-    opened: list[str | None] = []
-    ended = None
-    for match in SECTION.finditer(article):
-        if match[0] != "</section>":
-            opened.append(match["id"])
-            continue
-        ended = opened.pop() or ended
-        if ended and len(NO_TEXT.sub("", article[: match.start()])) > A_SCREEN:
-            break
-    return ended
+A_SCREEN = 800
+FIRST_SCREEN = "first-screen"
 
 
 def painted_whole(page: str) -> str:
     """The page with a word to the browser: what half a formula or half a line would look like is not to be seen.
 
-    A formula in the middle of its line, or a row at its right end, moves with every part of it that is read. A browser
-    that does not know this link (HTML standard, "link type expect") paints as it did.
+    A formula in the middle of its line, or a row at its right end, moves with every part of it that is read. So the
+    end of the paragraph that ends the first screen has a name, and until that is read nothing is painted. More than
+    that would cost a phone time. A browser that does not know this link (HTML standard, "link type expect") paints as
+    it did.
     """
-    section = below_first_screen(page)
-    if section is None or 'rel="expect"' in page:
+    before, article, rest = page.partition("<article")
+    if 'rel="expect"' in page or not article:
         return page
-    return page.replace("</title>", f'</title>\n    <link rel="expect" href="#{section}" blocking="render">', 1)
+    ends = [match.end() for match in re.finditer("</p>", rest)]
+    place = next((end for end in ends if len(NO_TEXT.sub("", rest[:end])) > A_SCREEN), ends[-1] if ends else 0)
+    link = f'<link rel="expect" href="#{FIRST_SCREEN}" blocking="render">'
+    before = before.replace("</title>", f"</title>\n    {link}", 1)
+    return f'{before}{article}{rest[:place]}<span id="{FIRST_SCREEN}" hidden></span>{rest[place:]}'
 
 
 def lean_page(page: str, is_search: bool = False) -> str:
