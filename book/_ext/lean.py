@@ -91,10 +91,10 @@ def painted_whole(page: str) -> str:
     it did.
     """
     before, article, rest = page.partition("<article")
-    if 'rel="expect"' in page or not article:
-        return page
     ends = [match.end() for match in re.finditer("</p>", rest)]
-    place = next((end for end in ends if len(NO_TEXT.sub("", rest[:end])) > A_SCREEN), ends[-1] if ends else 0)
+    if not ends or 'rel="expect"' in page:
+        return page
+    place = next((end for end in ends if len(NO_TEXT.sub("", rest[:end])) > A_SCREEN), ends[-1])
     link = f'<link rel="expect" href="#{FIRST_SCREEN}" blocking="render">'
     before = before.replace("</title>", f"</title>\n    {link}", 1)
     return f'{before}{article}{rest[:place]}<span id="{FIRST_SCREEN}" hidden></span>{rest[place:]}'

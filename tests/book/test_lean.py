@@ -56,6 +56,19 @@ def test_scripts_that_nothing_needs_are_left_out_and_the_others_wait():
     assert "searchindex" in lean_page(page, is_search=True)
 
 
+def test_a_page_is_painted_when_the_paragraph_that_fills_a_screen_is_read():
+    short, long = "<p>A word.</p>", f"<p>{'word ' * lean.A_SCREEN}</p>"
+    page = f"<title>T</title><article class='a'>{short}{long}{short}</article>"
+    whole = lean.painted_whole(page)
+    assert f'href="#{lean.FIRST_SCREEN}" blocking="render"' in whole.partition("<article")[0]
+    assert f'{long}<span id="{lean.FIRST_SCREEN}" hidden></span>{short}</article>' in whole
+    assert lean.painted_whole(whole) == whole
+    # One that fills none is read to its last paragraph; without paragraphs, nothing is waited for.
+    assert f'{short}<span id="{lean.FIRST_SCREEN}"' in lean.painted_whole(page.replace(long, ""))
+    without = page.replace("p>", "b>")
+    assert lean.painted_whole(without) == without
+
+
 def test_every_page_has_one_stylesheet_and_no_script_that_holds_it_up(built_site):
     for path in built_site.rglob("*.html"):
         # JupyterLite's pages are its own: nobody reads the book there.

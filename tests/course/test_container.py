@@ -280,7 +280,7 @@ def test_nbgraders_own_commands_run_their_kernels_there(image: Container, tmp_pa
     notebook = nbformat.read(folder / "where.ipynb", 4)
     notebook.cells[0].source = (
         f"import os, socket\nhidden, host = not os.path.exists({str(course.root)!r}), socket.gethostname()\n"
-        "print(len([each for each in os.listdir('/proc') if each.isdigit()]), os.path.exists('/run/.containerenv'))"
+        "print(os.path.exists('/run/.containerenv'))"
     )
     nbformat.write(notebook, folder / "where.ipynb")
     said = {}
@@ -292,7 +292,7 @@ def test_nbgraders_own_commands_run_their_kernels_there(image: Container, tmp_pa
         graded = nbformat.read(course.root / "autograded" / "ada" / "plain" / "where.ipynb", 4)
         said[options] = graded.cells[0].outputs[0].text
     # Podman leaves a mark in its containers.
-    assert [each.split()[1] for each in said.values()] == ["False", "True"]
+    assert list(said.values()) == ["False\n", "True\n"]
     nothing_runs()
 
 

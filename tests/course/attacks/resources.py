@@ -114,10 +114,10 @@ RESOURCES = Theme(
         Attack(
             "write_links",
             code(
-                "import os\nos.symlink('@COURSE@/gradebook.db', '/scratch/link')\nos.symlink('/', '/tmp/root')\n"
+                "import os\nos.symlink('@COURSE@/gradebook.db', '/scratch/link')\nos.symlink('/', '/tmp/all')\n"
                 "attempt('link', lambda: open('/scratch/link').read())\n"
                 "attempt('hard', lambda: os.link('@COURSE@/gradebook.db', '/scratch/hard'))\n"
-                "attempt('through', lambda: open('/tmp/root/x', 'w'))"
+                "attempt('through', lambda: open('/tmp/all/x', 'w'))"
             ),
             ALL,
             says=("REFUSED FileNotFoundError link", "REFUSED FileNotFoundError hard", "REFUSED OSError through"),
