@@ -55,15 +55,18 @@ SCRIPT = re.compile(r'[ \t]*<script\b([^>]*)\bsrc="([^"?]*?)([^"/?]+)(\?[^"]*)?"
 OPTIONS = re.compile(
     r"[ \t]*<script>(?:DOCUMENTATION_OPTIONS\.\w+ = [^<]*|let toggle\w+ = [^<]*|var togglebutton[^<]*)</script>\n?"
 )
-THEME = re.compile(r'(<script data-cfasync="false">)[^<]*(</script>)')
+HEAD_SCRIPT = re.compile(r'(<script data-cfasync="false">)[^<]*(</script>)')
 
 # The theme's own says "auto" at first, which is drawn light; its script, which comes late, knows what the reader wants.
-CHOOSE_THEME = """
+AT_FIRST = """
     {
       const mode = localStorage.getItem("mode") || "auto";
       const dark = matchMedia("(prefers-color-scheme: dark)").matches;
       const theme = mode === "auto" ? (dark ? "dark" : "light") : mode;
       Object.assign(document.documentElement.dataset, { mode, theme });
+      // Who comes to a place further down, or back to one, needs all that is above it.
+      const visit = performance.getEntriesByType("navigation")[0]?.type;
+      if (visit === "navigate" && !location.hash) document.documentElement.classList.add("bn-coming");
     }
   """
 
@@ -113,7 +116,7 @@ def lean_page(page: str, is_search: bool = False) -> str:
     page = SCRIPT.sub(script, PRELOAD.sub("", page))
     if "togglebutton.js" not in page:
         page = OPTIONS.sub("", page)
-    return painted_whole(THEME.sub(lambda match: f"{match[1]}{CHOOSE_THEME}{match[2]}", page))
+    return painted_whole(HEAD_SCRIPT.sub(lambda match: f"{match[1]}{AT_FIRST}{match[2]}", page))
 
 
 def stylesheets(page: str) -> list[str]:

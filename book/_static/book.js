@@ -54,3 +54,22 @@ addEventListener("DOMContentLoaded", () => {
   closeOnChoice(document.getElementById("pst-secondary-sidebar-modal"));
 });
 addEventListener("DOMContentLoaded", () => document.querySelectorAll(".bn-formula").forEach((box) => near.observe(box)));
+
+// What is below the first screens was left out while the page came (later.py). Now it is placed, a few milliseconds at a
+// time: a finger never waits, and what a reader scrolls past has its true height.
+addEventListener("load", () => {
+  const page = document.documentElement;
+  const later = page.classList.contains("bn-coming") ? [...document.querySelectorAll(".bn-later")] : [];
+  const whenIdle = window.requestIdleCallback ?? setTimeout; // Safari has only the second
+  const place = () => {
+    const end = performance.now() + 5;
+    while (later.length && performance.now() < end) {
+      const block = later.shift();
+      block.classList.remove("bn-later");
+      block.getBoundingClientRect();
+    }
+    if (later.length) whenIdle(place);
+    else page.classList.remove("bn-coming");
+  };
+  whenIdle(place);
+});

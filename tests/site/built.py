@@ -46,6 +46,11 @@ def readable(site: Path) -> list[str]:
     return [page for page in pages(site) if not is_redirect((site / page).read_text(encoding="utf-8"))]
 
 
+def chapters() -> list[str]:
+    """The pages of the numbered part, relative to the site."""
+    return [f"book/chapters/{path.stem}.html" for path in sorted((HERE.parents[1] / "book" / "chapters").glob("*.md"))]
+
+
 @contextmanager
 def served(site: Path, base: str = "/") -> Iterator[str]:
     """The site's address, below a path as GitHub Pages gives it. What is asked for elsewhere is not found."""
@@ -96,3 +101,28 @@ def read_through(page: Page, url: str) -> None:
     """Open a page and scroll to its end and back, so that all of it is there."""
     page.goto(url, wait_until="load", timeout=120_000)  # a busy machine is no finding
     page.evaluate(THROUGH)
+
+
+# Where every heading, paragraph, output and figure is in the document, and how long that is.
+PLACES = """() => {
+  const round = (length) => Math.round(10 * length) / 10;
+  const places = [...document.querySelectorAll(".bd-article :is(section, section > *, .bn-explorable)")].map((each) => {
+    const { left, top, width, height } = each.getBoundingClientRect();
+    const name = `${each.tagName} ${each.id}`;
+    return [name, round(left + scrollX), round(top + scrollY), round(width), round(height)].join(" ");
+  });
+  return [`${document.documentElement.scrollHeight} high, at ${scrollY}`, ...places];
+}"""
+
+# How many paragraphs are far from the screen, and left out.
+LEFT_OUT = """() => {
+  const seen = (part) => !part || part.checkVisibility({ contentVisibilityAuto: true });
+  const texts = [...document.querySelectorAll(".bd-article section > p")];
+  return texts.filter((each) => !seen(each.firstElementChild)).length;
+}"""
+
+
+def settled(page: Page) -> list[str]:
+    """The places, once two frames were shown."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.evaluate(PLACES)

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from built import DESKTOP, chromium
+from built import DESKTOP, PHONE, chromium
 from playwright.sync_api import Browser, Page
 
 pytestmark = chromium
@@ -52,7 +52,9 @@ class InPieces(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def in_pieces(browser: Browser, site: Path, name: str, page: str, cut: int) -> Iterator[tuple[Page, Event]]:
+def in_pieces(
+    browser: Browser, site: Path, name: str, page: str, cut: int, viewport: dict[str, int] = DESKTOP
+) -> Iterator[tuple[Page, Event]]:
     """The page in a tab, so far as it has come, and what lets the rest of it come."""
     rest = Event()
     piece = len(page[:cut].encode())
@@ -60,7 +62,7 @@ def in_pieces(browser: Browser, site: Path, name: str, page: str, cut: int) -> I
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         Thread(target=server.serve_forever, daemon=True).start()
-        context = browser.new_context(viewport=DESKTOP)
+        context = browser.new_context(viewport=viewport)
         tab = context.new_page()
         tab.add_init_script(WATCH)
         tab.goto(f"http://127.0.0.1:{server.server_port}/{name}?in-pieces", wait_until="commit")
@@ -88,12 +90,15 @@ PLACES = {
 }
 
 
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("place", PLACES)
-def test_nothing_moves_wherever_a_page_is_cut(browser: Browser, built_site: Path, place: str) -> None:
+def test_nothing_moves_wherever_a_page_is_cut(
+    browser: Browser, built_site: Path, place: str, viewport: dict[str, int]
+) -> None:
     name, mark = PLACES[place]
     page = (built_site / name).read_text(encoding="utf-8")
     cut = page.index(mark, page.index("<body")) + len(mark)
-    with in_pieces(browser, built_site, name, page, cut) as (tab, rest):
+    with in_pieces(browser, built_site, name, page, cut, viewport) as (tab, rest):
         tab.wait_for_timeout(500)
         assert not tab.evaluate(PAINTED), "painted before the first screen was there"
         rest.set()
