@@ -27,7 +27,7 @@ from zipfile import ZipFile
 import nbformat
 import pytest
 from lite import button, lock, notebooks, runtime, shell, wheels
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Page, Playwright, TimeoutError, expect
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[2]
@@ -509,7 +509,10 @@ def run_all(page: Page) -> nbformat.NotebookNode:
     """Run all cells, and return the notebook as the reader downloads it."""
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_function(RAN, timeout=PATIENCE)
+    try:
+        page.wait_for_function(RAN, timeout=PATIENCE)
+    except TimeoutError as error:
+        raise AssertionError(f"after {PATIENCE / 1000:.0f} s: {page.evaluate(STATE)}") from error
     page.keyboard.press("Control+s")
     page.get_by_role("menuitem", name="File", exact=True).click()
     with page.expect_download() as download:
@@ -520,6 +523,19 @@ def run_all(page: Page) -> nbformat.NotebookNode:
 RAN = r"""() => {
   const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.textContent);
   return prompts.length > 0 && prompts.every(prompt => /\[\d+\]/.test(prompt));
+}"""
+
+# For the day when it does not: which cell ran last, what the kernel is said to do, and whether a question is open.
+STATE = r"""() => {
+  const texts = selector => [...document.querySelectorAll(selector)].map(element => element.innerText.trim());
+  return JSON.stringify({
+    prompts: texts('.jp-CodeCell .jp-InputPrompt'),
+    outputs: texts('.jp-CodeCell .jp-OutputArea-output'),
+    kernel: [...document.querySelectorAll('.jp-Notebook-ExecutionIndicator')].map(each => each.dataset.status),
+    dialogs: texts('.jp-Dialog'),
+    menus: texts('.lm-Menu'),
+    worker: navigator.serviceWorker?.controller?.state ?? 'no service worker',
+  });
 }"""
 
 
