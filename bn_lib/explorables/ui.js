@@ -90,7 +90,7 @@ function Spoken({ words }) {
     const later = setTimeout(() => say(words), 700);
     return () => clearTimeout(later);
   }, [words]);
-  return html`<p class="bn-spoken" role="status">${said}</p>`;
+  return html`<p class="bn-spoken" role="status">${said || null}</p>`;
 }
 
 // Numbers as they are written in the book

@@ -1,8 +1,8 @@
-"""Sphinx extension: a browser places the first screens at once, and what is below them when it has time.
+"""Sphinx extension: a browser places the first screen at once, and what is below it when it has time.
 
 Most of a chapter's elements are in its formulas. To place all of them takes a phone a second, in which it answers no
-finger. So paragraphs and formulas further down are marked here; book.css leaves them out while the page comes, and
-book.js puts them in, a few at a time.
+finger. So paragraphs, formulas and cells are marked here. Those further down book.css leaves out while the page comes,
+and book.js puts them in, a few at a time; and while a handle of a figure is held, all that are far from the screen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-MARK = "bn-later"
+# What book.css may leave out while it is far from the screen, and what of that does not come at once.
+BLOCK, LATER = "bn-block", "bn-later"
 
 # In lines of text, what the first screen of a large window holds. Of pictures and lists nothing is counted.
 FIRST_SCREEN = 40
@@ -28,15 +29,15 @@ def lines(node: nodes.Element) -> float:
     return FORMULA + (node.astext().count("\n") if isinstance(node, nodes.literal_block) else 0)
 
 
-def can_wait(node: nodes.Element) -> bool:
-    """Whether it stands for itself: the margins of lists, tables and bare outputs reach through their edges."""
+def stands_alone(node: nodes.Element) -> bool:
+    """Whether the page stays as it is without what is in it; margins in lists, tables and bare outputs reach out."""
     if "cell" in node["classes"]:
         return "tag_remove-input" not in node["classes"] and "<table" not in node.astext()
     return isinstance(node, nodes.paragraph | nodes.math_block)
 
 
 class Later(SphinxPostTransform):
-    """Mark the paragraphs, formulas and cells of the sections that come after the first screen."""
+    """Mark the paragraphs, formulas and cells of the sections."""
 
     default_priority = 950
     formats = ("html",)
@@ -45,8 +46,8 @@ class Later(SphinxPostTransform):
         """Count the lines on the way down."""
         height = 0.0
         for node in self.document.findall(nodes.Element):
-            if height > FIRST_SCREEN and isinstance(node.parent, nodes.section) and can_wait(node):
-                node["classes"].append(MARK)
+            if isinstance(node.parent, nodes.section) and stands_alone(node):
+                node["classes"] += [BLOCK, LATER] if height > FIRST_SCREEN else [BLOCK]
             if isinstance(node, nodes.paragraph | nodes.math_block | nodes.literal_block):
                 height += lines(node)
 

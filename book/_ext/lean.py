@@ -21,6 +21,7 @@ from execution import ROOT, fingerprint
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from stylesheet import characters, of_formulas, purged, whole, with_fonts, words
 from tags import pages
 
@@ -77,6 +78,20 @@ READ_FONTS = """  <script>
       "1em KaTeX_Size2", "1em KaTeX_Size3", "1em KaTeX_Size4"]) document.fonts.load(font);
   </script>
 """
+
+
+# The theme asks every box of code and every output whether it scrolls, when the page comes and again whenever a figure
+# adds a line: each time the whole page is placed, a tenth of a second on a phone. book.js asks once.
+ASK_ALL = re.compile(r'document\.querySelectorAll\(\["pre",[^\]]*\]\.join\(", "\)\)')
+ASK_NONE = "[/* book.js */]"
+
+
+def asking_once(script: str) -> str:
+    """The theme's script without this."""
+    script, found = ASK_ALL.subn(ASK_NONE, script)
+    if not found and ASK_NONE not in script:
+        raise ExtensionError("The theme's script looks for what scrolls in another way than it did: see lean.ASK_ALL.")
+    return script
 
 
 NO_TEXT = re.compile(r"<[^>]*>|\s+")
@@ -184,6 +199,8 @@ def slim(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     out, static = Path(app.outdir), Path(app.outdir) / "_static"
+    theme = static / "scripts" / "pydata-sphinx-theme.js"
+    theme.write_text(asking_once(theme.read_text(encoding="utf-8")), encoding="utf-8")
     slimmed = {path: lean_page(path.read_text(encoding="utf-8"), path.name == "search.html") for path in pages(out)}
 
     scripts = (path for path in static.rglob("*.js") if path.name != "fontawesome.js")

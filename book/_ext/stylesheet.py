@@ -18,6 +18,10 @@ from tinycss2.ast import AtRule, Node, QualifiedRule
 WORD = re.compile(r"[\w-]+")
 FROM_PARTS = re.compile(r"bs-(tooltip|popover)-")  # Bootstrap's scripts
 
+# To ask for a second child of any kind is to ask again whenever a figure adds a line, and then the whole page is styled
+# anew, ten milliseconds on a phone. MyST-NB's rules that do so round corners of boxes that have no edge here.
+ASKS_EVERYTHING = ":has(> *"
+
 GROUPS = {"media", "supports", "layer", "container"}  # rules that hold rules
 IMPORT = re.compile(r"@import\s+(?:url\()?[\"']?([^\"');]+)[\"']?\)?\s*;")
 LINK = re.compile(r"url\(\s*([\"']?)(?!data:|#|[a-z]+:|/)([^\"')]+)\1\s*\)")
@@ -55,7 +59,11 @@ def _rule(rule: Node, known: Collection[str]) -> str:
         return f"@{rule.at_keyword}{tinycss2.serialize(rule.prelude)}{{{kept}}}" if kept else ""
     if not isinstance(rule, QualifiedRule):
         return "" if getattr(rule, "lower_at_keyword", "") == "charset" else rule.serialize()
-    selectors = [part for part in _split(rule.prelude) if all(_is_known(name, known) for name in _names(part))]
+    selectors = [
+        part
+        for part in _split(rule.prelude)
+        if all(_is_known(name, known) for name in _names(part)) and ASKS_EVERYTHING not in tinycss2.serialize(part)
+    ]
     if not selectors:
         return ""
     return f"{','.join(tinycss2.serialize(part).strip() for part in selectors)}{{{tinycss2.serialize(rule.content)}}}"

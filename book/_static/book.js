@@ -1,28 +1,19 @@
 // The parts of a page that need a script but belong to no figure.
 "use strict";
 
-// Who has no mouse must be able to scroll a formula that is wider than its box. The others need not stop at it. To ask
-// for its width lays it out, so a formula is asked when it comes near the screen.
+// Who has no mouse must be able to scroll what is wider than its box. The others need not stop at it.
+const SCROLLED = ".bn-formula, pre, .cell_output > .output, .pst-scrollable-table-container";
+const FORMULA = { role: "group", "aria-label": "Formula, wider than the screen" };
 const boxes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
-    const wide = target.scrollWidth > target.clientWidth;
-    const stop = { tabindex: "0", role: "group", "aria-label": "Formula, wider than the screen" };
-    for (const [name, value] of Object.entries(stop)) {
-      if (wide) target.setAttribute(name, value);
+    const formula = target.matches(".bn-formula"); // it scrolls sideways only
+    const cut = target.scrollWidth > target.clientWidth || (!formula && target.scrollHeight > target.clientHeight);
+    for (const [name, value] of Object.entries({ tabindex: "0", ...(formula && FORMULA) })) {
+      if (cut) target.setAttribute(name, value);
       else target.removeAttribute(name);
     }
   }
 });
-const near = new IntersectionObserver(
-  (entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
-      near.unobserve(target);
-      boxes.observe(target);
-    }
-  },
-  { rootMargin: "600px 0px" },
-);
 
 // The theme takes the keyboard's place off a button that was pressed, for its tooltip's sake, so that a list which is
 // closed has nowhere to give it back to. Who closes it with a key gets it back; a finger would only get the tooltip.
@@ -53,7 +44,6 @@ addEventListener("DOMContentLoaded", () => {
   for (const [dialog, opener] of Object.entries(OPENERS)) giveBack(document.getElementById(dialog), opener);
   closeOnChoice(document.getElementById("pst-secondary-sidebar-modal"));
 });
-addEventListener("DOMContentLoaded", () => document.querySelectorAll(".bn-formula").forEach((box) => near.observe(box)));
 
 // What is below the first screens was left out while the page came (later.py). Now it is placed, a few milliseconds at a
 // time: a finger never waits, and what a reader scrolls past has its true height.
@@ -68,8 +58,12 @@ addEventListener("load", () => {
       block.classList.remove("bn-later");
       block.getBoundingClientRect();
     }
-    if (later.length) whenIdle(place);
-    else page.classList.remove("bn-coming");
+    if (later.length) {
+      whenIdle(place);
+      return;
+    }
+    page.classList.remove("bn-coming");
+    document.querySelectorAll(SCROLLED).forEach((box) => boxes.observe(box)); // to ask for a width lays all of it out
   };
   whenIdle(place);
 });

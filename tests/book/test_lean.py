@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import chapter_map
 import lean
+import pydata_sphinx_theme
 import pytest
 import stylesheet
+from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +28,7 @@ ROOT = Path(__file__).parents[2]
         ('[data-x="gone"]{a:b}', '[data-x="gone"]{a:b}'),
         ("@font-face{font-family:gone}", "@font-face{font-family:gone}"),
         ("@keyframes gone{to{a:b}}", "@keyframes gone{to{a:b}}"),
+        ("div:has(> *:nth-child(2)) p,p:has(> .here){a:b}", "p:has(> .here){a:b}"),
     ],
 )
 def test_a_rule_stays_if_it_could_apply(css, left):
@@ -96,6 +100,23 @@ def test_doing_it_again_changes_nothing(built_site):
     version = re.search(r"site\.css\?v=(\w+)", page)[1]
     assert lean.with_one_stylesheet(lean.lean_page(page), version) == page
     assert lean.stylesheets(page) == ["site.css"]
+
+
+def test_the_themes_script_does_not_ask_everything_and_another_one_stops_the_build(built_site):
+    name = "pydata-sphinx-theme.js"
+    script = (Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/scripts" / name).read_text()
+    changed = lean.asking_once(script)
+    assert len(script) - 200 < len(changed) < len(script)
+    assert lean.asking_once(changed) == changed == (built_site / "_static" / "scripts" / name).read_text()
+    with pytest.raises(ExtensionError, match="in another way"):
+        lean.asking_once(script.replace('"pre"', '"p"'))
+
+
+def test_a_page_with_a_map_is_a_cover():
+    page = '<html lang="en"><ol class="arabic bn-map simple">'
+    assert chapter_map.with_cover(page) == page.replace("<html", '<html class="bn-cover"')
+    assert chapter_map.with_cover(chapter_map.with_cover(page)) == chapter_map.with_cover(page)
+    assert chapter_map.with_cover("<html><ol>bn-map") == "<html><ol>bn-map"
 
 
 def test_a_stylesheet_for_paper_stays_one_for_paper():

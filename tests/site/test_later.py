@@ -92,3 +92,40 @@ def test_without_scripts_the_whole_page_comes_at_once(browser: Browser, address:
     assert marked.count() > 20
     assert marked.first.evaluate("block => getComputedStyle(block).contentVisibility") == "visible"
     context.close()
+
+
+# What is cut off at an edge of its box, of which a part comes into view only by scrolling in it; and what stops a Tab.
+STOPS = """() => {
+  const boxes = ".bd-article :is(.bn-formula, pre, .cell_output > .output, .pst-scrollable-table-container)";
+  const cut = (box) => box.scrollWidth > box.clientWidth;
+  const found = [...document.querySelectorAll(boxes)].filter((box) => box.checkVisibility());
+  const name = (box) => box.className + box.innerText.slice(0, 40);
+  return {
+    missed: found.filter((box) => cut(box) && box.tabIndex !== 0).map(name),
+    needless: found.filter((box) => !cut(box) && box.tabIndex === 0 && box.scrollHeight === box.clientHeight).map(name),
+    right: found.filter((box) => cut(box) && box.tabIndex === 0).length,
+  };
+}"""
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_who_has_no_mouse_reaches_all_that_scrolls_and_nothing_else(
+    opened: Callable[..., Page], address: str, chapter: str
+) -> None:
+    page = opened(PHONE)
+    page.goto(address + chapter)
+    page.wait_for_function(f"() => !{COMING}")
+    settled(page)
+    stops = page.evaluate(STOPS)
+    assert stops["missed"] == stops["needless"] == []
+    assert stops["right"] > 2
+    page.evaluate("document.querySelectorAll('.cell details').forEach((folded) => { folded.open = true; })")
+    settled(page)
+    unfolded = page.evaluate(STOPS)
+    assert unfolded["missed"] == unfolded["needless"] == []
+    assert unfolded["right"] > stops["right"]
+    page.set_viewport_size({"width": 1280, "height": 900})
+    settled(page)
+    wider = page.evaluate(STOPS)
+    assert wider["missed"] == wider["needless"] == []
+    assert wider["right"] < unfolded["right"]
