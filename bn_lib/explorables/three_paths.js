@@ -10,6 +10,9 @@ const NAMES = { direct: "direct path", mean: "path through the mean", variance: 
 const VISIBLE = 0.005; // what two decimals show
 const UNSEEN = 1e-3; // of the largest: no reader sees it in the drawing, whatever γ is
 
+/** An upright line, as part of a path. */
+const upright = (x, from, to) => `M${x.toFixed(2)} ${from.toFixed(2)}V${to.toFixed(2)}`;
+
 /** Everything that is drawn and said. */
 function worked({ x, dy, gamma, eps, ...on }) {
   const statistics = moments(x);
@@ -82,7 +85,7 @@ function Arriving({ state, set, uid, now }) {
       ${PLANE_AXES}
       <g clip-path=${`url(#${uid}-plane)`}>
         <line class="bn-taken" x1=${across(first)} y1=${up(takes(first))} x2=${across(last)} y2=${up(takes(last))} />
-        ${x.map((value, i) => html`<line class="bn-left-over" x1=${across(value)} x2=${across(value)} y1=${up(takes(value))} y2=${up(direct ? dy[i] : 0)} />`)}
+        <path class="bn-left-over" d=${x.map((value, i) => upright(across(value), up(takes(value)), up(direct ? dy[i] : 0))).join("")} />
       </g>
       ${x.map((value, i) => html`
         <circle class="bn-in" cx=${across(value)} cy=${up(dy[i])} r="9" />
@@ -150,20 +153,18 @@ function Leaving({ uid, now, on }) {
       <path class="bn-truth" d="M264 268l6 6l-6 6l-6 -6z" /><text x="275" y="278">true dx</text>
     </g>
   `, [uid]);
-  const stair = (i) => {
-    let from = 0;
+  // One shape for the bars of a path, one for all steps: a drag changes seven shapes, not sixty.
+  const stairs = now.dx.map((_, i) => {
+    let end = 0;
     return PATHS.map((path, k) => {
-      const start = from;
-      if (on[path]) from += now.paths[path][i];
-      const [low, high] = [Math.min(start, from), Math.max(start, from)];
-      const left = place(i) - 24 + k * (BAR + 1);
-      return html`
-        <rect class=${`bn-${path}-bar`} x=${left} width=${BAR} y=${height(high)} height=${height(low) - height(high)}
-          fill=${path === "direct" ? undefined : `url(#${uid}-${path})`} />
-        <line class="bn-step" x1=${left} x2=${left + BAR + (k < 2 ? 1 : 16)} y1=${height(from)} y2=${height(from)} />
-      `;
+      const start = end;
+      if (on[path]) end += now.paths[path][i];
+      return { left: place(i) - 24 + k * (BAR + 1), start: height(start), end: height(end), last: k === 2 };
     });
-  };
+  });
+  const bar = ({ left, start, end }) => (start === end ? "" : `${upright(left, start, end)}h${BAR}V${start.toFixed(2)}z`);
+  const step = ({ left, end, last }) => `M${left} ${end.toFixed(2)}h${BAR + (last ? 16 : 1)}`;
+  const diamond = (value, i) => `M${place(i) + 25} ${(height(clamp(value, -limit, limit)) - 6).toFixed(2)}l6 6l-6 6l-6 -6z`;
   const sign = (value) => (value < 0 ? "+" : "−");
   const term = (path) => (on[path] ? `bn-${path}-term` : "bn-gone");
   return html`
@@ -179,12 +180,14 @@ function Leaving({ uid, now, on }) {
       </g>
       ${axis}
       <line class="bn-zero" x1="36" x2=${WIDTH - 4} y1=${height(0)} y2=${height(0)} />
-      ${now.dx.map((value, i) => html`
-        ${stair(i)}
-        <line class="bn-gap" x1=${place(i) + 25} x2=${place(i) + 25} y1=${height(value)} y2=${height(now.truth[i])} />
-        <path class="bn-truth" d=${`M${place(i) + 25} ${(height(clamp(now.truth[i], -limit, limit)) - 6).toFixed(2)}l6 6l-6 6l-6 -6z`} />
-        <text class="bn-row bn-quiet" x=${place(i)} y="252" text-anchor="middle">${i + 1}</text>
+      ${PATHS.map((path, k) => html`
+        <path class=${`bn-${path}-bar`} d=${stairs.map((stair) => bar(stair[k])).join("")}
+          fill=${path === "direct" ? undefined : `url(#${uid}-${path})`} />
       `)}
+      <path class="bn-step" d=${stairs.flat().map(step).join("")} />
+      <path class="bn-gap" d=${now.dx.map((value, i) => upright(place(i) + 25, height(value), height(now.truth[i]))).join("")} />
+      <path class="bn-truth" d=${now.truth.map(diamond).join("")} />
+      ${now.dx.map((_, i) => html`<text class="bn-row bn-quiet" x=${place(i)} y="252" text-anchor="middle">${i + 1}</text>`)}
     <//>
   `;
 }

@@ -50,7 +50,8 @@ addEventListener("DOMContentLoaded", () => {
 addEventListener("load", () => {
   const page = document.documentElement;
   const later = page.classList.contains("bn-coming") ? [...document.querySelectorAll(".bn-later")] : [];
-  const whenIdle = window.requestIdleCallback ?? setTimeout; // Safari has only the second
+  // Safari has only the second. A browser that is never idle goes on all the same.
+  const whenIdle = (go) => (window.requestIdleCallback ? requestIdleCallback(go, { timeout: 1000 }) : setTimeout(go));
   const place = () => {
     const end = performance.now() + 5;
     while (later.length && performance.now() < end) {

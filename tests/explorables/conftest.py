@@ -25,6 +25,7 @@ def stage_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scripts.mkdir()
     shutil.copy(ROOT / "book/_static/explorables.js", folder)
     shutil.copy(ROOT / "book/_static/book.css", folder)
+    shutil.copytree(ROOT / "book/_static/vendor/fonts", folder / "vendor" / "fonts")
     (scripts / "explorable.css").write_text(stylesheet(*(kind.module for kind in KINDS)))
     for kind in KINDS:
         (scripts / f"{kind.module}.js").write_text(kind.page_script())

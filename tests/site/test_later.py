@@ -48,6 +48,7 @@ def test_everything_comes_to_the_place_where_it_would_be_at_once(
     page.goto(address + chapter)
     page.wait_for_function(f"() => !{COMING}")
     assert page.evaluate(LEFT_OUT) == 0
+    page.wait_for_load_state("networkidle")  # fonts that only the rest of the page needs come late
     late = settled(page)
     page.reload()
     assert not page.evaluate(COMING)
@@ -115,6 +116,7 @@ def test_who_has_no_mouse_reaches_all_that_scrolls_and_nothing_else(
     page = opened(PHONE)
     page.goto(address + chapter)
     page.wait_for_function(f"() => !{COMING}")
+    page.wait_for_load_state("networkidle")
     settled(page)
     stops = page.evaluate(STOPS)
     assert stops["missed"] == stops["needless"] == []

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from built import DESKTOP, LEFT_OUT, PHONE, chapters, chromium, settled
+from built import DESKTOP, HANDLES, LEFT_OUT, PHONE, chapters, chromium, settled
 from playwright.sync_api import Browser
 
 pytestmark = chromium
-
-HANDLES = ".bn-handle, .bn-turntable, .bn-scrub, input[type=range]"
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
@@ -24,6 +22,7 @@ def test_nothing_moves_while_a_handle_is_held(browser: Browser, address: str, ch
     figure = page.locator("[data-explorable]").first
     figure.scroll_into_view_if_needed()
     figure.and_(page.locator("[data-awake]")).wait_for()
+    page.wait_for_load_state("networkidle")  # fonts that only the rest of the page needs come late
     page.evaluate("document.fonts.ready")
     handle = figure.locator(HANDLES).first
     handle.evaluate("handle => handle.scrollIntoView({ block: 'center', behavior: 'instant' })")
