@@ -19,7 +19,7 @@ BLOCK, LATER = "bn-block", "bn-later"
 # In lines of text, what the first screen of a large window holds. Of pictures and lists nothing is counted.
 FIRST_SCREEN = 40
 LETTERS = 70  # in a line
-FORMULA = 3  # lines, and so many does a line of code without its box take
+FORMULA = 3  # lines; a box of code takes as many besides its own
 
 
 def lines(node: nodes.Element) -> float:

@@ -81,7 +81,7 @@ READ_FONTS = """  <script>
 
 
 # The theme asks every box of code and every output whether it scrolls, when the page comes and again whenever a figure
-# adds a line: each time the whole page is placed, a tenth of a second on a phone. book.js asks once.
+# adds a line: each time the whole page is placed. book.js asks once.
 ASK_ALL = re.compile(r'document\.querySelectorAll\(\["pre",[^\]]*\]\.join\(", "\)\)')
 ASK_NONE = "[/* book.js */]"
 

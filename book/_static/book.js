@@ -45,7 +45,7 @@ addEventListener("DOMContentLoaded", () => {
   closeOnChoice(document.getElementById("pst-secondary-sidebar-modal"));
 });
 
-// What is below the first screens was left out while the page came (later.py). Now it is placed, a few milliseconds at a
+// What is below the first screen was left out while the page came (later.py). Now it is placed, a few milliseconds at a
 // time: a finger never waits, and what a reader scrolls past has its true height.
 addEventListener("load", () => {
   const page = document.documentElement;
