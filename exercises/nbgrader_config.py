@@ -21,6 +21,9 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # Take the # away, and every student has numbers of their own. What the key is does not matter; take another next year.
 # c.PersonalNumbers.course_key = "autumn-2026"
 
+# The address of the book's front page: with it, the report (bn-report) links to the sections that it names.
+# c.ReportApp.book = "https://..."
+
 # The released cell keeps its line `mean = None`, so it runs as it is: no exception stands between a learner and the
 # cells after it, and the check says what is missing.
 c.ClearSolutions.code_stub = {"python": "# If you need more lines, write them here."}

@@ -69,8 +69,9 @@ def test_feedback_comes_from_the_same_command(sandboxed: Course) -> None:
     sandboxed.nbgrader("generate_feedback", ASSIGNMENT)
     page = sandboxed.feedback("gus_one_mistake", BASIC).read_text()
     assert "Not yet: ddof=1" in page
-    # Beside the cell that has the part's name, too.
+    # Beside the cell that has the part's name, too, and the cells with `check` say so to who reads this.
     assert "0 of 2 points (ddof=1)." in page
+    assert page.count("What was found in your answers stands beside them") == 4
 
 
 def test_what_is_graded_is_not_graded_again(sandboxed: Course) -> None:

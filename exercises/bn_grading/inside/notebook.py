@@ -15,7 +15,8 @@ from bn_exercises.answers import LONGEST_SENTENCE, Unusable, plain, read
 __all__ = ["check", "hand_in", "my_problem", "solution"]
 
 ANSWERS = "application/vnd.bn-exercises.answers+json"
-LATER = "This notebook is being graded: your answers are judged when it has run."
+# Read in the feedback, by who wrote the answers.
+LATER = "What was found in your answers stands beside them, and all of it below the cell that hands in."
 # Of a text or a dictionary. The grader reads these once more, with the limits of the problem.
 LONGEST_TEXT = 2 * LONGEST_SENTENCE
 MOST_NAMES = 100
@@ -70,7 +71,7 @@ def my_problem(name: str, course_key: str = "", student: str | None = None) -> A
 
 
 class Later:
-    """What is shown instead of a verdict."""
+    """What is shown instead of a verdict, which the sandbox does not know."""
 
     def __repr__(self) -> str:
         return LATER

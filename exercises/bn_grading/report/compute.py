@@ -1,5 +1,7 @@
 """What a class did, counted. Pure functions of a `Class`."""
 
+import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +10,9 @@ from statistics import median
 from bn_exercises.question import Link
 from bn_grading.report.read import Class, Found
 
-BINS = 10
+# More bars than this cannot be labelled on a phone; a bar narrower than this share of the others neither.
+MOST_BARS = 10
+NARROWEST = 0.35
 
 
 @dataclass(frozen=True)
@@ -148,12 +152,28 @@ def parts(course: Class) -> list[Part]:
 _COLUMNS = ("right", "named", "wrong", "missing")
 
 
+def edges(most: float) -> list[float]:
+    """Where the bars of a histogram of scores begin, and where the last one ends: round numbers, then `most`.
+
+    A bar is 1, 2 or 5 points wide, or that times a power of ten: the narrowest that makes no more than `MOST_BARS`. Of
+    what is left over at the end there is a bar of its own, unless it is too narrow to be labelled.
+    """
+    if most <= 0:
+        return [0.0, 1.0]
+    power = 10.0 ** math.floor(math.log10(most / MOST_BARS))
+    width = next(times * power for times in (1, 2, 5, 10) if most / (times * power) <= MOST_BARS)
+    begins = [at * width for at in range(math.ceil(most / width))]
+    if len(begins) > 1 and most - begins[-1] < NARROWEST * width:
+        begins.pop()
+    return [*begins, float(most)]
+
+
 def histogram(scores: Iterable[float], most: float) -> list[int]:
-    """How many scores lie in each tenth of what there is to earn. All points, and more, are in the last."""
-    counts = [0] * BINS
+    """How many scores lie in each bar of `edges`. What is less than nothing is in the first, and more in the last."""
+    begins = edges(most)[:-1]
+    counts = [0] * len(begins)
     for score in scores:
-        place = int(BINS * score / most) if most > 0 else 0
-        counts[min(max(place, 0), BINS - 1)] += 1
+        counts[max(bisect_right(begins, score) - 1, 0)] += 1
     return counts
 
 

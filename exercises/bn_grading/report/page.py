@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from statistics import median
 from typing import Any
 
@@ -19,6 +20,8 @@ from bn_grading.report.read import Class
 
 # More than anybody reads; the number of those left out is said.
 MOST_ALIKE = 200
+# Of those who made a mistake, beside it.
+MOST_NAMES = 12
 
 
 def report(course: Class, same: Sequence[Alike], book: str = "") -> str:
@@ -38,6 +41,8 @@ def report(course: Class, same: Sequence[Alike], book: str = "") -> str:
         made=made,
         by_student=compute.by_student(made),
         parts=compute.parts(course),
+        place={student: at for at, student in enumerate(sorted(course.people))},
+        names=MOST_NAMES,
         most=most,
         median=median([course.total(student) for student in course.scored]) if course.scored else None,
         bars=bars(compute.histogram((course.total(student) for student in course.scored), most), most),
@@ -106,7 +111,7 @@ class Bar:
         begins: the lowest of them.
         count: how many; None, if that is not shown.
         x: its left edge.
-        y: its upper edge.
+        width: of it.
         height: of it.
     """
 
@@ -114,24 +119,30 @@ class Bar:
     begins: str
     count: int | None
     x: float
-    y: float
+    width: float
     height: float
 
 
-WIDTH, STEP, HEIGHT = 30, 34, 120
+# Of the histogram's picture.
+WIDTH, HEIGHT = 340, 120
 
 
 def bars(counts: Sequence[int | None], most: float) -> list[Bar]:
     """The bars of a histogram, the highest as high as the picture."""
     highest = max([1, *(count for count in counts if count)])
-    edges = [most * at / len(counts) for at in range(len(counts) + 1)]
-    found = []
-    for at, count in enumerate(counts):
-        height = HEIGHT * (count or 0) / highest
-        last = at == len(counts) - 1
-        label = f"{edges[at]:.4g} and more" if last else f"{edges[at]:.4g} to less than {edges[at + 1]:.4g}"
-        found.append(Bar(label, f"{edges[at]:.3g}", count, STEP * at, HEIGHT - height, height))
-    return found
+    *begins, end = compute.edges(most)
+    ends = [*begins[1:], end]
+    return [
+        Bar(
+            label=f"{begin:g} and more" if last is end else f"{begin:g} to less than {last:g}",
+            begins=f"{begin:g}",
+            count=count,
+            x=WIDTH * begin / end,
+            width=WIDTH * (last - begin) / end,
+            height=HEIGHT * (count or 0) / highest,
+        )
+        for begin, last, count in zip(begins, ends, counts, strict=True)
+    ]
 
 
 @cache
@@ -146,8 +157,9 @@ def _environment() -> Environment:
     environment.filters["number"] = lambda value: f"{round(value, 2):g}"
     environment.filters["chapter"] = lambda see: found[1] if (found := re.search(r"chapters/0*(\d+)", see.page)) else ""
     environment.filters["people"] = lambda count: "1 student" if count == 1 else f"{count} students"
+    environment.filters["by_problem"] = lambda parts: [list(of) for _, of in groupby(parts, lambda each: each.problem)]
     environment.globals["css"] = (files("bn_grading.report") / "templates" / "report.css").read_text("utf-8")
-    environment.globals["picture"] = {"width": WIDTH, "step": STEP, "height": HEIGHT}
+    environment.globals["picture"] = {"width": WIDTH, "height": HEIGHT}
     return environment
 
 

@@ -161,7 +161,7 @@ READING = Theme(
             "read_solution",
             nothing("print('SOLUTION', solution(problem))\nprint(vars(problem))"),
             0,
-            says=("SOLUTION This notebook is being graded",),
+            says=("SOLUTION What was found in your answers stands beside them",),
             hides=("-1.34", "the solution"),
         ),
         # Thousands of guesses, and the answer is the same to each.
