@@ -93,6 +93,13 @@ def _range(low: float, high: float) -> str:
     return f" >= {low:g}" if math.isfinite(low) else ""
 
 
+def check_bool(value: Any, name: str) -> bool:
+    """Return `value` as a bool; raise `TypeError` unless it is True or False: the text "False" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {value!r}; expected True or False")
+    return bool(value)
+
+
 def check_positive_int(value: Any, name: str, *, low: int = 1) -> int:
     """Return `value` as an int; raise unless it is a whole number >= `low`."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):

@@ -3,14 +3,15 @@
 The mathematics is in `normalizers`; a layer decides *which* statistics are used and keeps them.
 """
 
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 
 from bn_lib._arrays import Array, Namespace, namespace
 from bn_lib._checks import (
+    check_bool,
     check_dtype,
-    check_eps,
     check_input,
     check_number,
     check_parameter,
@@ -18,7 +19,7 @@ from bn_lib._checks import (
     check_variance,
 )
 from bn_lib.convention import Convention
-from bn_lib.layer import Layer
+from bn_lib.layer import Layer, Setting
 from bn_lib.moments import Moments
 from bn_lib.normalizers import (
     NormCache,
@@ -29,6 +30,10 @@ from bn_lib.normalizers import (
     layer_norm,
     normalize_with,
 )
+
+
+def _check_momentum(value: Any, name: str) -> float | None:
+    return None if value is None else check_number(value, name, low=0.0, high=1.0)
 
 
 class BatchNorm(Layer):
@@ -62,6 +67,9 @@ class BatchNorm(Layer):
 
     parameter_names = ("gamma", "beta")
     buffer_names = ("running_mean", "running_var", "num_batches_tracked")
+    eps = Setting(partial(check_number, low=0.0))
+    momentum = Setting(_check_momentum)
+    unbiased_running_var = Setting(check_bool)
 
     def __init__(
         self,
@@ -75,13 +83,17 @@ class BatchNorm(Layer):
     ) -> None:
         super().__init__()
         channels, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
-        self.num_features = channels
-        self.eps = check_eps(eps)
-        self.momentum = None if momentum is None else check_number(momentum, "momentum", low=0.0, high=1.0)
+        self.eps = eps
+        self.momentum = momentum
         self.unbiased_running_var = unbiased_running_var
         self.gamma = xp.ones((channels,), dtype=dtype)
         self.beta = xp.zeros((channels,), dtype=dtype)
         self.reset_running_statistics()
+
+    @property
+    def num_features(self) -> int:
+        """C, the number of channels."""
+        return int(self.gamma.shape[0])
 
     @classmethod
     def in_convention(cls, convention: str | Convention, num_features: int, **options: Any) -> Self:
@@ -111,14 +123,15 @@ class BatchNorm(Layer):
             TypeError, ValueError: as `batch_norm` in training and `batch_norm_inference` in inference.
         """
         if self.training:
-            y, self._cache = self._normalize_batch(x)
-            self._update_running(self._cache.moments)
+            y, cache = self._normalize_batch(x)
+            self._update_running(cache.moments)
         else:
             check_input(x)
             for name in ("gamma", "beta", "running_mean", "running_var"):
                 check_parameter(x, getattr(self, name), name)
             check_variance(self.running_var, "running_var")
-            y, self._cache = normalize_with(x, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
+            y, cache = normalize_with(x, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
+        self._keep(cache)
         return y
 
     def backward(self, dy: Array) -> Array:
@@ -128,7 +141,17 @@ class BatchNorm(Layer):
         dx = gamma * dy / sqrt(running_var + eps).
         """
         dx, self.grads["gamma"], self.grads["beta"] = batch_norm_backward(dy, self._last())
+        self._went_back()
         return dx
+
+    def check_meaning(self, name: str, value: Array, label: str) -> None:
+        """Refuse statistics that no batches can have: a negative variance, a number that is not finite, a count < 0."""
+        if name == "running_var":
+            check_variance(value, label)
+        if name in ("running_mean", "running_var") and not bool(namespace(value).all(namespace(value).isfinite(value))):
+            raise ValueError(f"{label} holds a NaN or an infinity; expected finite numbers")
+        if name == "num_batches_tracked" and int(value) < 0:
+            raise ValueError(f"{label} is {int(value)}; expected a count >= 0")
 
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         """y and a cache with the `moments` that normalized it: what a training pass does, but for what it remembers."""
@@ -149,25 +172,33 @@ class _SampleNorm(Layer):
     """Base of the normalizers that look at one sample at a time, so training and inference are the same."""
 
     parameter_names = ("gamma", "beta")
+    eps = Setting(partial(check_number, low=0.0))
 
     def __init__(self, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np) -> None:
         super().__init__()
-        self.num_features, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
-        self.eps = check_eps(eps)
-        self.gamma = xp.ones((self.num_features,), dtype=dtype)
-        self.beta = xp.zeros((self.num_features,), dtype=dtype)
+        channels, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
+        self.eps = eps
+        self.gamma = xp.ones((channels,), dtype=dtype)
+        self.beta = xp.zeros((channels,), dtype=dtype)
+
+    @property
+    def num_features(self) -> int:
+        """C, the number of channels."""
+        return int(self.gamma.shape[0])
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
         raise NotImplementedError
 
     def forward(self, x: Array) -> Array:
         """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
-        y, self._cache = self._normalize(x)
+        y, cache = self._normalize(x)
+        self._keep(cache)
         return y
 
     def backward(self, dy: Array) -> Array:
         """Gradient with respect to the last x; `grads["gamma"]` and `grads["beta"]` are set."""
         dx, self.grads["gamma"], self.grads["beta"] = batch_norm_backward(dy, self._last())
+        self._went_back()
         return dx
 
 
@@ -210,11 +241,13 @@ class GroupNorm(_SampleNorm):
         xp: the namespace that the parameters live in.
     """
 
+    groups = Setting(check_positive_int)
+
     def __init__(
         self, groups: int, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np
     ) -> None:
         super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
-        self.groups = check_positive_int(groups, "groups")
+        self.groups = groups
         if self.num_features % self.groups:
             raise ValueError(f"groups is {groups}; expected a divisor of the {num_features} channels")
 

@@ -3,41 +3,108 @@
 The layers themselves are in `batchnorm` (normalizers) and `network` (everything else).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar, overload
 from zipfile import BadZipFile
 
 import numpy as np
 
 from bn_lib._arrays import Array, is_array, namespace
+from bn_lib._checks import check_bool, check_float_array
+
+T = TypeVar("T")
+
+
+class Setting(Generic[T]):
+    """An attribute that is checked whenever it is set, in the constructor and later: no layer has a momentum of 5.
+
+    Args:
+        check: called with the value and the attribute's name; returns what is stored, or raises.
+    """
+
+    def __init__(self, check: Callable[[Any, str], T]) -> None:
+        self.check = check
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, holder: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, holder: object, owner: type) -> T: ...
+
+    def __get__(self, holder: object | None, owner: type) -> Self | T:
+        if holder is None:
+            return self
+        try:
+            value: T = vars(holder)[self.name]
+        except KeyError:
+            raise AttributeError(f"{type(holder).__name__!r} object has no attribute {self.name!r}") from None
+        return value
+
+    def __set__(self, holder: object, value: Any) -> None:
+        vars(holder)[self.name] = self.check(value, self.name)
 
 
 class Layer:
     """Base of all layers: `forward(x)` keeps what `backward(dy)` needs; `backward` returns dx and fills `grads`.
 
-    A subclass names its trained arrays in `parameter_names` and its other stored arrays in `buffer_names`.
+    A layer remembers its last forward pass only, and gradients replace those of the backward pass before. Going back
+    from one pass more than once is fine; going back a second time after two forward passes is refused, since the first
+    of them is forgotten. `Sequential` remembers the passes of all its layers, so a layer may be in it more than once.
+
+    Arrays are kept and not copied: nothing may be written into x or y between `forward` and `backward`. A layer is not
+    for two threads at once. Copies and pickles hold parameters, gradients and settings, and no forward pass.
+
+    A subclass names its trained arrays in `parameter_names` and its other stored arrays in `buffer_names`. At the end
+    of `forward` it keeps what `backward` needs with `self._keep(...)`; `backward` begins with `self._last()` and, when
+    nothing more can go wrong, calls `self._went_back()`.
 
     Attributes:
         training: True after `.train()` (the start), False after `.eval()`.
         grads: the gradient of each parameter after `backward`, by name.
+
+    Examples:
+        A layer of one's own: y = 2 * x.
+
+        >>> class Double(bn_lib.Layer):
+        ...     def forward(self, x):
+        ...         return 2 * x
+        ...     def backward(self, dy):
+        ...         return 2 * dy
+        >>> model = bn_lib.Sequential(Double(), bn_lib.ReLU())
+        >>> model.forward(np.array([[-1.0, 3.0]]))
+        array([[0., 6.]])
+        >>> model.backward(np.ones((1, 2)))
+        array([[0., 2.]])
     """
 
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
+    training = Setting(check_bool)
+
+    # The last forward pass. On the class, as the state of a layer that has none: a copy starts from here.
+    _cache: Any = None
+    _gone_back = False  # from the last pass
+    _skipped = False  # whether the pass before it was never gone back from
 
     def __init__(self) -> None:
         self.training = True
         self.grads: dict[str, Array] = {}
-        self._cache: Any = None
 
     def forward(self, x: Array) -> Array:
         """Return the output for `x`."""
         raise NotImplementedError
 
     def backward(self, dy: Array) -> Array:
-        """Return the gradient with respect to the last input, given that with respect to the last output."""
+        """Return the gradient with respect to the last input, given that with respect to the last output.
+
+        Raises:
+            RuntimeError: if there is no forward pass to go back from.
+        """
         raise NotImplementedError
 
     def fill_grads(self, dy: Array) -> None:
@@ -84,26 +151,43 @@ class Layer:
             state[key] = namespace(value).asarray(value, copy=True)
         return state
 
-    def load_state_dict(self, state: dict[str, Array]) -> Self:
+    def load_state_dict(self, state: Mapping[str, Array]) -> Self:
         """Set all parameters and buffers from `state`; return the layer. Nothing changes if this raises.
 
+        Values are rounded to the type that is stored.
+
         Raises:
-            TypeError: if a value is not an array of numbers that the stored type can hold.
-            ValueError: if a name is missing, unknown, or of another shape.
+            TypeError: if `state` is not a dict, or a value not an array of the kind of number that is stored.
+            ValueError: if a name is missing, unknown, or of another shape; if a number is too large for the stored
+                type, or means nothing where it is (a negative variance, a count below 0); or if a layer that has two
+                names in `state` has two values.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state is a {type(state).__name__}; expected a dict of arrays, as state_dict gives")
         slots = {key: (layer, name) for key, layer, name in self.named_state()}
         missing, unknown = slots.keys() - state.keys(), state.keys() - slots.keys()
         if missing or unknown:
             raise ValueError(
-                f"state lacks {sorted(missing) or 'nothing'} and has the unknown {sorted(unknown) or 'nothing'}; "
+                f"state lacks {sorted(missing) or 'nothing'} and has the unknown "
+                f"{sorted(unknown, key=str) or 'nothing'}; "
                 f"expected exactly {sorted(slots)}"
             )
-        ready = {}
+        ready: dict[tuple[int, str], tuple[str, Array]] = {}
         for key, (layer, name) in slots.items():
-            ready[key] = _replacement(state[key], getattr(layer, name), f"state[{key!r}]")
-        for key, (layer, name) in slots.items():
-            setattr(layer, name, ready[key])
+            value = _replacement(state[key], getattr(layer, name), f"state[{key!r}]")
+            layer.check_meaning(name, value, f"state[{key!r}]")
+            other, same = ready.setdefault((id(layer), name), (key, value))
+            if not bool(namespace(value).all((value == same) | (value != value) & (same != same))):
+                raise ValueError(f"state[{key!r}] differs from state[{other!r}]; expected one value for the same array")
+        for layer, name in slots.values():
+            setattr(layer, name, ready[id(layer), name][1])
         return self
+
+    def check_meaning(self, name: str, value: Array, label: str) -> None:
+        """Raise `ValueError` if `value` cannot be what the array `name` stands for, such as a negative variance.
+
+        For layers whose arrays mean more than numbers; `load_state_dict` calls it. `label` is the name for messages.
+        """
 
     def save(self, path: str | Path) -> None:
         """Write the state dict to `path` as a NumPy `.npz` file (the ending must be `.npz`)."""
@@ -127,18 +211,83 @@ class Layer:
             raise ValueError(f"path is {path}; expected a file of plain arrays that save wrote ({error})") from error
         return self.load_state_dict(state)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: everything but the last forward pass, which is as large as its mini-batch."""
+        state = {name: value for name, value in vars(self).items() if name not in _PASS}
+        return {**state, "grads": dict(self.grads)}
+
+    def _check_x(self, x: Array) -> None:
+        """Raise unless `x` is an array of floats, and in training holds a row: there is nothing to learn from none."""
+        check_float_array(x)
+        if self.training and x.shape[:1] == (0,):
+            raise ValueError(f"x has shape {x.shape}; expected at least one element along every axis")
+
+    def _keep(self, cache: Any) -> None:
+        """Remember what `backward` needs of this forward pass; the one before is forgotten."""
+        self._skipped = self._cache is not None and not self._gone_back
+        self._cache, self._gone_back = cache, False
+
     def _last(self) -> Any:
         """What the last `forward` kept for `backward`."""
-        if self._cache is None:
-            raise RuntimeError(f"{type(self).__name__}.backward was called before forward; call forward(x) first")
-        return self._cache
+        if self._cache is not None:
+            return self._cache
+        if self._skipped:
+            raise RuntimeError(
+                f"{type(self).__name__}.backward was called twice after two forward passes, of which only the last is "
+                "kept; call backward(dy) before the next forward(x)"
+            )
+        raise RuntimeError(f"{type(self).__name__}.backward was called before forward; call forward(x) first")
+
+    def _went_back(self) -> None:
+        """Note that the last pass has been gone back from. If one was skipped, the next `backward` would be for it."""
+        self._gone_back = True
+        if self._skipped:
+            self._cache = None
+
+
+_PASS = ("_cache", "_gone_back", "_skipped")
+
+
+def get_pass(layer: Layer) -> dict[str, Any]:
+    """The last forward pass of a layer, for `set_pass`."""
+    return {name: vars(layer)[name] for name in _PASS if name in vars(layer)}
+
+
+def set_pass(layer: Layer, kept: Mapping[str, Any]) -> None:
+    """Make `kept` the last forward pass of a layer."""
+    for name in _PASS:
+        vars(layer).pop(name, None)
+    vars(layer).update(kept)
 
 
 @contextmanager
-def buffers_back_if_it_raises(layer: Layer) -> Iterator[None]:
+def modes_kept(layer: Layer) -> Iterator[None]:
+    """Put every layer's mode back afterwards, whatever happens inside."""
+    before = [(each, each.training) for each in layer.layers()]
+    try:
+        yield
+    finally:
+        for each, training in before:
+            each.training = training
+
+
+@contextmanager
+def passes_kept(layer: Layer) -> Iterator[None]:
+    """Put every layer's last forward pass back afterwards: whoever looks on does not come between two halves."""
+    before = [(each, get_pass(each)) for each in layer.layers()]
+    try:
+        yield
+    finally:
+        for each, kept in before:
+            set_pass(each, kept)
+
+
+@contextmanager
+def undone_if_it_raises(layer: Layer) -> Iterator[None]:
     """Undo the updates of running statistics if what runs inside raises: a later layer may refuse what an earlier took.
 
-    Layers replace their buffers and never write into them, so the old arrays are the old state.
+    Layers replace their buffers and never write into them, so the old arrays are the old state. Their forward passes
+    are forgotten: some are of this input, some of the one before.
     """
     before = [(owner, name, getattr(owner, name)) for owner in layer.layers() for name in owner.buffer_names]
     try:
@@ -146,6 +295,8 @@ def buffers_back_if_it_raises(layer: Layer) -> Iterator[None]:
     except BaseException:
         for owner, name, value in before:
             setattr(owner, name, value)
+        for each in layer.layers():
+            set_pass(each, {})
         raise
 
 
@@ -156,7 +307,7 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
 
 def _replacement(value: Any, current: Array, name: str) -> Array:
     """A copy of `value` with the type of `current`, if nothing but rounding is lost."""
-    if not is_array(value):
+    if not is_array(value) or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a {type(value).__name__}; expected an array of shape {current.shape}")
     xp = namespace(current)
     whole = xp.isdtype(current.dtype, "integral")
@@ -164,7 +315,16 @@ def _replacement(value: Any, current: Array, name: str) -> Array:
         raise TypeError(f"{name} has dtype {value.dtype}; expected {'an integer type' if whole else current.dtype}")
     if tuple(value.shape) != tuple(current.shape):
         raise ValueError(f"{name} has shape {value.shape}; expected {current.shape}")
-    return xp.asarray(value, dtype=current.dtype, copy=True)
+    with np.errstate(all="ignore"):  # what does not fit is told below
+        stored = xp.asarray(value, dtype=current.dtype, copy=True)
+    source = xp.asarray(value)
+    if whole:
+        lost = (xp.astype(stored, source.dtype) != source) | ((stored < 0) != (source < 0))
+    else:
+        lost = xp.isinf(stored) & xp.isfinite(source)
+    if bool(xp.any(lost)):
+        raise ValueError(f"{name} holds {source[lost][0]}; expected numbers that fit in {current.dtype}")
+    return stored
 
 
 def _npz(path: str | Path) -> Path:

@@ -5,7 +5,8 @@ layers are in `batchnorm`; the optimizer and the training loop in `training`.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -18,12 +19,13 @@ from bn_lib._checks import (
     check_input,
     check_labels,
     check_number,
+    check_parameter,
     check_positive_int,
     check_rng,
     check_same_kind,
     one_hot,
 )
-from bn_lib.layer import Layer, buffers_back_if_it_raises
+from bn_lib.layer import Layer, Setting, get_pass, set_pass, undone_if_it_raises
 
 Watcher = Callable[[str, int, Layer, Array], None]
 
@@ -101,29 +103,35 @@ class Dense(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return `(N, outputs)` for x of shape `(N, inputs)`."""
-        check_float_array(x)
+        self._check_x(x)
+        inputs, outputs = self.weight.shape
         check_same_kind(x, self.weight, "weight")
-        if x.ndim != 2 or x.shape[1] != self.weight.shape[0]:
-            raise ValueError(f"x has shape {x.shape}; expected (N, {self.weight.shape[0]})")
-        self._cache = x
+        if x.ndim != 2 or x.shape[1] != inputs:
+            raise ValueError(f"x has shape {x.shape}; expected (N, {inputs})")
         y = x @ self.weight
-        return y if self.bias is None else y + self.bias
+        if self.bias is not None:
+            check_parameter(x, self.bias, "bias", (outputs,))
+            y = y + self.bias
+        self._keep((x, self.weight))
+        return y
 
     def backward(self, dy: Array) -> Array:
         """dx = dy @ weight.T; dweight = x.T @ dy; dbias = sum(dy)."""
-        self._fill_grads(dy)
-        return dy @ self.weight.T
+        return dy @ self._fill_grads(dy).T
 
     def fill_grads(self, dy: Array) -> None:
         """dweight = x.T @ dy; dbias = sum(dy)."""
         self._fill_grads(dy)
 
-    def _fill_grads(self, dy: Array) -> None:
-        x = self._last()
-        check_gradient(dy, x, (x.shape[0], self.weight.shape[1]))
+    def _fill_grads(self, dy: Array) -> Array:
+        """Set `grads` and return the weight of the forward pass."""
+        x, weight = self._last()
+        check_gradient(dy, x, (x.shape[0], weight.shape[1]))
         self.grads["weight"] = x.T @ dy
         if self.bias is not None:
             self.grads["bias"] = namespace(dy).sum(dy, axis=0)
+        self._went_back()
+        return weight
 
 
 class Conv2d(Layer):
@@ -149,7 +157,20 @@ class Conv2d(Layer):
     Attributes:
         weight: `(outputs, inputs, kernel_size, kernel_size)`.
         bias: `(outputs,)`, or None.
+
+    Examples:
+        A window of ones with zeros around the image counts the neighbours of a pixel, itself included.
+
+        >>> layer = bn_lib.Conv2d(1, 1, 3, padding=1, rng=np.random.default_rng(0))
+        >>> layer.weight = np.ones((1, 1, 3, 3))
+        >>> layer.forward(np.ones((1, 1, 3, 3)))
+        array([[[[4., 6., 4.],
+                 [6., 9., 6.],
+                 [4., 6., 4.]]]])
     """
+
+    stride = Setting(check_positive_int)
+    padding = Setting(partial(check_positive_int, low=0))
 
     def __init__(
         self,
@@ -167,14 +188,18 @@ class Conv2d(Layer):
     ) -> None:
         super().__init__()
         inputs, outputs = check_positive_int(inputs, "inputs"), check_positive_int(outputs, "outputs")
-        self.kernel_size = check_positive_int(kernel_size, "kernel_size")
-        self.stride = check_positive_int(stride, "stride")
-        self.padding = check_positive_int(padding, "padding", low=0)
-        window = self.kernel_size**2
-        shape = (outputs, inputs, self.kernel_size, self.kernel_size)
+        kernel_size = check_positive_int(kernel_size, "kernel_size")
+        self.stride, self.padding = stride, padding
+        window = kernel_size**2
+        shape = (outputs, inputs, kernel_size, kernel_size)
         self.weight = initial_weights(shape, inputs * window, outputs * window, init, rng, dtype, xp)
         self.bias = xp.zeros((outputs,), dtype=self.weight.dtype) if bias else None
         self.parameter_names = ("weight", "bias") if bias else ("weight",)
+
+    @property
+    def kernel_size(self) -> int:
+        """Height and width of the window."""
+        return int(self.weight.shape[2])
 
     def forward(self, x: Array) -> Array:
         """Return `(N, outputs, H', W')` for x of shape `(N, inputs, H, W)`; H' = (H + 2*padding - kernel)//stride + 1.
@@ -182,9 +207,9 @@ class Conv2d(Layer):
         Raises:
             ValueError: if x has another shape or is smaller than the window.
         """
-        check_float_array(x)
+        self._check_x(x)
+        outputs, inputs, _, _ = self.weight.shape
         check_same_kind(x, self.weight, "weight")
-        outputs, inputs = self.weight.shape[:2]
         if x.ndim != 4 or x.shape[1] != inputs:
             raise ValueError(f"x has shape {x.shape}; expected (N, {inputs}, H, W)")
         if min(x.shape[2:]) + 2 * self.padding < self.kernel_size:
@@ -196,29 +221,33 @@ class Conv2d(Layer):
         columns, (height, width) = self._columns(x)
         y = xp.reshape(self.weight, (outputs, -1)) @ columns
         y = xp.permute_dims(xp.reshape(y, (outputs, height, width, x.shape[0])), (3, 0, 1, 2))
-        self._cache = columns, x.shape, y.shape
-        return y if self.bias is None else y + xp.reshape(self.bias, channel_shape(4))
+        if self.bias is not None:
+            check_parameter(x, self.bias, "bias", (outputs,))
+            y = y + xp.reshape(self.bias, channel_shape(4))
+        self._keep((columns, self.weight, x.shape, y.shape))
+        return y
 
     def backward(self, dy: Array) -> Array:
         """The transpose of `forward`: each window's gradient is added back to where the window was read."""
-        flat = self._fill_grads(dy)
-        dcolumns = namespace(dy).reshape(self.weight, (self.weight.shape[0], -1)).T @ flat
-        return self._add_back(dcolumns)
+        flat, weight, x_shape, y_shape = self._fill_grads(dy)
+        dcolumns = namespace(dy).reshape(weight, (weight.shape[0], -1)).T @ flat
+        return self._add_back(dcolumns, x_shape, y_shape)
 
     def fill_grads(self, dy: Array) -> None:
         """dweight = dy @ columns.T; dbias = sum(dy)."""
         self._fill_grads(dy)
 
-    def _fill_grads(self, dy: Array) -> Array:
-        """Set `grads` and return dy as `(outputs, H' * W' * N)`."""
-        columns, _, shape = self._last()
-        check_gradient(dy, columns, shape)
+    def _fill_grads(self, dy: Array) -> tuple[Array, Array, tuple[int, ...], tuple[int, ...]]:
+        """Set `grads`; return dy as `(outputs, H' * W' * N)`, the weight of the forward pass, the shapes of x and y."""
+        columns, weight, x_shape, y_shape = self._last()
+        check_gradient(dy, columns, y_shape)
         xp = namespace(dy)
-        flat = xp.reshape(xp.permute_dims(dy, (1, 2, 3, 0)), (shape[1], -1))
-        self.grads["weight"] = xp.reshape(flat @ columns.T, self.weight.shape)
+        flat = xp.reshape(xp.permute_dims(dy, (1, 2, 3, 0)), (y_shape[1], columns.shape[1]))
+        self.grads["weight"] = xp.reshape(flat @ columns.T, weight.shape)
         if self.bias is not None:
             self.grads["bias"] = xp.sum(flat, axis=1)
-        return flat
+        self._went_back()
+        return flat, weight, x_shape, y_shape
 
     def _columns(self, x: Array) -> tuple[Array, tuple[int, int]]:
         """All windows as columns, `(inputs * kernel * kernel, H' * W' * N)`, and H' and W'."""
@@ -233,10 +262,10 @@ class Conv2d(Layer):
             columns[:, a, b, ...] = padded[:, rows_read, cols_read, :]
         return xp.reshape(columns, (channels * k * k, height * width * n)), (height, width)
 
-    def _add_back(self, dcolumns: Array) -> Array:
+    def _add_back(self, dcolumns: Array, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> Array:
         """The transpose of `_columns`: dx from the gradient with respect to the columns."""
         xp = namespace(dcolumns)
-        _, (n, channels, rows, cols), (_, _, height, width) = self._last()
+        (n, channels, rows, cols), (_, _, height, width) = x_shape, y_shape
         p, k = self.padding, self.kernel_size
         dcolumns = xp.reshape(dcolumns, (channels, k, k, height, width, n))
         dpadded = xp.zeros((channels, rows + 2 * p, cols + 2 * p, n), dtype=dcolumns.dtype)
@@ -257,14 +286,15 @@ class ReLU(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return max(x, 0), of the shape of x."""
-        check_float_array(x)
-        self._cache = x > 0
+        self._check_x(x)
+        self._keep(x > 0)
         return namespace(x).maximum(x, 0.0)
 
     def backward(self, dy: Array) -> Array:
         """Return dy * (x > 0)."""
         positive = self._last()
         check_gradient(dy, positive)
+        self._went_back()
         # A product and not `where`, which branches at every element: at signs that nobody can predict, that is slow.
         return dy * namespace(dy).astype(positive, dy.dtype)
 
@@ -274,14 +304,16 @@ class Sigmoid(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return the logistic function of x, of its shape; written with tanh so that no exponential overflows."""
-        check_float_array(x)
-        self._cache = 0.5 * (1 + namespace(x).tanh(0.5 * x))
-        return self._cache
+        self._check_x(x)
+        y = 0.5 * (1 + namespace(x).tanh(0.5 * x))
+        self._keep(y)
+        return y
 
     def backward(self, dy: Array) -> Array:
         """Return dy * y * (1 - y)."""
         y = self._last()
         check_gradient(dy, y)
+        self._went_back()
         return dy * y * (1 - y)
 
 
@@ -290,14 +322,16 @@ class Tanh(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return tanh(x), of the shape of x."""
-        check_float_array(x)
-        self._cache = namespace(x).tanh(x)
-        return self._cache
+        self._check_x(x)
+        y = namespace(x).tanh(x)
+        self._keep(y)
+        return y
 
     def backward(self, dy: Array) -> Array:
         """Return dy * (1 - y**2)."""
         y = self._last()
         check_gradient(dy, y)
+        self._went_back()
         return dy * (1 - y * y)
 
 
@@ -306,16 +340,26 @@ class Flatten(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return x with everything but the first axis made one."""
-        check_input(x)
-        y = namespace(x).reshape(x, (x.shape[0], -1))
-        self._cache = x.shape, y
+        self._check_x(x)
+        if x.shape[:1] != (0,):
+            check_input(x)
+        y = namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+        self._keep((x.shape, y))
         return y
 
     def backward(self, dy: Array) -> Array:
         """Return dy in the shape of x."""
         shape, y = self._last()
         check_gradient(dy, y)
+        self._went_back()
         return namespace(dy).reshape(dy, shape)
+
+
+def _check_rate(value: Any, name: str) -> float:
+    rate = check_number(value, name, low=0.0, high=1.0)
+    if rate == 1.0:
+        raise ValueError(f"{name} is 1; expected less, or nothing would be left")
+    return rate
 
 
 class Dropout(Layer):
@@ -328,74 +372,124 @@ class Dropout(Layer):
     Source: Srivastava et al. (2014), in the "inverted" form that leaves inference alone.
     """
 
+    rate = Setting(_check_rate)
+
     def __init__(self, rate: float, *, rng: np.random.Generator) -> None:
         super().__init__()
-        self.rate = check_number(rate, "rate", low=0.0, high=1.0)
-        if self.rate == 1.0:
-            raise ValueError("rate is 1; expected less, or nothing would be left")
+        self.rate = rate
         check_rng(rng)
         self._rng = rng
 
     def forward(self, x: Array) -> Array:
         """Return x with some elements dropped in training, and x itself in inference."""
-        check_float_array(x)
+        self._check_x(x)
         xp = namespace(x)
         if self.training:
             keep = xp.asarray(self._rng.random(x.shape) >= self.rate)
-            self._cache = xp.astype(keep, x.dtype) / (1 - self.rate)
+            factor = xp.astype(keep, x.dtype) / (1 - self.rate)
         else:
-            self._cache = xp.ones_like(x)
-        return x * self._cache
+            factor = xp.ones_like(x)
+        self._keep(factor)
+        return x * factor
 
     def backward(self, dy: Array) -> Array:
         """Return dy where x was kept, with the same factor."""
         factor = self._last()
         check_gradient(dy, factor)
+        self._went_back()
         return dy * factor
 
 
 class Sequential(Layer):
     """Layers one after the other.
 
+    The same layer may be in it more than once, also inside another `Sequential`, and several networks may share layers:
+    each remembers the passes of its own. The gradients of a layer that is used more than once are added up. Two layers
+    that were given the same array as a parameter share only its first values.
+
     Its state dict names every array by the layer's position: "0.weight", "1.gamma".
 
     Attributes:
-        stack: the layers, first to last.
+        stack: the layers, first to last; a tuple.
         watchers: functions called as `watcher(kind, index, layer, array)` with every layer's output ("activation", on
-            the way forward) and the gradient with respect to that output ("gradient", on the way back).
+            the way forward) and the gradient with respect to that output ("gradient", on the way back). They look on:
+            the arrays are those that the layers go on with.
+
+    Examples:
+        A network with tied weights: the product of twice 3 has the derivative 2 * 3.
+
+        >>> layer = bn_lib.Dense(1, 1, bias=False, rng=np.random.default_rng(0))
+        >>> layer.weight = np.array([[3.0]])
+        >>> model = bn_lib.Sequential(layer, layer)
+        >>> model.forward(np.array([[1.0]]))
+        array([[9.]])
+        >>> model.backward(np.array([[1.0]]))
+        array([[9.]])
+        >>> layer.grads["weight"]
+        array([[6.]])
     """
 
     def __init__(self, *layers: Layer) -> None:
         super().__init__()
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"layer {i} is a {type(layer).__name__}; expected a Layer")
         self.stack = layers
         self.watchers: list[Watcher] = []
 
+    @property
+    def stack(self) -> tuple[Layer, ...]:
+        """The layers, first to last."""
+        return self._stack
+
+    @stack.setter
+    def stack(self, layers: Iterable[Layer]) -> None:
+        layers = tuple(layers)
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layer {i} is a {type(layer).__name__}; expected a Layer")
+            if any(inner is self for inner in layer.layers()):
+                raise ValueError(f"layer {i} holds the Sequential that it would be in; expected another")
+        self._stack = layers
+        set_pass(self, {})
+
     def forward(self, x: Array) -> Array:
-        """Return the last layer's output. If a layer raises, all running statistics are as they were."""
-        with buffers_back_if_it_raises(self):
+        """Return the last layer's output.
+
+        If a layer raises, all running statistics are as they were, and there is no pass to go back from.
+        """
+        passes: list[list[tuple[Layer, dict[str, Any]]]] = []
+        with undone_if_it_raises(self):
+            self._keep(passes)
             for i, layer in enumerate(self.stack):
                 x = layer.forward(x)
+                passes.append([(inner, get_pass(inner)) for inner in layer.layers()])
                 self._tell("activation", i, layer, x)
         return x
 
     def backward(self, dy: Array) -> Array:
         """Return the gradient with respect to the first layer's input; every layer's `grads` are set."""
-        for i, layer in reversed(list(enumerate(self.stack))):
-            self._tell("gradient", i, layer, dy)
-            dy = layer.backward(dy)
-        return dy
+        return self._go_back(dy, needs_dx=True)
 
     def fill_grads(self, dy: Array) -> None:
         """Set every layer's `grads`; the first layer's input is data, which has no use for a gradient."""
+        self._go_back(dy, needs_dx=False)
+
+    def _go_back(self, dy: Array, *, needs_dx: bool) -> Array:
+        """Go back through the pass that was remembered; without one, through what each layer remembers itself."""
+        passes = self._last() if self._cache is not None or self._skipped else [()] * len(self.stack)
+        totals: dict[int, dict[str, Array]] = {}
         for i, layer in reversed(list(enumerate(self.stack))):
             self._tell("gradient", i, layer, dy)
-            if i == 0:
-                layer.fill_grads(dy)
-            else:
+            for inner, kept in passes[i]:
+                set_pass(inner, kept)
+            if i > 0 or needs_dx:
                 dy = layer.backward(dy)
+            else:
+                layer.fill_grads(dy)
+            for inner in {id(inner): inner for inner in layer.layers()}.values():
+                if earlier := totals.get(id(inner)):  # the layer is here more than once
+                    inner.grads = {name: earlier[name] + gradient for name, gradient in inner.grads.items()}
+                totals[id(inner)] = dict(inner.grads)
+        self._went_back()
+        return dy
 
     def train(self) -> Self:
         """Switch every layer to training mode."""

@@ -73,7 +73,7 @@ class SyncBatchNorm(BatchNorm):
         memo[id(self.comm)] = self.comm
         twin = copy(self)
         memo[id(self)] = twin
-        vars(twin).update(deepcopy(vars(self), memo))
+        vars(twin).update(deepcopy(self.__getstate__(), memo))
         return twin
 
     def backward(self, dy: Array) -> Array:
@@ -96,6 +96,7 @@ class SyncBatchNorm(BatchNorm):
         mean_dy_x_hat, mean_dy = xp.asarray(np.sum(sums, axis=0).reshape(2, -1) / cache.moments.count)
         own_dgamma, own_dbeta = xp.asarray(sums[self.comm.rank].reshape(2, -1))
         self.grads["gamma"], self.grads["beta"] = own_dgamma.astype(gamma.dtype), own_dbeta.astype(gamma.dtype)
+        self._went_back()
         dx = backend.input_gradient(flat, x, gamma, statistics, mean_dy, mean_dy_x_hat)
         return dx.reshape(cache.shape).astype(cache.dtype, copy=False)
 

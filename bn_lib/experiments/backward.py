@@ -178,8 +178,9 @@ class ForgetfulBatchNorm(BatchNorm):
 
     def backward(self, dy: Array) -> Array:
         """As `BatchNorm.backward`, along `paths` only; the gradients of gamma and beta are right."""
+        cache = self._last()
         dx = super().backward(dy)
-        return backward_along(self.paths, dy, self._last()).astype(dx.dtype)
+        return backward_along(self.paths, dy, cache).astype(dx.dtype)
 
 
 class PathRun(NamedTuple):

@@ -457,9 +457,11 @@ class GhostBatchNorm(BatchNorm):
             return super().forward(x)
         if x.ndim != 2 or x.shape[0] % self.statistics_of:
             raise ValueError(f"x has shape {x.shape}; expected (N, C) with N a multiple of {self.statistics_of}")
-        y, self._cache = instance_norm(self._split(x), self.gamma, self.beta, eps=self.eps)
-        ghosts = self._cache.moments
+        y, cache = instance_norm(self._split(x), self.gamma, self.beta, eps=self.eps)
+        ghosts = cache.moments
+        assert ghosts is not None  # as always where they are of this batch
         self._update_running(Moments(ghosts.count, ghosts.mean.mean(axis=0), ghosts.m2.mean(axis=0)))
+        self._keep(cache)
         return self._join(y)
 
     def backward(self, dy: Array) -> Array:
@@ -467,6 +469,7 @@ class GhostBatchNorm(BatchNorm):
         if not self.training:
             return super().backward(dy)
         dx, self.grads["gamma"], self.grads["beta"] = instance_norm_backward(self._split(dy), self._last())
+        self._went_back()
         return self._join(dx)
 
     def _split(self, x: Array) -> Array:
