@@ -26,6 +26,23 @@ class Claim:
         measure: runs it and returns our number.
         band: the lowest and highest value that supports the claim; infinities allowed.
         unit: what the number is.
+
+    Raises:
+        ValueError: if the band holds nothing.
+
+    Examples:
+        >>> claim = Claim(
+        ...     name="a-third",
+        ...     chapter="03-forward-pass",
+        ...     says="A third is about 0.33.",
+        ...     source="ioffe2015batch",
+        ...     run="one division",
+        ...     measure=lambda: 1 / 3,
+        ...     band=(0.32, 0.34),
+        ...     unit="",
+        ... )
+        >>> measure(claim).holds
+        True
     """
 
     name: str
@@ -45,7 +62,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Measured:
-    """A claim with the number that was measured for it."""
+    """A claim with the number that was measured for it.
+
+    Examples:
+        >>> Measured(claims()[0], float("nan")).holds  # a NaN supports no claim
+        False
+    """
 
     claim: Claim
     value: float
@@ -62,6 +84,10 @@ def claims() -> tuple[Claim, ...]:
 
     Raises:
         ValueError: if two claims have the same name.
+
+    Examples:
+        >>> claims()[0].chapter
+        '01-why-scale-matters'
     """
     found = tuple(claim for chapter in CHAPTERS for claim in _of(chapter))
     names = [claim.name for claim in found]
@@ -76,5 +102,10 @@ def _of(chapter: str) -> Iterator[Claim]:
 
 
 def measure(claim: Claim) -> Measured:
-    """Run a claim's experiment."""
+    """Run a claim's experiment.
+
+    Examples:
+        >>> measure(Claim("one", "03-forward-pass", "1 is 1.", "-", "nothing", lambda: 1, (0.5, 1.5), "")).value
+        1.0
+    """
     return Measured(claim, float(claim.measure()))

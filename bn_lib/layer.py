@@ -272,32 +272,45 @@ def modes_kept(layer: Layer) -> Iterator[None]:
 
 
 @contextmanager
-def passes_kept(layer: Layer) -> Iterator[None]:
-    """Put every layer's last forward pass back afterwards: whoever looks on does not come between two halves."""
-    before = [(each, get_pass(each)) for each in layer.layers()]
-    try:
-        yield
-    finally:
-        for each, kept in before:
-            set_pass(each, kept)
+def only_looked_at(layer: Layer) -> Iterator[None]:
+    """Put every layer's mode, running statistics and last forward pass back afterwards, whatever happens inside.
+
+    So that who looks on does not come between a forward pass and the way back from it.
+    """
+    passes, buffers = [(each, get_pass(each)) for each in layer.layers()], _buffers(layer)
+    with modes_kept(layer):
+        try:
+            yield
+        finally:
+            _put_back(buffers)
+            for each, kept in passes:
+                set_pass(each, kept)
 
 
 @contextmanager
 def undone_if_it_raises(layer: Layer) -> Iterator[None]:
     """Undo the updates of running statistics if what runs inside raises: a later layer may refuse what an earlier took.
 
-    Layers replace their buffers and never write into them, so the old arrays are the old state. Their forward passes
-    are forgotten: some are of this input, some of the one before.
+    The forward passes are forgotten: some are of this input, some of the one before.
     """
-    before = [(owner, name, getattr(owner, name)) for owner in layer.layers() for name in owner.buffer_names]
+    buffers = _buffers(layer)
     try:
         yield
     except BaseException:
-        for owner, name, value in before:
-            setattr(owner, name, value)
+        _put_back(buffers)
         for each in layer.layers():
             set_pass(each, {})
         raise
+
+
+def _buffers(layer: Layer) -> list[tuple[Layer, str, Array]]:
+    """The buffers as they are: layers replace them and never write into them, so the old arrays are the old state."""
+    return [(owner, name, getattr(owner, name)) for owner in layer.layers() for name in owner.buffer_names]
+
+
+def _put_back(buffers: list[tuple[Layer, str, Array]]) -> None:
+    for owner, name, value in buffers:
+        setattr(owner, name, value)
 
 
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:

@@ -82,6 +82,19 @@ class Dense(Layer):
     Attributes:
         weight: `(inputs, outputs)`.
         bias: `(outputs,)`, or None.
+
+    Examples:
+        >>> layer = bn_lib.Dense(2, 1, rng=np.random.default_rng(0))
+        >>> layer.weight, layer.bias = np.array([[3.0], [4.0]]), np.array([0.5])
+        >>> layer.forward(np.array([[1.0, 1.0], [0.0, 2.0]]))
+        array([[7.5],
+               [8.5]])
+        >>> layer.backward(np.array([[1.0], [1.0]]))
+        array([[3., 4.],
+               [3., 4.]])
+        >>> layer.grads["weight"], layer.grads["bias"]
+        (array([[1.],
+               [3.]]), array([2.]))
     """
 
     def __init__(
@@ -282,7 +295,15 @@ class Conv2d(Layer):
 
 
 class ReLU(Layer):
-    """y = max(x, 0); its gradient is dy * (x > 0): dy where x is positive, and 0 elsewhere."""
+    """y = max(x, 0); its gradient is dy * (x > 0): dy where x is positive, and 0 elsewhere.
+
+    Examples:
+        >>> layer = bn_lib.ReLU()
+        >>> layer.forward(np.array([[-2.0, 0.0, 3.0]]))
+        array([[0., 0., 3.]])
+        >>> layer.backward(np.ones((1, 3)))
+        array([[0., 0., 1.]])
+    """
 
     def forward(self, x: Array) -> Array:
         """Return max(x, 0), of the shape of x."""
@@ -300,7 +321,15 @@ class ReLU(Layer):
 
 
 class Sigmoid(Layer):
-    """y = 1 / (1 + exp(-x)); its gradient is dy * y * (1 - y)."""
+    """y = 1 / (1 + exp(-x)); its gradient is dy * y * (1 - y).
+
+    Examples:
+        >>> layer = bn_lib.Sigmoid()
+        >>> layer.forward(np.array([[-1000.0, 0.0]]))
+        array([[0. , 0.5]])
+        >>> layer.backward(np.ones((1, 2)))
+        array([[0.  , 0.25]])
+    """
 
     def forward(self, x: Array) -> Array:
         """Return the logistic function of x, of its shape; written with tanh so that no exponential overflows."""
@@ -318,7 +347,15 @@ class Sigmoid(Layer):
 
 
 class Tanh(Layer):
-    """y = tanh(x); its gradient is dy * (1 - y**2)."""
+    """y = tanh(x); its gradient is dy * (1 - y**2).
+
+    Examples:
+        >>> layer = bn_lib.Tanh()
+        >>> layer.forward(np.array([[0.0, 1000.0]]))
+        array([[0., 1.]])
+        >>> layer.backward(np.ones((1, 2)))
+        array([[1., 0.]])
+    """
 
     def forward(self, x: Array) -> Array:
         """Return tanh(x), of the shape of x."""
@@ -336,7 +373,17 @@ class Tanh(Layer):
 
 
 class Flatten(Layer):
-    """`(N, C, H, W)` -> `(N, C*H*W)`: what stands between convolutions and a dense layer."""
+    """`(N, C, H, W)` -> `(N, C*H*W)`: what stands between convolutions and a dense layer.
+
+    Where the order of memory allows it, y is a view of x: the same numbers under another shape.
+
+    Examples:
+        >>> layer = bn_lib.Flatten()
+        >>> layer.forward(np.ones((2, 3, 4, 4))).shape
+        (2, 48)
+        >>> layer.backward(np.ones((2, 48))).shape
+        (2, 3, 4, 4)
+    """
 
     def forward(self, x: Array) -> Array:
         """Return x with everything but the first axis made one."""
@@ -368,6 +415,13 @@ class Dropout(Layer):
     Args:
         rate: probability of dropping an element, 0 <= rate < 1.
         rng: where the choice comes from; required, so that every run can be repeated.
+
+    Examples:
+        >>> layer = bn_lib.Dropout(0.5, rng=np.random.default_rng(0))
+        >>> layer.forward(np.ones((1, 4)))
+        array([[2., 0., 0., 0.]])
+        >>> layer.eval().forward(np.ones((1, 4)))
+        array([[1., 1., 1., 1.]])
 
     Source: Srivastava et al. (2014), in the "inverted" form that leaves inference alone.
     """
@@ -537,6 +591,15 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
 
     Raises:
         TypeError, ValueError: if an argument is of another type or shape.
+
+    Examples:
+        Of two classes and no idea: the loss is log(2), and a step against the gradient raises the right logit.
+
+        >>> loss, dlogits = bn_lib.softmax_cross_entropy(np.array([[0.0, 0.0]]), np.array([1]))
+        >>> round(loss, 4)
+        0.6931
+        >>> dlogits
+        array([[ 0.5, -0.5]])
     """
     check_float_array(logits, "logits")
     if logits.ndim != 2 or 0 in logits.shape:

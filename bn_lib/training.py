@@ -11,7 +11,7 @@ import numpy as np
 from bn_lib._arrays import Array, is_array, namespace
 from bn_lib._checks import check_input, check_labels, check_number, check_positive_int, check_rng
 from bn_lib._progress import progress_bar
-from bn_lib.layer import Layer, Setting, modes_kept, passes_kept, to_numpy, undone_if_it_raises
+from bn_lib.layer import Layer, Setting, modes_kept, only_looked_at, to_numpy, undone_if_it_raises
 from bn_lib.network import Sequential, softmax_cross_entropy
 
 
@@ -283,7 +283,7 @@ def accuracy(model: Layer, x: Array, labels: Array) -> float:
     """
     check_input(x)
     check_labels(labels, x, None)
-    with modes_kept(model), passes_kept(model):
+    with only_looked_at(model):
         logits = model.eval().forward(x)
     if logits.ndim != 2 or logits.shape[0] != x.shape[0]:
         raise ValueError(f"logits has shape {logits.shape}; expected ({x.shape[0]}, classes), from the model")

@@ -20,7 +20,7 @@ from bn_lib._checks import check_positive_int
 from bn_lib.batchnorm import BatchNorm, GroupNorm, LayerNorm
 from bn_lib.claims import Claim
 from bn_lib.experiments.digits import TRAINING_ROWS, Normalizer, load_digits
-from bn_lib.layer import Layer
+from bn_lib.layer import Layer, only_looked_at
 from bn_lib.moments import Moments
 from bn_lib.network import Dense, ReLU, Sequential
 from bn_lib.normalizers import instance_norm, instance_norm_backward
@@ -259,12 +259,9 @@ def _trained(seed: int) -> Sequential:
 
 @contextmanager
 def _batch_statistics(model: Sequential) -> Iterator[Sequential]:
-    """Use the model in training mode for a while; its running statistics are as before afterwards."""
-    state = model.state_dict()
-    try:
+    """Use the model in training mode for a while; its mode and running statistics are as before afterwards."""
+    with only_looked_at(model):
         yield model.train()
-    finally:
-        model.load_state_dict(state).eval()
 
 
 def _probabilities(logits: Array) -> Array:

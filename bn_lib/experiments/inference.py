@@ -18,7 +18,7 @@ from bn_lib._checks import check_number
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.claims import Claim
 from bn_lib.experiments.digits import load_digits, sigmoid_network, small_cnn
-from bn_lib.layer import Layer
+from bn_lib.layer import Layer, only_looked_at
 from bn_lib.moments import Moments
 from bn_lib.network import Conv2d, Dense, Sequential
 from bn_lib.normalizers import batch_axes
@@ -215,14 +215,9 @@ def population_moments(model: Sequential, x: Array, *, batch_size: int = 32) -> 
 
     Source: Ioffe and Szegedy (2015), Algorithm 2, lines 8 to 10; Wu and Johnson (2021), section 3.
     """
-    state, was_training = model.state_dict(), model.training
-    model.train()
-    with Recorder(model, only=(Dense, Conv2d), summary=_moments) as recorder:
+    with only_looked_at(model), Recorder(model.train(), only=(Dense, Conv2d), summary=_moments) as recorder:
         for rows in np.array_split(x, -(-len(x) // batch_size)):
             model.forward(rows)
-    model.load_state_dict(state)
-    if not was_training:
-        model.eval()
     return [reduce(Moments.merge, recorder.activations[i - 1]) for i, _ in batch_norms(model)]
 
 
@@ -425,14 +420,11 @@ def predict_on_batch_statistics(model: Sequential, x: Array, order: Array, *, ba
     Returns:
         The predicted label of each row of x, `(N,)`, in the order of x.
     """
-    state, was_training = model.state_dict(), model.training
-    model.train()
     predicted = np.empty(len(x), dtype=np.int64)
-    for rows in np.array_split(order, -(-len(order) // batch_size)):
-        predicted[rows] = model.forward(x[rows]).argmax(axis=1)
-    model.load_state_dict(state)
-    if not was_training:
-        model.eval()
+    with only_looked_at(model):
+        model.train()
+        for rows in np.array_split(order, -(-len(order) // batch_size)):
+            predicted[rows] = model.forward(x[rows]).argmax(axis=1)
     return predicted
 
 

@@ -1,8 +1,11 @@
 """Every public name says what it is, what it takes and where it comes from: the book's reference page is made of it."""
 
+import doctest
+import importlib
 import inspect
 import re
 
+import numpy as np
 import pytest
 
 import bn_lib
@@ -11,6 +14,7 @@ PUBLIC = {name: getattr(bn_lib, name) for name in bn_lib.__all__}
 NORMALIZERS = [
     name for name in PUBLIC if name.lower().endswith("norm") or name in ("batch_norm_inference", "standardize")
 ]
+WITH_EXAMPLES = ("layer", "network", "training", "claims")
 FORMULA = re.compile(r"\S += +\S")
 
 
@@ -77,6 +81,28 @@ def test_a_class_that_takes_something_says_what(name):
 )
 def test_every_public_method_has_a_docstring(name, member):
     assert vars(PUBLIC[name])[member].__doc__
+
+
+def public_names(module):
+    """What `bn_lib` exports of a module; for one that it does not import, what the module defines."""
+    whole = importlib.import_module(f"bn_lib.{module}")
+    exported = {name: thing for name, thing in PUBLIC.items() if thing.__module__ == whole.__name__}
+    return exported or {
+        name: thing
+        for name, thing in vars(whole).items()
+        if not name.startswith("_") and getattr(thing, "__module__", "") == whole.__name__
+    }
+
+
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
+def test_every_public_name_has_an_example_and_the_examples_run(module):
+    """As everywhere in NumPy's world, `np` and the package under its name are taken as imported."""
+    without = [name for name, thing in public_names(module).items() if ">>>" not in inspect.getdoc(thing)]
+    assert not without
+    whole = importlib.import_module(f"bn_lib.{module}")
+    results = doctest.testmod(whole, extraglobs={"np": np, "bn_lib": bn_lib}, raise_on_error=False)
+    assert results.attempted >= len(public_names(module))
+    assert results.failed == 0
 
 
 @pytest.mark.parametrize("name", [n for n in NORMALIZERS if inspect.isfunction(PUBLIC[n])])
