@@ -124,6 +124,8 @@ class BatchNorm(Layer):
         """
         if self.training:
             y, cache = self._normalize_batch(x)
+            for name in ("running_mean", "running_var"):  # a sum would take other shapes too
+                check_parameter(x, getattr(self, name), name)
             self._update_running(cache.moments)
         else:
             check_input(x)
@@ -241,15 +243,23 @@ class GroupNorm(_SampleNorm):
         xp: the namespace that the parameters live in.
     """
 
-    groups = Setting(check_positive_int)
-
     def __init__(
         self, groups: int, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np
     ) -> None:
         super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
         self.groups = groups
-        if self.num_features % self.groups:
-            raise ValueError(f"groups is {groups}; expected a divisor of the {num_features} channels")
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return self._groups
+
+    @groups.setter
+    def groups(self, groups: int) -> None:
+        groups = check_positive_int(groups, "groups")
+        if self.num_features % groups:
+            raise ValueError(f"groups is {groups}; expected a divisor of the {self.num_features} channels")
+        self._groups = groups
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
         return group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)

@@ -117,8 +117,10 @@ class Dense(Layer):
     def forward(self, x: Array) -> Array:
         """Return `(N, outputs)` for x of shape `(N, inputs)`."""
         self._check_x(x)
-        inputs, outputs = self.weight.shape
         check_same_kind(x, self.weight, "weight")
+        if self.weight.ndim != 2:
+            raise ValueError(f"weight has shape {self.weight.shape}; expected (inputs, outputs)")
+        inputs, outputs = self.weight.shape
         if x.ndim != 2 or x.shape[1] != inputs:
             raise ValueError(f"x has shape {x.shape}; expected (N, {inputs})")
         y = x @ self.weight
@@ -221,8 +223,10 @@ class Conv2d(Layer):
             ValueError: if x has another shape or is smaller than the window.
         """
         self._check_x(x)
-        outputs, inputs, _, _ = self.weight.shape
         check_same_kind(x, self.weight, "weight")
+        if self.weight.ndim != 4 or self.weight.shape[2] != self.weight.shape[3]:
+            raise ValueError(f"weight has shape {self.weight.shape}; expected (outputs, inputs, kernel, kernel)")
+        outputs, inputs, _, _ = self.weight.shape
         if x.ndim != 4 or x.shape[1] != inputs:
             raise ValueError(f"x has shape {x.shape}; expected (N, {inputs}, H, W)")
         if min(x.shape[2:]) + 2 * self.padding < self.kernel_size:

@@ -186,6 +186,86 @@ def test_everything_else(name, seen, expected, error, call):
     assert_refused(name, seen, expected, error, call)
 
 
+def assign(holder, name, value):
+    """Set an attribute; what was there must still be there afterwards if that raises."""
+    before = getattr(holder, name)
+    try:
+        setattr(holder, name, value)
+    finally:
+        assert getattr(holder, name) is before
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "expected", "error", "call"),
+    [
+        row("momentum", "5", "between 0 and 1", ValueError, lambda: assign(BatchNorm(3), "momentum", 5)),
+        row("momentum", "nan", "between 0 and 1", ValueError, lambda: assign(BatchNorm(3), "momentum", np.nan)),
+        row("momentum", "'0.1'", "a number", TypeError, lambda: assign(BatchNorm(3), "momentum", "0.1")),
+        row("eps", "-1", ">= 0", ValueError, lambda: assign(BatchNorm(3), "eps", -1)),
+        row("eps", "inf", "finite", ValueError, lambda: assign(BatchNorm(3), "eps", np.inf)),
+        row("eps", "None", "a number", TypeError, lambda: assign(bn_lib.LayerNorm(3), "eps", None)),
+        row("eps", "nan", "finite", ValueError, lambda: assign(bn_lib.InstanceNorm(3), "eps", np.nan)),
+        row("eps", "-1", ">= 0", ValueError, lambda: assign(bn_lib.GroupNorm(1, 3), "eps", -1), id="GroupNorm's eps"),
+        row("groups", "2", "a divisor of the 3 channels", ValueError, lambda: assign(bn_lib.GroupNorm(1, 3), "groups", 2)),
+        row("groups", "0", ">= 1", ValueError, lambda: assign(bn_lib.GroupNorm(1, 3), "groups", 0)),
+        row("unbiased_running_var", "'no'", "True or False", TypeError, lambda: assign(BatchNorm(3), "unbiased_running_var", "no")),
+        row("training", "'False'", "True or False", TypeError, lambda: assign(bn_lib.ReLU(), "training", "False")),
+        row("training", "None", "True or False", TypeError, lambda: assign(Sequential(), "training", None)),
+        row("rate", "1", "expected less", ValueError, lambda: assign(Dropout(0.5, rng=RNG), "rate", 1)),
+        row("rate", "nan", "between 0 and 1", ValueError, lambda: assign(Dropout(0.5, rng=RNG), "rate", np.nan)),
+        row("stride", "0", ">= 1", ValueError, lambda: assign(Conv2d(1, 1, 2, rng=RNG), "stride", 0)),
+        row("padding", "-1", ">= 0", ValueError, lambda: assign(Conv2d(1, 1, 2, rng=RNG), "padding", -1)),
+        row("property 'kernel_size'", "Conv2d", "no setter", AttributeError, lambda: assign(Conv2d(1, 1, 2, rng=RNG), "kernel_size", 3)),
+        row("property 'num_features'", "BatchNorm", "no setter", AttributeError, lambda: assign(BatchNorm(3), "num_features", 4)),
+        row("learning_rate", "-1", ">= 0", ValueError, lambda: assign(sgd(), "learning_rate", -1)),
+        row("learning_rate", "nan", ">= 0", ValueError, lambda: assign(sgd(), "learning_rate", np.nan)),
+        row("momentum", "1", "expected less", ValueError, lambda: assign(sgd(), "momentum", 1.0), id="SGD's momentum"),
+        row("momentum", "5", "between 0 and 1", ValueError, lambda: assign(sgd(), "momentum", 5), id="SGD's momentum 5"),
+        row("weight_decay", "'0.1'", "a number", TypeError, lambda: assign(sgd(), "weight_decay", "0.1")),
+        row("model", "str", "a Layer", TypeError, lambda: assign(sgd(), "model", "model")),
+        row("every", "0", ">= 1", ValueError, lambda: assign(Recorder(Sequential()), "every", 0)),
+        row("layer 1", "str", "a Layer", TypeError, lambda: assign(Sequential(), "stack", (bn_lib.ReLU(), "ReLU"))),
+    ],
+)  # fmt: skip
+def test_what_is_set_later_is_checked_as_in_the_constructor(name, seen, expected, error, call):
+    assert_refused(name, seen, expected, error, call)
+
+
+def set_and_forward(layer, x, **arrays):
+    for name, value in arrays.items():
+        setattr(layer, name, value)
+    layer.forward(x)
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "expected", "error", "call"),
+    [
+        row("weight", "shape (3,)", "(inputs, outputs)", ValueError, lambda: set_and_forward(Dense(3, 2, rng=RNG), X, weight=ONE)),
+        row("weight", "NoneType", "array", TypeError, lambda: set_and_forward(Dense(3, 2, rng=RNG), X, weight=None)),
+        row("bias", "shape (4, 1)", "(2,)", ValueError, lambda: set_and_forward(Dense(3, 2, rng=RNG), X, bias=np.ones((4, 1)))),
+        row("weight", "shape (4, 4, 2, 3)", "kernel, kernel", ValueError, lambda: set_and_forward(Conv2d(4, 4, 2, rng=RNG), IMAGES, weight=np.ones((4, 4, 2, 3)))),
+        row("bias", "shape (1,)", "(4,)", ValueError, lambda: set_and_forward(Conv2d(4, 4, 2, rng=RNG), IMAGES, bias=np.ones(1))),
+        row("running_mean", "shape (4, 3)", "(3,)", ValueError, lambda: set_and_forward(BatchNorm(3), X, running_mean=np.zeros((4, 3)))),
+        row("running_var", "shape (1,)", "(3,)", ValueError, lambda: set_and_forward(BatchNorm(3), X, running_var=np.ones(1))),
+        row("state", "list", "a dict", TypeError, lambda: BatchNorm(3).load_state_dict([ONE])),
+        row("model", "Dense", "a Sequential", TypeError, lambda: Recorder(Dense(3, 2, rng=RNG))),
+    ],
+)  # fmt: skip
+def test_arrays_of_another_shape_are_not_broadcast(name, seen, expected, error, call):
+    assert_refused(name, seen, expected, error, call)
+
+
+def test_what_may_be_set_later_is_used():
+    layer = BatchNorm(3)
+    layer.momentum, layer.eps = None, np.float32(0.5)
+    layer.forward(X)
+    assert np.allclose(layer.running_mean, X.mean(axis=0), rtol=1e-12)
+    assert layer.eps == 0.5
+    optimizer = sgd(momentum=0.5)
+    optimizer.learning_rate, optimizer.momentum, optimizer.weight_decay = 0, 0, 1
+    assert (optimizer.learning_rate, optimizer.momentum, optimizer.weight_decay) == (0, 0, 1)
+
+
 def test_numpy_scalars_are_numbers():
     """NumPy's scalars are numbers like Python's: what is refused above is not refused too eagerly."""
     layer = BatchNorm(np.int64(3), eps=np.float32(1e-3), momentum=np.float64(0.5), dtype="float32")

@@ -244,6 +244,232 @@ def test_fill_grads_refuses_what_backward_refuses():
         assert layer.grads == {}
 
 
+# A layer in more than one place
+
+
+def numeric(f, at, dy):
+    """Central differences of sum(dy * f(at)); good to 1e-8 or so where values are of order 1."""
+    gradient, h = np.zeros(at.shape), 1e-6
+    for i in np.ndindex(at.shape):
+        near, far = at.copy(), at.copy()
+        near[i], far[i] = near[i] + h, far[i] - h
+        gradient[i] = np.sum(dy * (f(near) - f(far))) / (2 * h)
+    return gradient
+
+
+def twice(layer):
+    return Sequential(layer, layer)
+
+
+def twice_with_another_between(layer):
+    return Sequential(layer, bn_lib.Tanh(), Dense(3, 3, rng=rng(1)), layer)
+
+
+def inside_and_outside(layer):
+    return Sequential(layer, Sequential(bn_lib.Tanh(), Sequential(layer, Sigmoid())), layer)
+
+
+def a_whole_network_twice(layer):
+    inner = Sequential(layer, bn_lib.Tanh(), layer)
+    return Sequential(inner, Sequential(inner))
+
+
+class Residual(bn_lib.Layer):
+    """x + body(x): a container of the user's own."""
+
+    def __init__(self, *body):
+        super().__init__()
+        self.body = Sequential(*body)
+
+    def layers(self):
+        yield self
+        yield from self.body.layers()
+
+    def forward(self, x):
+        return x + self.body.forward(x)
+
+    def backward(self, dy):
+        return dy + self.body.backward(dy)
+
+
+def in_a_container_of_the_users_own(layer):
+    residual = Residual(layer, bn_lib.Tanh())
+    return Sequential(residual, layer, residual)
+
+
+SHARED = {
+    "Tanh": bn_lib.Tanh,
+    "ReLU": ReLU,
+    "Dense": lambda: Dense(3, 3, rng=rng()),
+    "BatchNorm": lambda: BatchNorm(3),
+    "LayerNorm": lambda: bn_lib.LayerNorm(3),
+}
+PLACES = [
+    twice,
+    twice_with_another_between,
+    inside_and_outside,
+    a_whole_network_twice,
+    in_a_container_of_the_users_own,
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+@pytest.mark.parametrize("shared", SHARED)
+def test_a_layer_in_more_than_one_place_has_the_sum_of_its_gradients(shared, place):
+    layer = SHARED[shared]()
+    model = place(layer)
+    x = rng(3).normal(size=(4, 3))
+    dy = rng(4).normal(size=model.forward(x).shape)
+    assert np.allclose(model.backward(dy), numeric(model.forward, x, dy), rtol=1e-6, atol=1e-7)
+    grads = dict(layer.grads)
+    assert grads.keys() == set(layer.parameter_names)
+    for name, gradient in grads.items():
+        before = getattr(layer, name)
+
+        def of_parameter(value, name=name):
+            setattr(layer, name, value)
+            return model.forward(x)
+
+        assert np.allclose(gradient, numeric(of_parameter, before, dy), rtol=1e-6, atol=1e-7), name
+        setattr(layer, name, before)
+    model.forward(x)
+    model.fill_grads(dy)
+    assert all(np.array_equal(layer.grads[name], gradient) for name, gradient in grads.items())
+
+
+def test_the_numbers_of_the_same_layer_twice():
+    """w * w * x at w = 3, x = 1; and tanh(tanh(1))."""
+    dense = Dense(1, 1, bias=False, rng=rng())
+    dense.weight = np.array([[3.0]])
+    model = Sequential(dense, dense)
+    assert model.forward(np.array([[1.0]])) == 9
+    model.backward(np.array([[1.0]]))
+    assert dense.grads["weight"] == 6
+    model = Sequential(*[bn_lib.Tanh()] * 2)
+    model.forward(np.array([[1.0]]))
+    inner = np.tanh(1)
+    expected = (1 - np.tanh(inner) ** 2) * (1 - inner**2)
+    assert np.isclose(model.backward(np.array([[1.0]])), expected, rtol=1e-14)
+
+
+def test_two_networks_that_share_a_layer_go_back_through_their_own_passes():
+    trunk = Dense(3, 3, rng=rng())
+    heads = [Sequential(trunk, bn_lib.Tanh()), Sequential(trunk, Sigmoid())]
+    inputs = [rng(i).normal(size=(4, 3)) for i in (1, 2)]
+    for head, x in zip(heads, inputs, strict=True):
+        head.forward(x)
+    dy = rng(5).normal(size=(4, 3))
+    found = [head.backward(dy) for head in heads]
+    for head, x, dx in zip(heads, inputs, found, strict=True):
+        head.forward(x)
+        assert np.array_equal(head.backward(dy), dx)
+
+
+def test_a_network_is_not_put_into_itself():
+    model = Sequential(ReLU())
+    for inside in (model, Sequential(ReLU(), model), Residual(model)):
+        with pytest.raises(ValueError, match=r"layer 1 holds the Sequential"):
+            model.stack += (inside,)
+    assert len(model.stack) == 1
+    with pytest.raises(TypeError, match=r"layer 0 is a int; expected a Layer"):
+        model.stack = [3]
+    assert len(model.stack) == 1
+
+
+# Which pass is gone back from
+
+ANY_LAYER = {
+    **SHARED,
+    "Sigmoid": Sigmoid,
+    "Flatten": Flatten,
+    "Dropout": lambda: Dropout(0.5, rng=rng()),
+    "Conv2d": lambda: Conv2d(3, 3, 1, rng=rng()),
+    "Sequential": lambda: Sequential(bn_lib.Tanh(), Sequential(ReLU())),
+}
+
+
+def batch(name, seed):
+    return rng(seed).normal(size=(4, 3, 1, 1) if name == "Conv2d" else (4, 3))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ANY_LAYER)
+def test_two_passes_forward_are_not_gone_back_from_twice(name, training):
+    """Whoever calls backward twice means both passes, and the first of them is forgotten."""
+    layer, x, other = ANY_LAYER[name](), batch(name, 1), batch(name, 2)
+    layer.train() if training else layer.eval()
+    layer.forward(x)
+    layer.forward(other)
+    with pytest.raises(ValueError, match="dy has shape"):  # which does not count as going back
+        layer.backward(x[:2])
+    layer.backward(x)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=rf"{name}\.backward was called twice after two forward passes"):
+            layer.backward(x)
+    layer.forward(x)
+    layer.backward(x)
+
+
+@pytest.mark.parametrize("name", ANY_LAYER)
+def test_one_pass_is_gone_back_from_as_often_as_wanted(name):
+    """The rows of a Jacobian, one by one; gradients of parameters are those of the last."""
+    layer, x, dy = ANY_LAYER[name](), batch(name, 1), batch(name, 2)
+    layer.forward(x)
+    first = layer.backward(dy)
+    layer.backward(2 * dy)
+    assert np.array_equal(layer.backward(dy), first)
+
+
+def test_after_a_pass_that_raised_there_is_nothing_to_go_back_from():
+    model = Sequential(Dense(3, 3, rng=rng()), BatchNorm(3), Sequential(bn_lib.Tanh()), Dense(3, 2, rng=rng()))
+    x = rng(1).normal(size=(4, 3))
+    model.forward(x)
+    last = model.stack[3]
+    weight, last.weight = last.weight, np.ones((7, 2))  # which the last layer notices, after all others have run
+    with pytest.raises(ValueError, match="expected \\(N, 7\\)"):
+        model.forward(x + 1)
+    last.weight = weight
+    for layer in model.layers():
+        with pytest.raises(RuntimeError, match="before forward"):
+            layer.backward(np.ones((4, 2)))
+    model.forward(x)
+    model.backward(np.ones((4, 2)))
+
+
+def test_a_layer_goes_back_through_the_weights_it_came_by():
+    """An update, or a load, in between does not mix with the pass before it."""
+    for layer, size in ((Dense(3, 2, rng=rng()), (4, 3)), (Conv2d(3, 2, 2, rng=rng()), (4, 3, 5, 5))):
+        y = layer.forward(rng(1).normal(size=size))
+        dx = layer.backward(np.ones(y.shape))
+        layer.weight = layer.weight + 1
+        assert np.array_equal(layer.backward(np.ones(y.shape)), dx)
+
+
+# No rows
+
+NO_ROWS = {
+    "Dense": (lambda: Dense(3, 2, rng=rng()), (0, 3), (0, 2)),
+    "Conv2d": (lambda: Conv2d(3, 2, 2, rng=rng()), (0, 3, 4, 5), (0, 2, 3, 4)),
+    "ReLU": (ReLU, (0, 3), (0, 3)),
+    "Sigmoid": (Sigmoid, (0, 3), (0, 3)),
+    "Tanh": (bn_lib.Tanh, (0, 3), (0, 3)),
+    "Flatten": (Flatten, (0, 3, 4, 5), (0, 60)),
+    "Dropout": (lambda: Dropout(0.5, rng=rng()), (0, 3), (0, 3)),
+}
+
+
+@pytest.mark.parametrize("name", NO_ROWS)
+def test_no_rows_give_no_rows_in_inference_and_are_refused_in_training(name):
+    build, size, y_size = NO_ROWS[name]
+    layer = build()
+    with pytest.raises(ValueError, match=r"x has shape \(0, .*at least one element"):
+        layer.forward(np.empty(size))
+    y = layer.eval().forward(np.empty(size, np.float32))
+    assert y.shape == y_size
+    assert layer.backward(y).shape == size
+    assert all(not gradient.any() for gradient in layer.grads.values())
+
+
 # The loss
 
 

@@ -170,9 +170,52 @@ STATES = [
     row("state['num_batches_tracked']", "shape (1,)", "()", ValueError, state(num_batches_tracked=np.array([1]))),
     row("state['num_batches_tracked']", "float64", "integer", TypeError, state(num_batches_tracked=np.array(1.5))),
     row("state['gamma']", "list", "array of shape (3,)", TypeError, state(gamma=[1.0, 1, 1])),
+    row("state['gamma']", "bool", "float64", TypeError, state(gamma=ONE > 0)),
     row("state['gamma']", "complex128", "float64", TypeError, state(gamma=ONE + 0j)),
     row("state['running_mean']", "<U1", "float64", TypeError, state(running_mean=np.array(list("abc")))),
-]
+    row("state['running_mean']", "a NaN or an infinity", "finite", ValueError, state(running_mean=ONE * np.nan)),
+    row("state['running_var']", "holds -1", "variances >= 0", ValueError, state(running_var=-ONE)),
+    row("state['running_var']", "holds nan", "variances >= 0", ValueError, state(running_var=ONE * np.nan)),
+    row("state['running_var']", "a NaN or an infinity", "finite", ValueError, state(running_var=ONE * np.inf)),
+    row("state['num_batches_tracked']", "is -1", "a count >= 0", ValueError, state(num_batches_tracked=np.array(-1))),
+    row(
+        "state['num_batches_tracked']", f"holds {2**63}", "fit in int64", ValueError,
+        state(num_batches_tracked=np.array(2**63, np.uint64)),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("value", [1e5, -1e5, 65_520.0, 10**6])
+def test_a_number_too_large_for_the_type_is_refused_and_changes_nothing(value, nested):
+    layer = BatchNorm(3, dtype=np.float16)
+    model = Sequential(Dense(3, 3, rng=RNG), Sequential(layer)) if nested else layer
+    prefix = "1.0." if nested else ""
+    before = snapshot(model)
+    new = {key: value + 1 for key, value in model.state_dict().items()}
+    new[f"{prefix}beta"] = np.array([0, value, 0])
+    assert_refused(
+        f"state['{prefix}beta']", f"holds {value}", "fit in float16", ValueError, lambda: model.load_state_dict(new)
+    )
+    assert snapshot(model) == before
+
+
+@pytest.mark.parametrize("kind", [bn_lib.SyncBatchNorm, BatchNorm])
+def test_a_state_that_means_nothing_is_refused_wherever_it_is_nested(kind):
+    class Alone:
+        rank, size = 0, 1
+
+        def Allgather(self, message, messages):
+            messages[0] = message
+
+    layer = kind(3, comm=Alone()) if kind is bn_lib.SyncBatchNorm else kind(3)
+    model = Sequential(Sequential(layer), Dense(3, 3, rng=RNG))
+    before = snapshot(model)
+    new = {key: value + 1 for key, value in model.state_dict().items()}
+    new["0.0.running_var"] = np.array([1, -1e-9, 1])
+    with pytest.raises(ValueError, match=r"state\['0.0.running_var'\] holds -1e-09"):
+        model.load_state_dict(new)
+    assert snapshot(model) == before
 
 
 @pytest.mark.parametrize(("name", "seen", "expected", "error", "state"), STATES)

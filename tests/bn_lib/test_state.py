@@ -1,5 +1,8 @@
 """What is saved is what is loaded: every array, its type, and what the layer does with it afterwards."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -132,3 +135,84 @@ def test_modes_and_settings_are_not_part_of_the_state():
     layer = BatchNorm(2, eps=0.5, momentum=0.9).eval()
     layer.load_state_dict(BatchNorm(2).state_dict())
     assert (layer.eps, layer.momentum, layer.training) == (0.5, 0.9, False)
+
+
+# Copies and pickles
+
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda thing: pickle.loads(pickle.dumps(thing))}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_copy_holds_what_the_layer_is_and_not_its_last_pass(how, training):
+    source = trained()
+    source.train() if training else source.eval()
+    small = len(pickle.dumps(source))
+    source.forward(np.tile(X, (500, 1, 1, 1)))
+    assert len(pickle.dumps(source)) == small < 20_000
+    twin = COPIES[how](source)
+    with pytest.raises(RuntimeError, match="before forward"):
+        twin.backward(np.ones((3000, 3)))
+    for layer, other in zip(source.layers(), twin.layers(), strict=True):
+        assert layer.training == other.training == training
+        assert all(np.array_equal(layer.grads[name], other.grads[name]) for name in layer.parameter_names)
+    state = twin.state_dict()
+    assert all(np.array_equal(value, state[key]) for key, value in source.state_dict().items())
+    assert np.array_equal(source.eval().forward(X), twin.eval().forward(X))
+
+
+def test_a_shallow_copy_of_a_layer_has_gradients_of_its_own():
+    layer = Dense(2, 2, rng=rng())
+    layer.forward(np.ones((1, 2)))
+    layer.backward(np.ones((1, 2)))
+    before = layer.grads["weight"]
+    twin = copy.copy(layer)
+    twin.forward(5 * np.ones((1, 2)))
+    twin.backward(np.ones((1, 2)))
+    assert layer.grads["weight"] is before
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copied_network_still_shares_what_it_shared(how):
+    dense = Dense(3, 3, rng=rng())
+    twin = COPIES[how](Sequential(dense, ReLU(), Sequential(dense)))
+    assert twin.stack[0] is twin.stack[2].stack[0] is not dense
+    x = rng(1).normal(size=(4, 3))
+    twin.forward(x)
+    twin.backward(x)
+    SGD(twin, 0.1).step()
+    assert np.array_equal(twin.state_dict()["0.weight"], twin.state_dict()["2.0.weight"])
+
+
+def test_a_shared_layer_is_saved_under_both_names_and_loaded_from_both(tmp_path):
+    def tied(seed):
+        dense = Dense(3, 3, rng=rng(seed))
+        return Sequential(dense, ReLU(), dense)
+
+    source, target = tied(0), tied(1)
+    source.save(tmp_path / "tied.npz")
+    target.load(tmp_path / "tied.npz")
+    assert np.array_equal(source.stack[0].weight, target.stack[0].weight)
+    state = target.state_dict()
+    state["2.bias"] = state["2.bias"] + 1
+    with pytest.raises(ValueError, match=r"state\['2.bias'\] differs from state\['0.bias'\]"):
+        target.load_state_dict(state)
+    assert np.array_equal(source.stack[0].weight, target.stack[0].weight)
+
+
+def test_what_a_type_can_hold_is_loaded():
+    layer = BatchNorm(2, dtype=np.float16)
+    state = layer.state_dict()
+    layer.load_state_dict(
+        {
+            **state,
+            "gamma": np.array([65_519.0, 1e-30]),  # rounded to the largest number of float16, and to 0
+            "beta": np.array([np.inf, np.nan]),  # as a network that diverged has them
+            "running_var": np.array([0.0, 1e300]),
+            "num_batches_tracked": np.array(2**63 - 1, np.uint64),
+        }
+    )
+    assert np.array_equal(layer.gamma, np.array([65_504, 0], np.float16))
+    assert np.array_equal(layer.beta, np.array([np.inf, np.nan], np.float16), equal_nan=True)
+    assert int(layer.num_batches_tracked) == 2**63 - 1
+    layer.load_state_dict(state)  # and back

@@ -1,5 +1,8 @@
 """The training loop, the optimizer's fine print, and the recorder that looks on."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -126,6 +129,104 @@ def test_the_progress_bar_counts_the_steps(capsys):
     assert capsys.readouterr().err == ""
 
 
+def modes(model):
+    return [layer.training for layer in model.layers()]
+
+
+def test_what_was_frozen_stays_frozen():
+    model = network()
+    model.stack += (Sequential(BatchNorm(3).eval(), Dropout(0.1, rng=rng())),)
+    model.stack[1].eval()
+    before, statistics = modes(model), model.stack[1].running_mean
+    seen = []
+    model.watchers.append(lambda kind, i, layer, array: seen.append(modes(model)) if model.training else None)
+    run(model, validation=blobs(30, seed=1), after_step=lambda step: bn_lib.accuracy(model, *blobs()))
+    assert all(each == before for each in seen)
+    assert modes(model) == before
+    assert model.stack[1].running_mean is statistics
+    assert int(model.stack[5].stack[0].num_batches_tracked) == 0
+    assert not np.array_equal(model.stack[1].gamma, np.ones(8))  # a frozen layer's parameters are still trained
+
+
+def test_a_model_in_inference_mode_is_trained_in_training_mode_and_given_back_as_it_was():
+    (trained, first), (model, second) = run(), run(network().eval())
+    assert first == second
+    assert same(trained, model)
+    assert not any(modes(model))
+
+
+@pytest.mark.parametrize("when", ["after_step", "validation"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("training", [True, False])
+def test_modes_are_as_before_when_the_training_is_interrupted(when, error, training):
+    model = network()
+    model.train() if training else model.eval()
+    if training:
+        model.stack[1].eval()
+    before = modes(model)
+
+    def stop(*_):
+        raise error("stop")
+
+    def stop_in_inference(kind, i, layer, array):
+        if i == 2 and not layer.training:
+            stop()
+
+    if when == "validation":
+        model.watchers.append(stop_in_inference)
+    with pytest.raises(error, match="stop"):
+        run(model, **({"after_step": stop} if when == "after_step" else {"validation": blobs(30)}))
+    assert modes(model) == before
+
+
+def test_a_callback_that_forgets_training_mode_does_not_stop_the_training():
+    """And the layers that were frozen before are frozen again after it."""
+    one, two = network(), network()
+    for model in (one, two):
+        model.stack[1].eval()
+    _, first = run(one)
+    _, second = run(two, after_step=lambda step: two.eval())
+    assert first == second
+    assert same(one, two)
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    """That of a copy would go on with gradients of long ago."""
+    model, x, labels = network(), *blobs()
+    sgd = SGD(model, 0.1)
+    bn_lib.train_step(model, sgd, x, labels)
+    for other in (copy.deepcopy(model), network()):
+        before = other.state_dict()
+        with pytest.raises(ValueError, match="optimizer updates a Dense that is not in model"):
+            bn_lib.train_step(other, sgd, x, labels)
+        with pytest.raises(ValueError, match="optimizer updates a Dense that is not in model"):
+            bn_lib.fit(other, sgd, x, labels, epochs=1, batch_size=16, rng=rng(), progress=False)
+        assert all(np.array_equal(value, before[key]) for key, value in other.state_dict().items())
+    weight = model.stack[0].weight
+    bn_lib.train_step(model, SGD(Sequential(*model.stack[4:]), 0.1), x, labels)  # a part of it is trained alone
+    assert model.stack[0].weight is weight
+
+
+def test_a_step_that_raises_changes_nothing():
+    model, x, labels = network(), *blobs()
+    sgd = SGD(model, 0.1, momentum=0.9)
+    bn_lib.train_step(model, sgd, x, labels)
+    before, velocities = model.state_dict(), [velocity.copy() for _, _, velocity in sgd._velocity]
+
+    class Fails(SGD):
+        def step(self):
+            raise RuntimeError("no step")
+
+    with pytest.raises(RuntimeError, match="no step"):
+        bn_lib.train_step(model, Fails(model, 0.1), x, labels)
+    for gradient, error in ((np.ones(4), ValueError), (np.ones((3, 3)), ValueError), (1.0, TypeError)):
+        model.stack[4].grads["bias"] = gradient
+        with pytest.raises(error, match=r"Dense.grads\['bias'\].*expected.* \(3,\)"):
+            sgd.step()
+    assert all(np.array_equal(value, before[key]) for key, value in model.state_dict().items())
+    assert all(np.array_equal(v, old) for (_, _, v), old in zip(sgd._velocity, velocities, strict=True))
+
+
 # accuracy
 
 
@@ -151,7 +252,91 @@ def test_accuracy_is_measured_in_inference_mode_and_leaves_every_mode_as_it_was(
     assert not model.training
 
 
+def test_accuracy_does_not_come_between_forward_and_backward():
+    """Nor does it leave the data that it was measured on behind, in a pickle or in memory."""
+    one, two, (x, labels) = network(), network(), blobs()
+    for model in (one, two):
+        _, dlogits = bn_lib.softmax_cross_entropy(model.forward(x), labels)
+        if model is two:
+            bn_lib.accuracy(model, *blobs(seed=1))
+        model.backward(dlogits)
+    for layer, other in zip(one.layers(), two.layers(), strict=True):
+        assert all(np.array_equal(layer.grads[name], other.grads[name]) for name in layer.parameter_names)
+    fresh = network()
+    bn_lib.accuracy(fresh, x, labels)
+    with pytest.raises(RuntimeError, match="before forward"):
+        fresh.backward(dlogits)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3, 2), (3, 4)])
+def test_accuracy_refuses_what_are_no_logits(shape):
+    class Constant(Layer):
+        def forward(self, x):
+            return np.zeros(shape)
+
+    with pytest.raises(ValueError, match=r"logits has shape .*expected \(4, classes\)"):
+        bn_lib.accuracy(Constant(), np.ones((4, 2)), np.zeros(4, int))
+
+
 # SGD
+
+
+def by_hand(**options):
+    """One parameter at 0 with the gradient 1 for ever, a step of 1 and a momentum of 0.5: -1, -2.5, -4.25."""
+    model = Dense(1, 1, bias=False, rng=rng())
+    model.weight, model.grads = np.zeros((1, 1)), {"weight": np.ones((1, 1))}
+    return model, SGD(model, 1.0, momentum=0.5, **options)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_a_copy_of_an_optimizer_goes_on_as_the_optimizer_does(how):
+    model, sgd = by_hand()
+    sgd.step()
+    twin_model, twin = how((model, sgd))
+    alone = how(sgd)
+    for optimizer in (sgd, twin, alone):
+        optimizer.step()
+    assert twin.model is twin_model is not model
+    assert model.weight == twin_model.weight == alone.model.weight == -2.5
+    sgd.step()
+    assert (model.weight, twin_model.weight) == (-4.25, -2.5)
+
+
+def test_a_copied_training_goes_on_as_if_it_had_not_been_copied():
+    model = network()
+    sgd, (x, labels) = SGD(model, 0.1, momentum=0.9), blobs()
+    bn_lib.train_step(model, sgd, x, labels)
+    other, other_sgd = copy.deepcopy((model, sgd))
+    losses = [[bn_lib.train_step(m, s, x, labels) for _ in range(3)] for m, s in ((model, sgd), (other, other_sgd))]
+    assert losses[0] == losses[1]
+    assert same(model, other)
+
+
+def test_a_layer_that_takes_anothers_place_has_no_velocity():
+    """Not even where it gets the old one's address, which the optimizer holds."""
+    first, _ = by_hand()
+    model = Sequential(first)
+    sgd = SGD(model, 1.0, momentum=0.5)
+    sgd.step()
+    address = id(first)
+    del first
+    model.stack = ()
+    new, _ = by_hand()
+    assert id(new) != address
+    model.stack = (new,)
+    sgd.step()
+    assert new.weight == -1
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_layer_in_two_places_is_updated_once(momentum):
+    layer, _ = by_hand()
+    model = Sequential(layer, Sequential(ReLU(), layer))
+    sgd = SGD(model, 1.0, momentum=momentum)
+    sgd.step()
+    assert layer.weight == -1
+    sgd.step()
+    assert layer.weight == -2 - momentum
 
 
 def test_gradient_descent_by_hand():
