@@ -6,7 +6,7 @@ The layers themselves are in `batchnorm` (normalizers) and `network` (everything
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 from zipfile import BadZipFile
 
 import numpy as np
@@ -40,13 +40,27 @@ class Setting(Generic[T]):
         if holder is None:
             return self
         try:
-            value: T = vars(holder)[self.name]
+            value: T = holder.__dict__[self.name]
         except KeyError:
             raise AttributeError(f"{type(holder).__name__!r} object has no attribute {self.name!r}") from None
         return value
 
     def __set__(self, holder: object, value: Any) -> None:
         vars(holder)[self.name] = self.check(value, self.name)
+
+
+class Pass(NamedTuple):
+    """A forward pass, as its layer remembers it.
+
+    Attributes:
+        cache: what `backward` needs; None if there is nothing to go back from.
+        skipped: whether the pass before it was never gone back from.
+        gone_back: whether it has been gone back from itself.
+    """
+
+    cache: Any = None
+    skipped: bool = False
+    gone_back: bool = False
 
 
 class Layer:
@@ -56,12 +70,14 @@ class Layer:
     from one pass more than once is fine; going back a second time after two forward passes is refused, since the first
     of them is forgotten. `Sequential` remembers the passes of all its layers, so a layer may be in it more than once.
 
-    Arrays are kept and not copied: nothing may be written into x or y between `forward` and `backward`. A layer is not
-    for two threads at once. Copies and pickles hold parameters, gradients and settings, and no forward pass.
+    Arrays are kept and not copied: between `forward` and `backward` nothing may be written into x, y or a parameter.
+    (Assigning another array to a parameter does no harm.) A layer is not for two threads at once. Copies and pickles
+    hold parameters, gradients and settings, and no forward pass.
 
     A subclass names its trained arrays in `parameter_names` and its other stored arrays in `buffer_names`. At the end
     of `forward` it keeps what `backward` needs with `self._keep(...)`; `backward` begins with `self._last()` and, when
-    nothing more can go wrong, calls `self._went_back()`.
+    nothing more can go wrong, calls `self._went_back()`. A container of layers says in `layers`, `named_state`, `train`
+    and `eval` what is inside, as `Sequential` does.
 
     Attributes:
         training: True after `.train()` (the start), False after `.eval()`.
@@ -86,10 +102,7 @@ class Layer:
     buffer_names: tuple[str, ...] = ()
     training = Setting(check_bool)
 
-    # The last forward pass. On the class, as the state of a layer that has none: a copy starts from here.
-    _cache: Any = None
-    _gone_back = False  # from the last pass
-    _skipped = False  # whether the pass before it was never gone back from
+    last_pass = Pass()  # on the class, for a layer that has none yet: a copy starts from here
 
     def __init__(self) -> None:
         self.training = True
@@ -213,7 +226,7 @@ class Layer:
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: everything but the last forward pass, which is as large as its mini-batch."""
-        state = {name: value for name, value in vars(self).items() if name not in _PASS}
+        state = {name: value for name, value in vars(self).items() if name != "last_pass"}
         return {**state, "grads": dict(self.grads)}
 
     def _check_x(self, x: Array) -> None:
@@ -224,14 +237,14 @@ class Layer:
 
     def _keep(self, cache: Any) -> None:
         """Remember what `backward` needs of this forward pass; the one before is forgotten."""
-        self._skipped = self._cache is not None and not self._gone_back
-        self._cache, self._gone_back = cache, False
+        before = self.last_pass
+        self.last_pass = Pass(cache, before.cache is not None and not before.gone_back)
 
     def _last(self) -> Any:
         """What the last `forward` kept for `backward`."""
-        if self._cache is not None:
-            return self._cache
-        if self._skipped:
+        if self.last_pass.cache is not None:
+            return self.last_pass.cache
+        if self.last_pass.skipped:
             raise RuntimeError(
                 f"{type(self).__name__}.backward was called twice after two forward passes, of which only the last is "
                 "kept; call backward(dy) before the next forward(x)"
@@ -240,24 +253,13 @@ class Layer:
 
     def _went_back(self) -> None:
         """Note that the last pass has been gone back from. If one was skipped, the next `backward` would be for it."""
-        self._gone_back = True
-        if self._skipped:
-            self._cache = None
+        cache, skipped, _ = self.last_pass
+        self.last_pass = Pass(None if skipped else cache, skipped, True)
 
 
-_PASS = ("_cache", "_gone_back", "_skipped")
-
-
-def get_pass(layer: Layer) -> dict[str, Any]:
-    """The last forward pass of a layer, for `set_pass`."""
-    return {name: vars(layer)[name] for name in _PASS if name in vars(layer)}
-
-
-def set_pass(layer: Layer, kept: Mapping[str, Any]) -> None:
-    """Make `kept` the last forward pass of a layer."""
-    for name in _PASS:
-        vars(layer).pop(name, None)
-    vars(layer).update(kept)
+def distinct_layers(layer: Layer) -> list[Layer]:
+    """All of `layer.layers()`, each once: a layer may be in a network in more than one place."""
+    return list({id(each): each for each in layer.layers()}.values())
 
 
 @contextmanager
@@ -277,14 +279,14 @@ def only_looked_at(layer: Layer) -> Iterator[None]:
 
     So that who looks on does not come between a forward pass and the way back from it.
     """
-    passes, buffers = [(each, get_pass(each)) for each in layer.layers()], _buffers(layer)
+    passes, buffers = [(each, each.last_pass) for each in layer.layers()], _buffers(layer)
     with modes_kept(layer):
         try:
             yield
         finally:
             _put_back(buffers)
             for each, kept in passes:
-                set_pass(each, kept)
+                each.last_pass = kept
 
 
 @contextmanager
@@ -299,7 +301,7 @@ def undone_if_it_raises(layer: Layer) -> Iterator[None]:
     except BaseException:
         _put_back(buffers)
         for each in layer.layers():
-            set_pass(each, {})
+            each.last_pass = Pass()
         raise
 
 

@@ -25,7 +25,7 @@ from bn_lib._checks import (
     check_same_kind,
     one_hot,
 )
-from bn_lib.layer import Layer, Setting, get_pass, set_pass, undone_if_it_raises
+from bn_lib.layer import Layer, Pass, Setting, distinct_layers, undone_if_it_raises
 
 Watcher = Callable[[str, int, Layer, Array], None]
 
@@ -506,19 +506,19 @@ class Sequential(Layer):
             if any(inner is self for inner in layer.layers()):
                 raise ValueError(f"layer {i} holds the Sequential that it would be in; expected another")
         self._stack = layers
-        set_pass(self, {})
+        self.last_pass = Pass()
 
     def forward(self, x: Array) -> Array:
         """Return the last layer's output.
 
         If a layer raises, all running statistics are as they were, and there is no pass to go back from.
         """
-        passes: list[list[tuple[Layer, dict[str, Any]]]] = []
+        passes: list[list[tuple[Layer, Pass]]] = []
         with undone_if_it_raises(self):
             self._keep(passes)
             for i, layer in enumerate(self.stack):
                 x = layer.forward(x)
-                passes.append([(inner, get_pass(inner)) for inner in layer.layers()])
+                passes.append([(inner, inner.last_pass) for inner in layer.layers()])
                 self._tell("activation", i, layer, x)
         return x
 
@@ -532,18 +532,21 @@ class Sequential(Layer):
 
     def _go_back(self, dy: Array, *, needs_dx: bool) -> Array:
         """Go back through the pass that was remembered; without one, through what each layer remembers itself."""
-        passes = self._last() if self._cache is not None or self._skipped else [()] * len(self.stack)
+        remembered = self.last_pass.cache is not None or self.last_pass.skipped
+        passes = self._last() if remembered else [()] * len(self.stack)
+        places = [id(layer) for layer in self.layers()]
+        shared = len(set(places)) < len(places)  # whether a layer is here more than once
         totals: dict[int, dict[str, Array]] = {}
         for i, layer in reversed(list(enumerate(self.stack))):
             self._tell("gradient", i, layer, dy)
             for inner, kept in passes[i]:
-                set_pass(inner, kept)
+                inner.last_pass = kept
             if i > 0 or needs_dx:
                 dy = layer.backward(dy)
             else:
                 layer.fill_grads(dy)
-            for inner in {id(inner): inner for inner in layer.layers()}.values():
-                if earlier := totals.get(id(inner)):  # the layer is here more than once
+            for inner in distinct_layers(layer) if shared else ():
+                if earlier := totals.get(id(inner)):
                     inner.grads = {name: earlier[name] + gradient for name, gradient in inner.grads.items()}
                 totals[id(inner)] = dict(inner.grads)
         self._went_back()
@@ -578,6 +581,7 @@ class Sequential(Layer):
             watcher(kind, index, layer, array)
 
 
+@np.errstate(under="ignore")  # the exponential of a logit far below the largest is 0
 def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
     """Mean cross-entropy of the softmax of `logits` against integer `labels`, and its gradient.
 

@@ -11,7 +11,7 @@ import numpy as np
 from bn_lib._arrays import Array, is_array, namespace
 from bn_lib._checks import check_input, check_labels, check_number, check_positive_int, check_rng
 from bn_lib._progress import progress_bar
-from bn_lib.layer import Layer, Setting, modes_kept, only_looked_at, to_numpy, undone_if_it_raises
+from bn_lib.layer import Layer, Setting, distinct_layers, modes_kept, only_looked_at, to_numpy, undone_if_it_raises
 from bn_lib.network import Sequential, softmax_cross_entropy
 
 
@@ -75,45 +75,37 @@ class SGD:
 
         Raises:
             RuntimeError: if a gradient is missing because `backward` has not been called.
-            TypeError, ValueError: if a gradient that was put there by hand is no array of its parameter's shape.
+            ValueError: if a gradient that was put there by hand is no array of its parameter's shape.
         """
-        slots = [(layer, name) for layer in _distinct(self.model) for name in layer.parameter_names]
+        slots = [(layer, name) for layer in distinct_layers(self.model) for name in layer.parameter_names]
         for layer, name in slots:
             if name not in layer.grads:
                 raise RuntimeError(f"{type(layer).__name__} has no gradient of {name}; call backward(dy) before step()")
-            _check_gradient_of(layer, name)
+            gradient, shape = layer.grads[name], getattr(layer, name).shape
+            if getattr(gradient, "shape", None) != shape:
+                seen = f"has shape {gradient.shape}" if is_array(gradient) else f"is a {type(gradient).__name__}"
+                raise ValueError(
+                    f"{type(layer).__name__}.grads[{name!r}] {seen}; expected an array of shape {shape}, that of {name}"
+                )
         # Found by the layer itself, which is held here, so that a copy finds its own and no other layer has its id.
         velocities = {(id(layer), name): velocity for layer, name, velocity in self._velocity}
+        rate, momentum, decay = self.learning_rate, self.momentum, self.weight_decay
         updated: list[Array] = []
         for layer, name in slots:
             parameter, g = getattr(layer, name), layer.grads[name]
-            if self.weight_decay:
-                g = g + self.weight_decay * parameter
-            if self.momentum:
+            if decay:
+                g = g + decay * parameter
+            if momentum:
                 velocity = velocities.get((id(layer), name))
-                g = velocities[id(layer), name] = g if velocity is None else self.momentum * velocity + g
+                g = velocities[id(layer), name] = g if velocity is None else momentum * velocity + g
             # A new array, because others may hold the old one. The sum goes where the product was: less memory touched.
-            new = namespace(parameter).astype(-self.learning_rate * g, parameter.dtype, copy=False)
+            new = namespace(parameter).astype(-rate * g, parameter.dtype, copy=False)
             new += parameter
             updated.append(new)
         for (layer, name), new in zip(slots, updated, strict=True):
             setattr(layer, name, new)
-        if self.momentum:
+        if momentum:
             self._velocity = [(layer, name, velocities[id(layer), name]) for layer, name in slots]
-
-
-def _distinct(model: Layer) -> list[Layer]:
-    """Every layer of `model`, each once."""
-    return list({id(layer): layer for layer in model.layers()}.values())
-
-
-def _check_gradient_of(layer: Layer, name: str) -> None:
-    gradient, parameter = layer.grads[name], getattr(layer, name)
-    label = f"{type(layer).__name__}.grads[{name!r}]"
-    if not is_array(gradient):
-        raise TypeError(f"{label} is a {type(gradient).__name__}; expected an array of shape {parameter.shape}")
-    if tuple(gradient.shape) != tuple(parameter.shape):
-        raise ValueError(f"{label} has shape {gradient.shape}; expected {parameter.shape}, that of {name}")
 
 
 @dataclass
@@ -232,7 +224,7 @@ def _training_mode(model: Layer) -> Iterator[Callable[[], None]]:
 
 def _check_same_model(model: Layer, optimizer: SGD) -> None:
     """Raise `ValueError` unless `optimizer` updates layers of `model`: those of a copy have gradients of their own."""
-    if not isinstance(optimizer, SGD):  # one of the user's own, with a `step`
+    if not isinstance(optimizer, SGD) or optimizer.model is model:  # the first is one of the user's own, with a `step`
         return
     own = {id(layer) for layer in model.layers()}
     for layer in optimizer.model.layers():
@@ -243,6 +235,7 @@ def _check_same_model(model: Layer, optimizer: SGD) -> None:
             )
 
 
+@np.errstate(under="ignore")  # a gradient too small for its type is 0, whatever a user wants to hear of elsewhere
 def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array) -> float:
     """One forward pass, one backward pass, one update; return the loss before the update, in nats.
 
@@ -267,6 +260,7 @@ def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array) -> float:
     return loss
 
 
+@np.errstate(under="ignore")
 def accuracy(model: Layer, x: Array, labels: Array) -> float:
     """Fraction of `labels` that the model gets right in inference mode.
 
