@@ -77,22 +77,26 @@ class SGD:
             RuntimeError: if a gradient is missing because `backward` has not been called.
             ValueError: if a gradient that was put there by hand is no array of its parameter's shape.
         """
-        slots = [(layer, name) for layer in distinct_layers(self.model) for name in layer.parameter_names]
-        for layer, name in slots:
-            if name not in layer.grads:
-                raise RuntimeError(f"{type(layer).__name__} has no gradient of {name}; call backward(dy) before step()")
-            gradient, shape = layer.grads[name], getattr(layer, name).shape
-            if getattr(gradient, "shape", None) != shape:
-                seen = f"has shape {gradient.shape}" if is_array(gradient) else f"is a {type(gradient).__name__}"
-                raise ValueError(
-                    f"{type(layer).__name__}.grads[{name!r}] {seen}; expected an array of shape {shape}, that of {name}"
-                )
+        slots = []
+        for layer in distinct_layers(self.model):
+            for name in layer.parameter_names:
+                if name not in layer.grads:
+                    raise RuntimeError(
+                        f"{type(layer).__name__} has no gradient of {name}; call backward(dy) before step()"
+                    )
+                parameter, g = getattr(layer, name), layer.grads[name]
+                if getattr(g, "shape", None) != parameter.shape:
+                    seen = f"has shape {g.shape}" if is_array(g) else f"is a {type(g).__name__}"
+                    raise ValueError(
+                        f"{type(layer).__name__}.grads[{name!r}] {seen}; expected an array of shape {parameter.shape}, "
+                        f"that of {name}"
+                    )
+                slots.append((layer, name, parameter, g))
+        rate, momentum, decay = self.learning_rate, self.momentum, self.weight_decay
         # Found by the layer itself, which is held here, so that a copy finds its own and no other layer has its id.
         velocities = {(id(layer), name): velocity for layer, name, velocity in self._velocity}
-        rate, momentum, decay = self.learning_rate, self.momentum, self.weight_decay
         updated: list[Array] = []
-        for layer, name in slots:
-            parameter, g = getattr(layer, name), layer.grads[name]
+        for layer, name, parameter, g in slots:
             if decay:
                 g = g + decay * parameter
             if momentum:
@@ -102,10 +106,10 @@ class SGD:
             new = namespace(parameter).astype(-rate * g, parameter.dtype, copy=False)
             new += parameter
             updated.append(new)
-        for (layer, name), new in zip(slots, updated, strict=True):
+        for (layer, name, _, _), new in zip(slots, updated, strict=True):
             setattr(layer, name, new)
         if momentum:
-            self._velocity = [(layer, name, velocities[id(layer), name]) for layer, name in slots]
+            self._velocity = [(layer, name, velocities[id(layer), name]) for layer, name, _, _ in slots]
 
 
 @dataclass
