@@ -94,9 +94,9 @@ class SyncBatchNorm(BatchNorm):
         sums, flat = _exchange(self.comm, "backward", 2 * self.num_features, own_part)
         xp = namespace(x)
         mean_dy_x_hat, mean_dy = xp.asarray(np.sum(sums, axis=0).reshape(2, -1) / cache.moments.count)
+        self._went_back()
         own_dgamma, own_dbeta = xp.asarray(sums[self.comm.rank].reshape(2, -1))
         self.grads["gamma"], self.grads["beta"] = own_dgamma.astype(gamma.dtype), own_dbeta.astype(gamma.dtype)
-        self._went_back()
         dx = backend.input_gradient(flat, x, gamma, statistics, mean_dy, mean_dy_x_hat)
         return dx.reshape(cache.shape).astype(cache.dtype, copy=False)
 

@@ -1,5 +1,7 @@
 """A call that raises changes nothing: parameters, running statistics, counters and modes are bitwise as before."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from refusals import LABELS, ONE, X, assert_refused, other_kind, row
@@ -176,7 +178,7 @@ STATES = [
     row("state['running_mean']", "a NaN or an infinity", "finite", ValueError, state(running_mean=ONE * np.nan)),
     row("state['running_var']", "holds -1", "variances >= 0", ValueError, state(running_var=-ONE)),
     row("state['running_var']", "holds nan", "variances >= 0", ValueError, state(running_var=ONE * np.nan)),
-    row("state['running_var']", "a NaN or an infinity", "finite", ValueError, state(running_var=ONE * np.inf)),
+    row("state['running_var']", "inf", "finite", ValueError, state(running_var=ONE * np.inf)),
     row("state['num_batches_tracked']", "is -1", "a count >= 0", ValueError, state(num_batches_tracked=np.array(-1))),
     row(
         "state['num_batches_tracked']", f"holds {2**63}", "fit in int64", ValueError,
@@ -202,13 +204,8 @@ def test_a_number_too_large_for_the_type_is_refused_and_changes_nothing(value, n
 
 @pytest.mark.parametrize("kind", [bn_lib.SyncBatchNorm, BatchNorm])
 def test_a_state_that_means_nothing_is_refused_wherever_it_is_nested(kind):
-    class Alone:
-        rank, size = 0, 1
-
-        def Allgather(self, message, messages):
-            messages[0] = message
-
-    layer = kind(3, comm=Alone()) if kind is bn_lib.SyncBatchNorm else kind(3)
+    alone = SimpleNamespace(rank=0, size=1, Allgather=None, allgather=None)  # not asked
+    layer = kind(3, comm=alone) if kind is bn_lib.SyncBatchNorm else kind(3)
     model = Sequential(Sequential(layer), Dense(3, 3, rng=RNG))
     before = snapshot(model)
     new = {key: value + 1 for key, value in model.state_dict().items()}
