@@ -39,9 +39,9 @@ def test_bad_input(name, seen, expected, error, call):
 @pytest.mark.parametrize("bad", [-0.5, np.nan])
 def test_impossible_variances_are_refused_in_inference(bad):
     one, var = np.ones(3), np.array([1.0, bad, 1.0])
-    with pytest.raises(ValueError, match=f"^var holds {bad:g}; expected variances >= 0"):
+    with pytest.raises(ValueError, match=f"^var holds {bad:g}; expected (finite )?variances >= 0"):
         batch_norm_inference(X3, one, one, one, var)
     layer = BatchNorm(3)
-    layer.load_state_dict(layer.state_dict() | {"running_var": var})
-    with pytest.raises(ValueError, match=f"^running_var holds {bad:g}; expected variances >= 0"):
+    layer.running_var = var
+    with pytest.raises(ValueError, match=f"^running_var holds {bad:g}; expected (finite )?variances >= 0"):
         layer.eval().forward(X3)
