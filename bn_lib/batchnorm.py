@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bn_lib._arrays import Array, Namespace, namespace
+from bn_lib._arrays import Array, Namespace, namespace, silent
 from bn_lib._checks import (
     check_dtype,
     check_eps,
@@ -94,8 +94,8 @@ class BatchNorm(Layer):
         """
         convention = Convention.named(convention)
         momentum = convention.batch_weight(options.pop("momentum", convention.default_momentum))
-        eps = options.pop("eps", convention.default_eps)
-        return cls(num_features, eps=eps, momentum=momentum, unbiased_running_var=convention.unbiased, **options)
+        defaults = {"eps": convention.default_eps, "unbiased_running_var": convention.unbiased}
+        return cls(num_features, momentum=momentum, **(defaults | options))
 
     def reset_running_statistics(self) -> None:
         """Forget all batches: mean 0, variance 1, no updates."""
@@ -114,7 +114,7 @@ class BatchNorm(Layer):
             y, self._cache = self._normalize_batch(x)
             self._update_running(self._cache.moments)
         else:
-            check_input(x)
+            check_input(x, least=0)
             for name in ("gamma", "beta", "running_mean", "running_var"):
                 check_parameter(x, getattr(self, name), name)
             check_variance(self.running_var, "running_var")
@@ -134,6 +134,7 @@ class BatchNorm(Layer):
         """y and a cache with the `moments` that normalized it: what a training pass does, but for what it remembers."""
         return batch_norm(x, self.gamma, self.beta, eps=self.eps)
 
+    @silent
     def _update_running(self, moments: Moments) -> None:
         xp = namespace(self.running_mean)
         batches = self.num_batches_tracked + 1

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bn_lib import fast
-from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, statistics_dtype
+from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, silent, statistics_dtype
 from bn_lib._checks import FLOATS, check_float_array, check_input, check_same_kind
 from bn_lib._progress import progress_bar
 from bn_lib.backends import choose
@@ -93,6 +93,7 @@ def merge_pairwise(parts: Iterable[Moments]) -> Moments | None:
     return reduce(lambda later, earlier: earlier.merge(later), reversed(waiting)) if waiting else None
 
 
+@silent
 def channel_moments(x: Array) -> Moments:
     """`Moments.of(x, batch_axes(x.ndim))` for checked input, by the fastest loops there are for this kind of array."""
     axes = batch_axes(x.ndim)
@@ -124,8 +125,6 @@ def _of_each(batches: Iterable[Array], axis: Axes | None, bar: Any) -> Iterator[
 
 
 def _checked_moments(x: Array, axis: Axes | None, name: str) -> Moments:
-    if isinstance(x, np.memmap):  # a file is read like an array, but other subclasses may mean something else by +
-        x = np.asarray(x)
     if axis is None:
         check_input(x, name)
         return channel_moments(x)

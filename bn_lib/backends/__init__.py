@@ -20,7 +20,7 @@ from functools import cache
 
 import numpy as np
 
-from bn_lib._arrays import Array, is_cupy
+from bn_lib._arrays import Array, computes_plainly, is_cupy
 from bn_lib.backends.base import Backend
 
 NAMES = ("numba", "numpy", "cupy", "reference")
@@ -73,7 +73,7 @@ def choose(x: Array) -> Backend | None:
     asked_for = _asked_for.get()
     if asked_for == "reference":
         return None
-    if type(x) is np.ndarray:  # a subclass may mean something else by * and +
+    if computes_plainly(x):
         return _numpy() if asked_for == "numpy" else (_numba_if_it_works() or _numpy())
     if is_cupy(x):
         return _cupy()
