@@ -87,7 +87,7 @@ class Backend:
         center, lost, m2 = self.moments(x)
         inv_std = 1 / np.sqrt(m2 / (x.size // x.shape[1]) + eps)
         statistics = Statistics(center, lost, m2, inv_std)
-        return self._normalize_if_held(x, gamma, beta, statistics), statistics
+        return self.normalize_if_held(x, gamma, beta, statistics), statistics
 
     def forward_with(
         self, x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float
@@ -96,14 +96,15 @@ class Backend:
         center = mean.astype(x.dtype)
         lost = mean.astype(np.float64) - center
         statistics = Statistics(center, lost, None, 1 / np.sqrt(var.astype(np.float64) + eps))
-        return self._normalize_if_held(x, gamma, beta, statistics), statistics
+        return self.normalize_if_held(x, gamma, beta, statistics), statistics
 
     def normalize(self, x: Array, gamma: Array, beta: Array, statistics: Statistics) -> Array:
         """y = gamma * (x - mean) * inv_std + beta, whatever the statistics are of."""
         scale, offset = _scale_and_offset(gamma, beta, statistics)
         return self.scale_and_shift(x, statistics.center, scale.astype(x.dtype), offset.astype(x.dtype))
 
-    def _normalize_if_held(self, x: Array, gamma: Array, beta: Array, statistics: Statistics) -> Array:
+    def normalize_if_held(self, x: Array, gamma: Array, beta: Array, statistics: Statistics) -> Array:
+        """The same, or `OutOfRange`."""
         scale, offset = _scale_and_offset(gamma, beta, statistics)
         check_forward(x, gamma, statistics, scale, offset)
         return self.scale_and_shift(x, statistics.center, scale.astype(x.dtype), offset.astype(x.dtype))
