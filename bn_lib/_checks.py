@@ -76,12 +76,12 @@ def check_channels(x: Array, parameter: Array, name: str) -> None:
         )
 
 
-def check_variance(var: Array, name: str = "var") -> None:
+def check_variance(var: Array, name: str = "var", advice: str = "") -> None:
     """Raise `ValueError` if a variance is negative, infinite, or NaN."""
     xp = namespace(var)
     if not bool(xp.all((var >= 0) & (var < math.inf))):  # written so that a NaN is refused too
         worst = xp.min(var) if bool(xp.all(var < math.inf)) else xp.max(var)
-        raise ValueError(f"{name} holds {float(worst):g}; expected finite variances >= 0")
+        raise ValueError(f"{name} holds {float(worst):g}; expected finite variances >= 0{advice}")
 
 
 def check_eps(eps: float) -> float:

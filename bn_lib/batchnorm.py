@@ -53,6 +53,12 @@ class BatchNorm(Layer):
         running_mean, running_var: `(C,)`, float64; start at 0 and 1.
         num_batches_tracked: how many batches went into them, an integer array of shape `()`.
 
+    A NaN or an infinity in a training batch makes the running statistics of its channel NaN, and no later batch mends
+    them, as in PyTorch. Inference then refuses; `reset_running_statistics()` and some training batches bring them back.
+
+    A layer keeps what `backward` needs of the last `forward`, so two threads must not use one layer at once: give each
+    a `copy.deepcopy`.
+
     Raises:
         TypeError, ValueError: for an argument out of range; `forward` as `batch_norm` does. A call that raises leaves
             the layer as it was.
@@ -117,7 +123,7 @@ class BatchNorm(Layer):
             check_input(x, least=0)
             for name in ("gamma", "beta", "running_mean", "running_var"):
                 check_parameter(x, getattr(self, name), name)
-            check_variance(self.running_var, "running_var")
+            check_variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
             y, self._cache = normalize_with(x, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
         return y
 

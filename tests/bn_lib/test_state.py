@@ -132,3 +132,22 @@ def test_modes_and_settings_are_not_part_of_the_state():
     layer = BatchNorm(2, eps=0.5, momentum=0.9).eval()
     layer.load_state_dict(BatchNorm(2).state_dict())
     assert (layer.eps, layer.momentum, layer.training) == (0.5, 0.9, False)
+
+
+def test_a_nan_stays_until_the_statistics_are_reset():
+    """As in PyTorch. Nothing is computed with them meanwhile, and the other channels go on."""
+    rng = np.random.default_rng(0)
+    layer = BatchNorm(3)
+    x = rng.normal(size=(8, 3))
+    bad = x.copy()
+    bad[2, 1] = np.nan
+    for batch in (x, bad, x):
+        layer.forward(batch)
+    assert np.array_equal(np.isnan(layer.running_mean), [False, True, False])
+    with pytest.raises(
+        ValueError, match=r"running_var holds nan.*reset_running_statistics\(\) forgets a batch with NaN"
+    ):
+        layer.eval().forward(x)
+    layer.train().reset_running_statistics()
+    layer.forward(x)
+    assert np.all(np.isfinite(layer.eval().forward(x)))
