@@ -59,6 +59,14 @@ class BatchNorm(Layer):
     A layer keeps what `backward` needs of the last `forward`, so two threads must not use one layer at once: give each
     a `copy.deepcopy`.
 
+    Example:
+        >>> layer = BatchNorm(2, momentum=0.5)
+        >>> y = layer(np.array([[1.0, 10.0], [3.0, 50.0]]))  # training: the statistics of these two rows
+        >>> layer.running_mean
+        array([ 1., 15.])
+        >>> layer.eval()(np.array([[1.0, 15.0]]))  # inference: the running ones, so one row will do
+        array([[0., 0.]])
+
     Raises:
         TypeError, ValueError: for an argument out of range; `forward` as `batch_norm` does. A call that raises leaves
             the layer as it was.
@@ -97,6 +105,10 @@ class BatchNorm(Layer):
             convention: "pytorch", "keras", "flax" or "paper", or a `Convention`.
             num_features: C, the number of channels.
             options: as the constructor's; `momentum` is in the convention's own meaning.
+
+        Example:
+            >>> BatchNorm.in_convention("Keras", 3, momentum=0.9).momentum  # the new batch's weight
+            0.1
         """
         convention = Convention.named(convention)
         momentum = convention.batch_weight(options.pop("momentum", convention.default_momentum))
@@ -186,6 +198,11 @@ class LayerNorm(_SampleNorm):
         eps: added to the variance; >= 0.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
+
+    Example:
+        >>> LayerNorm(2, eps=0.0)(np.array([[1.0, 3.0], [10.0, 50.0]]))
+        array([[-1.,  1.],
+               [-1.,  1.]])
     """
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
@@ -200,6 +217,11 @@ class InstanceNorm(_SampleNorm):
         eps: added to the variance; >= 0.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
+
+    Example:
+        >>> InstanceNorm(2, eps=0.0)(np.array([[[1.0, 3.0], [10.0, 50.0]]]))
+        array([[[-1.,  1.],
+                [-1.,  1.]]])
     """
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
@@ -215,6 +237,10 @@ class GroupNorm(_SampleNorm):
         eps: added to the variance; >= 0.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
+
+    Example:
+        >>> GroupNorm(2, 4, eps=0.0)(np.array([[1.0, 3.0, 10.0, 50.0]]))
+        array([[-1.,  1., -1.,  1.]])
     """
 
     def __init__(

@@ -32,6 +32,10 @@ class Convention:
 
     The four that are known are `Convention.PYTORCH`, `KERAS`, `FLAX` and `PAPER`. In all of them the variance that
     normalizes a training batch is the biased one.
+
+    Example:
+        >>> Convention.KERAS.convert_momentum(0.99, to="PyTorch")
+        0.01
     """
 
     name: str
@@ -122,6 +126,11 @@ class Convention:
 
         Returns:
             An array of the shape of `running_var`.
+
+        Example:
+            >>> var = np.array([1.4])  # 0.9 * 1 + 0.1 * 5, where 5 is the unbiased variance of five values
+            >>> Convention.PYTORCH.convert_running_var(var, "keras", count=5, momentum=0.1, updates=1).round(12)
+            array([1.3])
 
         Raises:
             TypeError: if an argument is not of its kind: an array, whole numbers, numbers.

@@ -94,6 +94,11 @@ class Moments:
         m2: the sum of squared deviations from the mean; in the units of x squared.
 
     Statistics of float32 and float64 data are float64, those of float16 data float32.
+
+    Example:
+        >>> x = np.array([[1.0], [2.0], [6.0], [7.0]])
+        >>> Moments.of(x[:1], axis=0).merge(Moments.of(x[1:], axis=0)) == Moments.of(x, axis=0)
+        True
     """
 
     count: int
@@ -108,6 +113,11 @@ class Moments:
         Args:
             x: floating-point array of any rank.
             axis: the axis, or axes, to average over: 0 for (N, C), (0, 2, 3) for (N, C, H, W).
+
+        Example:
+            >>> moments = Moments.of(np.array([[1.0, 10.0], [3.0, 50.0]]), axis=0)
+            >>> moments.count, moments.mean, moments.m2
+            (2, array([ 2., 30.]), array([  2., 800.]))
 
         Raises:
             TypeError: if `x` is not a floating-point array.
@@ -145,6 +155,11 @@ class Moments:
         Source: Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm for computing sample
         variances"; also (1983).
 
+        Example:
+            >>> one, other = Moments.of(np.array([1.0, 3.0]), 0), Moments.of(np.array([8.0]), 0)
+            >>> float(one.merge(other).mean)
+            4.0
+
         Raises:
             TypeError: if `other` is not a `Moments`.
             ValueError: if the means have different shapes.
@@ -164,6 +179,11 @@ class Moments:
     @silent
     def var(self, ddof: int = 0) -> Array:
         """Variance, `m2 / (count - ddof)`: biased for ddof=0 (what BN divides by), unbiased for ddof=1.
+
+        Example:
+            >>> moments = Moments.of(np.array([1.0, 3.0]), 0)
+            >>> float(moments.var()), float(moments.var(ddof=1))
+            (1.0, 2.0)
 
         Raises:
             ValueError: if count is not larger than ddof.

@@ -92,6 +92,13 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     Returns:
         `y`, of the shape and dtype of x, and a cache for `batch_norm_backward`. `cache.moments` holds mu and sigma2.
 
+    Example:
+        >>> x = np.array([[1.0, 10.0], [3.0, 50.0]])
+        >>> y, cache = batch_norm(x, gamma=np.ones(2), beta=np.zeros(2), eps=0.0)
+        >>> y
+        array([[-1., -1.],
+               [ 1.,  1.]])
+
     Raises:
         TypeError: not a floating-point array, or arrays of different kinds.
         ValueError: wrong rank, an empty batch, one value per channel, mismatched gamma or beta, or a bad eps.
@@ -123,6 +130,13 @@ def batch_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     Returns:
         `dx` of the shape of x; `dgamma` and `dbeta` of shape `(C,)`.
 
+    Example:
+        >>> x = np.array([[1.0], [3.0], [8.0]])
+        >>> y, cache = batch_norm(x, np.ones(1), np.zeros(1))
+        >>> dx, dgamma, dbeta = batch_norm_backward(np.ones((3, 1)), cache)  # a shift, which the mean takes off
+        >>> dx.ravel(), dbeta
+        (array([0., 0., 0.]), array([3.]))
+
     Raises:
         TypeError: `dy` is not a floating-point array of the kind of x.
         ValueError: `dy` has another shape than y.
@@ -148,6 +162,11 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
 
     Returns:
         `y`, of the shape and dtype of x.
+
+    Example:
+        >>> x, mean, var = np.array([[5.0]]), np.array([3.0]), np.array([4.0])
+        >>> batch_norm_inference(x, np.ones(1), np.zeros(1), mean, var, eps=0.0)
+        array([[1.]])
 
     Raises:
         TypeError: not a floating-point array, or arrays of different kinds.
@@ -193,6 +212,12 @@ def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     Returns:
         `y`, of the shape and dtype of x, and a cache for `layer_norm_backward`.
 
+    Example:
+        >>> x = np.array([[1.0, 3.0], [10.0, 50.0]])
+        >>> layer_norm(x, np.ones(2), np.zeros(2), eps=0.0)[0]
+        array([[-1.,  1.],
+               [-1.,  1.]])
+
     Raises:
         TypeError: not a floating-point array, or arrays of different kinds.
         ValueError: wrong rank, no channels or positions, one value per sample, mismatched gamma or beta, or a bad eps.
@@ -213,6 +238,12 @@ def layer_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
     gamma now varies along the axes that are averaged, so it stays inside the means, with dx_hat = gamma * dy:
 
         dx = (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / sqrt(var + eps)
+
+    Example:
+        >>> y, cache = layer_norm(np.array([[1.0, 3.0, 8.0]]), np.ones(3), np.zeros(3))
+        >>> dx, dgamma, dbeta = layer_norm_backward(np.array([[0.0, 1.0, 2.0]]), cache)
+        >>> dx.shape, dbeta
+        ((1, 3), array([0., 1., 2.]))
     """
     return _backward(dy, cache)
 
@@ -228,6 +259,12 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
 
     Returns:
         `y`, of the shape and dtype of x, and a cache for `instance_norm_backward`.
+
+    Example:
+        >>> x = np.array([[[1.0, 3.0], [10.0, 50.0]]])  # one sample, two channels of two positions
+        >>> instance_norm(x, np.ones(2), np.zeros(2), eps=0.0)[0]
+        array([[[-1.,  1.],
+                [-1.,  1.]]])
 
     Raises:
         TypeError: not a floating-point array, or arrays of different kinds.
@@ -246,7 +283,14 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
 
 
 def instance_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
-    """Gradients of `instance_norm` with respect to x, gamma and beta; as `batch_norm_backward`."""
+    """Gradients of `instance_norm` with respect to x, gamma and beta; as `batch_norm_backward`.
+
+    Example:
+        >>> y, cache = instance_norm(np.array([[[1.0, 3.0, 8.0]]]), np.ones(1), np.zeros(1))
+        >>> dx, dgamma, dbeta = instance_norm_backward(np.ones((1, 1, 3)), cache)
+        >>> dx.shape, dbeta
+        ((1, 1, 3), array([3.]))
+    """
     return _backward(dy, cache)
 
 
@@ -264,6 +308,11 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
 
     Returns:
         `y`, of the shape and dtype of x, and a cache for `group_norm_backward`.
+
+    Example:
+        >>> x = np.array([[1.0, 3.0, 10.0, 50.0]])  # one sample of four channels, normalized two by two
+        >>> group_norm(x, np.ones(4), np.zeros(4), groups=2, eps=0.0)[0]
+        array([[-1.,  1., -1.,  1.]])
 
     Raises:
         TypeError: not a floating-point array, arrays of different kinds, or `groups` not a whole number.
@@ -287,7 +336,14 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
 
 
 def group_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
-    """Gradients of `group_norm` with respect to x, gamma and beta; as `layer_norm_backward`."""
+    """Gradients of `group_norm` with respect to x, gamma and beta; as `layer_norm_backward`.
+
+    Example:
+        >>> y, cache = group_norm(np.array([[1.0, 3.0, 10.0, 50.0]]), np.ones(4), np.zeros(4), groups=2)
+        >>> dx, dgamma, dbeta = group_norm_backward(np.array([[1.0, 2.0, 3.0, 4.0]]), cache)
+        >>> dbeta
+        array([1., 2., 3., 4.])
+    """
     return _backward(dy, cache)
 
 
@@ -313,6 +369,13 @@ def conditional_batch_norm(
     Returns:
         `y`, of the shape and dtype of x, and a cache for `conditional_batch_norm_backward`.
 
+    Example:
+        >>> x, labels = np.array([[1.0], [3.0]]), np.array([0, 1])
+        >>> gamma, beta = np.ones((2, 1)), np.array([[0.0], [100.0]])  # class 1 is shifted by 100
+        >>> conditional_batch_norm(x, labels, gamma, beta, eps=0.0)[0]
+        array([[ -1.],
+               [101.]])
+
     Raises:
         TypeError: not floating-point arrays, labels not integers, or arrays of different kinds.
         ValueError: an unknown class, or as `batch_norm`.
@@ -336,6 +399,13 @@ def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array,
 
     dx is that of `batch_norm` with each sample's own gamma; the gradients of gamma and beta, `(classes, C)`, collect
     the samples of each class, and are zero for a class that the batch does not hold.
+
+    Example:
+        >>> x, labels = np.array([[1.0], [3.0], [8.0]]), np.array([0, 2, 2])
+        >>> y, cache = conditional_batch_norm(x, labels, np.ones((3, 1)), np.zeros((3, 1)))
+        >>> dx, dgamma, dbeta = conditional_batch_norm_backward(np.ones((3, 1)), cache)
+        >>> dbeta.ravel()  # one sample of class 0, none of class 1, two of class 2
+        array([1., 0., 2.])
     """
     return _backward(dy, cache)
 

@@ -49,6 +49,12 @@ def population_moments(
     Returns:
         Count, mean and m2 of the whole; `.var()` is the population's variance, `.var(ddof=1)` the unbiased estimate.
 
+    Example:
+        >>> batches = (np.array([[n], [n + 1.0]]) for n in range(0, 100, 2))  # 0 to 99, two at a time
+        >>> found = population_moments(batches, progress=False)
+        >>> found.count, found.mean, found.var()
+        (100, array([49.5]), array([833.25]))
+
     Raises:
         TypeError: if a batch is not a floating-point array, or `batches` is one array and not several.
         ValueError: if there is no batch, a batch is empty or of the wrong rank, the channels are not those of the first

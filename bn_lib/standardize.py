@@ -44,6 +44,14 @@ def standardize(x: Array, axis: Axes, *, eps: float = 1e-5) -> Standardized:
     Returns:
         `x_hat`, of the shape of x, with what `standardize_backward` needs.
 
+    Example:
+        >>> found = standardize(np.array([[1.0, 10.0], [3.0, 50.0]]), axis=0, eps=0.0)
+        >>> found.x_hat
+        array([[-1., -1.],
+               [ 1.,  1.]])
+        >>> found.moments.mean
+        array([[ 2., 30.]])
+
     Raises:
         TypeError: not a floating-point array.
         ValueError: an axis that does not exist, fewer than two values for a mean, or a bad eps.
@@ -95,6 +103,12 @@ def standardize_backward(dx_hat: Array, x_hat: Array, inv_std: Array, axes: tupl
 
     The first term is the direct path, the second comes back through the mean, the third through the variance.
     The result is orthogonal to 1 and, up to eps, to x_hat: shifting or scaling x does not change x_hat.
+
+    Example:
+        >>> x_hat, inv_std, axes, _ = standardize(np.array([[1.0], [3.0], [8.0]]), axis=0)
+        >>> dx = standardize_backward(np.ones((3, 1)), x_hat, inv_std, axes)  # a shift, which the mean takes off again
+        >>> dx.ravel()
+        array([0., 0., 0.])
 
     Source: Ioffe and Szegedy (2015), section 3, the gradients below Algorithm 1, collected into one line.
     """

@@ -56,6 +56,13 @@ class SyncBatchNorm(BatchNorm):
         comm: the mpi4py communicator of the workers; by default `MPI.COMM_WORLD`, everyone whom mpiexec started.
         options: as those of `BatchNorm`.
 
+    Example:
+        >>> from mpi4py import MPI
+        >>> layer = SyncBatchNorm(1, eps=0.0, comm=MPI.COMM_WORLD)  # started alone: one worker
+        >>> layer(np.array([[1.0], [3.0]]))
+        array([[-1.],
+               [ 1.]])
+
     Raises:
         ImportError: if no communicator is given and the package mpi4py is not installed.
         TypeError, ValueError: as `BatchNorm`, on all workers; in training only for arrays that a backend has loops for

@@ -33,6 +33,10 @@ def backend(x: Array | None = None) -> str:
 
     Returns:
         "numba", "numpy", "cupy" or "reference".
+
+    Example:
+        >>> backend() in ("numba", "numpy")  # what is installed decides
+        True
     """
     chosen = choose(np.empty(0) if x is None else x)
     return "reference" if chosen is None else chosen.name
@@ -50,6 +54,11 @@ def use_backend(name: str) -> Iterator[None]:
 
     Returns:
         The context.
+
+    Example:
+        >>> with use_backend("reference"):
+        ...     backend()
+        'reference'
 
     Raises:
         ValueError: if there is no backend of that name.
