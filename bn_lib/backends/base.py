@@ -48,9 +48,9 @@ class Backend:
     marked *wide* are float64, the others have x's dtype. Results are freshly allocated; arguments are never written to.
     A backend may replace the composed functions by fused ones that do the same.
 
-    What a fifth number might hold that these four loops cannot, because they compute in the precision of x, is looked
-    for in the (C,) arrays between them: `forward`, `forward_with` and `backward` raise `OutOfRange` instead of an
-    infinity, or a lost digit, that the formula does not have. So do kernels that nobody waits for, in their own way.
+    The loops compute in the precision of x. Where a step of theirs would overflow, or fall below the smallest normal
+    number, though the result does not, the (C,) arrays between them show it: `forward`, `forward_with` and `backward`
+    then raise `OutOfRange`, and the caller takes the reference.
     """
 
     name: str
