@@ -7,7 +7,7 @@ the `[gpu]` extra) finds it. No module here imports CuPy.
 
 import math
 import operator
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -40,6 +40,20 @@ def is_array(x: Any) -> bool:
     return hasattr(x, "__array_namespace__") or is_cupy(x)
 
 
+def computes_plainly(x: Any) -> bool:
+    """Whether `x` is a NumPy array, or of a subclass that computes as that does, so that its memory says it all.
+
+    `numpy.memmap` is, and a subclass that only carries something along; one that knows units is not.
+    """
+    return type(x) is np.ndarray or (
+        isinstance(x, np.ndarray)
+        and all(
+            getattr(type(x), name) is getattr(np.ndarray, name)
+            for name in ("__array_ufunc__", "__array_function__", "__add__", "__sub__", "__mul__", "__truediv__")
+        )
+    )
+
+
 def work_dtype(x: Array) -> Any:
     """The precision in which elements are computed: float32 for float16 input, otherwise the input's own."""
     xp = namespace(x)
@@ -47,13 +61,37 @@ def work_dtype(x: Array) -> Any:
 
 
 def statistics_dtype(x: Array) -> Any:
-    """The precision in which sums are kept: one step wider than the elements where there is one.
+    """The precision in which statistics are handed out: one step wider than the elements where there is one.
 
-    float16 -> float32, float32 -> float64, float64 -> float64. Statistics are a few numbers per channel, so the wider
-    type costs nothing, and a sum over a million float32 elements keeps its digits.
+    float16 -> float32, float32 -> float64, float64 -> float64. They are summed in float64, whatever the elements are:
+    a sum over a million float32 elements keeps its digits, and one over 2**25 ones does not stop at 2**24.
     """
     xp = namespace(x)
     return xp.float64 if x.dtype in (xp.float32, xp.float64) else xp.float32
+
+
+class Limits(NamedTuple):
+    """Between which numbers nothing overflows, or loses digits below the smallest normal number, on the way.
+
+    Attributes:
+        least, most: factors of an element, such as 1 / sqrt(var + eps).
+        negligible: what may be added to any element: beside the largest it is less than a rounding.
+    """
+
+    least: float
+    most: float
+    negligible: float
+
+
+LIMITS = {  # by the bits of the type; of float64 also the square must be a number, because var is float64
+    32: Limits(2e-38, 2e38, 1e30),
+    64: Limits(1e-153, 1e153, 1e291),
+}
+
+
+# What has no number comes out as an infinity or NaN, from every backend alike. NumPy's warnings would tell of steps on
+# the way too, and a user's `np.errstate(all="raise")` would stop at them: a digit that underflows is not a mistake.
+silent = np.errstate(all="ignore")
 
 
 def as_axes(axis: Axes, ndim: int) -> tuple[int, ...]:

@@ -22,6 +22,8 @@ def check_float_array(x: Array, name: str = "x") -> None:
         raise TypeError(
             f"{name} is a {type(x).__name__}; expected a NumPy or CuPy array (numpy.asarray({name}, dtype=float))"
         )
+    if isinstance(x, np.matrix):  # it has two dimensions whatever is done to it, and multiplies by *
+        raise TypeError(f"{name} is a numpy.matrix; expected a plain array (numpy.asarray({name}))")
     if isinstance(x, np.ma.MaskedArray):  # sums would leave out what is masked, and counts would not
         raise TypeError(
             f"{name} is a masked array; expected one without a mask (choose its rows, or {name}.filled(...))"
@@ -32,12 +34,15 @@ def check_float_array(x: Array, name: str = "x") -> None:
         raise TypeError(f"{name} has dtype {x.dtype}; expected one of {', '.join(FLOATS)} (convert with astype)")
 
 
-def check_input(x: Array, name: str = "x") -> None:
-    """Raise unless `x` is a non-empty floating-point array of shape `(N, C)` or `(N, C, *spatial)`."""
+def check_input(x: Array, name: str = "x", *, least: int = 1) -> None:
+    """Raise unless `x` is a floating-point array of shape `(N, C)` or `(N, C, *spatial)` with something in it.
+
+    With 0 for `least` there need be no samples: what treats each on its own has nothing to do then.
+    """
     check_float_array(x, name)
     if x.ndim < 2:
         raise ValueError(f"{name} has shape {x.shape}; expected (N, C) or (N, C, *spatial)")
-    if 0 in x.shape:
+    if x.shape[0] < least or 0 in x.shape[1:]:
         raise ValueError(f"{name} has shape {x.shape}; expected at least one element along every axis")
 
 
@@ -56,15 +61,27 @@ def check_parameter(x: Array, parameter: Array, name: str, *shapes: tuple[int, .
     check_same_kind(x, parameter, name)
     allowed = shapes or ((x.shape[1],),)
     if tuple(parameter.shape) not in allowed:
+        if (x.shape[1],) in allowed:
+            check_channels(x, parameter, name)
         expected = " or ".join(str(shape) for shape in dict.fromkeys(allowed))
         raise ValueError(f"{name} has shape {parameter.shape}; expected {expected} for x of shape {x.shape}")
 
 
-def check_variance(var: Array, name: str = "var") -> None:
-    """Raise `ValueError` if a variance is negative, or NaN."""
+def check_channels(x: Array, parameter: Array, name: str) -> None:
+    """Raise `ValueError` about x, not about the parameter, if that belongs to channels that are the last axis of x."""
+    if x.ndim > 2 and parameter.ndim and x.shape[-1] == parameter.shape[-1] != x.shape[1]:
+        raise ValueError(
+            f"x has shape {x.shape} and {name} {parameter.shape}; expected x as (N, C, *spatial): channels are axis 1, "
+            "and this looks like channels last (numpy.moveaxis(x, -1, 1))"
+        )
+
+
+def check_variance(var: Array, name: str = "var", advice: str = "") -> None:
+    """Raise `ValueError` if a variance is negative, infinite, or NaN."""
     xp = namespace(var)
-    if not bool(xp.all(var >= 0)):  # written so that a NaN is refused too
-        raise ValueError(f"{name} holds {float(xp.min(var)):g}; expected variances >= 0")
+    if not bool(xp.all((var >= 0) & (var < math.inf))):  # written so that a NaN is refused too
+        worst = xp.min(var) if bool(xp.all(var < math.inf)) else xp.max(var)
+        raise ValueError(f"{name} holds {float(worst):g}; expected finite variances >= 0{advice}")
 
 
 def check_eps(eps: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bn_lib._arrays import Array, Namespace, namespace
+from bn_lib._arrays import Array, Namespace, namespace, silent
 from bn_lib._checks import (
     check_bool,
     check_dtype,
@@ -58,6 +58,20 @@ class BatchNorm(Layer):
         running_mean, running_var: `(C,)`, float64; start at 0 and 1.
         num_batches_tracked: how many batches went into them, an integer array of shape `()`.
 
+    A NaN or an infinity in a training batch makes the running statistics of its channel NaN, and no later batch mends
+    them, as in PyTorch. Inference then refuses; `reset_running_statistics()` and some training batches bring them back.
+
+    A layer keeps what `backward` needs of the last `forward`, so two threads must not use one layer at once: give each
+    a `copy.deepcopy`.
+
+    Example:
+        >>> layer = BatchNorm(2, momentum=0.5)
+        >>> y = layer(np.array([[1.0, 10.0], [3.0, 50.0]]))  # training: the statistics of these two rows
+        >>> layer.running_mean
+        array([ 1., 15.])
+        >>> layer.eval()(np.array([[1.0, 15.0]]))  # inference: the running ones, so one row will do
+        array([[0., 0.]])
+
     Raises:
         TypeError, ValueError: for an argument out of range; `forward` as `batch_norm` does. A call that raises leaves
             the layer as it was.
@@ -103,11 +117,15 @@ class BatchNorm(Layer):
             convention: "pytorch", "keras", "flax" or "paper", or a `Convention`.
             num_features: C, the number of channels.
             options: as the constructor's; `momentum` is in the convention's own meaning.
+
+        Example:
+            >>> BatchNorm.in_convention("Keras", 3, momentum=0.9).momentum  # the new batch's weight
+            0.1
         """
         convention = Convention.named(convention)
         momentum = convention.batch_weight(options.pop("momentum", convention.default_momentum))
-        eps = options.pop("eps", convention.default_eps)
-        return cls(num_features, eps=eps, momentum=momentum, unbiased_running_var=convention.unbiased, **options)
+        defaults = {"eps": convention.default_eps, "unbiased_running_var": convention.unbiased}
+        return cls(num_features, momentum=momentum, **(defaults | options))
 
     def reset_running_statistics(self) -> None:
         """Forget all batches: mean 0, variance 1, no updates."""
@@ -128,10 +146,10 @@ class BatchNorm(Layer):
                 check_parameter(x, getattr(self, name), name)
             self._update_running(cache.moments)
         else:
-            check_input(x)
+            check_input(x, least=0)
             for name in ("gamma", "beta", "running_mean", "running_var"):
                 check_parameter(x, getattr(self, name), name)
-            check_variance(self.running_var, "running_var")
+            check_variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
             y, cache = normalize_with(x, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
         self._keep(cache)
         return y
@@ -159,6 +177,7 @@ class BatchNorm(Layer):
         """y and a cache with the `moments` that normalized it: what a training pass does, but for what it remembers."""
         return batch_norm(x, self.gamma, self.beta, eps=self.eps)
 
+    @silent
     def _update_running(self, moments: Moments) -> None:
         xp = namespace(self.running_mean)
         batches = self.num_batches_tracked + 1
@@ -212,6 +231,11 @@ class LayerNorm(_SampleNorm):
         eps: added to the variance; >= 0.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
+
+    Example:
+        >>> LayerNorm(2, eps=0.0)(np.array([[1.0, 3.0], [10.0, 50.0]]))
+        array([[-1.,  1.],
+               [-1.,  1.]])
     """
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
@@ -226,6 +250,11 @@ class InstanceNorm(_SampleNorm):
         eps: added to the variance; >= 0.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
+
+    Example:
+        >>> InstanceNorm(2, eps=0.0)(np.array([[[1.0, 3.0], [10.0, 50.0]]]))
+        array([[[-1.,  1.],
+                [-1.,  1.]]])
     """
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
@@ -241,6 +270,10 @@ class GroupNorm(_SampleNorm):
         eps: added to the variance; >= 0.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
+
+    Example:
+        >>> GroupNorm(2, 4, eps=0.0)(np.array([[1.0, 3.0, 10.0, 50.0]]))
+        array([[-1.,  1., -1.,  1.]])
     """
 
     def __init__(

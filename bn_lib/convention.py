@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Self
 
-from bn_lib._arrays import Array
-from bn_lib._checks import check_number, check_positive_int
+from bn_lib._arrays import Array, silent
+from bn_lib._checks import check_float_array, check_number, check_positive_int, check_variance
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Convention:
 
     The four that are known are `Convention.PYTORCH`, `KERAS`, `FLAX` and `PAPER`. In all of them the variance that
     normalizes a training batch is the biased one.
+
+    Example:
+        >>> Convention.KERAS.convert_momentum(0.99, to="PyTorch")
+        0.01
     """
 
     name: str
@@ -49,17 +53,20 @@ class Convention:
 
     @classmethod
     def named(cls, convention: "str | Convention") -> "Convention":
-        """Return the convention of that name ("pytorch", "keras", "flax", "paper"), or the one given.
+        """Return the convention of that name ("PyTorch", "Keras", "Flax", "paper"; in any case), or the one given.
 
         Raises:
+            TypeError: if `convention` is neither a name nor a `Convention`.
             ValueError: if there is none of that name.
         """
         if isinstance(convention, Convention):
             return convention
         known = {c.name: c for c in (cls.PYTORCH, cls.KERAS, cls.FLAX, cls.PAPER)}
-        if convention not in known:
+        if not isinstance(convention, str):
+            raise TypeError(f"convention is {convention!r}; expected one of {', '.join(known)}, or a Convention")
+        if convention.lower() not in known:
             raise ValueError(f"convention is {convention!r}; expected one of {', '.join(known)}")
-        return known[convention]
+        return known[convention.lower()]
 
     def batch_weight(self, momentum: float | None) -> float | None:
         """The weight of the new batch, in [0, 1], that this convention means by `momentum`; None for plain averages.
@@ -93,6 +100,7 @@ class Convention:
         # Reading a weight as a momentum and reading a momentum as a weight are the same step: w or 1 - w.
         return to.batch_weight(weight)
 
+    @silent
     def convert_running_var(
         self,
         running_var: Array,
@@ -119,10 +127,20 @@ class Convention:
         Returns:
             An array of the shape of `running_var`.
 
+        Example:
+            >>> var = np.array([1.4])  # 0.9 * 1 + 0.1 * 5, where 5 is the unbiased variance of five values
+            >>> Convention.PYTORCH.convert_running_var(var, "keras", count=5, momentum=0.1, updates=1).round(12)
+            array([1.3])
+
         Raises:
-            ValueError: if count is below 2 or updates below 1.
+            TypeError: if an argument is not of its kind: an array, whole numbers, numbers.
+            ValueError: if a variance is negative or not finite, count is below 2 or updates below 1; or as
+                `batch_weight`.
         """
         to = Convention.named(to)
+        check_float_array(running_var, "running_var")
+        check_variance(running_var, "running_var")
+        initial = check_number(initial, "initial", low=0.0)
         count, updates = check_positive_int(count, "count"), check_positive_int(updates, "updates")
         if count < 2:
             raise ValueError(f"count is {count}; expected at least 2, or there is no unbiased variance")

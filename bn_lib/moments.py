@@ -5,11 +5,56 @@ statistics of data that does not fit in memory, and synchronized BN across worke
 statistics (momentum) is not here: that is an average of variances, a different thing, and lives in `batchnorm`.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from bn_lib._arrays import Array, Axes, as_axes, count_along, namespace, statistics_dtype, work_dtype
+from bn_lib._arrays import LIMITS, Array, Axes, as_axes, count_along, namespace, silent, statistics_dtype, work_dtype
 from bn_lib._checks import check_float_array
+
+
+class Centered(NamedTuple):
+    """Data without its mean, and what was found on the way, all in units of `unit`.
+
+    Attributes:
+        deviation: x - mean, in the precision in which x is computed.
+        mean: float64; the axes that were averaged over are kept at length 1, here and below.
+        var: the mean square of the deviations, float64.
+        unit: a power of two; 1 but for numbers at the ends of the type.
+    """
+
+    deviation: Array
+    mean: Array
+    var: Array
+    unit: Array | float
+
+    def moments(self, count: int, dtype: Any) -> "Moments":
+        """The statistics, in the units of x."""
+        mean, m2 = self.mean * self.unit, self.var * count * self.unit * self.unit
+        xp = namespace(mean)
+        return Moments(count, xp.astype(mean, dtype, copy=False), xp.astype(m2, dtype, copy=False))
+
+
+def centered(x: Array, axes: tuple[int, ...], eps: float) -> Centered:
+    """Subtract the mean over `axes`, and find the variance.
+
+    If x is scaled by a power of two and eps by its square, nothing is rounded and x_hat stays as it is. So where
+    1 / sqrt(var + eps) is at the ends of the type, all is done again in float64, in units near the largest x.
+    """
+    xp = namespace(x)
+    deviation, mean = center(x, axes)
+    var = mean_square(deviation, axes)
+    inv_std, (least, most, _) = 1 / xp.sqrt(var + eps), LIMITS[xp.finfo(deviation.dtype).bits]
+    held = (inv_std >= least) & (inv_std <= most)
+    # What is infinite or NaN already has no better answer.
+    if bool(xp.all(held)) or bool(xp.all(held | ~xp.all(xp.isfinite(x), axis=axes, keepdims=True))):
+        return Centered(deviation, mean, var, 1.0)
+    x = xp.astype(x, xp.float64)
+    largest = xp.max(xp.abs(x), axis=axes, keepdims=True)
+    smallest = max(math.sqrt(eps), 2.0**-1000)  # eps is in these units too
+    unit = 2.0 ** xp.floor(xp.log2(xp.where(largest > smallest, largest, smallest)))
+    deviation, mean = center(x / unit, axes)
+    return Centered(deviation, mean, mean_square(deviation, axes), unit)
 
 
 def center(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
@@ -24,25 +69,24 @@ def center(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """
     xp = namespace(x)
     count = count_along(x.shape, axes)
-    wide = statistics_dtype(x)
     x = xp.astype(x, work_dtype(x), copy=False)
 
-    rounded_mean = xp.astype(xp.sum(x, axis=axes, keepdims=True, dtype=wide) / count, x.dtype)
+    rounded_mean = xp.astype(xp.sum(x, axis=axes, keepdims=True, dtype=xp.float64) / count, x.dtype)
     deviation = x - rounded_mean
-    lost = xp.sum(deviation, axis=axes, keepdims=True, dtype=wide) / count
-    return deviation - xp.astype(lost, x.dtype), xp.astype(rounded_mean, wide) + lost
+    lost = xp.sum(deviation, axis=axes, keepdims=True, dtype=xp.float64) / count
+    return deviation - xp.astype(lost, x.dtype), xp.astype(rounded_mean, xp.float64) + lost
 
 
-def mean_square(deviation: Array, axes: tuple[int, ...], dtype: Any) -> Array:
-    """The mean of `deviation**2` over `axes` (kept as axes of length 1), in `dtype`: the variance of centred data."""
+def mean_square(deviation: Array, axes: tuple[int, ...]) -> Array:
+    """The mean of `deviation**2` over `axes` (kept as axes of length 1), in float64: the variance of centred data."""
     xp = namespace(deviation)
-    wide = xp.astype(deviation, dtype, copy=False)
+    wide = xp.astype(deviation, xp.float64, copy=False)
     return xp.sum(wide * wide, axis=axes, keepdims=True) / count_along(deviation.shape, axes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, mean and spread of a set of values, mergeable exactly.
+    """Count, mean and spread of a set of values, mergeable exactly. Equal if all their numbers are.
 
     Attributes:
         count: how many values each mean is of.
@@ -50,6 +94,11 @@ class Moments:
         m2: the sum of squared deviations from the mean; in the units of x squared.
 
     Statistics of float32 and float64 data are float64, those of float16 data float32.
+
+    Example:
+        >>> x = np.array([[1.0], [2.0], [6.0], [7.0]])
+        >>> Moments.of(x[:1], axis=0).merge(Moments.of(x[1:], axis=0)) == Moments.of(x, axis=0)
+        True
     """
 
     count: int
@@ -57,12 +106,18 @@ class Moments:
     m2: Array
 
     @classmethod
+    @silent
     def of(cls, x: Array, axis: Axes) -> Self:
         """Moments of `x` over `axis`: the shape of `mean` is the shape of `x` without those axes.
 
         Args:
             x: floating-point array of any rank.
             axis: the axis, or axes, to average over: 0 for (N, C), (0, 2, 3) for (N, C, H, W).
+
+        Example:
+            >>> moments = Moments.of(np.array([[1.0, 10.0], [3.0, 50.0]]), axis=0)
+            >>> moments.count, moments.mean, moments.m2
+            (2, array([ 2., 30.]), array([  2., 800.]))
 
         Raises:
             TypeError: if `x` is not a floating-point array.
@@ -74,10 +129,19 @@ class Moments:
         if count == 0:
             raise ValueError(f"x has shape {x.shape}; expected at least one element along axis {axis}")
         xp = namespace(x)
-        deviation, mean = center(x, axes)
-        var = mean_square(deviation, axes, mean.dtype)
-        return cls(count, xp.squeeze(mean, axis=axes), xp.squeeze(var, axis=axes) * count)
+        # An eps of 1, because no variance is too small where nothing is divided by it.
+        found = centered(x, axes, eps=1.0).moments(count, statistics_dtype(x))
+        return cls(count, xp.squeeze(found.mean, axis=axes), xp.squeeze(found.m2, axis=axes))
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Moments):
+            return NotImplemented
+        return self.count == other.count and all(
+            tuple(one.shape) == tuple(another.shape) and bool(namespace(one).all(one == another))
+            for one, another in ((self.mean, other.mean), (self.m2, other.m2))
+        )
+
+    @silent
     def merge(self, other: "Moments") -> "Moments":
         """Moments of both sets of values together, as if they had been seen at once.
 
@@ -90,6 +154,11 @@ class Moments:
 
         Source: Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm for computing sample
         variances"; also (1983).
+
+        Example:
+            >>> one, other = Moments.of(np.array([1.0, 3.0]), 0), Moments.of(np.array([8.0]), 0)
+            >>> float(one.merge(other).mean)
+            4.0
 
         Raises:
             TypeError: if `other` is not a `Moments`.
@@ -107,8 +176,14 @@ class Moments:
             m2=self.m2 + other.m2 + delta * delta * (self.count * other.count / count),
         )
 
+    @silent
     def var(self, ddof: int = 0) -> Array:
         """Variance, `m2 / (count - ddof)`: biased for ddof=0 (what BN divides by), unbiased for ddof=1.
+
+        Example:
+            >>> moments = Moments.of(np.array([1.0, 3.0]), 0)
+            >>> float(moments.var()), float(moments.var(ddof=1))
+            (1.0, 2.0)
 
         Raises:
             ValueError: if count is not larger than ddof.

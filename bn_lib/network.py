@@ -392,8 +392,7 @@ class Flatten(Layer):
     def forward(self, x: Array) -> Array:
         """Return x with everything but the first axis made one."""
         self._check_x(x)
-        if x.shape[:1] != (0,):
-            check_input(x)
+        check_input(x, least=0)
         y = namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:])))
         self._keep((x.shape, y))
         return y

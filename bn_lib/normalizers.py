@@ -13,12 +13,15 @@ Every `f(x, ...)` returns `(y, cache)`, and `f_backward(dy, cache)` returns `(dx
 The running statistics of a layer are not here but in `batchnorm`.
 """
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from bn_lib import fast
-from bn_lib._arrays import Array, channel_shape, namespace, statistics_dtype, work_dtype
+from bn_lib._arrays import Array, channel_shape, namespace, silent, work_dtype
 from bn_lib._checks import (
+    check_channels,
     check_enough,
     check_eps,
     check_gradient,
@@ -31,11 +34,12 @@ from bn_lib._checks import (
     one_hot,
 )
 from bn_lib.backends import choose
+from bn_lib.backends.base import OutOfRange
 from bn_lib.moments import Moments
 from bn_lib.standardize import standardize_backward, standardize_over, standardize_with
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NormCache:
     """What a backward pass needs from its forward pass.
 
@@ -71,6 +75,7 @@ def batch_axes(ndim: int) -> tuple[int, ...]:
     return (0, *range(2, ndim))
 
 
+@silent
 def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Cache]:
     """Batch Normalization with the statistics of this mini-batch, as in training.
 
@@ -87,6 +92,13 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     Returns:
         `y`, of the shape and dtype of x, and a cache for `batch_norm_backward`. `cache.moments` holds mu and sigma2.
 
+    Example:
+        >>> x = np.array([[1.0, 10.0], [3.0, 50.0]])
+        >>> y, cache = batch_norm(x, gamma=np.ones(2), beta=np.zeros(2), eps=0.0)
+        >>> y
+        array([[-1., -1.],
+               [ 1.,  1.]])
+
     Raises:
         TypeError: not a floating-point array, or arrays of different kinds.
         ValueError: wrong rank, an empty batch, one value per channel, mismatched gamma or beta, or a bad eps.
@@ -99,7 +111,8 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     check_enough(x, batch_axes(x.ndim), "channel")
     eps = check_eps(eps)
     if backend := choose(x):
-        return fast.forward(backend, x, gamma, beta, eps)
+        with suppress(OutOfRange):
+            return fast.forward(backend, x, gamma, beta, eps)
     return _forward(x, gamma, beta, batch_axes(x.ndim), eps)
 
 
@@ -117,6 +130,13 @@ def batch_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     Returns:
         `dx` of the shape of x; `dgamma` and `dbeta` of shape `(C,)`.
 
+    Example:
+        >>> x = np.array([[1.0], [3.0], [8.0]])
+        >>> y, cache = batch_norm(x, np.ones(1), np.zeros(1))
+        >>> dx, dgamma, dbeta = batch_norm_backward(np.ones((3, 1)), cache)  # a shift, which the mean takes off
+        >>> dx.ravel(), dbeta
+        (array([0., 0., 0.]), array([3.]))
+
     Raises:
         TypeError: `dy` is not a floating-point array of the kind of x.
         ValueError: `dy` has another shape than y.
@@ -132,7 +152,7 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
         y = gamma * (x - mean) / sqrt(var + eps) + beta
 
     Args:
-        x: `(N, C)` or `(N, C, *spatial)`; N may be 1.
+        x: `(N, C)` or `(N, C, *spatial)`; N may be 1, or 0, which gives an empty y.
         gamma: scale, `(C,)`.
         beta: shift, `(C,)`.
         mean: stored mean of each channel, `(C,)`.
@@ -143,26 +163,33 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
     Returns:
         `y`, of the shape and dtype of x.
 
+    Example:
+        >>> x, mean, var = np.array([[5.0]]), np.array([3.0]), np.array([4.0])
+        >>> batch_norm_inference(x, np.ones(1), np.zeros(1), mean, var, eps=0.0)
+        array([[1.]])
+
     Raises:
         TypeError: not a floating-point array, or arrays of different kinds.
-        ValueError: wrong rank, an empty batch, mismatched shapes, a negative variance, or a bad eps.
+        ValueError: wrong rank, no channels or positions, mismatched shapes, a negative variance, or a bad eps.
 
     Source: Ioffe and Szegedy (2015), Algorithm 2, line 11.
     """
-    check_input(x)
+    check_input(x, least=0)
     for name, parameter in (("gamma", gamma), ("beta", beta), ("mean", mean), ("var", var)):
         check_parameter(x, parameter, name)
     check_variance(var)
     return normalize_with(x, gamma, beta, mean, var, check_eps(eps))[0]
 
 
+@silent
 def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> tuple[Array, Cache]:
     """`batch_norm_inference` for checked input, with a cache: its backward pass treats mean and var as constants."""
-    if backend := choose(x):
-        return fast.forward_with(backend, x, gamma, beta, mean, var, eps)
+    if x.shape[0] and (backend := choose(x)):
+        with suppress(OutOfRange):
+            return fast.forward_with(backend, x, gamma, beta, mean, var, eps)
     xp = namespace(x)
-    shape = channel_shape(x.ndim)
-    x_hat, inv_std = standardize_with(x, xp.reshape(mean, shape), xp.reshape(var, shape), eps=eps)
+    mean, var = (xp.reshape(xp.astype(v, xp.float64), channel_shape(x.ndim)) for v in (mean, var))
+    x_hat, inv_std = standardize_with(x, mean, 1 / xp.sqrt(var + eps))
     cache = NormCache(x_hat, inv_std, gamma, axes=(), moments=None, dtype=x.dtype)
     return _scale_and_shift(x_hat, gamma, beta, None, x.dtype), cache
 
@@ -177,7 +204,7 @@ def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     does not depend on the rest of the batch, in training and in inference alike.
 
     Args:
-        x: `(N, C)` or `(N, C, *spatial)`, floating point.
+        x: `(N, C)` or `(N, C, *spatial)`, floating point; N may be 0.
         gamma: scale, `(C,)`, or `x.shape[1:]` for one value per element (as Ba et al. have it for layers of units).
         beta: shift, of the shape of gamma.
         eps: added to the variance; >= 0.
@@ -185,13 +212,19 @@ def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     Returns:
         `y`, of the shape and dtype of x, and a cache for `layer_norm_backward`.
 
+    Example:
+        >>> x = np.array([[1.0, 3.0], [10.0, 50.0]])
+        >>> layer_norm(x, np.ones(2), np.zeros(2), eps=0.0)[0]
+        array([[-1.,  1.],
+               [-1.,  1.]])
+
     Raises:
         TypeError: not a floating-point array, or arrays of different kinds.
-        ValueError: wrong rank, an empty batch, one value per sample, mismatched gamma or beta, or a bad eps.
+        ValueError: wrong rank, no channels or positions, one value per sample, mismatched gamma or beta, or a bad eps.
 
     Source: Ba, Kiros and Hinton (2016), eq. 3; Wu and He (2018), section 3, for images.
     """
-    check_input(x)
+    check_input(x, least=0)
     check_parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
     check_parameter(x, beta, "beta", tuple(gamma.shape))
     axes = tuple(range(1, x.ndim))
@@ -205,6 +238,12 @@ def layer_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
     gamma now varies along the axes that are averaged, so it stays inside the means, with dx_hat = gamma * dy:
 
         dx = (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / sqrt(var + eps)
+
+    Example:
+        >>> y, cache = layer_norm(np.array([[1.0, 3.0, 8.0]]), np.ones(3), np.zeros(3))
+        >>> dx, dgamma, dbeta = layer_norm_backward(np.array([[0.0, 1.0, 2.0]]), cache)
+        >>> dx.shape, dbeta
+        ((1, 3), array([0., 1., 2.]))
     """
     return _backward(dy, cache)
 
@@ -213,7 +252,7 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
     """Instance Normalization: each channel of each sample is standardized over its positions.
 
     Args:
-        x: `(N, C, *spatial)` with at least one spatial axis, floating point.
+        x: `(N, C, *spatial)` with at least one spatial axis, floating point; N may be 0.
         gamma: scale, `(C,)`.
         beta: shift, `(C,)`.
         eps: added to the variance; >= 0.
@@ -221,13 +260,19 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
     Returns:
         `y`, of the shape and dtype of x, and a cache for `instance_norm_backward`.
 
+    Example:
+        >>> x = np.array([[[1.0, 3.0], [10.0, 50.0]]])  # one sample, two channels of two positions
+        >>> instance_norm(x, np.ones(2), np.zeros(2), eps=0.0)[0]
+        array([[[-1.,  1.],
+                [-1.,  1.]]])
+
     Raises:
         TypeError: not a floating-point array, or arrays of different kinds.
-        ValueError: no spatial axis, one position, an empty batch, mismatched gamma or beta, or a bad eps.
+        ValueError: no spatial axis, one position, no channels, mismatched gamma or beta, or a bad eps.
 
     Source: Ulyanov, Vedaldi and Lempitsky (2016), eq. 4.
     """
-    check_input(x)
+    check_input(x, least=0)
     if x.ndim < 3:
         raise ValueError(f"x has shape {x.shape}; expected (N, C, *spatial): instance_norm averages over positions")
     check_parameter(x, gamma, "gamma")
@@ -238,7 +283,14 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
 
 
 def instance_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
-    """Gradients of `instance_norm` with respect to x, gamma and beta; as `batch_norm_backward`."""
+    """Gradients of `instance_norm` with respect to x, gamma and beta; as `batch_norm_backward`.
+
+    Example:
+        >>> y, cache = instance_norm(np.array([[[1.0, 3.0, 8.0]]]), np.ones(1), np.zeros(1))
+        >>> dx, dgamma, dbeta = instance_norm_backward(np.ones((1, 1, 3)), cache)
+        >>> dx.shape, dbeta
+        ((1, 1, 3), array([3.]))
+    """
     return _backward(dy, cache)
 
 
@@ -248,7 +300,7 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
     `groups=1` is Layer Normalization, `groups=C` is Instance Normalization.
 
     Args:
-        x: `(N, C)` or `(N, C, *spatial)`, floating point.
+        x: `(N, C)` or `(N, C, *spatial)`, floating point; N may be 0.
         gamma: scale, `(C,)`.
         beta: shift, `(C,)`.
         groups: number of groups; divides C. Neighbouring channels form a group.
@@ -257,14 +309,19 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
     Returns:
         `y`, of the shape and dtype of x, and a cache for `group_norm_backward`.
 
+    Example:
+        >>> x = np.array([[1.0, 3.0, 10.0, 50.0]])  # one sample of four channels, normalized two by two
+        >>> group_norm(x, np.ones(4), np.zeros(4), groups=2, eps=0.0)[0]
+        array([[-1.,  1., -1.,  1.]])
+
     Raises:
         TypeError: not a floating-point array, arrays of different kinds, or `groups` not a whole number.
-        ValueError: groups do not divide C, one value per group, wrong rank, an empty batch, mismatched gamma or beta,
-            or a bad eps.
+        ValueError: groups do not divide C, one value per group, wrong rank, no channels or positions, mismatched gamma
+            or beta, or a bad eps.
 
     Source: Wu and He (2018), eq. 7.
     """
-    check_input(x)
+    check_input(x, least=0)
     check_parameter(x, gamma, "gamma")
     check_parameter(x, beta, "beta")
     n, channels, *spatial = x.shape
@@ -279,7 +336,14 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
 
 
 def group_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
-    """Gradients of `group_norm` with respect to x, gamma and beta; as `layer_norm_backward`."""
+    """Gradients of `group_norm` with respect to x, gamma and beta; as `layer_norm_backward`.
+
+    Example:
+        >>> y, cache = group_norm(np.array([[1.0, 3.0, 10.0, 50.0]]), np.ones(4), np.zeros(4), groups=2)
+        >>> dx, dgamma, dbeta = group_norm_backward(np.array([[1.0, 2.0, 3.0, 4.0]]), cache)
+        >>> dbeta
+        array([1., 2., 3., 4.])
+    """
     return _backward(dy, cache)
 
 
@@ -305,6 +369,13 @@ def conditional_batch_norm(
     Returns:
         `y`, of the shape and dtype of x, and a cache for `conditional_batch_norm_backward`.
 
+    Example:
+        >>> x, labels = np.array([[1.0], [3.0]]), np.array([0, 1])
+        >>> gamma, beta = np.ones((2, 1)), np.array([[0.0], [100.0]])  # class 1 is shifted by 100
+        >>> conditional_batch_norm(x, labels, gamma, beta, eps=0.0)[0]
+        array([[ -1.],
+               [101.]])
+
     Raises:
         TypeError: not floating-point arrays, labels not integers, or arrays of different kinds.
         ValueError: an unknown class, or as `batch_norm`.
@@ -314,6 +385,7 @@ def conditional_batch_norm(
     """
     check_input(x)
     check_same_kind(x, gamma, "gamma")
+    check_channels(x, gamma, "gamma")
     if gamma.ndim != 2 or gamma.shape[0] < 1 or gamma.shape[1] != x.shape[1]:
         raise ValueError(f"gamma has shape {gamma.shape}; expected (classes, {x.shape[1]}) for x of shape {x.shape}")
     check_parameter(x, beta, "beta", tuple(gamma.shape))
@@ -327,6 +399,13 @@ def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array,
 
     dx is that of `batch_norm` with each sample's own gamma; the gradients of gamma and beta, `(classes, C)`, collect
     the samples of each class, and are zero for a class that the batch does not hold.
+
+    Example:
+        >>> x, labels = np.array([[1.0], [3.0], [8.0]]), np.array([0, 2, 2])
+        >>> y, cache = conditional_batch_norm(x, labels, np.ones((3, 1)), np.zeros((3, 1)))
+        >>> dx, dgamma, dbeta = conditional_batch_norm_backward(np.ones((3, 1)), cache)
+        >>> dbeta.ravel()  # one sample of class 0, none of class 1, two of class 2
+        array([1., 0., 2.])
     """
     return _backward(dy, cache)
 
@@ -334,6 +413,7 @@ def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array,
 # What they share
 
 
+@silent
 def _forward(
     x: Array,
     gamma: Array,
@@ -354,32 +434,66 @@ def _forward(
 def _scale_and_shift(x_hat: Array, gamma: Array, beta: Array, labels: Array | None, dtype: Any) -> Array:
     xp = namespace(x_hat)
     y = _spread(gamma, x_hat, labels) * x_hat + _spread(beta, x_hat, labels)
+    if x_hat.dtype != xp.float64 and not bool(xp.all(xp.isfinite(y))):  # perhaps only on the way
+        return _scale_and_shift(xp.astype(x_hat, xp.float64), gamma, beta, labels, dtype)
     return xp.astype(y, dtype, copy=False)
 
 
+@silent
 def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     if isinstance(cache, fast.BatchCache):
         check_gradient(dy, cache.x, cache.shape)
-        return fast.backward(dy, cache)
+        try:
+            return fast.backward(dy, cache)
+        except OutOfRange:
+            cache = _as_of_the_reference(cache)
     if not isinstance(cache, NormCache):
         raise TypeError(f"cache is a {type(cache).__name__}; expected what the forward function returned beside y")
     check_gradient(dy, cache.x_hat)
     xp = namespace(dy)
-    dy = xp.astype(dy, work_dtype(cache.x_hat), copy=False)
+    dx, dgamma, dbeta = _gradients(xp.astype(dy, work_dtype(cache.x_hat), copy=False), cache, cache.gamma)
+    if not bool(xp.all(xp.isfinite(dx)) & xp.all(xp.isfinite(dgamma)) & xp.all(xp.isfinite(dbeta))):
+        # Perhaps only on the way. Gradients are linear in dy, and dx in gamma: so in float64, and in units of both.
+        unit, scale = _unit(dy), _unit(cache.gamma)
+        gamma = xp.astype(cache.gamma, xp.float64) / scale
+        dx, dgamma, dbeta = _gradients(xp.astype(dy, xp.float64) / unit, cache, gamma)
+        dx, dgamma, dbeta = dx * unit * scale, dgamma * unit, dbeta * unit
+    return (
+        xp.astype(dx, cache.dtype, copy=False),
+        xp.astype(dgamma, cache.gamma.dtype, copy=False),
+        xp.astype(dbeta, cache.gamma.dtype, copy=False),
+    )
 
-    dgamma = _collect(dy * cache.x_hat, cache)
+
+def _as_of_the_reference(cache: fast.BatchCache) -> NormCache:
+    each, (center, lost, _, inv_std) = channel_shape(len(cache.shape)), cache.statistics
+    x_hat, inv_std = standardize_with(
+        cache.x.reshape(cache.shape), (center + lost).reshape(each), inv_std.reshape(each)
+    )
+    return NormCache(x_hat, inv_std, cache.gamma, cache.axes, cache.moments, dtype=cache.dtype)
+
+
+def _gradients(dy: Array, cache: NormCache, gamma: Array) -> tuple[Array, Array, Array]:
+    """dx, in the precision of dy; dgamma and dbeta in float64."""
+    xp = namespace(dy)
+    x_hat = xp.astype(cache.x_hat, dy.dtype, copy=False)
+    dgamma = _collect(dy * x_hat, cache)
     dbeta = _collect(dy, cache)
-
-    dx_hat = _spread(cache.gamma, dy, cache.labels) * dy
+    dx_hat = _spread(gamma, dy, cache.labels) * dy
     if not cache.axes:  # the statistics were constants, so only the direct path remains
         dx = dx_hat * cache.inv_std
     elif cache.split:
-        x_hat = xp.reshape(cache.x_hat, cache.split)
+        x_hat = xp.reshape(x_hat, cache.split)
         dx = standardize_backward(xp.reshape(dx_hat, cache.split), x_hat, cache.inv_std, cache.axes)
     else:
-        dx = standardize_backward(dx_hat, cache.x_hat, cache.inv_std, cache.axes)
-    dx = xp.astype(xp.reshape(dx, dy.shape), cache.dtype, copy=False)
-    return dx, dgamma, dbeta
+        dx = standardize_backward(dx_hat, x_hat, cache.inv_std, cache.axes)
+    return xp.reshape(dx, dy.shape), dgamma, dbeta
+
+
+def _unit(values: Array) -> float:
+    """A power of two near the largest of `values`; 1 where that is no number."""
+    largest = float(namespace(values).max(namespace(values).abs(values)))
+    return 2.0 ** math.floor(math.log2(largest)) if 0 < largest < math.inf else 1.0
 
 
 def _spread(parameter: Array, x: Array, labels: Array | None) -> Array:
@@ -395,12 +509,11 @@ def _spread(parameter: Array, x: Array, labels: Array | None) -> Array:
 
 
 def _collect(values: Array, cache: NormCache) -> Array:
-    """Sum gradients over everything that shared a parameter: the transpose of `_spread`."""
+    """Sum gradients, in float64, over everything that shared a parameter: the transpose of `_spread`."""
     xp = namespace(values)
-    wide = statistics_dtype(values)
-    shape, dtype = tuple(cache.gamma.shape), cache.gamma.dtype
+    shape = tuple(cache.gamma.shape)
     if cache.labels is not None:
-        per_sample = xp.sum(xp.reshape(values, (*values.shape[:2], -1)), axis=2, dtype=wide)
-        return xp.astype(one_hot(cache.labels, shape[0], wide).T @ per_sample, dtype, copy=False)
+        per_sample = xp.sum(xp.reshape(values, (*values.shape[:2], -1)), axis=2, dtype=xp.float64)
+        return one_hot(cache.labels, shape[0], xp.float64).T @ per_sample
     axes = batch_axes(values.ndim) if len(shape) == 1 else (0,)
-    return xp.astype(xp.sum(values, axis=axes, dtype=wide), dtype, copy=False)
+    return xp.sum(values, axis=axes, dtype=xp.float64)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bn_lib import fast
-from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, statistics_dtype
+from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, silent, statistics_dtype
 from bn_lib._checks import FLOATS, check_float_array, check_input, check_same_kind
 from bn_lib._progress import progress_bar
 from bn_lib.backends import choose
@@ -48,6 +48,12 @@ def population_moments(
 
     Returns:
         Count, mean and m2 of the whole; `.var()` is the population's variance, `.var(ddof=1)` the unbiased estimate.
+
+    Example:
+        >>> batches = (np.array([[n], [n + 1.0]]) for n in range(0, 100, 2))  # 0 to 99, two at a time
+        >>> found = population_moments(batches, progress=False)
+        >>> found.count, found.mean, found.var()
+        (100, array([49.5]), array([833.25]))
 
     Raises:
         TypeError: if a batch is not a floating-point array, or `batches` is one array and not several.
@@ -93,6 +99,7 @@ def merge_pairwise(parts: Iterable[Moments]) -> Moments | None:
     return reduce(lambda later, earlier: earlier.merge(later), reversed(waiting)) if waiting else None
 
 
+@silent
 def channel_moments(x: Array) -> Moments:
     """`Moments.of(x, batch_axes(x.ndim))` for checked input, by the fastest loops there are for this kind of array."""
     axes = batch_axes(x.ndim)
@@ -124,8 +131,6 @@ def _of_each(batches: Iterable[Array], axis: Axes | None, bar: Any) -> Iterator[
 
 
 def _checked_moments(x: Array, axis: Axes | None, name: str) -> Moments:
-    if isinstance(x, np.memmap):  # a file is read like an array, but other subclasses may mean something else by +
-        x = np.asarray(x)
     if axis is None:
         check_input(x, name)
         return channel_moments(x)

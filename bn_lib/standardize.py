@@ -9,9 +9,9 @@ checks its input, for those who call it directly; everything else here is called
 
 from typing import NamedTuple
 
-from bn_lib._arrays import Array, Axes, as_axes, count_along, namespace, statistics_dtype, work_dtype
+from bn_lib._arrays import LIMITS, Array, Axes, as_axes, count_along, namespace, silent, statistics_dtype, work_dtype
 from bn_lib._checks import check_eps, check_float_array
-from bn_lib.moments import Moments, center, mean_square
+from bn_lib.moments import Moments, centered
 
 
 class Standardized(NamedTuple):
@@ -30,6 +30,7 @@ class Standardized(NamedTuple):
     moments: Moments
 
 
+@silent
 def standardize(x: Array, axis: Axes, *, eps: float = 1e-5) -> Standardized:
     """Standardize `x` with its own statistics over `axis`: x_hat = (x - mean) / sqrt(var + eps).
 
@@ -42,6 +43,14 @@ def standardize(x: Array, axis: Axes, *, eps: float = 1e-5) -> Standardized:
 
     Returns:
         `x_hat`, of the shape of x, with what `standardize_backward` needs.
+
+    Example:
+        >>> found = standardize(np.array([[1.0, 10.0], [3.0, 50.0]]), axis=0, eps=0.0)
+        >>> found.x_hat
+        array([[-1., -1.],
+               [ 1.,  1.]])
+        >>> found.moments.mean
+        array([[ 2., 30.]])
 
     Raises:
         TypeError: not a floating-point array.
@@ -59,28 +68,34 @@ def standardize(x: Array, axis: Axes, *, eps: float = 1e-5) -> Standardized:
 def standardize_over(x: Array, axes: tuple[int, ...], eps: float) -> Standardized:
     """`standardize` for checked input."""
     xp = namespace(x)
-    count = count_along(x.shape, axes)
-    deviation, mean = center(x, axes)
-    var = mean_square(deviation, axes, mean.dtype)
-    inv_std = xp.astype(1 / xp.sqrt(var + eps), deviation.dtype)
-    return Standardized(deviation * inv_std, inv_std, axes, Moments(count, mean, var * count))
+    deviation, _, var, unit = found = centered(x, axes, eps)
+    inv_std = 1 / xp.sqrt(var + eps / unit / unit)
+    x_hat = deviation * xp.astype(inv_std, deviation.dtype)
+    moments = found.moments(count_along(x.shape, axes), statistics_dtype(x))
+    return Standardized(x_hat, xp.astype(inv_std / unit, deviation.dtype), axes, moments)
 
 
-def standardize_with(x: Array, mean: Array, var: Array, *, eps: float = 1e-5) -> tuple[Array, Array]:
-    """Standardize `x` with statistics from elsewhere that broadcast against it; return x_hat and 1 / sqrt(var + eps).
+def standardize_with(x: Array, mean: Array, inv_std: Array) -> tuple[Array, Array]:
+    """(x - mean) * inv_std with statistics from elsewhere, float64, that broadcast against x; and inv_std like x_hat.
 
-    The mean is subtracted in two parts, rounded and rest, for the reason that `moments.center` gives.
+    The mean is subtracted in two parts, rounded and rest, for the reason that `moments.center` gives. If it, or the
+    deviation, is at the ends of the type: in float64, and in units of 4, because x - mean may be twice the largest x.
     """
     xp = namespace(x)
-    wide = statistics_dtype(x)
-    mean, var = xp.astype(mean, wide), xp.astype(var, wide)
-    x = xp.astype(x, work_dtype(x), copy=False)
-    rounded_mean = xp.astype(mean, x.dtype)
-    rest = xp.astype(mean - xp.astype(rounded_mean, wide), x.dtype)
-    inv_std = xp.astype(1 / xp.sqrt(var + eps), x.dtype)
-    return ((x - rounded_mean) - rest) * inv_std, inv_std
+
+    def x_hat(x: Array, mean: Array, inv_std: Array) -> Array:
+        rounded_mean = xp.astype(mean, x.dtype)
+        rest = xp.astype(mean - xp.astype(rounded_mean, xp.float64), x.dtype)
+        return ((x - rounded_mean) - rest) * xp.astype(inv_std, x.dtype)
+
+    least, most, negligible = LIMITS[xp.finfo(work_dtype(x)).bits]
+    if bool(xp.all((inv_std >= least) & (inv_std <= most) & (xp.abs(mean) <= negligible))):
+        x = xp.astype(x, work_dtype(x), copy=False)
+        return x_hat(x, mean, inv_std), xp.astype(inv_std, x.dtype)
+    return x_hat(xp.astype(x, xp.float64) / 4, mean / 4, inv_std * 4), inv_std
 
 
+@silent
 def standardize_backward(dx_hat: Array, x_hat: Array, inv_std: Array, axes: tuple[int, ...]) -> Array:
     """Gradient with respect to x, given the gradient with respect to x_hat, through all three paths.
 
@@ -89,13 +104,18 @@ def standardize_backward(dx_hat: Array, x_hat: Array, inv_std: Array, axes: tupl
     The first term is the direct path, the second comes back through the mean, the third through the variance.
     The result is orthogonal to 1 and, up to eps, to x_hat: shifting or scaling x does not change x_hat.
 
+    Example:
+        >>> x_hat, inv_std, axes, _ = standardize(np.array([[1.0], [3.0], [8.0]]), axis=0)
+        >>> dx = standardize_backward(np.ones((3, 1)), x_hat, inv_std, axes)  # a shift, which the mean takes off again
+        >>> dx.ravel()
+        array([0., 0., 0.])
+
     Source: Ioffe and Szegedy (2015), section 3, the gradients below Algorithm 1, collected into one line.
     """
     xp = namespace(dx_hat)
     count = count_along(dx_hat.shape, axes)
-    wide = statistics_dtype(dx_hat)
 
     def mean(values: Array) -> Array:
-        return xp.astype(xp.sum(values, axis=axes, keepdims=True, dtype=wide) / count, dx_hat.dtype)
+        return xp.astype(xp.sum(values, axis=axes, keepdims=True, dtype=xp.float64) / count, dx_hat.dtype)
 
     return inv_std * (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat))

@@ -7,20 +7,22 @@ imported when a layer is made. How gradients of parameters are averaged over wor
 
 from collections.abc import Callable
 from copy import copy, deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
 from bn_lib import fast
-from bn_lib._arrays import Array, namespace
+from bn_lib._arrays import Array, namespace, silent
 from bn_lib._checks import check_gradient, check_input, check_parameter
 from bn_lib.backends import choose
-from bn_lib.backends.base import Backend, Statistics
+from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import to_numpy
 from bn_lib.moments import Moments
+from bn_lib.normalizers import normalize_with
 from bn_lib.population import merge_pairwise
+from bn_lib.standardize import standardize_with
 
 
 class SyncBatchNorm(BatchNorm):
@@ -32,31 +34,39 @@ class SyncBatchNorm(BatchNorm):
     with mu, sigma2 and both means over the rows of all workers. In inference it is `BatchNorm`: workers do not talk.
 
     Every worker makes the layer with the same parameters and calls it for its own part of the mini-batch. The parts
-    may have different numbers of rows, one row included. All workers get the same statistics to the last bit, so their
-    running statistics never drift apart; a state dict is `BatchNorm`'s and loads into either.
+    may have different numbers of rows, one row or none included. All workers get the same statistics to the last bit,
+    so their running statistics never drift apart; a state dict is `BatchNorm`'s and loads into either.
 
     As for any other layer, `grads` is the worker's own sum, over its rows; add the gradients of all workers up, or
     average them, before the update (`comm.Allreduce`). dx is the gradient of the sum of all workers' losses. So where
     each worker's loss is the mean over its rows and the parts are of equal size, averaging all gradients gives those of
     the mean over all rows.
 
-    Each pass exchanges one message, of 3 C + 2 numbers per worker forward and 2 C + 1 backward, by Allgather. Every
+    Each pass exchanges one message, of 3 C + 1 numbers per worker forward and 2 C backward, by allgather. Every
     worker then merges all of them, in the order of ranks. A reduction with Chan's merge as its operator would move less
     with very many workers, but MPI leaves the order in which a reduction adds up open, and so the last digits.
 
     An array that one worker refuses raises on all of them: there the complaint, elsewhere a RuntimeError that names the
-    rank. Other failures of one worker leave the others waiting, as in any MPI program; started with
-    `mpiexec -n 4 python -m mpi4py train.py`, they are ended instead. All workers must be in the same mode.
+    rank. So do layers with unlike numbers of channels: a ValueError on each. Other failures of one worker leave the
+    others waiting, as in any MPI program; started with `mpiexec -n 4 python -m mpi4py train.py`, they are ended
+    instead. All workers must be in the same mode.
 
     Args:
         num_features: C, the number of channels.
         comm: the mpi4py communicator of the workers; by default `MPI.COMM_WORLD`, everyone whom mpiexec started.
         options: as those of `BatchNorm`.
 
+    Example:
+        >>> from mpi4py import MPI
+        >>> layer = SyncBatchNorm(1, eps=0.0, comm=MPI.COMM_WORLD)  # started alone: one worker
+        >>> layer(np.array([[1.0], [3.0]]))
+        array([[-1.],
+               [ 1.]])
+
     Raises:
         ImportError: if no communicator is given and the package mpi4py is not installed.
         TypeError, ValueError: as `BatchNorm`, on all workers; in training only for arrays that a backend has loops for
-            (NumPy and CuPy, not inside `use_backend("reference")`).
+            (NumPy and CuPy, not inside `use_backend("reference")`), and whose squares are float64 numbers.
 
     Source: Peng et al. (2018), "MegDet", section 3.3, Cross-GPU Batch Normalization; torch.nn.SyncBatchNorm, which
     keeps the gradients of parameters local too; the merge is that of Chan, Golub and LeVeque (1979).
@@ -65,7 +75,7 @@ class SyncBatchNorm(BatchNorm):
     def __init__(self, num_features: int, *, comm: Any = None, **options: Any) -> None:
         super().__init__(num_features, **options)
         self.comm = _world() if comm is None else comm
-        if not hasattr(self.comm, "Allgather"):
+        if not hasattr(self.comm, "allgather"):
             raise TypeError(f"comm is a {type(comm).__name__}; expected a communicator of mpi4py (MPI.COMM_WORLD)")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -76,6 +86,7 @@ class SyncBatchNorm(BatchNorm):
         vars(twin).update(deepcopy(self.__getstate__(), memo))
         return twin
 
+    @silent
     def backward(self, dy: Array) -> Array:
         """Gradient with respect to this worker's last x; `grads["gamma"]` and `grads["beta"]` are sums over its rows.
 
@@ -89,20 +100,40 @@ class SyncBatchNorm(BatchNorm):
         def own_part() -> tuple[tuple[Array, ...], Array]:
             check_gradient(dy, x, cache.shape)
             flat = fast.in_one_piece(dy.astype(x.dtype, copy=False))
-            return backend.parameter_gradients(flat, x, statistics), flat
+            return backend.parameter_gradients(flat, x, statistics) if x.size else (np.zeros(2 * x.shape[1]),), flat
 
-        sums, flat = _exchange(self.comm, "backward", 2 * self.num_features, own_part)
+        sums, flat = _exchange(self.comm, "backward", own_part)
         xp = namespace(x)
         mean_dy_x_hat, mean_dy = xp.asarray(np.sum(sums, axis=0).reshape(2, -1) / cache.moments.count)
         self._went_back()
         own_dgamma, own_dbeta = xp.asarray(sums[self.comm.rank].reshape(2, -1))
         self.grads["gamma"], self.grads["beta"] = own_dgamma.astype(gamma.dtype), own_dbeta.astype(gamma.dtype)
-        dx = backend.input_gradient(flat, x, gamma, statistics, mean_dy, mean_dy_x_hat)
+        dx = flat
+        if x.size:
+            try:
+                if not cache.held:
+                    raise OutOfRange
+                check_backward(flat, x, statistics, mean_dy_x_hat, mean_dy)
+                dx = backend.input_gradient(flat, x, gamma, statistics, mean_dy, mean_dy_x_hat)
+            except OutOfRange:
+                mean, inv_std, scale, of_dy, of_dy_x_hat = (
+                    v.reshape(1, -1, 1)
+                    for v in (
+                        cache.moments.mean,
+                        statistics.inv_std,
+                        gamma * statistics.inv_std,
+                        mean_dy,
+                        mean_dy_x_hat,
+                    )
+                )
+                x_hat, _ = standardize_with(x, mean, inv_std)
+                dx = scale * (flat - of_dy - x_hat * of_dy_x_hat)
         return dx.reshape(cache.shape).astype(cache.dtype, copy=False)
 
+    @silent
     def _normalize_batch(self, x: Array) -> tuple[Array, "_SharedCache"]:
         def own_part() -> tuple[tuple[Array, ...], tuple[Backend, Array]]:
-            check_input(x)
+            check_input(x, least=0)
             check_parameter(x, self.gamma, "gamma")
             check_parameter(x, self.beta, "beta")
             backend = choose(x)
@@ -112,28 +143,44 @@ class SyncBatchNorm(BatchNorm):
                     'not inside use_backend("reference")'
                 )
             flat = fast.in_one_piece(x)
-            return (np.asarray(x.size // x.shape[1]), *backend.moments(flat)), (backend, flat)
+            if not x.size:
+                return (np.zeros(1 + 3 * x.shape[1]),), (backend, flat)
+            center, lost, m2 = backend.moments(flat)
+            if bool((m2 == np.inf).any()) and bool(np.isfinite(x).all()):
+                raise ValueError(
+                    f"x holds {float(abs(x).max()):g}; expected numbers whose squares are float64: they travel"
+                )
+            return (np.asarray(x.size // x.shape[1]), center, lost, m2), (backend, flat)
 
-        rows, (backend, flat) = _exchange(self.comm, "forward", 1 + 3 * self.num_features, own_part)
-        base, moments = _merged(rows)
-        if moments.count < 2:
+        rows, (backend, flat) = _exchange(self.comm, "forward", own_part)
+        count = int(rows[:, 0].sum())
+        if count < 2:
             raise ValueError(
-                f"x has shape {x.shape}: one value per channel over all workers, so every output would be beta; "
-                "expected at least 2 values per channel"
+                f"x has shape {x.shape}: {'one value' if count else 'no value'} per channel over all workers, so every "
+                "output would be beta; expected at least 2 values per channel"
             )
+        base, moments = _merged(rows[rows[:, 0] > 0])
         xp = namespace(flat)
         base, rest, m2 = (xp.asarray(values) for values in (base, moments.mean, moments.m2))
         center = (base + rest).astype(flat.dtype)
         statistics = Statistics(center, (base - center) + rest, m2, 1 / xp.sqrt(m2 / moments.count + self.eps))
-        y = backend.normalize(flat, self.gamma, self.beta, statistics)
         shared = Moments(moments.count, base + rest, m2)
         cache = _SharedCache(flat, self.gamma, statistics, backend, x.shape, x.dtype, shared)
-        return y.reshape(x.shape).astype(x.dtype, copy=False), cache
+        try:
+            y = backend.normalize_if_held(flat, self.gamma, self.beta, statistics) if x.size else flat
+        except OutOfRange:
+            y, _ = normalize_with(x, self.gamma, self.beta, shared.mean, shared.var(), self.eps)
+            cache = replace(cache, held=False)
+        return y.reshape(x.shape).astype(x.dtype, copy=not x.size), cache
 
 
 @dataclass(frozen=True)
 class _SharedCache:
-    """As `fast.BatchCache`, but that the statistics, and `moments`, are of all workers' rows."""
+    """As `fast.BatchCache`, but that the statistics, and `moments`, are of all workers' rows.
+
+    Attributes:
+        held: False where y was out of the range of the backend's loops.
+    """
 
     x: Array
     gamma: Array
@@ -142,38 +189,39 @@ class _SharedCache:
     shape: tuple[int, ...]
     dtype: Any
     moments: Moments
+    held: bool = True
 
 
 _Kept = TypeVar("_Kept")
 _Rows: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def _exchange(
-    comm: Any, name: str, size: int, own_part: Callable[[], tuple[tuple[Array, ...], _Kept]]
-) -> tuple[_Rows, _Kept]:
-    """Do one's own part and tell all workers its numbers: `(workers, size)`, and what else the part came to.
+def _exchange(comm: Any, name: str, own_part: Callable[[], tuple[tuple[Array, ...], _Kept]]) -> tuple[_Rows, _Kept]:
+    """Do one's own part and tell all workers its numbers: `(workers, numbers)`, and what else the part came to.
 
-    Every worker takes part whatever happens to it: one that raised at once would leave the others waiting for it. So
-    the first number of each message says whether the rest means anything.
+    Every worker takes part whatever happens to it: one that raised at once would leave the others waiting for it. Its
+    message is None then. Messages are Python objects, because MPI ends the program if arrays are not of equal length.
     """
-    message = np.zeros(1 + size)
+    message: _Rows | None = None
     error: Exception | None = None
     try:
         numbers, kept = own_part()
-        message[1:] = np.concatenate([np.ravel(to_numpy(part)) for part in numbers])
+        message = np.concatenate([np.ravel(to_numpy(part)).astype(np.float64) for part in numbers])
     except Exception as raised:
-        message[0], error = 1, raised
-    messages = np.empty((comm.size, 1 + size))
-    comm.Allgather(message, messages)
+        error = raised
+    messages: list[_Rows | None] = comm.allgather(message)
     if error is not None:
         raise error
-    failed = np.flatnonzero(messages[:, 0])
-    if failed.size:
+    failed = [rank for rank, numbers in enumerate(messages) if numbers is None]
+    if failed:
         raise RuntimeError(
             f"{name} was refused on rank {', '.join(map(str, failed))} of {comm.size}, where the complaint is; "
             "expected input that every worker can take"
         )
-    return messages[:, 1:], kept
+    sizes = [len(numbers) for numbers in messages if numbers is not None]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"{name} met messages of {sizes} numbers, by rank; expected layers of one number of channels")
+    return np.array(messages), kept
 
 
 def _merged(rows: _Rows) -> tuple[_Rows, Moments]:

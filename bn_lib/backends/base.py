@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bn_lib._arrays import Array
+from bn_lib._arrays import LIMITS, Array
 
 
 class Statistics(NamedTuple):
@@ -36,6 +36,10 @@ class Statistics(NamedTuple):
     inv_std: Array
 
 
+class OutOfRange(ArithmeticError):
+    """The loops would overflow, or lose digits, on the way to a number that there is: the reference has to do it."""
+
+
 class Backend:
     """Four loops over arrays of shape `(N, C, S)` and what is composed of them.
 
@@ -44,8 +48,9 @@ class Backend:
     marked *wide* are float64, the others have x's dtype. Results are freshly allocated; arguments are never written to.
     A backend may replace the composed functions by fused ones that do the same.
 
-    Since (x - center - lost) * scale is taken apart, a scale of infinity gives NaN, where the formula as it is written
-    gives an infinity: a variance and an eps of 0, or an infinite gamma.
+    The loops compute in the precision of x. Where a step of theirs would overflow, or fall below the smallest normal
+    number, though the result does not, the (C,) arrays between them show it: `forward`, `forward_with` and `backward`
+    then raise `OutOfRange`, and the caller takes the reference.
     """
 
     name: str
@@ -82,7 +87,7 @@ class Backend:
         center, lost, m2 = self.moments(x)
         inv_std = 1 / np.sqrt(m2 / (x.size // x.shape[1]) + eps)
         statistics = Statistics(center, lost, m2, inv_std)
-        return self.normalize(x, gamma, beta, statistics), statistics
+        return self.normalize_if_held(x, gamma, beta, statistics), statistics
 
     def forward_with(
         self, x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float
@@ -91,14 +96,18 @@ class Backend:
         center = mean.astype(x.dtype)
         lost = mean.astype(np.float64) - center
         statistics = Statistics(center, lost, None, 1 / np.sqrt(var.astype(np.float64) + eps))
-        return self.normalize(x, gamma, beta, statistics), statistics
+        return self.normalize_if_held(x, gamma, beta, statistics), statistics
 
     def normalize(self, x: Array, gamma: Array, beta: Array, statistics: Statistics) -> Array:
         """y = gamma * (x - mean) * inv_std + beta, whatever the statistics are of."""
-        center, lost, _, inv_std = statistics
-        scale = gamma * inv_std
-        offset = beta - lost * scale
-        return self.scale_and_shift(x, center, scale.astype(x.dtype), offset.astype(x.dtype))
+        scale, offset = _scale_and_offset(gamma, beta, statistics)
+        return self.scale_and_shift(x, statistics.center, scale.astype(x.dtype), offset.astype(x.dtype))
+
+    def normalize_if_held(self, x: Array, gamma: Array, beta: Array, statistics: Statistics) -> Array:
+        """The same, or `OutOfRange`."""
+        scale, offset = _scale_and_offset(gamma, beta, statistics)
+        check_forward(x, gamma, statistics, scale, offset)
+        return self.scale_and_shift(x, statistics.center, scale.astype(x.dtype), offset.astype(x.dtype))
 
     def backward(self, dy: Array, x: Array, gamma: Array, statistics: Statistics) -> tuple[Array, Array, Array]:
         """dx, and dgamma and dbeta (wide). Without an m2 the statistics are constants, as in inference.
@@ -110,6 +119,7 @@ class Backend:
         and with constants only the first of the three terms is left, which x is not part of.
         """
         dgamma, dbeta = self.parameter_gradients(dy, x, statistics)
+        check_backward(dy, x, statistics, dgamma, dbeta)
         if statistics.m2 is None:
             nothing = np.zeros(x.shape[1], x.dtype)
             dx = self.scale_and_shift(dy, nothing, (gamma * statistics.inv_std).astype(x.dtype), nothing)
@@ -143,3 +153,34 @@ class Backend:
         slope = -inv_std * mean_dy_x_hat
         shift = -mean_dy - slope * lost
         return self.combine(dy, x, center, *(v.astype(x.dtype) for v in (scale, slope, shift)))
+
+
+def _scale_and_offset(gamma: Array, beta: Array, statistics: Statistics) -> tuple[Array, Array]:
+    scale = gamma * statistics.inv_std
+    return scale, beta - statistics.lost * scale
+
+
+def check_forward(x: Array, gamma: Array, statistics: Statistics, scale: Array, offset: Array) -> None:
+    """Raise `OutOfRange` if scale * (x - center) + offset may not be a number for a finite x, or lack digits."""
+    least, most, negligible = LIMITS[8 * x.itemsize]
+    size, near = np.abs(scale), np.abs(statistics.center) <= negligible
+    held = (size >= least) & (size <= most) & near & (np.abs(offset) <= negligible)
+    if not held.all():
+        inv_std = statistics.inv_std
+        _look_at(~held & ~((gamma == 0) & near & (inv_std >= least) & (inv_std <= most)), x)
+
+
+def check_backward(dy: Array, x: Array, statistics: Statistics, dgamma: Array, dbeta: Array) -> None:
+    """The same of scale * (dy + slope * (x - center) + shift), where `check_forward` let scale and center pass."""
+    least, most, negligible = LIMITS[8 * dy.itemsize]
+    inv_std = statistics.inv_std
+    held = (inv_std >= least) & (inv_std <= most) & (np.abs(dgamma) <= negligible) & (np.abs(dbeta) <= negligible)
+    if not held.all():
+        _look_at(~held & np.isfinite(inv_std) & np.isfinite(statistics.lost), dy, x)
+
+
+def _look_at(channels: Array, *arrays: Array) -> None:
+    """Raise `OutOfRange` if one of these channels is finite; what is infinite or NaN already has no better answer."""
+    for c in np.flatnonzero(channels):
+        if all(np.isfinite(a[:, c]).all() for a in arrays):
+            raise OutOfRange

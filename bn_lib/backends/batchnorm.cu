@@ -261,6 +261,35 @@ __device__ void store(T* y, const Place (&places)[TILE], Compute compute) {
     }
 }
 
+// Go through a block's part, and write compute(j, x) or compute(j, x, dy) for each element j of a word.
+template <int WORD, bool RAGGED, typename T, typename Compute>
+__device__ void each_word(Walk& walk, const Layout& in, const T* x, T* y, Compute compute) {
+    while (walk.left > 0) {
+        Place places[TILE];
+#pragma unroll
+        for (int t = 0; t < TILE; ++t) places[t] = walk.next<WORD, RAGGED>(in);
+        Tile<T, WORD> tile;
+        tile.load(x, places);
+        store<WORD, RAGGED>(y, places,
+                            [&](int t, int j, T& result) { put(result, compute(j, wide(tile.words[t].at[j]))); });
+    }
+}
+
+template <int WORD, bool RAGGED, typename T, typename Compute>
+__device__ void each_word(Walk& walk, const Layout& in, const T* x, const T* dy, T* dx, Compute compute) {
+    while (walk.left > 0) {
+        Place places[TILE];
+#pragma unroll
+        for (int t = 0; t < TILE; ++t) places[t] = walk.next<WORD, RAGGED>(in);
+        Tile<T, WORD> tile, gradient;
+        tile.load(x, places);
+        gradient.load(dy, places);
+        store<WORD, RAGGED>(dx, places, [&](int t, int j, T& result) {
+            put(result, compute(j, wide(tile.words[t].at[j]), wide(gradient.words[t].at[j])));
+        });
+    }
+}
+
 // Sums over a tile are a few additions and are made in float; sums of tiles are made in double. That keeps the digits
 // of float32 and spares the double-precision units, of which some GPUs have few. A product may be too large or too
 // small for float where its factors are not; then the tile's sum is out of this range, and is made again in double.
@@ -269,6 +298,21 @@ __device__ bool held(Number products) {
     Number size = products < 0 ? -products : products;
     return sizeof(Number) == 8 || (size > Number(1e-25) && size < Number(3e38));
 }
+
+// The same of the numbers that stand between the loops: within LIMITS of _arrays.py nothing overflows in float, or loses
+// digits, on the way to y or dx. A column that is not is computed in double, as the formula is written. double itself
+// has no wider type: its limit is that squares must be numbers.
+template <typename Number>
+__device__ bool within(double value, double least, double most) {
+    double size = value < 0 ? -value : value;
+    return sizeof(Number) == 8 || (size >= least && size <= most);
+}
+constexpr double LEAST = 2e-38, MOST = 2e38, NEGLIGIBLE = 1e30;
+
+struct Exact {  // a column that is out of range
+    double gamma, mean, inv_std, beta, of_dy, of_dy_x_hat;
+    bool needed;
+};
 
 // Forward
 
@@ -321,7 +365,7 @@ __global__ void __launch_bounds__(THREADS, BLOCKS)
                 squares[lane] += tile_squares;
             } else {
                 each<WORD, LANES, RAGGED>(places, lane, [&](int t, int j) {
-                    double d = wide(tile.words[t].at[j]) - center[lane];
+                    double d = static_cast<double>(wide(tile.words[t].at[j])) - center[lane];
                     sum[lane] += d;
                     squares[lane] += d * d;
                 });
@@ -356,8 +400,12 @@ __global__ void __launch_bounds__(THREADS, BLOCKS)
               Index gamma_size, const void* beta, Index beta_size, Layout in) {
     using Number = typename Computed<T>::type;
     __shared__ Number centers[THREADS], scales[THREADS], offsets[THREADS];
+    __shared__ Exact exact[sizeof(Number) == 8 ? 1 : THREADS];
+    __shared__ int exact_columns;
     int across = static_cast<int>(in.across), columns = across * LANES, thread = threadIdx.x;
     Index column = blockIdx.x * static_cast<Index>(columns) + thread;
+    if (thread == 0) exact_columns = 0;
+    __syncthreads();
 
     Moments all[1] = {{0, 0, 0}};
     if (parts) merge_blocks(all, parts, static_cast<int>(splits), columns, in);
@@ -380,10 +428,16 @@ __global__ void __launch_bounds__(THREADS, BLOCKS)
             rest = lost[channel];
             factor = inv_std[channel];
         }
-        double scale = read(gamma, gamma_size, channel) * factor;
+        double by = read(gamma, gamma_size, channel), plus = read(beta, beta_size, channel), scale = by * factor;
         centers[thread] = static_cast<Number>(rounded);
         scales[thread] = static_cast<Number>(scale);
-        offsets[thread] = static_cast<Number>(read(beta, beta_size, channel) - rest * scale);
+        offsets[thread] = static_cast<Number>(plus - rest * scale);
+        if (sizeof(Number) == 4) {
+            bool held = (by == 0 || within<Number>(scale, LEAST, MOST)) && within<Number>(factor, LEAST, MOST) &&
+                        within<Number>(rounded, 0, NEGLIGIBLE) && within<Number>(plus - rest * scale, 0, NEGLIGIBLE);
+            exact[thread] = {by, rounded + rest, factor, plus, 0, 0, !held};
+            if (!held) exact_columns = 1;
+        }
     }
     __syncthreads();
 
@@ -396,15 +450,17 @@ __global__ void __launch_bounds__(THREADS, BLOCKS)
         scale[lane] = scales[own + lane];
         offset[lane] = offsets[own + lane];
     }
-    while (walk.left > 0) {
-        Place places[TILE];
-#pragma unroll
-        for (int t = 0; t < TILE; ++t) places[t] = walk.next<WORD, RAGGED>(in);
-        Tile<T, WORD> tile;
-        tile.load(x, places);
-        store<WORD, RAGGED>(y, places, [&](int t, int j, T& result) {
-            int lane = j % LANES;
-            put(result, scale[lane] * (wide(tile.words[t].at[j]) - c[lane]) + offset[lane]);
+    auto in_number = [&](int j, Number value) {
+        int lane = j % LANES;
+        return scale[lane] * (value - c[lane]) + offset[lane];
+    };
+    if (sizeof(Number) == 8 || !exact_columns) {
+        each_word<WORD, RAGGED>(walk, in, x, y, in_number);
+    } else {
+        each_word<WORD, RAGGED>(walk, in, x, y, [&](int j, Number value) {
+            const Exact& e = exact[own + j % LANES];
+            if (!e.needed) return in_number(j, value);
+            return static_cast<Number>(e.gamma * ((value - e.mean) * e.inv_std) + e.beta);
         });
     }
 }
@@ -465,7 +521,7 @@ __global__ void __launch_bounds__(THREADS, BLOCKS)
                 each<WORD, LANES, RAGGED>(places, lane, [&](int t, int j) {
                     double g = wide(gradient.words[t].at[j]);
                     mine[lane].dy += g;
-                    mine[lane].dy_deviation += g * (wide(tile.words[t].at[j]) - c[lane]);
+                    mine[lane].dy_deviation += g * (static_cast<double>(wide(tile.words[t].at[j])) - c[lane]);
                 });
             }
         }
@@ -488,8 +544,12 @@ __global__ void __launch_bounds__(THREADS, BLOCKS)
             void* dgamma, void* dbeta, Index gradient_size, Layout in) {
     using Number = typename Computed<T>::type;
     __shared__ Number centers[THREADS], scales[THREADS], slopes[THREADS], shifts[THREADS];
+    __shared__ Exact exact[sizeof(Number) == 8 ? 1 : THREADS];
+    __shared__ int exact_columns;
     int across = static_cast<int>(in.across), columns = across * LANES, thread = threadIdx.x;
     Index column = blockIdx.x * static_cast<Index>(columns) + thread;
+    if (thread == 0) exact_columns = 0;
+    __syncthreads();
 
     Sums all[1] = {{0, 0}};
     if (parts) merge_blocks(all, parts, static_cast<int>(splits), columns, in);
@@ -510,11 +570,19 @@ __global__ void __launch_bounds__(THREADS, BLOCKS)
             of_dy = mean_dy[channel];
             of_dy_x_hat = mean_dy_x_hat[channel];
         }
-        double slope = -factor * of_dy_x_hat;
-        centers[thread] = static_cast<Number>(read(center, center_size, channel));
-        scales[thread] = static_cast<Number>(read(gamma, gamma_size, channel) * factor);
+        double slope = -factor * of_dy_x_hat, shift = -of_dy - slope * rest;
+        double by = read(gamma, gamma_size, channel), rounded = read(center, center_size, channel);
+        centers[thread] = static_cast<Number>(rounded);
+        scales[thread] = static_cast<Number>(by * factor);
         slopes[thread] = static_cast<Number>(slope);
-        shifts[thread] = static_cast<Number>(-of_dy - slope * rest);
+        shifts[thread] = static_cast<Number>(shift);
+        if (sizeof(Number) == 4) {
+            bool held = (by == 0 || within<Number>(by * factor, LEAST, MOST)) && within<Number>(factor, LEAST, MOST) &&
+                        within<Number>(rounded, 0, NEGLIGIBLE) && within<Number>(shift, 0, NEGLIGIBLE) &&
+                        within<Number>(of_dy_x_hat, 0, NEGLIGIBLE);
+            exact[thread] = {by, rounded + rest, factor, 0, of_dy, of_dy_x_hat, !held};
+            if (!held) exact_columns = 1;
+        }
     }
     __syncthreads();
 
@@ -528,17 +596,19 @@ __global__ void __launch_bounds__(THREADS, BLOCKS)
         slope[lane] = slopes[own + lane];
         shift[lane] = shifts[own + lane];
     }
-    while (walk.left > 0) {
-        Place places[TILE];
-#pragma unroll
-        for (int t = 0; t < TILE; ++t) places[t] = walk.next<WORD, RAGGED>(in);
-        Tile<T, WORD> tile, gradient;
-        tile.load(x, places);
-        gradient.load(dy, places);
-        store<WORD, RAGGED>(dx, places, [&](int t, int j, T& result) {
-            int lane = j % LANES;
-            Number deviation = wide(tile.words[t].at[j]) - c[lane];
-            put(result, scale[lane] * (wide(gradient.words[t].at[j]) + slope[lane] * deviation + shift[lane]));
+    auto in_number = [&](int j, Number value, Number g) {
+        int lane = j % LANES;
+        return scale[lane] * (g + slope[lane] * (value - c[lane]) + shift[lane]);
+    };
+    if (sizeof(Number) == 8 || !exact_columns) {
+        each_word<WORD, RAGGED>(walk, in, x, dy, dx, in_number);
+    } else {
+        each_word<WORD, RAGGED>(walk, in, x, dy, dx, [&](int j, Number value, Number g) {
+            const Exact& e = exact[own + j % LANES];
+            if (!e.needed) return in_number(j, value, g);
+            double x_hat = (value - e.mean) * e.inv_std;
+            if (e.of_dy_x_hat == 0) x_hat = 0;  // constants: x, which may be infinite, is no part of it
+            return static_cast<Number>(e.gamma * e.inv_std * (g - e.of_dy - x_hat * e.of_dy_x_hat));
         });
     }
 }

@@ -3,6 +3,10 @@
 Everything between the loops happens in the kernels too, so that nothing is copied to the processor and nothing waits.
 Elements are read and written in the dtype of x: float16 moves half the bytes of float32, and is computed in float32.
 
+Nobody waits for a kernel, so none raises `OutOfRange`: a column at the ends of float32 is computed in double by the
+same kernel. Two limits are left, where the reference has none: float64 values have squares that are float64 too (up to
+1e154), and float32 values below the smallest normal number count as 0, because CuPy compiles so.
+
 Kernels are compiled on their first call, by CuPy, which keeps them on disk. `launches` says how they are launched.
 """
 

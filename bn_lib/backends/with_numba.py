@@ -21,13 +21,15 @@ disk for the next process. What is compiled runs in one thread, without Python's
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
+from numba.core.caching import FunctionCache
 
-from bn_lib._arrays import Array
-from bn_lib.backends.base import Backend, Statistics
+from bn_lib._arrays import LIMITS, Array
+from bn_lib.backends.base import Backend, Statistics, check_backward, check_forward
 from bn_lib.backends.threads import in_pieces
 
 LARGE = 1 << 18  # elements; below, handing work to another thread takes longer than it saves
@@ -43,6 +45,25 @@ GAMMA, BETA, CENTER, LOST, M2, INV_STD, FIRST, SECOND, SCALE, SLOPE, SHIFT = ran
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 
 
+class _Cache(FunctionCache):
+    """What is compiled, on disk. A file that cannot be read, or written, is not worth more than compiling again.
+
+    A process that was killed or a full disk leaves a file cut short, and Numba would raise EOFError at every call.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(Exception):
+            super().save_overload(sig, data)
+
+
 def _compiled(*fastmath: str) -> Callable[[Compiled], Compiled]:
     """Numba's `njit` with what every function here needs, kept on disk where there is a folder to write to.
 
@@ -52,10 +73,9 @@ def _compiled(*fastmath: str) -> Callable[[Compiled], Compiled]:
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
 
     def decorate(function: Compiled) -> Compiled:
-        try:
-            compiled: Compiled = njit(cache=True, **options)(function)
-        except RuntimeError:  # neither the folder of this file nor the user's own can be written to
-            compiled = njit(**options)(function)
+        compiled: Compiled = njit(**options)(function)
+        with suppress(RuntimeError):  # neither the folder of this file nor the user's own can be written to
+            vars(compiled)["_cache"] = _Cache(function)  # as its `enable_caching` does
         return compiled
 
     return decorate
@@ -79,11 +99,14 @@ class NumbaBackend(Backend):
         """As `Backend.scale_and_shift`."""
         y, table = np.empty(x.shape, x.dtype), _table(x)
         table[CENTER], table[SCALE], table[SHIFT] = center, scale, offset
+        self._scale_and_shift(x, y, table)
+        return y
+
+    def _scale_and_shift(self, x: Array, y: Array, table: Array) -> None:
         if _is_images(x):
             _share_channels(_scale_and_shift_images, _plain(x), y, table)
         else:
             _share_rows(_scale_and_shift_rows, _rows(x), _rows(y), table)
-        return y
 
     def gradient_sums(self, dy: Array, x: Array, center: Array) -> tuple[Array, Array]:
         """As `Backend.gradient_sums`."""
@@ -118,7 +141,23 @@ class NumbaBackend(Backend):
             _moments(rows, table)
             _between_forward(table, count, eps)
             _share_rows(_scale_and_shift_rows, rows, _rows(y), table)
-        return y, Statistics(table[CENTER].astype(x.dtype), table[LOST], table[M2], table[INV_STD])
+        statistics = Statistics(table[CENTER].astype(x.dtype), table[LOST], table[M2], table[INV_STD])
+        if not _forward_held(table, *LIMITS[8 * x.itemsize]):
+            check_forward(x, gamma, statistics, table[SCALE], table[SHIFT])
+        return y, statistics
+
+    def forward_with(
+        self, x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float
+    ) -> tuple[Array, Statistics]:
+        """As `Backend.forward_with`, with what stands before the loop compiled too."""
+        y, table = np.empty(x.shape, x.dtype), _table(x)
+        table[GAMMA], table[BETA], table[CENTER], table[M2] = gamma, beta, mean, var
+        _constants(y, table, eps)
+        statistics = Statistics(table[CENTER].astype(x.dtype), table[LOST], None, table[INV_STD])
+        if not _forward_held(table, *LIMITS[8 * x.itemsize]):
+            check_forward(x, gamma, statistics, table[SCALE], table[SHIFT])
+        self._scale_and_shift(x, y, table)
+        return y, statistics
 
     def backward(self, dy: Array, x: Array, gamma: Array, statistics: Statistics) -> tuple[Array, Array, Array]:
         """As `Backend.backward`, in one call for images and for little."""
@@ -136,6 +175,8 @@ class NumbaBackend(Backend):
             _gradient_sums(gradients, rows, table)
             _between_backward(table, count)
             _share_rows(_combine_rows, gradients, rows, _rows(dx), table)
+        if not _backward_held(table, *LIMITS[8 * x.itemsize]):
+            check_backward(dy, x, statistics, table[SECOND], table[FIRST])
         return dx, table[SECOND], table[FIRST]
 
 
@@ -234,6 +275,36 @@ def _backward_channel(table: Array, c: int, count: int) -> None:
     table[SLOPE, c], table[SHIFT, c] = slope, shift
 
 
+@_compiled()
+def _constants(y: Array, table: Array, eps: float) -> None:
+    """As `_forward_channel`, for a mean in CENTER and a variance in M2 that come from elsewhere."""
+    for c in range(table.shape[1]):
+        mean = table[CENTER, c]
+        table[CENTER, c] = y.dtype.type(mean)
+        table[LOST, c] = mean - table[CENTER, c]
+        _forward_channel(table, c, 1, eps)
+
+
+@_compiled()
+def _forward_held(table: Array, least: float, most: float, negligible: float) -> bool:
+    """Whether all is well in `check_forward`; what is not is looked at there."""
+    for c in range(table.shape[1]):
+        held = least <= abs(table[SCALE, c]) <= most and abs(table[CENTER, c]) <= negligible
+        if not (held and abs(table[SHIFT, c]) <= negligible):
+            return False
+    return True
+
+
+@_compiled()
+def _backward_held(table: Array, least: float, most: float, negligible: float) -> bool:
+    """The same for `check_backward`."""
+    for c in range(table.shape[1]):
+        held = least <= table[INV_STD, c] <= most
+        if not (held and abs(table[FIRST, c]) <= negligible and abs(table[SECOND, c]) <= negligible):
+            return False
+    return True
+
+
 # Images: channels from `start` to `stop`
 
 
@@ -259,7 +330,7 @@ def _moments_of_images(x: Array, table: Array, start: int, stop: int) -> None:
     for c in range(start, stop):
         center = _probe_channel(x, c)
         for _ in range(ATTEMPTS):
-            first, second = _sum_channel(x, c, x.dtype.type(center))
+            first, second = _sum_channel(x, c, center)
             center, table[LOST, c], table[M2, c], near = _settle(center, first, second, count, x.dtype.type)
             if near:
                 break
@@ -282,7 +353,7 @@ def _sum_channel(x: Array, c: int, center: float) -> tuple[float, float]:
     for n in range(x.shape[0]):
         run = x[n, c]
         for s in range(run.size):
-            deviation = np.float64(run[s] - center)
+            deviation = np.float64(run[s]) - center
             first += deviation
             second += deviation * deviation
     return first, second
@@ -302,14 +373,14 @@ def _scale_and_shift_images(x: Array, y: Array, table: Array, start: int, stop: 
 @_compiled("contract", "reassoc")
 def _gradient_sums_of_images(dy: Array, x: Array, table: Array, start: int, stop: int) -> None:
     for c in range(start, stop):
-        center = x.dtype.type(table[CENTER, c])
+        center = table[CENTER, c]
         first = second = 0.0
         for n in range(x.shape[0]):
             run, gradients = x[n, c], dy[n, c]
             for s in range(run.size):
                 gradient = np.float64(gradients[s])
                 first += gradient
-                second += gradient * np.float64(run[s] - center)
+                second += gradient * (np.float64(run[s]) - center)
         table[FIRST, c], table[SECOND, c] = first, second
 
 
@@ -368,11 +439,11 @@ def _probe_rows(x: Array, table: Array) -> None:
     size = off.size // center.size
     for c in range(center.size):
         center[c] = x[0, c * size]
-    value = _spread(x, table, CENTER)
+    value = center.repeat(size)
     for i in range(PROBES):
         row = x[i * x.shape[0] // PROBES]
         for j in range(off.size):
-            off[j] += np.float64(row[j] - value[j])
+            off[j] += np.float64(row[j]) - value[j]
     weight = 1 / (PROBES * size)
     for c in range(center.size):
         for s in range(size):
@@ -396,7 +467,7 @@ def _settle_rows(x: Array, table: Array, sums: Array) -> bool:
 
 @_compiled("contract")
 def _sum_rows(x: Array, table: Array, sums: Array, start: int, stop: int) -> None:
-    center = _spread(x, table, CENTER)
+    center = _spread(sums[0], table, CENTER)
     for block in range(start, stop):
         first, second = sums[block, 0], sums[block, 1]
         first[:] = 0
@@ -405,20 +476,20 @@ def _sum_rows(x: Array, table: Array, sums: Array, start: int, stop: int) -> Non
         for n in range(begin, end - 1, 2):  # two rows at once: half as often from and to `first` and `second`
             row, next_row = x[n], x[n + 1]
             for j in range(center.size):
-                deviation, next_deviation = np.float64(row[j] - center[j]), np.float64(next_row[j] - center[j])
+                deviation, next_deviation = np.float64(row[j]) - center[j], np.float64(next_row[j]) - center[j]
                 first[j] += deviation + next_deviation
                 second[j] += deviation * deviation + next_deviation * next_deviation
         if (end - begin) % 2:
             row = x[end - 1]
             for j in range(center.size):
-                deviation = np.float64(row[j] - center[j])
+                deviation = np.float64(row[j]) - center[j]
                 first[j] += deviation
                 second[j] += deviation * deviation
 
 
 @_compiled("contract")
 def _sum_gradient_rows(dy: Array, x: Array, table: Array, sums: Array, start: int, stop: int) -> None:
-    center = _spread(x, table, CENTER)
+    center = _spread(sums[0], table, CENTER)
     for block in range(start, stop):
         first, second = sums[block, 0], sums[block, 1]
         first[:] = 0
@@ -428,7 +499,7 @@ def _sum_gradient_rows(dy: Array, x: Array, table: Array, sums: Array, start: in
             for j in range(center.size):
                 gradient = np.float64(gradients[j])
                 first[j] += gradient
-                second[j] += gradient * np.float64(row[j] - center[j])
+                second[j] += gradient * (np.float64(row[j]) - center[j])
 
 
 @_compiled("contract")
@@ -454,7 +525,7 @@ def _combine_rows(dy: Array, x: Array, dx: Array, table: Array, start: int, stop
 
 @_compiled()
 def _spread(x: Array, table: Array, quantity: int) -> Array:
-    """A row of the table with a value for each column, in the precision of x."""
+    """A row of the table with a value for each column of x, in its precision."""
     values, columns = table[quantity], np.empty(x.shape[1], x.dtype)
     size = columns.size // values.size
     for c in range(values.size):

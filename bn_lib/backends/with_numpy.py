@@ -89,7 +89,7 @@ class NumPyBackend(Backend):
             for few in _few_at_a_time(~kept, count):
                 wide = dy[:, few].astype(np.float64)
                 sum_dy[few] = wide.sum(axis=(0, 2))
-                products[few] = (wide * (x[:, few] - center[few, None])).sum(axis=(0, 2))
+                products[few] = (wide * (x[:, few] - center[few, None].astype(np.float64))).sum(axis=(0, 2))
         return sum_dy, products
 
     def combine(self, dy: Array, x: Array, center: Array, scale: Array, slope: Array, shift: Array) -> Array:

@@ -24,8 +24,9 @@ VALUES = {
     "float32, mean 1e4, std 1e-2": (np.float32, 1e4, 1e-2),
     "float32, mean 1e6": (np.float32, 1e6, 1),
     "float16": (np.float16, 0, 1),
+    "float32, near the largest": (np.float32, 0, 7e37),
 }
-SPLITS = ("even", "unequal")
+SPLITS = ("even", "unequal", "one has none")
 CASES = [f"{values}; {shape}; {split}" for values in VALUES for shape in SHAPES for split in SPLITS]
 
 
@@ -39,8 +40,10 @@ def inputs(case: str) -> tuple[np.ndarray, ...]:
 
 
 def rows_of(rank: int, size: int, split: str) -> slice:
-    """Which rows are a worker's: as many for each, or 1, 2, 3, ... and for the last what is left."""
+    """Which rows are a worker's: as many for each; or 0, or 1, 2, 3, ... and for the last what is left."""
     starts = [(ROWS // size if split == "even" else (r + 1) / 2) * r for r in range(size)] + [ROWS]
+    if split == "one has none":
+        starts[1] = 0
     return slice(int(starts[rank]), int(starts[rank + 1]))
 
 
@@ -119,7 +122,7 @@ def refusals(comm, folder: Path) -> None:
     last = comm.size - 1
     hear(layer.forward, good[:, :2], on=1)
     hear(layer.forward, good.astype(int), on=0)
-    hear(layer.forward, good[:0], on=last)
+    hear(layer.forward, good[:0, :, None][..., :0], on=last)
     before = {key: value.tobytes() for key, value in layer.state_dict().items()}
     fresh = {key: value.tobytes() for key, value in BatchNorm(CHANNELS).state_dict().items()}
     hear(layer.forward, good, on=0)
@@ -132,6 +135,17 @@ def refusals(comm, folder: Path) -> None:
     (folder / f"{comm.rank}.json").write_text(json.dumps({"heard": heard, "as it was": before == fresh}))
 
 
+def other_channels(comm, folder: Path) -> None:
+    """The last worker made its layer, and has rows, of one channel less."""
+    channels = CHANNELS - (comm.rank == comm.size - 1)
+    layer, x = SyncBatchNorm(channels), np.random.default_rng(comm.rank).normal(size=(3, channels))
+    try:
+        layer.forward(x)
+    except Exception as error:
+        heard = [type(error).__name__, str(error)]
+    (folder / f"{comm.rank}.json").write_text(json.dumps([*heard, int(layer.num_batches_tracked)]))
+
+
 def dies(comm, folder: Path) -> None:
     """A worker that fails on its own, outside of the layer, while the others wait for it."""
     if comm.rank == 1:
@@ -142,5 +156,5 @@ def dies(comm, folder: Path) -> None:
 if __name__ == "__main__":
     from mpi4py import MPI
 
-    tasks = {task.__name__: task for task in (each_case, groups, train, refusals, dies)}
+    tasks = {task.__name__: task for task in (each_case, groups, train, refusals, other_channels, dies)}
     tasks[sys.argv[1]](MPI.COMM_WORLD, Path(sys.argv[2]))

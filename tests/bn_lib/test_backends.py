@@ -28,6 +28,35 @@ if np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps:
 EPS = 1e-5
 UNITS = 8  # in the last place, of the largest element; of a sum, as if all its terms had one sign
 
+# Numbers at the ends of a type: (dtype, x as random signs, positive or normal numbers times a size, gamma, eps, dy)
+EXTREMES = {
+    "signs of 3.3e38": (np.float32, "signs", 3.3e38, 1, EPS, 1),
+    "signs of 1.8e38, eps 0": (np.float32, "signs", 1.8e38, 1, 0.0, 1),
+    "up to 3.4e38": (np.float32, "positive", 3.4e38, 1, EPS, 1),
+    "1e33": (np.float32, "positive", 1e33, 1, EPS, 1),
+    "3e38, gamma 0": (np.float32, "signs", 3e38, 0, EPS, 1),
+    "1e-38": (np.float32, "normal", 1e-38, 1, 0.0, 1),
+    "subnormal": (np.float32, "normal", 1e-41, 1, 0.0, 1),
+    "zeros, eps 1e-80": (np.float32, "normal", 0, 1, 1e-80, 1),
+    "zeros of float16, eps 1e-50": (np.float16, "normal", 0, 1, 1e-50, 1),
+    "zeros of float16, eps 1e-90": (np.float16, "normal", 0, 1, 1e-90, 1),
+    "subnormal float16": (np.float16, "normal", 2e-7, 1, 0.0, 1e-4),
+    "largest float16": (np.float16, "signs", 6.5e4, 1, EPS, 1),
+    "gamma 1e37": (np.float32, "normal", 1e-5, 1e37, 0.0, 1e-10),
+    "gamma 1e-30 for x of 1e30": (np.float32, "normal", 1e30, 1e-30, 0.0, 1e30),
+    "dy 3e38": (np.float32, "normal", 1e5, 1, EPS, 3e38),
+    "signs of 1.7e308": (np.float64, "signs", 1.7e308, 1, EPS, 1),
+    "up to 1.7e308": (np.float64, "positive", 1.7e308, 1, EPS, 1),
+    "1e200": (np.float64, "normal", 1e200, 1, EPS, 1),
+    "1e200, gamma 0": (np.float64, "signs", 1e200, 0, EPS, 1),
+    "1e-200": (np.float64, "normal", 1e-200, 1, 0.0, 1),
+    "1e-160, eps 1e-320": (np.float64, "normal", 1e-160, 1, 1e-320, 1),
+    "subnormal float64": (np.float64, "normal", 1e-315, 1, 0.0, 1),
+    "zeros of float64, eps 5e-324": (np.float64, "normal", 0, 1, 5e-324, 1),
+    "gamma 1e300": (np.float64, "normal", 1e-100, 1e300, 0.0, 1e-300),
+    "gamma, x and dy 1e200": (np.float64, "normal", 1e200, 1e200, EPS, 1e200),
+}
+
 BACKENDS = ["numpy", pytest.param("numba", marks=pytest.mark.needs("module:numba", package="numba"))]
 
 SHAPES = [
@@ -228,6 +257,68 @@ def test_huge_and_tiny_values(backend, shape, scale, dtype):
             assert off(dx[:, channels], exact_dx[:, channels], dtype) < UNITS
 
 
+def extreme(case, shape):
+    dtype, kind, size, gamma, eps, dy = EXTREMES[case]
+    rng = np.random.default_rng(0)
+    draw = {
+        "signs": lambda: rng.choice([-1, 1], shape) * rng.uniform(0.9, 1, shape),
+        "positive": lambda: rng.uniform(0.5, 1, shape),
+        "normal": lambda: rng.normal(size=shape),
+    }[kind]
+    channels = rng.uniform(0.5, 1, shape[1])
+    arrays = size * draw(), gamma * channels, 0.5 * channels, dy * rng.uniform(-1, 1, shape)
+    return *(a.astype(dtype) for a in arrays), eps
+
+
+def assert_as_held(ours, exact, units, scale=None):
+    """As good as the type can hold the exact number, which is an infinity where that is too large."""
+    info, exact = np.finfo(ours.dtype), np.asarray(exact)
+    scale = np.maximum(np.max(np.abs(exact) if scale is None else scale), info.tiny)
+    with np.errstate(over="ignore", invalid="ignore"):
+        held = exact.astype(ours.dtype)
+        edge = np.abs(np.abs(exact) - info.max) < units * info.eps * scale
+        gap = np.abs(np.where(np.isfinite(held), ours.astype(np.longdouble) - exact, 0))
+    assert np.all(np.isfinite(held) | edge | (ours == held))
+    assert np.max(gap, initial=0, where=~edge) <= units * info.eps * scale
+
+
+@pytest.mark.parametrize("shape", [(8, 3), (300, 3, 2), (5, 3, 700)], ids=str)
+@pytest.mark.parametrize("case", EXTREMES)
+@pytest.mark.parametrize("way", ["reference", *BACKENDS])
+def test_the_ends_of_a_type(way, case, shape):
+    """What has a finite answer gets it, from the reference and from every backend; and no warning is given."""
+    x, gamma, beta, dy, eps = extreme(case, shape)
+    exact_y, exact_dx, exact_dgamma, exact_dbeta, dgamma_scale, dbeta_scale = truth(x, gamma, beta, dy, eps)
+    with use_backend(way), np.errstate(all="raise"):
+        y, dx, dgamma, dbeta = train(x, gamma, beta, dy, eps)
+    assert_as_held(y, exact_y, UNITS)
+    assert_as_held(dx, exact_dx, UNITS)
+    assert_as_held(dgamma, exact_dgamma, UNITS, dgamma_scale)
+    assert_as_held(dbeta, exact_dbeta, UNITS, dbeta_scale)
+
+
+@pytest.mark.parametrize("shape", [(8, 3), (5, 3, 700)], ids=str)
+@pytest.mark.parametrize("case", EXTREMES)
+@pytest.mark.parametrize("way", ["reference", *BACKENDS])
+def test_the_ends_of_a_type_in_inference(way, case, shape):
+    x, gamma, beta, dy, eps = extreme(case, shape)
+    wide, axes = x.astype(np.longdouble), (0, *range(2, x.ndim))
+    with np.errstate(over="ignore", under="ignore"):
+        mean, var = wide.mean(axes).astype(np.float64), wide.var(axes).astype(np.float64)
+    if np.any(var == np.inf):
+        with use_backend(way), pytest.raises(ValueError, match="var holds inf; expected finite variances"):
+            bn_lib.batch_norm_inference(x, gamma, beta, mean, var, eps=eps)
+        return
+    if eps == 0 and np.any(var == 0):
+        return  # the square of 1e-200 is none, so there is nothing to divide by
+    exact = truth(x, gamma, beta, dy, eps, constants=(mean, var))
+    with use_backend(way), np.errstate(all="raise"):
+        y, cache = normalize_with(x, gamma, beta, mean, var, eps)
+        results = y, *bn_lib.batch_norm_backward(dy, cache)
+    for ours, theirs, scale in zip(results, exact[:4], (None, None, *exact[4:]), strict=True):
+        assert_as_held(ours, theirs, UNITS, scale)
+
+
 @pytest.mark.parametrize("scale", [1e-38, 1e-30, 1e-20, 1e20, 1e30])
 def test_huge_and_tiny_gradients(backend, scale):
     """A scaled loss; and channels through which nothing comes back."""
@@ -365,6 +456,33 @@ def test_memory(backend, shape, mean):
         tracemalloc.stop()
     assert y.nbytes <= forward <= 1.1 * x.nbytes
     assert y.nbytes <= backward <= 1.1 * x.nbytes
+
+
+class Tagged(np.ndarray):
+    """As pandas, xarray and many a script have them: an array that carries something along."""
+
+
+class Metres(np.ndarray):
+    """One that computes in its own way."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        inputs = [np.asarray(i) for i in inputs]
+        return getattr(ufunc, method)(*inputs, **options)
+
+
+def test_a_harmless_subclass_takes_the_fast_loops(backend, tmp_path):
+    x, gamma, beta, dy = batch((40, 6, 5), np.float32)
+    expected = train(x, gamma, beta, dy)
+    mapped = np.memmap(tmp_path / "x", np.float32, "w+", shape=x.shape)
+    mapped[:] = x
+    for kind in (mapped, x.view(Tagged)):
+        assert bn_lib.backend(kind) == backend
+        for ours, theirs in zip(train(kind, gamma.view(Tagged), beta, dy.view(Tagged)), expected, strict=True):
+            assert np.array_equal(ours, theirs)
+        layer = bn_lib.BatchNorm(6)
+        layer.forward(kind)
+        assert type(layer.running_mean) is np.ndarray
+    assert bn_lib.backend(x.view(Metres)) == "reference"
 
 
 # Threads and processes

@@ -179,6 +179,13 @@ def step_without_backward():
         row("momentum", "None", "'keras' has no plain average", ValueError, lambda: Convention.PAPER.convert_momentum(None, "keras"), id="paper to keras"),
         row("momentum", "0.1", "'paper' averages all batches equally", ValueError, lambda: Convention.KERAS.convert_momentum(0.9, "paper"), id="keras to paper"),
         row("count", "1", "at least 2", ValueError, lambda: Convention.PYTORCH.convert_running_var(ONE, "keras", count=1, momentum=0.1, updates=1)),
+        row("running_var", "list", "array", TypeError, lambda: Convention.PYTORCH.convert_running_var([1.0], "keras", count=4, momentum=0.1, updates=1)),
+        row("running_var", "NoneType", "array", TypeError, lambda: Convention.PYTORCH.convert_running_var(None, "paper", count=4, momentum=0.1, updates=1)),
+        row("running_var", "-1", "finite variances >= 0", ValueError, lambda: Convention.PYTORCH.convert_running_var(-ONE, "keras", count=4, momentum=0.1, updates=1)),
+        row("initial", "'1'", "a number", TypeError, lambda: Convention.PYTORCH.convert_running_var(ONE, "keras", count=4, momentum=0.1, updates=1, initial="1")),
+        row("convention", "None", "pytorch, keras, flax, paper, or a Convention", TypeError, lambda: BatchNorm.in_convention(None, 3)),
+        row("convention", "['keras']", "pytorch, keras, flax, paper, or a Convention", TypeError, lambda: Convention.named(["keras"])),
+        row("convention", "'torch'", "one of pytorch, keras, flax, paper", ValueError, lambda: Convention.named("torch")),
         row("updates", "0", ">= 1", ValueError, lambda: Convention.PYTORCH.convert_running_var(ONE, "keras", count=4, momentum=0.1, updates=0)),
     ],
 )  # fmt: skip

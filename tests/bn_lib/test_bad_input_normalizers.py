@@ -2,12 +2,19 @@
 
 # ruff: noqa: E501 (one complaint, one line)
 
+import warnings
+
 import numpy as np
 import pytest
 from refusals import IMAGES, LABELS, ONE, ONES, X3, ZERO, X, assert_refused, other_kind, row
 
 import bn_lib
 from bn_lib import BatchNorm
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", PendingDeprecationWarning)
+    MATRIX = np.matrix(X)
+LAST = np.moveaxis(X3, 1, -1)
 
 # What the normalizing functions refuse. Each takes (x, gamma, beta, eps) here; the rest is bound.
 
@@ -49,6 +56,9 @@ def layer_with(layer, gamma, beta):
     [
         row("x", "list", "NumPy or CuPy array", TypeError, {"x": X3.tolist()}),
         row("x", "masked array", "without a mask", TypeError, {"x": np.ma.masked_greater(X3, 1)}),
+        row("x", "numpy.matrix", "a plain array (numpy.asarray(x))", TypeError, {"x": MATRIX}),
+        row("gamma", "numpy.matrix", "a plain array", TypeError, {"x": X3, "gamma": MATRIX[0]}),
+        row("x", "shape (4, 2, 3)", "channels are axis 1, and this looks like channels last", ValueError, {"x": LAST}),
         row("x", "NoneType", "NumPy or CuPy array", TypeError, {"x": None}),
         row("x", "dtype int64", "float16, float32, float64", TypeError, {"x": np.ones((4, 3, 2), int)}),
         row("x", "dtype bool", "float16, float32, float64", TypeError, {"x": np.ones((4, 3, 2), bool)}),
@@ -56,7 +66,6 @@ def layer_with(layer, gamma, beta):
         row("x", "dtype object", "float16, float32, float64", TypeError, {"x": X3.astype(object)}),
         row("x", "shape (3,)", "(N, C)", ValueError, {"x": ONE}),
         row("x", "shape ()", "(N, C)", ValueError, {"x": np.array(1.0)}),
-        row("x", "shape (0, 3, 2)", "at least one element", ValueError, {"x": X3[:0]}),
         row("x", "shape (4, 0, 2)", "at least one element", ValueError, {"x": X3[:, :0]}),
         row("x", "shape (4, 3, 0)", "at least one element", ValueError, {"x": X3[:, :, :0]}),
         row("gamma", "list", "NumPy or CuPy array", TypeError, {"x": X3, "gamma": [1.0, 1, 1]}),
@@ -87,6 +96,36 @@ def layer_with(layer, gamma, beta):
 )
 def test_normalizers(function, name, seen, expected, error, arguments):
     assert_refused(name, seen, expected, error, lambda: FUNCTIONS[function](**arguments))
+
+
+@pytest.mark.parametrize("function", ["batch_norm", "BatchNorm"])
+def test_no_sample_has_no_statistics(function):
+    row = "x", "shape (0, 3, 2)", "at least one element", ValueError
+    assert_refused(*row, lambda: FUNCTIONS[function](X3[:0]))
+
+
+def test_no_sample_and_no_label_has_no_statistics():
+    row = "x", "shape (0, 3, 2)", "at least one element", ValueError
+    assert_refused(*row, lambda: bn_lib.conditional_batch_norm(X3[:0], LABELS[:0], ONES, ONES))
+
+
+EACH_FOR_ITSELF = sorted(FUNCTIONS.keys() - {"batch_norm", "BatchNorm", "conditional_batch_norm"})
+
+
+@pytest.mark.parametrize("function", EACH_FOR_ITSELF)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_no_sample_gives_no_output_where_each_is_for_itself(function, dtype):
+    result = FUNCTIONS[function](X3[:0].astype(dtype))
+    y = result[0] if isinstance(result, tuple) else result
+    assert (y.shape, y.dtype) == ((0, 3, 2), dtype)
+
+
+@pytest.mark.parametrize("layer", [BatchNorm(3), bn_lib.LayerNorm(3), bn_lib.InstanceNorm(3), bn_lib.GroupNorm(1, 3)])
+def test_nothing_comes_back_from_no_sample(layer):
+    layer.eval().forward(X3[:0])
+    assert layer.backward(X3[:0]).shape == (0, 3, 2)
+    assert not layer.grads["gamma"].any()
+    assert not layer.grads["beta"].any()
 
 
 def infer(mean=ZERO, var=ONE):
@@ -131,6 +170,8 @@ def backward(dy, x=X):
         row("groups", "True", "a whole number", TypeError, lambda: group(True)),
         row("groups", "2", "a divisor of the 3 channels", ValueError, lambda: bn_lib.GroupNorm(2, 3)),
         # stored statistics
+        row("var", "inf", "finite variances >= 0", ValueError, lambda: infer(var=np.array([1, np.inf, 1]))),
+        row("var", "nan", "finite variances >= 0", ValueError, lambda: infer(var=np.array([1, np.nan, 1]))),
         row("var", "-0.5", "variances >= 0", ValueError, lambda: infer(var=np.array([1, -0.5, 1]))),
         row("var", "shape (2,)", "(3,)", ValueError, lambda: infer(var=np.ones(2))),
         row("var", "list", "array", TypeError, lambda: infer(var=[1.0, 1, 1])),

@@ -147,3 +147,14 @@ def test_conventions_are_values():
         Convention.KERAS.unbiased = True
     for convention in (Convention.PYTORCH, Convention.KERAS, Convention.FLAX, Convention.PAPER):
         assert convention.source
+
+
+@pytest.mark.parametrize("name", ["PyTorch", "KERAS", "Flax", "paper"])
+def test_a_name_is_known_in_any_case(name):
+    assert Convention.named(name).name == name.lower()
+
+
+def test_an_option_goes_before_the_convention():
+    """TensorFlow's fused kernel kept the unbiased variance of images, Keras the biased one."""
+    layer = BatchNorm.in_convention("keras", 3, unbiased_running_var=True)
+    assert (layer.unbiased_running_var, layer.eps) == (True, 1e-3)

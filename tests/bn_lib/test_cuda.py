@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import test_backends
 from agreement import assert_agrees
 from cuda_on_cpu import cupy_on_cpu
 from cuda_on_cpu.cupy_on_cpu import device_array
@@ -190,6 +191,18 @@ def test_a_layer_in_training(launched):
     assert_agrees(there.backward(device_array(dy)), expected[1])
     assert_agrees(there.running_mean, here.running_mean, dtype=np.float32)
     assert_agrees(there.running_var, here.running_var, dtype=np.float32)
+
+
+@on_cpu
+@pytest.mark.parametrize("shape", [(8, 3), (300, 3, 2), (5, 3, 700), (4, 3, 7, 7)], ids=str)
+@pytest.mark.parametrize("case", [name for name, (dtype, *_) in test_backends.EXTREMES.items() if dtype != np.float64])
+def test_the_ends_of_a_type(launched, case, shape):
+    """Of float32 and float16: double has no wider type, and its squares must be numbers."""
+    x, gamma, beta, dy, eps = test_backends.extreme(case, shape)
+    *exact, dgamma_scale, dbeta_scale = test_backends.truth(x, gamma, beta, dy, eps)
+    results = [np.asarray(a) for a in both_ways(x, gamma, beta, dy, eps)]
+    for ours, theirs, scale in zip(results, exact, (None, None, dgamma_scale, dbeta_scale), strict=True):
+        test_backends.assert_as_held(ours, theirs, test_backends.UNITS, scale)
 
 
 @on_cpu

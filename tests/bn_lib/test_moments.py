@@ -183,3 +183,21 @@ def test_with_a_long_memory_the_running_statistics_are_those_of_the_data():
     # The average over batches of unbiased variances: near the variance of all, and not the same thing.
     assert np.allclose(layer.running_var, np.mean([batch.var(ddof=1) for batch in data]), rtol=1e-12)
     assert layer.running_var[0] != Moments.of(data.reshape(-1, 1), 0).var()[0]
+
+
+def test_moments_are_equal_if_all_their_numbers_are():
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    one = Moments.of(x, 0)
+    assert one == Moments.of(x.copy(), 0)
+    assert one != Moments.of(x + 1, 0)
+    assert one != Moments.of(np.concatenate([x, x]), 0)
+    assert one != Moments.of(x[:, :1], 0)
+    assert one != 5
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)
+
+
+def test_the_mean_of_numbers_whose_sum_is_none():
+    moments = Moments.of(np.array([[1.7e308, 1e200], [1.5e308, -1e200]]), 0)
+    assert np.array_equal(moments.mean, [1.6e308, 0])
+    assert np.all(moments.m2 == np.inf)

@@ -216,3 +216,22 @@ def test_what_a_type_can_hold_is_loaded():
     assert np.array_equal(layer.beta, np.array([np.inf, np.nan], np.float16), equal_nan=True)
     assert int(layer.num_batches_tracked) == 2**63 - 1
     layer.load_state_dict(state)  # and back
+
+
+def test_a_nan_stays_until_the_statistics_are_reset():
+    """As in PyTorch. Nothing is computed with them meanwhile, and the other channels go on."""
+    rng = np.random.default_rng(0)
+    layer = BatchNorm(3)
+    x = rng.normal(size=(8, 3))
+    bad = x.copy()
+    bad[2, 1] = np.nan
+    for batch in (x, bad, x):
+        layer.forward(batch)
+    assert np.array_equal(np.isnan(layer.running_mean), [False, True, False])
+    with pytest.raises(
+        ValueError, match=r"running_var holds nan.*reset_running_statistics\(\) forgets a batch with NaN"
+    ):
+        layer.eval().forward(x)
+    layer.train().reset_running_statistics()
+    layer.forward(x)
+    assert np.all(np.isfinite(layer.eval().forward(x)))

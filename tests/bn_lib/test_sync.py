@@ -151,7 +151,7 @@ def test_what_one_worker_refuses_raises_on_all(tmp_path, workers):
     expected = [
         ("forward", 1, "ValueError", "gamma has shape (5,); expected (2,)"),
         ("forward", 0, "TypeError", "x has dtype int64"),
-        ("forward", last, "ValueError", "x has shape (0, 5)"),
+        ("forward", last, "ValueError", "x has shape (0, 5, 0)"),
         (None, None, "nothing", ""),
         ("backward", 1, "ValueError", "dy has shape (1, 5)"),
         (None, None, "nothing", ""),  # nobody is out of step: the next pass is an ordinary one
@@ -168,6 +168,29 @@ def test_what_one_worker_refuses_raises_on_all(tmp_path, workers):
                     f"{name} was refused on rank {culprit} of {workers}, where the complaint is",
                 )
     assert said[0]["heard"][-2:] == [["nothing", ""]] * 2  # rank 0 alone, in inference
+
+
+@on_two_and_on_four
+def test_a_layer_of_other_channels_is_named_on_all(tmp_path, workers):
+    together(workers, "other_channels", tmp_path)
+    sizes = [1 + 3 * 5] * (workers - 1) + [1 + 3 * 4]
+    for rank in range(workers):
+        error, message, batches = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert error == "ValueError"
+        assert message == (
+            f"forward met messages of {sizes} numbers, by rank; expected layers of one number of channels"
+        )
+        assert batches == 0
+
+
+def test_no_row_on_any_worker():
+    with pytest.raises(ValueError, match=r"x has shape \(0, 3\): no value per channel over all workers"):
+        SyncBatchNorm(3).forward(np.ones((0, 3)))
+
+
+def test_squares_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"x holds 1e\+200; expected numbers whose squares are float64"):
+        SyncBatchNorm(3).forward(np.array([[1e200] * 3, [-1e200] * 3]))
 
 
 def test_a_worker_that_dies_ends_all_of_them(tmp_path):
