@@ -1,0 +1,262 @@
+"""Which mistakes of the gallery do with the probes what a learner's function did.
+
+A mistake is recognised by what it does on every probe that is looked at: it returns the learner's numbers there, or
+fails with the same words. Where it cannot run and the learner has numbers, it is another one.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from bn_exercises.implementations import ELSEWHERE, FAMILIES, RIGHT, WAYS, Family, biased, pairs
+from bn_exercises.misconceptions import Misconception
+from bn_exercises.problems.implement.probes import DELICATE, Probe
+from bn_exercises.problems.implement.recording import RETURNS, Record, Recorded, in_shape, only
+from bn_exercises.question import Link
+from bn_exercises.slips import CANCELLATION, Function
+
+Records: TypeAlias = Mapping[str, Recorded]
+GivesRight: TypeAlias = Callable[[Probe, Recorded], bool]
+RightIn: TypeAlias = Callable[[Sequence[Probe], Records, int], bool]
+
+# Between the names of two mistakes at once.
+AND = " + "
+# On these a number of one's own is found: they differ in scale, or in the number that is given.
+_TELLING = ("ordinary", "two", "small", "tiny", "company")
+# In relative terms: further off than this on an ordinary batch, and no small ε is the reason.
+_NOT_EPS = 0.05
+_STEPS = 60
+_GOLDEN = (np.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Known:
+    """A mistake, or several at once, and what it does with the probes.
+
+    Attributes:
+        names: of the mistakes in it.
+        says: what the learner is told.
+        see: where in the book to read.
+        compute: the wrong function.
+    """
+
+    names: tuple[str, ...]
+    says: str
+    see: Link
+    compute: Function
+    _seen: dict[tuple[str, str], Recorded] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """All names, as they are shown."""
+        return AND.join(self.names)
+
+    @property
+    def vague(self) -> bool:
+        """Whether all that is known of it near large numbers is that they come out wrong."""
+        return CANCELLATION.name in self.names
+
+    def on(self, probe: Probe) -> Recorded:
+        """What it does with a probe."""
+        key = (probe.part, probe.name)
+        if key not in self._seen:
+            self._seen[key] = probe.of_ours(self.compute)
+        return self._seen[key]
+
+
+def at_once(mistakes: Sequence[Misconception], compute: Function) -> Known:
+    """One mistake, or several."""
+    return together([Known((m.name,), m.says, m.see, compute) for m in mistakes])
+
+
+def together(known: Sequence[Known]) -> Known:
+    """Several mistakes at once, made in one function."""
+    if len(known) == 1:
+        return known[0]
+    names = tuple(dict.fromkeys(name for each in known for name in each.names))
+    says = " And: ".join(dict.fromkeys(each.says for each in known))
+    if len(names) > 1:
+        says = f"{'Two' if len(names) == 2 else 'Several'} mistakes at once. {says}"
+    return Known(names, says, known[0].see, known[0].compute)
+
+
+def ways(function: str, compute: Function) -> list[Function]:
+    """A mistake in `update_running` can be made under either convention."""
+    return [compute, biased(compute)] if function == "update_running" else [compute]
+
+
+def _usual_first(known: Iterable[Known]) -> list[Known]:
+    """One of each name: the first."""
+    first: dict[str, Known] = {}
+    for each in known:
+        first.setdefault(each.name, each)
+    return list(first.values())
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """The gallery, and what it does with the probes of one problem.
+
+    Attributes:
+        gives_right: whether what was recorded on a probe is right.
+        right_in: whether one output is right on these probes, under one convention.
+    """
+
+    gives_right: GivesRight
+    right_in: RightIn
+
+    @cached_property
+    def _single(self) -> dict[str, list[Known]]:
+        return {name: [at_once([m], way) for m in WAYS[name] for way in ways(name, m.compute)] for name in RIGHT}
+
+    @cached_property
+    def _pairs(self) -> dict[str, list[Known]]:
+        """By the part in which they can show."""
+        return {}
+
+    def _pairs_of(self, function: str, part: str) -> list[Known]:
+        key = f"{part} {function}"
+        if key not in self._pairs:
+            made = pairs(function, part)
+            self._pairs[key] = [at_once([a, b], way) for a, b, compute in made for way in ways(function, compute)]
+        return self._pairs[key]
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, list[Known]]:
+        return {name: [at_once([m], way) for m in ELSEWHERE[name] for way in ways(name, m.compute)] for name in RIGHT}
+
+    def recognise(self, function: str, probes: Sequence[Probe], records: Records, digits_lost: bool) -> list[Known]:
+        """The mistakes that do the same with all of these probes; several, where these do not tell them apart.
+
+        Args:
+            function: its name.
+            probes: the ones that count.
+            records: what the learner's function did, by the probe's name.
+            digits_lost: whether it came out wrong where digits are easily lost.
+        """
+        stages: list[Callable[[], list[Known]]] = [
+            lambda: self._among(self._single[function], probes, records, digits_lost),
+            lambda: self._among(self._elsewhere[function], probes, records, digits_lost),
+            lambda: self._by_output(function, probes, records),
+            lambda: self._fitted(function, probes, records),
+            lambda: self._among(self._pairs_of(function, probes[0].part), probes, records, digits_lost),
+        ]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return next((found for stage in stages if (found := stage())), [])
+
+    def _among(
+        self, candidates: Sequence[Known], probes: Sequence[Probe], records: Records, digits_lost: bool
+    ) -> list[Known]:
+        for vague in (False, True)[: 1 + digits_lost]:
+            fitting = (known for known in candidates if known.vague is vague and self._fits(known, probes, records))
+            if found := _usual_first(fitting):
+                return found
+        return []
+
+    def _fits(self, known: Known, probes: Sequence[Probe], records: Records) -> bool:
+        telling = known.vague
+        for probe in probes:
+            if known.vague and probe.name in DELICATE:
+                continue
+            other = known.on(probe)
+            if not probe.agree(records[probe.name], other):
+                return False
+            telling = telling or not self.gives_right(probe, other)
+        return telling
+
+    def _by_output(self, function: str, probes: Sequence[Probe], records: Records) -> list[Known]:
+        """A mistake for each of several outputs: they need not have the same."""
+        names = RETURNS[function]
+        if len(names) == 1 or not all(isinstance(record, Record) for record in records.values()):
+            return []
+        explained: list[list[tuple[str, Known]]] = []
+        for i, name in enumerate(names):
+            if self.right_in(probes, records, i):
+                continue
+            own = {p.name: only(records[p.name], i) for p in probes}
+            fitting = (
+                known
+                for known in (*self._single[function], *self._elsewhere[function])
+                if not known.vague and all(p.agree(own[p.name], only(known.on(p), i)) for p in probes)
+            )
+            found = _usual_first(fitting)
+            if not found:
+                return []
+            explained.append([(name, known) for known in found])
+        if not explained:
+            return []
+        # The same mistake in all of them, rather than one for each.
+        common = set.intersection(*({known.name for _, known in found} for found in explained))
+        chosen = [next((c for c in found if c[1].name in common), found[0]) for found in explained]
+        return [together([Known(k.names, f"In {name}: {k.says}", k.see, k.compute) for name, k in chosen])]
+
+    def _fitted(self, function: str, probes: Sequence[Probe], records: Records) -> list[Known]:
+        """Mistakes with a number of one's own in them."""
+        telling = [p for p in probes if p.name in _TELLING and isinstance(records[p.name], Record)]
+        if len(telling) < 2:
+            return []
+        found = []
+        for family in FAMILIES[function]:
+            for make in _makes(function, family):
+                number = _fit(family, make, telling, records)
+                if number is not None:
+                    known = at_once(family.mistakes, make(number))
+                    if self._fits(known, probes, records):
+                        found.append(known)
+            if found:
+                break
+        return _usual_first(found)
+
+
+def _makes(function: str, family: Family) -> Iterator[Callable[[float], Function]]:
+    yield family.make
+    if function == "update_running":
+        yield lambda number: biased(family.make(number))
+
+
+def _fit(family: Family, make: Callable[[float], Function], probes: Sequence[Probe], records: Records) -> float | None:
+    """The number with which a function comes nearest to these records; None, if none comes near."""
+
+    def gap(number: float, probes: Sequence[Probe] = probes) -> float:
+        return max(_gap(records[p.name], p.of_ours(make(number))) for p in probes)
+
+    numbers = family.numbers
+    if family.any_small and gap(1e-9, probes[:1]) > _NOT_EPS:
+        return None
+    gaps = [gap(number) for number in numbers]
+    best = int(np.argmin(gaps))
+    forth, back = (np.exp, np.log) if numbers[0] > 0 else (float, float)
+    low, high = (float(back(numbers[max(0, min(i, len(numbers) - 1))])) for i in (best - 1, best + 1))
+    # By the golden section. What cannot come near any more is given up.
+    inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
+    value = [gap(float(forth(each))) for each in inner]
+    for _ in range(_STEPS):
+        if min(value) < 1e-9 or min(value) > 10 * (high - low):
+            break
+        if value[0] < value[1]:
+            high, inner[1], value[1] = inner[1], inner[0], value[0]
+            inner[0] = high - _GOLDEN * (high - low)
+            value[0] = gap(float(forth(inner[0])))
+        else:
+            low, inner[0], value[0] = inner[0], inner[1], value[1]
+            inner[1] = low + _GOLDEN * (high - low)
+            value[1] = gap(float(forth(inner[1])))
+    return float(forth(inner[int(np.argmin(value))]))
+
+
+def _gap(own: Recorded, other: Recorded) -> float:
+    """How far two records are apart, in units of the largest number of each array; infinite, if they do not compare."""
+    if not (isinstance(own, Record) and isinstance(other, Record)):
+        return np.inf
+    worst = 0.0
+    for a, b in zip(own.outputs, other.outputs, strict=True):
+        fitted = in_shape(a, b.shape)
+        if fitted is None:
+            return np.inf
+        worst = max(worst, float(np.abs(fitted - b).max()) / (float(np.abs(b).max()) + 1e-300))
+    return worst
