@@ -17,8 +17,9 @@ expose.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, permutations, product
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -544,64 +545,66 @@ _EPS = tuple(10.0**power for power in range(-17, 2))
 _SHARES = tuple(np.linspace(0, 1, 11).tolist())
 
 
+def _with_number(
+    make: Callable[..., Function], step: str, number: Callable[[float], Function], **others: Any
+) -> Callable[[float], Function]:
+    """The function with this step, as somebody has it who has that number."""
+    return lambda own: make(**{step: number(own)}, **others)
+
+
 def _own_eps(function: str) -> Iterator[Family]:
-    """An ε of one's own, under the root or elsewhere, in all places."""
-    make, _ = _MADE[function]
+    """An ε of one's own: under the root or elsewhere, in all places; under the root, with another mistake besides."""
+    make, steps = _MADE[function]
     besides = ((), (wrong.EPS_OUTSIDE,), (slips.EPS_FLOOR,), (slips.EPS_FLOOR,))
     for root, also in zip(slips.OWN_EPS, besides, strict=True):
-        yield Family((slips.EPS_FIXED, *also), lambda own, root=root: make(root=root(own)), _EPS)
-
-
-def _own_eps_with(function: str) -> Iterator[Family]:
-    """An ε of one's own, and another mistake in another step."""
-    make, steps = _MADE[function]
+        yield Family((slips.EPS_FIXED, *also), _with_number(make, "root", root), _EPS)
+    if function == "backward":
+        yield from _own_eps_in_places()
     for step, slip in steps.items():
-        if step not in ("root", "frozen", "given"):
+        if step not in ("root", *_ONLY_FROZEN):
             for m in slip:
-                wrong_too = {step: m.compute}
-                yield Family(
-                    (slips.EPS_FIXED, m),
-                    lambda own, w=wrong_too: make(root=slips.OWN_EPS[0](own), **w),
-                    _EPS,
-                    any_small=True,
-                )
+                made = _with_number(make, "root", slips.OWN_EPS[0], **{step: m.compute})
+                yield Family((slips.EPS_FIXED, m), made, _EPS, any_small=True)
 
 
 def _own_eps_in_places() -> Iterator[Family]:
-    places = (("straight", 3), ("through_mean", 3), ("through_variance", 1), ("through_variance", 3), (D_GAMMA, 3))
-    several = (((D_GAMMA, "through_variance"), 2), (DX_PATHS, 3), (DX_PATHS, 1))
-    for where, count in (*(((place,), count) for place, count in places), *several):
+    places: tuple[tuple[tuple[str, ...], int], ...] = (
+        (("straight",), 3),
+        (("through_mean",), 3),
+        (("through_variance",), 1),
+        (("through_variance",), 3),
+        ((D_GAMMA,), 3),
+        # x̂, and all of dx.
+        (("through_variance", D_GAMMA), 2),
+        (DX_PATHS, 3),
+        (DX_PATHS, 1),
+    )
+    for where, count in places:
         m = slips.EPS_FIXED.at(slips.EPS_FIXED.compute, _in_some(slips.EPS_FIXED, where))
-        yield Family(
-            (m,),
-            lambda own, w=where, c=count: _backward(root=slips.OWN_EPS[0](own), root_at=w, roots_of_variance=c),
-            _EPS,
-            any_small=True,
-        )
+        made = _with_number(_backward, "root", slips.OWN_EPS[0], root_at=where, roots_of_variance=count)
+        yield Family((m,), made, _EPS, any_small=True)
 
 
 def _own_numbers_stored() -> Iterator[Family]:
+    """An ε of one's own in the running variance; a momentum of one's own, with another mistake besides."""
     variance, root = slips.OWN_EPS_STORED
-    yield Family((slips.EPS_STORED,), lambda own: _update(variance=variance(own)), _EPS)
-    yield Family((slips.DEVIATION_STORED, slips.EPS_STORED), lambda own: _update(variance=root(own)), _EPS)
-    yield Family((slips.MOMENTUM_FIXED,), lambda own: _update(average=slips.own_momentum(own)), _SHARES)
-    for m in (*slips.VARIANCE_STORED, *slips.TOWARDS):
-        step = "towards" if m in slips.TOWARDS else "variance"
-        yield Family(
-            (slips.MOMENTUM_FIXED, m),
-            lambda own, w={step: m.compute}: _update(average=slips.own_momentum(own), **w),
-            _SHARES,
-        )
+    yield Family((slips.EPS_STORED,), _with_number(_update, "variance", variance), _EPS)
+    yield Family((slips.DEVIATION_STORED, slips.EPS_STORED), _with_number(_update, "variance", root), _EPS)
+    yield Family((slips.MOMENTUM_FIXED,), _with_number(_update, "average", slips.own_momentum), _SHARES)
+    for step, slip in (("variance", slips.VARIANCE_STORED), ("towards", slips.TOWARDS)):
+        for m in slip:
+            made = _with_number(_update, "average", slips.own_momentum, **{step: m.compute})
+            yield Family((slips.MOMENTUM_FIXED, m), made, _SHARES)
 
 
 def _blended() -> Iterator[Family]:
-    for ddof in (0, 1):
-        yield Family((slips.BLENDED,), lambda own, d=ddof: _inference(statistics=slips.blended(own, d)), _SHARES)
+    for statistics in (slips.blended, partial(slips.blended, ddof=1)):
+        yield Family((slips.BLENDED,), _with_number(_inference, "statistics", statistics), _SHARES)
 
 
 FAMILIES: dict[str, tuple[Family, ...]] = {
-    "forward": (*_own_eps("forward"), *_own_eps_with("forward")),
-    "backward": (*_own_eps("backward"), *_own_eps_in_places(), *_own_eps_with("backward")),
+    "forward": tuple(_own_eps("forward")),
+    "backward": tuple(_own_eps("backward")),
     "update_running": tuple(_own_numbers_stored()),
-    "inference": (*_own_eps("inference"), *_blended(), *_own_eps_with("inference")),
+    "inference": (*_blended(), *_own_eps("inference")),
 }

@@ -31,7 +31,7 @@ def variance_over(x: Array, axes: Axes) -> Array:
 
 def _values(x: Array) -> float:
     """How many values a channel has."""
-    return x.size / x.shape[1]
+    return float(x.size / x.shape[1])
 
 
 # The root that is divided by: (var, eps)
@@ -55,7 +55,7 @@ EPS_FLOOR = Misconception(
     wrong.EPSILON,
 )
 ROOTS_ADDED = Misconception(
-    "√σ² + √ε",
+    "roots added",
     "You took the roots of the variance and of ε, and added them. Add first, then take one root: √(σ² + ε).",
     lambda var, eps: np.sqrt(var) + np.sqrt(eps),
     wrong.EPSILON,
@@ -161,8 +161,8 @@ NOT_CENTRED_VARIANCE = Misconception(
 )
 BY_SAMPLES = Misconception(
     "N for N · H · W",
-    "For images you divided a sum over N · H · W values by N, the number of images. A channel has N · H · W values, and "
-    "all of them are counted.",
+    "For images you divided a sum over N · H · W values by N, the number of images. A channel has N · H · W values: "
+    "divide by that.",
     lambda x, axes: variance_over(x, axes) * (_values(x) / len(x)),
     wrong.AXES,
 )
@@ -337,14 +337,14 @@ class Paths(NamedTuple):
         return (self.x - self.mean) * mean_over(self.of_variance, self.axes)
 
     @property
-    def count(self) -> float:
-        """How many values a mean is taken of."""
+    def values(self) -> float:
+        """How many values a channel has."""
         return _values(self.x)
 
     @property
     def per_sample(self) -> float:
         """How many times N that is."""
-        return self.count / len(self.x)
+        return self.values / len(self.x)
 
 
 def three_paths(p: Paths) -> Array:
@@ -370,26 +370,26 @@ NO_STRAIGHT_PATH = Misconception(
 SHARED_TWICE = Misconception(
     "divided by m twice",
     "You divided by the number of values twice where once is right: a mean over the batch is divided already.",
-    lambda p: p.straight - (p.through_mean + p.through_variance) / p.count,
+    lambda p: p.straight - (p.through_mean + p.through_variance) / p.values,
     wrong.COMPACT,
 )
 DX_SHARED = Misconception(
     "dx divided by m",
     "You divided all of dx by the number of values. Only what goes through the mean and the variance is shared.",
-    lambda p: three_paths(p) / p.count,
+    lambda p: three_paths(p) / p.values,
     wrong.COMPACT,
 )
 DX_NOT_SHARED = Misconception(
     "1 / m forgotten",
     "All of dx is too large by the number of values. If you write the bracket with m · dx̂ and sums, the factor 1 / m "
     "stands before it.",
-    lambda p: three_paths(p) * p.count,
+    lambda p: three_paths(p) * p.values,
     wrong.COMPACT,
 )
 BATCH_NOT_SUMMED = wrong.NOT_ADDED_UP.at(
-    lambda p: p.straight - (p.of_mean + (p.x - p.mean) * p.of_variance) / p.count,
-    "You gave what comes back to the mean and to the variance from each sample by itself. All samples use the same two, "
-    "so add up over the batch.",
+    lambda p: p.straight - (p.of_mean + (p.x - p.mean) * p.of_variance) / p.values,
+    "You gave what comes back to the mean and to the variance from each sample by itself. All samples use the same "
+    "two, so add up over the batch.",
     wrong.PATHS,
 )
 DIVIDED_AGAIN = Misconception(
@@ -417,7 +417,7 @@ PATHS: Step = (
     wrong.NO_PATHS.at(lambda p: p.straight),
     wrong.NO_MEAN_PATH.at(lambda p: p.straight - p.through_variance),
     wrong.NO_VARIANCE_PATH.at(lambda p: p.straight - p.through_mean),
-    wrong.NOT_SHARED.at(lambda p: p.straight - p.count * (p.through_mean + p.through_variance)),
+    wrong.NOT_SHARED.at(lambda p: p.straight - p.values * (p.through_mean + p.through_variance)),
     wrong.SQUARE_NOT_DERIVED.at(lambda p: p.straight - p.through_mean - p.through_variance / 2),
     PATHS_ADDED,
     NO_STRAIGHT_PATH,
@@ -438,7 +438,7 @@ PATHS: Step = (
 
 STRAIGHT: Step = (
     SHARED_TWICE.at(
-        lambda p: p.straight / p.count,
+        lambda p: p.straight / p.values,
         "dx̂ has too little weight: by 1 / m. In a bracket with the factor 1 / m it is m · dx̂.",
     ),
     UNDIVIDED_PATHS.at(lambda p: p.straight * p.root),
@@ -446,14 +446,15 @@ STRAIGHT: Step = (
 )
 THROUGH_MEAN: Step = (
     PATHS_ADDED.at(lambda p: -p.through_mean, "You added what comes back through the mean. It is subtracted."),
-    wrong.MEAN_NOT_SHARED.at(lambda p: p.count * p.through_mean),
+    wrong.MEAN_NOT_SHARED.at(lambda p: p.values * p.through_mean),
     SHARED_TWICE.at(
-        lambda p: p.through_mean / p.count,
+        lambda p: p.through_mean / p.values,
         "On the path through the mean you divided by the number of values twice. Sum up first, then divide once.",
     ),
     BATCH_NOT_SUMMED.at(
-        lambda p: p.of_mean / p.count,
-        "You gave what comes back to the mean from each sample by itself. All samples use it, so add up over the batch.",
+        lambda p: p.of_mean / p.values,
+        "You gave what comes back to the mean from each sample by itself. All samples use it, so add up over the "
+        "batch.",
     ),
     UNDIVIDED_PATHS.at(lambda p: p.through_mean * p.root),
     DIVIDED_AGAIN.at(lambda p: p.through_mean / p.root),
@@ -461,13 +462,13 @@ THROUGH_MEAN: Step = (
 )
 THROUGH_VARIANCE: Step = (
     PATHS_ADDED.at(lambda p: -p.through_variance, "You added what comes back through the variance. It is subtracted."),
-    wrong.VARIANCE_NOT_SHARED.at(lambda p: p.count * p.through_variance),
+    wrong.VARIANCE_NOT_SHARED.at(lambda p: p.values * p.through_variance),
     SHARED_TWICE.at(
-        lambda p: p.through_variance / p.count,
+        lambda p: p.through_variance / p.values,
         "On the path through the variance you divided by the number of values twice. Sum up first, then divide once.",
     ),
     BATCH_NOT_SUMMED.at(
-        lambda p: (p.x - p.mean) * p.of_variance / p.count,
+        lambda p: (p.x - p.mean) * p.of_variance / p.values,
         "You gave what comes back to the variance from each sample by itself. All samples use it, so add up over the "
         "batch.",
     ),
@@ -771,7 +772,8 @@ DEVIATION_STORED = wrong.DEVIATION_FOR_VARIANCE.at(
 )
 EPS_STORED = Misconception(
     "ε in the running variance",
-    "You added an ε to the variance before you stored it. Store the variance itself. ε is added where the root is taken.",
+    "You added an ε to the variance before you stored it. Store the variance itself. ε is added where the root is "
+    "taken.",
     lambda x, axes, ddof: x.var(axis=axes, ddof=ddof) + 1e-5,
     wrong.RUNNING,
 )
@@ -853,8 +855,8 @@ BATCH_SWAPPED = Misconception(
 )
 STORED_FOR_BATCH = Misconception(
     "running statistics for the batch's",
-    "You took the running statistics for those of the batch, so they move nowhere or the wrong way. Compute the batch's "
-    "mean and variance from x.",
+    "You took the running statistics for those of the batch, so they move nowhere or the wrong way. Compute the "
+    "batch's mean and variance from x.",
     lambda mean, var, x, old_mean, old_var: (mean, old_mean),
     wrong.RUNNING,
 )
@@ -902,8 +904,8 @@ STATISTICS_SWAPPED = Misconception(
 )
 BLENDED = Misconception(
     "this batch in the statistics of inference",
-    "You moved the stored statistics towards the rows that came along before you used them. Then a row's output depends "
-    "on its company. Use the stored ones as they are.",
+    "You moved the stored statistics towards the rows that came along before you used them. Then a row's output "
+    "depends on its company. Use the stored ones as they are.",
     lambda x, mean, var: blended(0.1)(x, mean, var),
     wrong.MOVING,
 )

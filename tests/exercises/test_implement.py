@@ -375,9 +375,9 @@ def test_right_and_wrong_inputs_are_named() -> None:
     finding = judged(**written("forward", "return _forward(x, gamma, beta, max(eps, 1e-4), 0)")).of("forward")
     assert finding.sentence == (
         "Not right, and not a mistake that is known here. Right on an ordinary batch; with as many samples as "
-        "features; with a feature that does not vary; where the values are near 100,000,000; where the values are spread "
-        "over thousands; in float32, near 10,000. Wrong where the values are near 0.001; where the values are near "
-        "0.000001."
+        "features; with a feature that does not vary; where the values are near 100,000,000; where the values are "
+        "spread over thousands; in float32, near 10,000. Wrong where the values are near 0.001; where the values are "
+        "near 0.00001."
     )
 
 
@@ -449,9 +449,9 @@ def test_numbers_that_cannot_be_compared_do_not_hide_wrong_ones() -> None:
     assert finding.kind == "wrong"
     assert finding.sentence == (
         "Not right, and not a mistake that is known here. Wrong on an ordinary batch; after two different batches; "
-        "where the values are near 0.001; where the values are near 0.000001; where the values are spread over "
-        "thousands. running_mean is right, running_var is not. Where the values are near 100,000,000, with x of the shape (6, 3): "
-        "running_var: This holds a value that is infinite, or too large to be meant."
+        "where the values are near 0.001; where the values are near 0.00001; where the values are spread over "
+        "thousands. running_mean is right, running_var is not. Where the values are near 100,000,000, with x of the "
+        "shape (6, 3): running_var: This holds a value that is infinite, or too large to be meant."
     )
     assert Session().check(IMPLEMENT, **wrong).hints["update_running"] == IMPLEMENT.hints("update_running")[:1]
     # Nor where other inputs come out right.
@@ -459,7 +459,7 @@ def test_numbers_that_cannot_be_compared_do_not_hide_wrong_ones() -> None:
     finding = judged(**written("forward", careful)).of("forward")
     assert finding.kind == "wrong"
     assert "Right on an ordinary batch; " in finding.sentence
-    assert "Wrong where the values are near 0.001. Where the values are near 100,000,000, with" in finding.sentence
+    assert "Wrong where the values are near 0.001; where the values are near 0.00001. Where the" in finding.sentence
     assert finding.sentence.endswith("It raised AssertionError.")
 
 

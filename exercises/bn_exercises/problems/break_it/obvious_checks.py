@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bn_exercises.formula import close
-from bn_exercises.implementations import RIGHT, Function
+from bn_exercises.implementations import RIGHT
 from bn_exercises.problems.break_it.suspects import GALLERY
+from bn_exercises.slips import Function
 from bn_exercises.steps import batch_axes
 from bn_exercises.tolerance import Array
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bn_exercises.answers import from_plain, plain
-from bn_exercises.implementations import RIGHT, Function, biased
+from bn_exercises.implementations import RIGHT, biased
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problem import choose, random_for, shuffled
 from bn_exercises.problems.break_it import examples
@@ -22,6 +22,7 @@ from bn_exercises.problems.break_it.exposure import Judged, judge
 from bn_exercises.problems.break_it.hiding import Values
 from bn_exercises.problems.break_it.probes import PROBES, Probe
 from bn_exercises.problems.break_it.suspects import GALLERY, as_function, passes
+from bn_exercises.slips import Function
 from bn_exercises.task import Answers, Given
 from bn_exercises.verdict import Finding, Verdict, unknown_names
 from bn_exercises.worked import decimal

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bn_exercises.implementations import MISTAKES, RIGHT, Function
+from bn_exercises.implementations import MISTAKES, RIGHT
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problems.break_it.evidence import SIGNATURES, holds
+from bn_exercises.slips import Function
 
-# Who can be accused: mistakes of `implementations`, by name. A variant draws by place, so a mistake that becomes known is
-# no suspect of itself: whoever changes these lists changes the suspects of students who have begun.
+# Who can be accused: mistakes of `implementations`, by name. A variant draws by place, so a mistake that becomes known
+# is no suspect of itself: whoever changes these lists changes the suspects of students who have begun.
 SUSPECTS: dict[str, tuple[str, ...]] = {
     "forward": (
         "ddof=1",

@@ -68,7 +68,7 @@ class Probe:
 WHERE = {
     "ordinary": "on an ordinary batch",
     "small": "where the values are near 0.001",
-    "tiny": "where the values are near 0.000001",
+    "tiny": "where the values are near 0.00001",
     "wide": "where the values are spread over thousands",
     "square": "with as many samples as features",
     "constant": "with a feature that does not vary",
@@ -157,7 +157,7 @@ def all_probes(rng: Random) -> Iterator[Probe]:
     images, dy_images = as_images(rows.x, shape), as_images(rows.dy, shape)
     second = _batch(rng, 3, 4, -3.0)
     # In the order of their invention, so that those above stay what they were.
-    tiny = _batch(rng, 5, 3, 1e-6, 1e-6)
+    tiny = _batch(rng, 5, 3, 1e-5, 1e-5)
     wide = _batch(rng, 5, 3, 5e3, 1e4)
     # Three features: an array of two numbers can be taken for two statistics.
     small_update = _batch(rng, 4, 3, 1e-3, 1e-3)
@@ -169,7 +169,7 @@ def all_probes(rng: Random) -> Iterator[Probe]:
         ("constant", constant, 0.01),
         ("large", large, 0.01),
         # Each ε is as large as the variance, so that it shows at every scale.
-        ("tiny", tiny, 1e-13),
+        ("tiny", tiny, 1e-11),
         ("wide", wide, 1e7),
     ]
     for name, b, eps in cases:
@@ -181,7 +181,7 @@ def all_probes(rng: Random) -> Iterator[Probe]:
     in_float32 = (*_in_float32(b.dy, b.x, b.gamma), 0.01)
     yield Probe("backward", "float32", WHERE["float32"], "backward", in_float32, SAME_NEAR_10000)
 
-    scales = (("ordinary", ordinary, 0.1), ("small", small, 1e-5), ("tiny", tiny, 1e-13), ("wide", wide, 1e7))
+    scales = (("ordinary", ordinary, 0.1), ("small", small, 1e-5), ("tiny", tiny, 1e-11), ("wide", wide, 1e7))
     for name, b, eps in scales:
         yield Probe("frozen", name, WHERE[name], "backward", (b.dy, b.x, b.gamma, eps, b.mean, b.var))
         yield Probe("inference", name, WHERE[name], "inference", (b.x, b.gamma, b.beta, b.mean, b.var, eps))
@@ -196,12 +196,12 @@ def all_probes(rng: Random) -> Iterator[Probe]:
         ("large", large, (large.x,), 0.1, ZERO),
         # What is added to a variance shows beside a small one only.
         ("small", small_update, (small_update.x,), 0.1, ZERO * 1e-6),
-        ("tiny", tiny, (tiny.x,), 0.1, ZERO * 1e-12),
+        ("tiny", tiny, (tiny.x,), 0.1, ZERO * 1e-10),
         ("wide", wide, (wide.x,), 0.1, ZERO),
     ]
     for name, b, batches, momentum, zero in updates:
-        arguments = (b.mean, b.var, batches, momentum)
-        yield Probe("update_running", name, WHERE[name], "update_running", arguments, zero=zero)
+        moved = (b.mean, b.var, batches, momentum)
+        yield Probe("update_running", name, WHERE[name], "update_running", moved, zero=zero)
 
     b = rows
     for name, x, dy in ((IMAGES, images, dy_images), (ROWS, rows.x, rows.dy)):

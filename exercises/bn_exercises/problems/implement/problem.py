@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bn_exercises.answers import Unusable
-from bn_exercises.implementations import IN_PLACE, MISTAKES, MOVES, RIGHT, WAYS, Function
+from bn_exercises.implementations import IN_PLACE, MISTAKES, MOVES, RIGHT, WAYS
 from bn_exercises.misconceptions import OVER_ROWS
 from bn_exercises.problem import random_for
 from bn_exercises.problems.implement.probes import DELICATE, FUNCTION, IMAGES, ROWS, WHERE, Probe, all_probes
@@ -35,7 +35,7 @@ from bn_exercises.problems.implement.recording import (
     only,
 )
 from bn_exercises.problems.implement.styles import STYLES, as_images
-from bn_exercises.slips import LAYER
+from bn_exercises.slips import LAYER, Function
 from bn_exercises.task import Answers, Given
 from bn_exercises.verdict import Finding, Kind, Verdict, unknown_names
 
