@@ -117,10 +117,13 @@ def _forward(
     root: Function = _root,
     normalized: Function = _normalized,
     scale: Function = _scale,
+    formula: Function | None = None,
 ) -> Function:
     def forward(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
-        x_hat = normalized(x, mean(x, axes(x)), root(variance(x, axes(x)), eps))
-        return scale(x_hat, per_channel(gamma, x), per_channel(beta, x))
+        mu, var = mean(x, axes(x)), variance(x, axes(x))
+        if formula is not None:
+            return formula(x, mu, var, eps, per_channel(gamma, x), per_channel(beta, x))
+        return scale(normalized(x, mu, root(var, eps)), per_channel(gamma, x), per_channel(beta, x))
 
     return forward
 
@@ -134,6 +137,7 @@ def _backward(
     *,
     given: Function = lambda mean, var: (mean, var),
     axes: Callable[[Array], Axes] = batch_axes,
+    axes_of_paths: Callable[[Array], Axes] | None = None,
     mean: Function = mean_over,
     variance: Function = variance_over,
     root: Function = _root,
@@ -185,7 +189,7 @@ def _backward(
             x=x,
             mean=mu,
             root=root_in("straight", var),
-            axes=axes(x),
+            axes=(axes_of_paths or axes)(x),
         )
         if is_frozen:
             dx = frozen(come_back)
@@ -233,10 +237,13 @@ def _inference(
     root: Function = _root,
     normalized: Function = _normalized,
     scale: Function = _scale,
+    formula: Function | None = None,
 ) -> Function:
     def inference(x: Array, gamma: Array, beta: Array, running_mean: Array, running_var: Array, eps: float) -> Array:
-        mean, var = statistics(x, running_mean, running_var)
-        x_hat = normalized(x, per_channel(mean, x), root(per_channel(var, x), eps))
+        mean, var = (per_channel(each, x) for each in statistics(x, running_mean, running_var))
+        if formula is not None:
+            return formula(x, mean, var, eps, per_channel(gamma, x), per_channel(beta, x))
+        x_hat = normalized(x, mean, root(var, eps))
         return scale(x_hat, per_channel(gamma, x), per_channel(beta, x))
 
     return inference
@@ -297,17 +304,42 @@ def _in_float32(function: Function) -> Function:
     return in_float32
 
 
-def _reshaped(function: Function) -> Function:
+def _as_rows(images: Array) -> Array:
+    """A row for each sample and position."""
+    return np.moveaxis(images, 1, -1).reshape(-1, images.shape[1])
+
+
+def _from_rows(rows: Array, shape: tuple[int, ...]) -> Array:
+    return np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+
+
+# What people take for the rows of images, (images), and for the way back, (rows, shape). The first ones are right.
+_TO_ROWS: tuple[Function, ...] = (
+    _as_rows,
+    lambda images: images.reshape(-1, images.shape[1]),
+    lambda images: images.reshape(images.shape[1], -1).T,
+)
+_BACK: tuple[Function, ...] = (
+    _from_rows,
+    lambda rows, shape: rows.reshape(shape),
+    lambda rows, shape: rows.T.reshape(shape),
+    lambda rows, shape: rows.reshape(shape[0], *shape[2:], shape[1]).swapaxes(1, 3).reshape(shape),
+)
+
+
+def _reshaped(function: Function, to_rows: Function = _TO_ROWS[1], back: Function = _BACK[1]) -> Function:
     """`function` on what somebody takes for the rows of images: N·H·W of them, of the right length."""
 
     def reshaped(*arguments: Array, **options: Array) -> Array:
         # All arrays but x and dy are (C,), or absent; batches are the only ones with more axes.
         shape = next(a.shape for a in arguments if isinstance(a, np.ndarray) and a.ndim > 1)
-        batches = (a.reshape(-1, shape[1]) if isinstance(a, np.ndarray) and a.shape == shape else a for a in arguments)
+        if len(shape) == 2:
+            return function(*arguments, **options)
+        batches = (to_rows(a) if isinstance(a, np.ndarray) and a.shape == shape else a for a in arguments)
         values = function(*batches, **options)
         if isinstance(values, tuple):
-            return tuple(value.reshape(shape) if value.ndim > 1 else value for value in values)
-        return values.reshape(shape)
+            return tuple(back(value, shape) if value.ndim > 1 else value for value in values)
+        return back(values, shape)
 
     return reshaped
 
@@ -365,6 +397,7 @@ _MADE: dict[str, tuple[Callable[..., Function], Steps]] = {
             "axes": slips.AXES,
             "mean": slips.MEAN,
             "scale": slips.SCALE,
+            "formula": slips.FORMULA,
         },
     ),
     "backward": (
@@ -406,6 +439,7 @@ _MADE: dict[str, tuple[Callable[..., Function], Steps]] = {
             "root": slips.ROOT + slips.UNDIVIDED,
             "normalized": slips.NORMALIZED,
             "scale": slips.SCALE,
+            "formula": slips.FORMULA,
         },
     ),
 }
@@ -417,6 +451,7 @@ _APART = {
     *map(frozenset, product(("average",), ("mean_average", "variance_average"))),
     *map(frozenset, product(_OF_DX, ("factor", "sums"))),
     frozenset(("mean_average", "variance_average")),
+    *map(frozenset, product(("formula",), ("root", "normalized", "scale"))),
 }
 
 
@@ -485,6 +520,9 @@ def _in_places() -> Iterator[Misconception]:
                 if places != everywhere or count < 3:
                     function = _backward(root=m.compute, root_at=places, roots_of_variance=count)
                     yield m.at(function, _in_some(m, places))
+    for m in slips.AXES:
+        yield m.at(_backward(axes=m.compute, axes_of_paths=batch_axes), f"In the mean and the variance: {m.says}")
+        yield m.at(_backward(axes_of_paths=m.compute), f"In the sums of dx: {m.says}")
     for m in slips.DX_HAT:
         for places in _some(DX_PATHS):
             yield m.at(_backward(scaled=m.compute, scaled_at=places), _in_some(m, places))
@@ -505,14 +543,22 @@ def _wrong_for_both(function: str) -> Iterator[Misconception]:
     return (m.at(make(axes=m.compute)) for m in slips.BOTH_AXES)
 
 
+def _in_other_forms(function: str) -> Iterator[Misconception]:
+    right = _update() if function == "update_running" else RIGHT[function]
+    for to_rows, back in tuple(product(_TO_ROWS, _BACK))[1:]:
+        # Some are right where nothing is brought back.
+        if function != "update_running" or to_rows is not _as_rows:
+            yield RESHAPED.at(_reshaped(right, to_rows, back))
+
+
 # Every way to make a mistake, and the usual way of each
 WAYS: dict[str, tuple[Misconception, ...]] = {name: (*_with_one(name), *_WHOLE[name]) for name in RIGHT}
-# The same mistakes made in one place of several, and the axes of rows and of images both wrong.
+# The same mistakes made in one place of several, the axes of rows and of images both wrong, and more ways to reshape.
 ELSEWHERE: dict[str, tuple[Misconception, ...]] = {
-    "forward": tuple(_wrong_for_both("forward")),
-    "backward": (*_in_places(), *_wrong_for_both("backward")),
-    "update_running": tuple(_wrong_for_both("update_running")),
-    "inference": (),
+    "forward": (*_wrong_for_both("forward"), *_in_other_forms("forward")),
+    "backward": (*_in_places(), *_wrong_for_both("backward"), *_in_other_forms("backward")),
+    "update_running": (*_wrong_for_both("update_running"), *_in_other_forms("update_running")),
+    "inference": tuple(_in_other_forms("inference")),
 }
 MISTAKES: dict[str, tuple[Misconception, ...]] = {
     # The first of a name wins.
@@ -598,7 +644,8 @@ def _own_numbers_stored() -> Iterator[Family]:
 
 
 def _blended() -> Iterator[Family]:
-    for statistics in (slips.blended, partial(slips.blended, ddof=1)):
+    for ddof, unless_alone in product((0, 1), (False, True)):
+        statistics = partial(slips.blended, ddof=ddof, unless_alone=unless_alone)
         yield Family((slips.BLENDED,), _with_number(_inference, "statistics", statistics), _SHARES)
 
 

@@ -128,7 +128,13 @@ ONE_MEAN = Misconception(
     lambda x, axes: x.mean(),
     wrong.AXES,
 )
-MEAN: Step = (SUM_FOR_MEAN, ONE_MEAN)
+SHARED_TWICE = Misconception(
+    "divided by m twice",
+    "You divided by the number of values twice where once is right: a mean over the batch is divided already.",
+    lambda x, axes: mean_over(x, axes) / _values(x),
+    wrong.COMPACT,
+)
+MEAN: Step = (SUM_FOR_MEAN, ONE_MEAN, SHARED_TWICE)
 
 
 # The variance: (x, axes)
@@ -174,6 +180,8 @@ VARIANCE: Step = (
     wrong.NOT_SQUARED.at(lambda x, axes: mean_over(np.abs(x - mean_over(x, axes)), axes)),
     ONE_VARIANCE,
     ONE_VARIANCE.at(lambda x, axes: mean_over((x - mean_over(x, axes)) ** 2, tuple(range(x.ndim)))),
+    wrong.NOT_SQUARED.at(lambda x, axes: mean_over(np.abs(x - mean_over(x, axes)), axes) ** 2),
+    SHARED_TWICE.at(lambda x, axes: variance_over(x, axes) / _values(x)),
     BY_SAMPLES,
 )
 
@@ -297,6 +305,28 @@ GAMMA_ADDED = Misconception(
 SCALE: Step = (*wrong.OUTPUT, GAMMA_TWICE, GAMMA_ADDED)
 
 
+# The whole formula: (x, mean, var, eps, gamma, beta)
+
+FORMULA: Step = (
+    BRACKET.at(lambda x, mean, var, eps, gamma, beta: gamma * x - mean / np.sqrt(var + eps) + beta),
+    BRACKET.at(
+        lambda x, mean, var, eps, gamma, beta: (gamma * (x - mean) + beta) / np.sqrt(var + eps),
+        "You divided β by the root as well. Brackets: γ · (x − μ) / √(σ² + ε) + β.",
+    ),
+    BRACKET.at(
+        lambda x, mean, var, eps, gamma, beta: (gamma * x - mean) / np.sqrt(var + eps) + beta,
+        "You multiplied x by γ before you subtracted the mean. Normalize first: γ · (x − μ) / √(σ² + ε) + β.",
+    ),
+    BRACKET.at(
+        lambda x, mean, var, eps, gamma, beta: (gamma * x + beta - mean) / np.sqrt(var + eps),
+        "You scaled and shifted x before you normalized it. Normalize first: γ · (x − μ) / √(σ² + ε) + β.",
+    ),
+    BRACKET.at(lambda x, mean, var, eps, gamma, beta: gamma * (x - mean / np.sqrt(var) + eps) + beta),
+    wrong.EPS_OUTSIDE.at(lambda x, mean, var, eps, gamma, beta: gamma * ((x - mean) / np.sqrt(var) + eps) + beta),
+    wrong.EPS_OUTSIDE.at(lambda x, mean, var, eps, gamma, beta: gamma * (x - mean) / np.sqrt(var) + eps + beta),
+)
+
+
 # Backward
 
 
@@ -367,12 +397,6 @@ NO_STRAIGHT_PATH = Misconception(
     lambda p: -p.through_mean - p.through_variance,
     wrong.PATHS,
 )
-SHARED_TWICE = Misconception(
-    "divided by m twice",
-    "You divided by the number of values twice where once is right: a mean over the batch is divided already.",
-    lambda p: p.straight - (p.through_mean + p.through_variance) / p.values,
-    wrong.COMPACT,
-)
 DX_SHARED = Misconception(
     "dx divided by m",
     "You divided all of dx by the number of values. Only what goes through the mean and the variance is shared.",
@@ -408,11 +432,48 @@ DX_TURNED_ROUND = wrong.TURNED_ROUND.at(
     "The size of dx is right and its sign is wrong. Follow the minus signs of the derivatives.",
     wrong.PATHS,
 )
-DX_BY_SAMPLES = BY_SAMPLES.at(
-    lambda p: p.straight - (p.through_mean + p.through_variance) * p.per_sample,
-    "For images you divided by N, the number of images, in dx. A channel's mean and variance are shared by N · H · W "
-    "values.",
+# A number by which a path may be off, and what is then said; and the paths that may be off together.
+_FACTORS: tuple[tuple[Misconception, Callable[[Paths], float]], ...] = (
+    (
+        BY_SAMPLES.at(
+            BY_SAMPLES.compute,
+            "For images you divided by N, the number of images, in dx. A channel's mean and variance are shared by "
+            "N · H · W values.",
+        ),
+        lambda p: p.per_sample,
+    ),
+    (
+        wrong.DDOF1.at(
+            wrong.DDOF1.compute,
+            "You divided by m − 1 in dx. The mean and the variance of a batch are shared by m values: divide by m.",
+            wrong.COMPACT,
+        ),
+        lambda p: p.values / (p.values - 1),
+    ),
+    (SHARED_TWICE.at(SHARED_TWICE.compute, see=wrong.COMPACT), lambda p: 1 / p.values),
 )
+
+
+def _off(factor: Callable[[Paths], float], straight: int, mean: int, variance: int) -> Function:
+    """dx, with the paths off by these powers of a factor."""
+
+    def paths(p: Paths) -> Array:
+        f = factor(p)
+        return f**straight * p.straight - f**mean * p.through_mean - f**variance * p.through_variance
+
+    return paths
+
+
+_WHICH = ((0, 1, 1), (0, 0, 1), (0, 1, 0), (1, 1, 1), (-1, 0, 0), (-1, -1, -1), (1, 1, 0), (1, 0, 0))
+_X_IN_PATH = (
+    "On the path through the variance you used x itself. The derivatives of x̂ and of the variance have x − μ in them."
+)
+
+
+def _centred(p: Paths, values: Array) -> Array:
+    return values - mean_over(values, p.axes)
+
+
 PATHS: Step = (
     wrong.NO_PATHS.at(lambda p: p.straight),
     wrong.NO_MEAN_PATH.at(lambda p: p.straight - p.through_variance),
@@ -421,52 +482,41 @@ PATHS: Step = (
     wrong.SQUARE_NOT_DERIVED.at(lambda p: p.straight - p.through_mean - p.through_variance / 2),
     PATHS_ADDED,
     NO_STRAIGHT_PATH,
-    SHARED_TWICE,
     DX_SHARED,
     DX_NOT_SHARED,
     BATCH_NOT_SUMMED,
+    # In a graph the mean comes last, and gets what the variance gives.
+    BATCH_NOT_SUMMED.at(lambda p: _centred(p, p.straight - (p.x - p.mean) * p.of_variance / p.values)),
     DIVIDED_AGAIN,
     UNDIVIDED_PATHS,
     DX_TURNED_ROUND,
-    DX_BY_SAMPLES,
-    DX_BY_SAMPLES.at(lambda p: p.straight / p.per_sample - p.through_mean - p.through_variance),
-    DX_BY_SAMPLES.at(lambda p: three_paths(p) * p.per_sample),
-    DX_BY_SAMPLES.at(lambda p: three_paths(p) / p.per_sample),
+    wrong.NOT_CENTRED.at(lambda p: _centred(p, p.straight - p.x * mean_over(p.of_spread * p.x, p.axes)), _X_IN_PATH),
+    wrong.NOT_CENTRED.at(lambda p: _centred(p, p.straight - p.x * mean_over(p.of_variance, p.axes)), _X_IN_PATH),
+    wrong.NOT_CENTRED.at(lambda p: p.straight - p.x * mean_over(p.of_spread * p.x, p.axes), _X_IN_PATH),
+    *(
+        m.at(_off(factor, *which))
+        for m, factor in _FACTORS
+        for which in _WHICH
+        if (m.name, which) != (SHARED_TWICE.name, (1, 1, 1))
+    ),
 )
 
 # One path, as the other two are right: (paths)
 
-STRAIGHT: Step = (
-    SHARED_TWICE.at(
-        lambda p: p.straight / p.values,
-        "dx̂ has too little weight: by 1 / m. In a bracket with the factor 1 / m it is m · dx̂.",
-    ),
-    UNDIVIDED_PATHS.at(lambda p: p.straight * p.root),
-    DIVIDED_AGAIN.at(lambda p: p.straight / p.root),
-)
+STRAIGHT: Step = (UNDIVIDED_PATHS.at(lambda p: p.straight * p.root),)
 THROUGH_MEAN: Step = (
     PATHS_ADDED.at(lambda p: -p.through_mean, "You added what comes back through the mean. It is subtracted."),
     wrong.MEAN_NOT_SHARED.at(lambda p: p.values * p.through_mean),
-    SHARED_TWICE.at(
-        lambda p: p.through_mean / p.values,
-        "On the path through the mean you divided by the number of values twice. Sum up first, then divide once.",
-    ),
     BATCH_NOT_SUMMED.at(
         lambda p: p.of_mean / p.values,
         "You gave what comes back to the mean from each sample by itself. All samples use it, so add up over the "
         "batch.",
     ),
     UNDIVIDED_PATHS.at(lambda p: p.through_mean * p.root),
-    DIVIDED_AGAIN.at(lambda p: p.through_mean / p.root),
-    DX_BY_SAMPLES.at(lambda p: p.through_mean * p.per_sample),
 )
 THROUGH_VARIANCE: Step = (
     PATHS_ADDED.at(lambda p: -p.through_variance, "You added what comes back through the variance. It is subtracted."),
     wrong.VARIANCE_NOT_SHARED.at(lambda p: p.values * p.through_variance),
-    SHARED_TWICE.at(
-        lambda p: p.through_variance / p.values,
-        "On the path through the variance you divided by the number of values twice. Sum up first, then divide once.",
-    ),
     BATCH_NOT_SUMMED.at(
         lambda p: (p.x - p.mean) * p.of_variance / p.values,
         "You gave what comes back to the variance from each sample by itself. All samples use it, so add up over the "
@@ -479,17 +529,14 @@ THROUGH_VARIANCE: Step = (
     DIVIDED_AGAIN.at(lambda p: p.through_variance / p.root**2),
     wrong.NOT_CENTRED.at(
         lambda p: (p.x - p.mean) * mean_over(p.of_spread * p.x, p.axes),
-        "On the path through the variance you used x itself. The derivatives of x̂ and of the variance have x − μ in "
-        "them.",
+        _X_IN_PATH,
         wrong.THROUGH_VARIANCE,
     ),
     wrong.NOT_CENTRED.at(
         lambda p: p.x * mean_over(p.of_variance, p.axes),
-        "On the path through the variance you used x itself. The derivatives of x̂ and of the variance have x − μ in "
-        "them.",
+        _X_IN_PATH,
         wrong.THROUGH_VARIANCE,
     ),
-    DX_BY_SAMPLES.at(lambda p: p.through_variance * p.per_sample),
 )
 
 # dx̂: (dy, gamma)
@@ -546,7 +593,6 @@ FACTOR: Step = (
     X_FOR_X_HAT,
     DEVIATION_FOR_X_HAT,
     X_HAT_LEFT_OUT,
-    DIVIDED_AGAIN.at(lambda x, mean, x_hat, root: x_hat / root, "In dγ you divided by √(σ² + ε) twice."),
     wrong.NOT_CENTRED.at(
         lambda x, mean, x_hat, root: x / root,
         "In dγ you used x over the root. x̂ is x − μ over the root.",
@@ -803,6 +849,8 @@ VARIANCE_STORED: Step = (
     wrong.SUM_OF_SQUARES.at(lambda x, axes, ddof: x.var(axis=axes) * _values(x)),
     NOT_CENTRED_VARIANCE.at(lambda x, axes, ddof: (x * x).mean(axis=axes)),
     wrong.NOT_SQUARED.at(lambda x, axes, ddof: np.abs(x - mean_over(x, axes)).mean(axis=axes)),
+    wrong.NOT_SQUARED.at(lambda x, axes, ddof: np.abs(x - mean_over(x, axes)).mean(axis=axes) ** 2),
+    SHARED_TWICE.at(lambda x, axes, ddof: x.var(axis=axes, ddof=ddof) / _values(x)),
     SQUARED_AGAIN.at(
         lambda x, axes, ddof: x.var(axis=axes, ddof=ddof) ** 2,
         "You squared the variance before you stored it. It is a square already.",
@@ -885,8 +933,17 @@ TOWARDS: Step = (
 # inference. The statistics that it uses: (x, running_mean, running_var)
 
 
-def _of_batch(x: Array) -> tuple[Array, Array]:
-    return x.mean(axis=batch_axes(x)), x.var(axis=batch_axes(x))
+def _of_batch(x: Array, ddof: int = 0) -> tuple[Array, Array]:
+    return x.mean(axis=batch_axes(x)), x.var(axis=batch_axes(x), ddof=ddof)
+
+
+def _unless_alone(statistics: Function) -> Function:
+    """The stored ones for a single value, as people write who see that it has no statistics."""
+    return lambda x, mean, var: (mean, var) if _values(x) == 1 else statistics(x, mean, var)
+
+
+def _and_alone(m: Misconception) -> tuple[Misconception, Misconception]:
+    return m, m.at(_unless_alone(m.compute))
 
 
 BATCH_STATISTICS = Misconception(
@@ -896,54 +953,58 @@ BATCH_STATISTICS = Misconception(
     lambda x, mean, var: _of_batch(x),
     wrong.EVAL_FORGOTTEN,
 )
+_BATCH_MEAN = (
+    "You subtracted the mean of the rows that came along. Then a row's output depends on its company. Use the stored "
+    "mean."
+)
+_BATCH_VARIANCE = (
+    "You divided by the spread of the rows that came along. Then a row's output depends on its company. Use the stored "
+    "variance."
+)
 STATISTICS_SWAPPED = Misconception(
     "mean and variance swapped",
     "You subtracted the stored variance and divided by the root of the stored mean. It is the other way round.",
     lambda x, mean, var: (var, mean),
     wrong.ONE_EXAMPLE,
 )
+
+
+def blended(share: float, ddof: int = 0, unless_alone: bool = False) -> Function:
+    """The statistics of somebody who gives this batch a share in them."""
+
+    def statistics(x: Array, mean: Array, var: Array) -> tuple[Array, Array]:
+        of_batch = _of_batch(x, ddof)
+        return (1 - share) * mean + share * of_batch[0], (1 - share) * var + share * of_batch[1]
+
+    return _unless_alone(statistics) if unless_alone else statistics
+
+
 BLENDED = Misconception(
     "this batch in the statistics of inference",
     "You moved the stored statistics towards the rows that came along before you used them. Then a row's output "
     "depends on its company. Use the stored ones as they are.",
-    lambda x, mean, var: blended(0.1)(x, mean, var),
+    blended(0.1),
     wrong.MOVING,
 )
-
-
-def blended(share: float, ddof: int = 0) -> Function:
-    """The statistics of somebody who gives this batch a share in them."""
-
-    def statistics(x: Array, mean: Array, var: Array) -> tuple[Array, Array]:
-        of_batch = x.mean(axis=batch_axes(x)), x.var(axis=batch_axes(x), ddof=ddof)
-        return (1 - share) * mean + share * of_batch[0], (1 - share) * var + share * of_batch[1]
-
-    return statistics
-
-
 CORRECTED_IN_USE = Misconception(
     "m / (m − 1) in inference",
     "You corrected the stored variance by m / (m − 1), with the number of rows that came along. Then a row's output "
     "depends on its company, and a single row divides by 0. Use the stored variance as it is.",
-    lambda x, mean, var: (mean, var * (_values(x) / (_values(x) - 1))),
+    lambda x, mean, var: (mean, var * (_values(x) / np.float64(_values(x) - 1))),
     wrong.ONE_EXAMPLE,
 )
 STATISTICS: Step = (
-    BATCH_STATISTICS,
-    BATCH_STATISTICS.at(
-        lambda x, mean, var: (_of_batch(x)[0], var),
-        "You subtracted the mean of the rows that came along. Then a row's output depends on its company. Use the "
-        "stored mean.",
-    ),
-    BATCH_STATISTICS.at(
-        lambda x, mean, var: (mean, _of_batch(x)[1]),
-        "You divided by the spread of the rows that came along. Then a row's output depends on its company. Use the "
-        "stored variance.",
-    ),
-    BATCH_STATISTICS.at(lambda x, mean, var: (x.mean(axis=batch_axes(x)), x.var(axis=batch_axes(x), ddof=1))),
+    *_and_alone(BATCH_STATISTICS),
+    *_and_alone(BATCH_STATISTICS.at(lambda x, mean, var: (_of_batch(x)[0], var), _BATCH_MEAN)),
+    *_and_alone(BATCH_STATISTICS.at(lambda x, mean, var: (mean, _of_batch(x)[1]), _BATCH_VARIANCE)),
+    *_and_alone(BATCH_STATISTICS.at(lambda x, mean, var: _of_batch(x, 1))),
+    *_and_alone(BATCH_STATISTICS.at(lambda x, mean, var: (mean, _of_batch(x, 1)[1]), _BATCH_VARIANCE)),
+    *_and_alone(BATCH_STATISTICS.at(lambda x, mean, var: (mean, _around(x, mean)), _BATCH_VARIANCE)),
     STATISTICS_SWAPPED,
     BLENDED,
-    CORRECTED_IN_USE,
+    *_and_alone(CORRECTED_IN_USE),
+    CORRECTED_IN_USE.at(lambda x, mean, var: (mean, var * (len(x) / np.float64(len(x) - 1)))),
+    CORRECTED_IN_USE.at(lambda x, mean, var: (mean, var * (len(x) / max(len(x) - 1, 1)))),
     ONE_MEAN.at(lambda x, mean, var: (np.full_like(mean, mean.mean()), var)),
     ONE_VARIANCE.at(lambda x, mean, var: (mean, np.full_like(var, var.mean()))),
 )

@@ -207,7 +207,7 @@ REPLAY: list[tuple[str, str, str]] = [
         "images",
         "y = RIGHT['forward'](x.reshape(len(x[0]), -1).T if x.ndim == 4 else x, gamma, beta, eps)\n"
         "return y.T.reshape(x.shape) if x.ndim == 4 else y",
-        "",
+        "images reshaped, channels not moved",
     ),
     ("images", "return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta", ""),
     ("backward", "return gamma * dy / r, dgamma, dbeta", "only the direct path"),
@@ -287,7 +287,11 @@ REPLAY: list[tuple[str, str, str]] = [
         "y = _stored(x)\nm *= 0.9; m += 0.1 * x.mean(0)\nreturn y",
         "inference that moves the statistics",
     ),
-    ("inference", "return _stored(x) if len(x) == 1 else _forward(x, gamma, beta, eps, 0)", ""),
+    (
+        "inference",
+        "return _stored(x) if len(x) == 1 else _forward(x, gamma, beta, eps, 0)",
+        "inference with batch statistics",
+    ),
     ("inference", "return gamma * (x - x.mean(0)) / np.sqrt(v + eps) + beta", "inference with batch statistics"),
     ("inference", "return gamma * (x - v) / np.sqrt(m + eps) + beta", "mean and variance swapped"),
     ("inference", "return gamma * (x - m) / np.sqrt(v) + beta", "ε missing"),
