@@ -493,6 +493,9 @@ PATHS: Step = (
     wrong.NOT_CENTRED.at(lambda p: _centred(p, p.straight - p.x * mean_over(p.of_spread * p.x, p.axes)), _X_IN_PATH),
     wrong.NOT_CENTRED.at(lambda p: _centred(p, p.straight - p.x * mean_over(p.of_variance, p.axes)), _X_IN_PATH),
     wrong.NOT_CENTRED.at(lambda p: p.straight - p.x * mean_over(p.of_spread * p.x, p.axes), _X_IN_PATH),
+    wrong.NOT_CENTRED.at(
+        lambda p: p.straight - p.through_mean - p.x * mean_over(p.of_spread * p.x, p.axes), _X_IN_PATH
+    ),
     *(
         m.at(_off(factor, *which))
         for m, factor in _FACTORS
@@ -559,6 +562,12 @@ FROZEN: Step = (
     TRAINING_GRADIENT,
     TRAINING_GRADIENT.at(lambda p: p.straight - p.through_mean),
     TRAINING_GRADIENT.at(lambda p: p.straight - p.through_variance),
+    DX_SHARED.at(lambda p: p.straight / p.values, "You divided dx by the number of values. Nothing is shared here."),
+    UNDIVIDED_PATHS.at(lambda p: p.straight * p.root),
+    DIVIDED_AGAIN.at(lambda p: p.straight / p.root),
+    NO_STRAIGHT_PATH.at(
+        lambda p: 0 * p.straight, "You gave 0. The direct path is there, also where the statistics are constants."
+    ),
 )
 GIVEN_IGNORED = Misconception(
     "given statistics ignored",

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bn_exercises.implementations import ELSEWHERE, FAMILIES, RIGHT, WAYS, Family, biased, pairs
+from bn_exercises.implementations import ELSEWHERE, FAMILIES, RIGHT, SINGLE, WAYS, Family, biased, in_float32, pairs
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problems.implement.probes import DELICATE, Probe
 from bn_exercises.problems.implement.recording import RETURNS, Record, Recorded, in_shape, only
@@ -56,9 +56,11 @@ class Known:
         return AND.join(self.names)
 
     @property
-    def vague(self) -> bool:
-        """Whether all that is known of it near large numbers is that they come out wrong."""
-        return CANCELLATION.name in self.names
+    def vague(self) -> tuple[str, ...]:
+        """The probes with large numbers of which all that is known is that they come out wrong."""
+        if CANCELLATION.name in self.names:
+            return DELICATE
+        return ("large",) if SINGLE.name in self.names[1:] else ()
 
     def on(self, probe: Probe) -> Recorded:
         """What it does with a probe."""
@@ -118,6 +120,18 @@ class Recognition:
         """By the part in which they can show."""
         return {}
 
+    @cached_property
+    def _in_float32(self) -> dict[str, list[Known]]:
+        return {
+            name: [
+                at_once([m, SINGLE], in_float32(way))
+                for m in WAYS[name]
+                if m.name not in (SINGLE.name, CANCELLATION.name)
+                for way in ways(name, m.compute)
+            ]
+            for name in RIGHT
+        }
+
     def _pairs_of(self, function: str, part: str) -> list[Known]:
         key = f"{part} {function}"
         if key not in self._pairs:
@@ -138,12 +152,15 @@ class Recognition:
             records: what the learner's function did, by the probe's name.
             digits_lost: whether it came out wrong where digits are easily lost.
         """
+        part, one = probes[0].part, [*self._single[function], *self._elsewhere[function]]
         stages: list[Callable[[], list[Known]]] = [
             lambda: self._among(self._single[function], probes, records, digits_lost),
             lambda: self._among(self._elsewhere[function], probes, records, digits_lost),
-            lambda: self._by_output(function, probes, records),
+            lambda: self._by_output(one, probes, records),
             lambda: self._fitted(function, probes, records),
-            lambda: self._among(self._pairs_of(function, probes[0].part), probes, records, digits_lost),
+            lambda: self._among(self._in_float32[function], probes, records, True) if digits_lost else [],
+            lambda: self._among(self._pairs_of(function, part), probes, records, digits_lost),
+            lambda: self._by_output([*one, *self._pairs_of(function, part)], probes, records),
         ]
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -153,15 +170,17 @@ class Recognition:
         self, candidates: Sequence[Known], probes: Sequence[Probe], records: Records, digits_lost: bool
     ) -> list[Known]:
         for vague in (False, True)[: 1 + digits_lost]:
-            fitting = (known for known in candidates if known.vague is vague and self._fits(known, probes, records))
+            fitting = (
+                known for known in candidates if bool(known.vague) is vague and self._fits(known, probes, records)
+            )
             if found := _usual_first(fitting):
                 return found
         return []
 
     def _fits(self, known: Known, probes: Sequence[Probe], records: Records) -> bool:
-        telling = known.vague
+        telling = bool(known.vague)
         for probe in probes:
-            if known.vague and probe.name in DELICATE:
+            if probe.name in known.vague:
                 continue
             other = known.on(probe)
             if not probe.agree(records[probe.name], other):
@@ -169,9 +188,9 @@ class Recognition:
             telling = telling or not self.gives_right(probe, other)
         return telling
 
-    def _by_output(self, function: str, probes: Sequence[Probe], records: Records) -> list[Known]:
+    def _by_output(self, candidates: Sequence[Known], probes: Sequence[Probe], records: Records) -> list[Known]:
         """A mistake for each of several outputs: they need not have the same."""
-        names = RETURNS[function]
+        names = RETURNS[probes[0].function]
         if len(names) == 1 or not all(isinstance(record, Record) for record in records.values()):
             return []
         explained: list[list[tuple[str, Known]]] = []
@@ -181,7 +200,7 @@ class Recognition:
             own = {p.name: only(records[p.name], i) for p in probes}
             fitting = (
                 known
-                for known in (*self._single[function], *self._elsewhere[function])
+                for known in candidates
                 if not known.vague and all(p.agree(own[p.name], only(known.on(p), i)) for p in probes)
             )
             found = _usual_first(fitting)
