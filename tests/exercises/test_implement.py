@@ -8,6 +8,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -527,7 +528,8 @@ def test_the_same_mistake_in_two_functions_is_said_once() -> None:
 @pytest.mark.parametrize("function", ["forward", "backward", "update_running", "inference"])
 def test_two_mistakes_at_once_are_told(function: str) -> None:
     part, told, tried = function, 0, 0
-    for first, second, compute in pairs(function):
+    # They are thousands: some of them.
+    for first, second, compute in islice(pairs(function, part), 0, None, 23):
         finding = judged(**{function: compute}).of(part)
         if finding.points:
             # Both are about what another part asks for.

@@ -59,10 +59,15 @@ class Probe:
         return quickly(function, self.function, self.arguments)
 
     @property
+    def x(self) -> Array:
+        """The batch; of several the first."""
+        x = dict(zip(ARGUMENTS[self.function], self.arguments, strict=False))["x"]
+        return x[0] if isinstance(x, tuple) else x
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """That of x."""
-        x = dict(zip(ARGUMENTS[self.function], self.arguments, strict=False))["x"]
-        return tuple((x[0] if isinstance(x, tuple) else x).shape)
+        return tuple(self.x.shape)
 
 
 WHERE = {
@@ -77,6 +82,8 @@ WHERE = {
     "two": "after two different batches",
     "single": "for a single row",
     "company": "for that row in company",
+    "as ordinary": "with the statistics of an ordinary batch",
+    "as small": "with the statistics of a batch near 0.001",
     "images": "for images",
 }
 # The function that a part asks for; images ask for all of them.
@@ -89,6 +96,9 @@ FUNCTION = {
 }
 # Of each of these there is one probe with images, and one with the same numbers as rows.
 IMAGES, ROWS = "images", "rows"
+# With the statistics of the batch of another probe, and some of its rows or more than these: a slip that `forward` or
+# `backward` makes there shows here in the same numbers, whether it has a name or not.
+AS = ("ordinary", "small")
 # Where one pass leaves no digit of the variance, nobody can say which wrong number comes out.
 DELICATE = ("large", "float32")
 
@@ -189,6 +199,14 @@ def all_probes(rng: Random) -> Iterator[Probe]:
     yield Probe("frozen", "single", WHERE["single"], "backward", (b.dy[:1], b.x[:1], b.gamma, 0.01, b.mean, b.var))
     for name, x in (("single", b.x[:1]), ("company", b.x[:3])):
         yield Probe("inference", name, WHERE[name], "inference", (x, b.gamma, b.beta, b.mean, b.var, 0.01))
+
+    for name, b, eps in scales[: len(AS)]:
+        of_batch = b.x.mean(axis=0), b.x.var(axis=0)
+        some = (b.x[:2], b.gamma, b.beta, *of_batch, eps)
+        yield Probe("inference", f"as {name}", WHERE[f"as {name}"], "inference", some)
+        # What has no gradient adds nothing, but moves the statistics of those who compute them anew.
+        dy, x = np.concatenate([b.dy, 0 * b.dy[:2]]), np.concatenate([b.x, 3 * b.x[:2]])
+        yield Probe("frozen", f"as {name}", WHERE[f"as {name}"], "backward", (dy, x, b.gamma, eps, *of_batch))
 
     updates = [
         ("ordinary", ordinary, (ordinary.x,), 0.1, ZERO),

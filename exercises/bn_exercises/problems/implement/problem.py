@@ -22,7 +22,7 @@ from bn_exercises.answers import Unusable
 from bn_exercises.implementations import IN_PLACE, MISTAKES, MOVES, RIGHT, WAYS
 from bn_exercises.misconceptions import OVER_ROWS
 from bn_exercises.problem import random_for
-from bn_exercises.problems.implement.probes import DELICATE, FUNCTION, IMAGES, ROWS, WHERE, Probe, all_probes
+from bn_exercises.problems.implement.probes import AS, DELICATE, FUNCTION, IMAGES, ROWS, WHERE, Probe, all_probes
 from bn_exercises.problems.implement.recognition import AND, Known, Recognition, Records, together, ways
 from bn_exercises.problems.implement.recording import (
     ARGUMENTS,
@@ -116,14 +116,14 @@ class Implement:
     def judge(self, observed: Answers) -> Verdict:
         """The verdict on what was observed."""
         findings: dict[str, Finding] = {}
-        for part in POINTS:
-            records = self._records(part, observed.get(part))
+        recorded = {part: self._records(part, observed.get(part)) for part in POINTS}
+        for part, records in recorded.items():
             if all(isinstance(each, Unusable) and each.missing for each in records.values()):
                 findings[part] = _finding(part, "missing", "There is no answer yet.")
             elif part == "images":
                 findings[part] = self._judge_images(records, findings)
             else:
-                findings[part] = self._judge(part, records, findings)
+                findings[part] = self._judge(part, recorded, findings)
         score = sum(finding.points for finding in findings.values())
         notes = unknown_names((name for name in observed if name not in POINTS), RIGHT)
         return Verdict(self.name, score, sum(POINTS.values()), (*findings.values(), *notes))
@@ -208,9 +208,9 @@ class Implement:
         absent = data if isinstance(data, Unusable) else Unusable("There is no answer yet.", missing=True)
         return {p.name: from_data(given.get(p.name, absent), p.function) for p in self._of(part)}
 
-    def _judge(self, part: str, records: Records, findings: Mapping[str, Finding]) -> Finding:
+    def _judge(self, part: str, recorded: Mapping[str, Records], findings: Mapping[str, Finding]) -> Finding:
         """The finding about a part that asks for one function; `findings` has those before it."""
-        probes = self._of(part)
+        probes, records = self._of(part), recorded[part]
         function = probes[0].function
         right: list[str] = []
         says_right = ""
@@ -230,8 +230,36 @@ class Implement:
                 return _recognised(part, [replace(changed, says=besides)])
             known = [together([changed, each]) for each in known] or [changed]
         if not known:
+            if self._is_slip_of_before(part, recorded, findings):
+                return _finding(part, "follow-on", FOLLOWS)
             return self._not_recognised(part, records, right)
         return _once(_recognised(part, known), known, findings)
+
+    def _is_slip_of_before(self, part: str, recorded: Mapping[str, Records], findings: Mapping[str, Finding]) -> bool:
+        """Whether what is wrong in a part is what was wrong before, whatever it is: the same numbers come out.
+
+        Inference is forward with the statistics of a batch; and given those, dγ and dβ are what they are in training.
+        """
+        before = {"inference": "forward", "frozen": "backward"}.get(part)
+        if before is None or findings[before].kind not in _COSTS:
+            return False
+        probes = self._of(part)
+        if part == "frozen" and not self._right_in(probes, recorded[part], 0):
+            return False
+        shown = False
+        for name in AS:
+            all_three = recorded[before][name], recorded[part][f"as {name}"], recorded[part][name]
+            records = [each for each in all_three if isinstance(each, Record)]
+            if len(records) < len(all_three):
+                return False
+            probe, earlier = (
+                next(p for p in self._of(x) if p.name == n) for x, n in ((part, f"as {name}"), (before, name))
+            )
+            same = _same_in_inference if part == "inference" else _same_when_frozen
+            if not same(probe, earlier, *records):
+                return False
+            shown = shown or not self._gives_right(probe, records[1])
+        return shown
 
     def _recognise(self, function: str, probes: Sequence[Probe], records: Records, right: Sequence[str]) -> list[Known]:
         digits_lost = any(probe.name in DELICATE and probe.name not in right for probe in probes)
@@ -330,6 +358,31 @@ def _together(found: Mapping[str, Finding]) -> Finding:
     names = dict.fromkeys(name for each in found.values() for name in each.misconceptions)
     lead = min(found.values(), key=lambda each: _COSTS.index(each.kind) if each.kind in _COSTS else 0)
     return replace(lead, sentence=sentence, misconceptions=tuple(names))
+
+
+def _same_in_inference(probe: Probe, earlier: Probe, forward: Record, own: Record, elsewhere: Record) -> bool:
+    """Whether inference is what forward is, with other statistics: of each channel the same straight line.
+
+    Args:
+        probe: some rows of a batch, with its statistics.
+        earlier: that batch.
+        forward: what forward did with it.
+        own: what inference did with some of its rows and its statistics.
+        elsewhere: what inference did with the batch and other statistics.
+    """
+    (y,), x, few = forward.outputs, earlier.x, probe.shape[0]
+    if y.shape != x.shape or elsewhere.outputs[0].shape != x.shape:
+        return False
+    x_c, y_c = x - x.mean(axis=0), y - y.mean(axis=0)
+    line = Record((y.mean(axis=0) + x_c * (x_c * y_c).sum(axis=0) / (x_c**2).sum(axis=0),), ())
+    on_the_rows = Record((y[:few],), ())
+    used = not probe.agree(Record((elsewhere.outputs[0][:few],), ()), on_the_rows)
+    return used and earlier.agree(forward, line) and probe.agree(own, on_the_rows)
+
+
+def _same_when_frozen(probe: Probe, earlier: Probe, backward: Record, own: Record, elsewhere: Record) -> bool:
+    """Whether dγ and dβ are the same, with the same statistics: given, or of the batch."""
+    return all(probe.agree(only(own, i), only(backward, i)) for i in (1, 2))
 
 
 def _once(finding: Finding, known: Sequence[Known], findings: Mapping[str, Finding]) -> Finding:
