@@ -591,7 +591,7 @@ class Family:
     any_small: bool = False
 
 
-_EPS = tuple(10.0**power for power in range(-17, 2))
+_EPS = tuple(10.0**power for power in range(-15, 2))
 _SHARES = tuple(np.linspace(0, 1, 11).tolist())
 
 

@@ -5,6 +5,7 @@ fails with the same words. Where it cannot run and the learner has numbers, it i
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -157,9 +158,10 @@ class Recognition:
             lambda: self._among(self._single[function], probes, records, digits_lost),
             lambda: self._among(self._elsewhere[function], probes, records, digits_lost),
             lambda: self._by_output(one, probes, records),
-            lambda: self._fitted(function, probes, records),
-            lambda: self._among(self._in_float32[function], probes, records, True) if digits_lost else [],
-            lambda: self._among(self._pairs_of(function, part), probes, records, digits_lost),
+            lambda: self._fitted(function, probes, records, others=False),
+            lambda: self._among(self._pairs_of(function, part), probes, records, False),
+            lambda: self._fitted(function, probes, records, others=True),
+            lambda: self._digits_lost_besides(function, probes, records) if digits_lost else [],
             lambda: self._by_output([*one, *self._pairs_of(function, part)], probes, records),
         ]
         with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -176,6 +178,13 @@ class Recognition:
             if found := _usual_first(fitting):
                 return found
         return []
+
+    def _digits_lost_besides(self, function: str, probes: Sequence[Probe], records: Records) -> list[Known]:
+        """A mistake, and the digits lost in one of two ways; both, where no input in float32 tells them apart."""
+        single = self._among(self._in_float32[function], probes, records, True)
+        if single and any(probe.name == "float32" for probe in probes):
+            return single
+        return single + self._among(self._pairs_of(function, probes[0].part), probes, records, True)
 
     def _fits(self, known: Known, probes: Sequence[Probe], records: Records) -> bool:
         telling = bool(known.vague)
@@ -209,18 +218,23 @@ class Recognition:
             explained.append([(name, known) for known in found])
         if not explained:
             return []
-        # The same mistake in all of them, rather than one for each.
-        common = set.intersection(*({known.name for _, known in found} for found in explained))
-        chosen = [next((c for c in found if c[1].name in common), found[0]) for found in explained]
-        return [together([Known(k.names, f"In {name}: {k.says}", k.see, k.compute) for name, k in chosen])]
+        # As few mistakes as explain them all.
+        chosen: list[Known] = []
+        while explained:
+            counts = Counter(known.name for found in explained for _, known in found)
+            name = max(counts, key=lambda each: counts[each])
+            for output, known in (each for found in explained for each in found if each[1].name == name):
+                chosen.append(Known(known.names, f"In {output}: {known.says}", known.see, known.compute))
+            explained = [found for found in explained if all(known.name != name for _, known in found)]
+        return [together(chosen)]
 
-    def _fitted(self, function: str, probes: Sequence[Probe], records: Records) -> list[Known]:
-        """Mistakes with a number of one's own in them."""
+    def _fitted(self, function: str, probes: Sequence[Probe], records: Records, others: bool) -> list[Known]:
+        """A number of one's own, without or with other mistakes."""
         telling = [p for p in probes if p.name in _TELLING and isinstance(records[p.name], Record)]
         if len(telling) < 2:
             return []
         found = []
-        for family in FAMILIES[function]:
+        for family in (each for each in FAMILIES[function] if others == (len(each.mistakes) > 1)):
             for make in _makes(function, family):
                 number = _fit(family, make, telling, records)
                 if number is not None:
