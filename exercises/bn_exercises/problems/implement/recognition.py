@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bn_exercises.answers import Unusable
 from bn_exercises.implementations import ELSEWHERE, FAMILIES, RIGHT, SINGLE, WAYS, Family, biased, in_float32, pairs
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problems.implement.probes import DELICATE, Probe
@@ -200,17 +201,24 @@ class Recognition:
     def _by_output(self, candidates: Sequence[Known], probes: Sequence[Probe], records: Records) -> list[Known]:
         """A mistake for each of several outputs: they need not have the same."""
         names = RETURNS[probes[0].function]
-        if len(names) == 1 or not all(isinstance(record, Record) for record in records.values()):
+        comparable = [p for p in probes if isinstance(records[p.name], Record)]
+        others = [p for p in probes if not isinstance(records[p.name], Record)]
+        told = all(any(_is_matter_of(name, records[p.name]) for name in names) for p in others)
+        if len(names) == 1 or not comparable or not told:
             return []
         explained: list[list[tuple[str, Known]]] = []
         for i, name in enumerate(names):
-            if self.right_in(probes, records, i):
+            # Of a probe without numbers it is known which output was the matter, if it was one of them.
+            matters = [p for p in others if _is_matter_of(name, records[p.name])]
+            if not matters and self.right_in(comparable, records, i):
                 continue
-            own = {p.name: only(records[p.name], i) for p in probes}
+            own = {p.name: only(records[p.name], i) for p in comparable}
             fitting = (
                 known
                 for known in candidates
-                if not known.vague and all(p.agree(own[p.name], only(known.on(p), i)) for p in probes)
+                if not known.vague
+                and all(p.agree(own[p.name], only(known.on(p), i)) for p in comparable)
+                and all(p.agree(records[p.name], known.on(p)) for p in matters)
             )
             found = _usual_first(fitting)
             if not found:
@@ -244,6 +252,11 @@ class Recognition:
             if found:
                 break
         return _usual_first(found)
+
+
+def _is_matter_of(name: str, recorded: Recorded) -> bool:
+    """Whether an output of that name is why there are no numbers."""
+    return isinstance(recorded, Unusable) and recorded.sentence.startswith(f"{name}: ")
 
 
 def _makes(function: str, family: Family) -> Iterator[Callable[[float], Function]]:
