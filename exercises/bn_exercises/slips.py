@@ -491,7 +491,6 @@ PATHS: Step = (
     UNDIVIDED_PATHS,
     DX_TURNED_ROUND,
     wrong.NOT_CENTRED.at(lambda p: _centred(p, p.straight - p.x * mean_over(p.of_spread * p.x, p.axes)), _X_IN_PATH),
-    wrong.NOT_CENTRED.at(lambda p: _centred(p, p.straight - p.x * mean_over(p.of_variance, p.axes)), _X_IN_PATH),
     wrong.NOT_CENTRED.at(lambda p: p.straight - p.x * mean_over(p.of_spread * p.x, p.axes), _X_IN_PATH),
     wrong.NOT_CENTRED.at(
         lambda p: p.straight - p.through_mean - p.x * mean_over(p.of_spread * p.x, p.axes), _X_IN_PATH

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises.implementations import MISTAKES, RIGHT
+from bn_exercises.implementations import MISTAKES, RIGHT, WAYS
 from bn_exercises.problems import IMPLEMENT
 from bn_exercises.problems.implement.problem import FOLLOWS, POINTS
+from bn_exercises.problems.implement.recognition import ways
 from bn_exercises.problems.implement.recording import Record
 from bn_exercises.verdict import Verdict
 from bn_exercises.verify import verify
@@ -400,3 +401,10 @@ def test_another_order_and_a_dictionary_are_told() -> None:
     assert as_dictionary.sentence == (
         "It returned a dictionary. Return its values instead, in this order: dx, dgamma, dbeta."
     )
+
+
+def test_every_way_of_a_mistake_is_wrong() -> None:
+    for function, made in WAYS.items():
+        for m in made:
+            for compute in ways(function, m.compute):
+                assert IMPLEMENT.exposed(function, compute), (function, m.name, m.says)
