@@ -322,6 +322,10 @@ FORMULA: Step = (
         "You scaled and shifted x before you normalized it. Normalize first: γ · (x − μ) / √(σ² + ε) + β.",
     ),
     BRACKET.at(lambda x, mean, var, eps, gamma, beta: gamma * (x - mean / np.sqrt(var) + eps) + beta),
+    BRACKET.at(
+        lambda x, mean, var, eps, gamma, beta: gamma / np.sqrt(var + eps) * x + (beta - mean),
+        "You scaled x and not the mean. What is subtracted is scaled too: β − γ · μ / √(σ² + ε).",
+    ),
     wrong.EPS_OUTSIDE.at(lambda x, mean, var, eps, gamma, beta: gamma * ((x - mean) / np.sqrt(var) + eps) + beta),
     wrong.EPS_OUTSIDE.at(lambda x, mean, var, eps, gamma, beta: gamma * (x - mean) / np.sqrt(var) + eps + beta),
 )
@@ -492,6 +496,10 @@ PATHS: Step = (
     DX_TURNED_ROUND,
     wrong.NOT_CENTRED.at(lambda p: _centred(p, p.straight - p.x * mean_over(p.of_spread * p.x, p.axes)), _X_IN_PATH),
     wrong.NOT_CENTRED.at(lambda p: p.straight - p.x * mean_over(p.of_spread * p.x, p.axes), _X_IN_PATH),
+    wrong.NOT_CENTRED.at(
+        lambda p: p.straight - p.through_mean - p.root**2 * p.x * mean_over(p.of_spread * p.x, p.axes),
+        "On the path through the variance you used x itself, where x̂ belongs.",
+    ),
     wrong.NOT_CENTRED.at(
         lambda p: p.straight - p.through_mean - p.x * mean_over(p.of_spread * p.x, p.axes), _X_IN_PATH
     ),
