@@ -16,7 +16,7 @@ from itertools import combinations
 
 import numpy as np
 
-from bn_exercises import implementations, misconceptions, problems
+from bn_exercises import misconceptions, problems, slips
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.numeric import Index, NumberQuestion, WrongNumbers, from_part, from_values
 from bn_exercises.problem import Problem
@@ -304,7 +304,7 @@ def _convolutions() -> NumberQuestion:
         because="A channel is one feature, and it occurs at every position of every sample: N · H · W values share one "
         f"mean, and there are C = {c} means.",
         wrong=(
-            *map(over_wrong_axes, implementations.IMAGE_AXES),
+            *map(over_wrong_axes, slips.IMAGE_AXES),
             over_wrong_axes(
                 misconceptions.OVER_EVERYTHING.at(
                     lambda x: range(x.ndim), "You averaged over all values. Every channel has its own mean."

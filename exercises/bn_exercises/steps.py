@@ -14,6 +14,16 @@ from bn_exercises.tolerance import Array, Rounding
 Root: TypeAlias = Callable[[Array, float], Array]
 
 
+def batch_axes(x: Array) -> tuple[int, ...]:
+    """All axes but the channels': x is (N, C) or (N, C, H, W)."""
+    return (0, *range(2, x.ndim))
+
+
+def per_channel(values: Array, x: Array) -> Array:
+    """`values`, one for each channel, in a shape that broadcasts against x."""
+    return values.reshape((1, -1) + (1,) * (x.ndim - 2))
+
+
 def mean(x: Array) -> Array:
     """The mean of each feature: x is (N, C) or (N,)."""
     return x.mean(axis=0)

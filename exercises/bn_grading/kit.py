@@ -22,6 +22,7 @@ SUSPECTS = (
     "bn_exercises.implementations",
     "bn_exercises.misconceptions",
     "bn_exercises.question",
+    "bn_exercises.slips",
     "bn_exercises.steps",
     "bn_exercises.problems.break_it.evidence",
     "bn_exercises.problems.break_it.hiding",

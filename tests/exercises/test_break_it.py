@@ -16,7 +16,7 @@ import pytest
 from bn_exercises import mutants
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
-from bn_exercises.implementations import MISTAKES, RIGHT
+from bn_exercises.implementations import RIGHT
 from bn_exercises.notebook import fingerprint
 from bn_exercises.problems import BREAK_IT
 from bn_exercises.problems.break_it import evidence, exposure
@@ -28,7 +28,8 @@ from bn_exercises.problems.break_it.hiding import HIDES
 from bn_exercises.problems.break_it.obvious_checks import CHECKS, caught
 from bn_exercises.problems.break_it.probes import PROBES
 from bn_exercises.problems.break_it.problem import BreakIt, Suspect
-from bn_exercises.problems.break_it.suspects import CannotCopeError
+from bn_exercises.problems.break_it.suspects import GALLERY as KNOWN
+from bn_exercises.problems.break_it.suspects import SUSPECTS, CannotCopeError
 from bn_exercises.question import Link
 from bn_exercises.sources import to_notebook
 from bn_exercises.verdict import Finding
@@ -37,7 +38,7 @@ from bn_exercises.verify import verify
 ROOT = Path(__file__).parents[2]
 VARIANTS = [BREAK_IT, *map(BREAK_IT.variant, range(21))]
 MISTAKEN = [(problem, *example) for problem in VARIANTS for example in problem.mistaken()]
-GALLERY = [Suspect("A", function, number) for function, known in MISTAKES.items() for number in range(len(known))]
+GALLERY = [Suspect("A", function, number) for function, known in SUSPECTS.items() for number in range(len(known))]
 
 X = [[1.0, 10.0], [2.0, 40.0], [6.0, 40.0]]
 DY = [[1.0, 2.0], [3.0, -1.0], [-2.0, 4.0]]
@@ -49,7 +50,7 @@ INFERENCE = FORWARD | {"running_mean": [1.0, 30.0], "running_var": [4.0, 25.0], 
 
 
 def suspect(function: str, name: str) -> Suspect:
-    number = next(number for number, mistake in enumerate(MISTAKES[function]) if mistake.name == name)
+    number = next(number for number, mistake in enumerate(KNOWN[function]) if mistake.name == name)
     return Suspect("A", function, number)
 
 
@@ -627,7 +628,7 @@ def test_variants(seed: int) -> None:
     problem = BREAK_IT.variant(seed)
     assert problem == BREAK_IT.variant(seed) != BREAK_IT
     assert [each.letter for each in problem.drawn] == list("ABCDE")
-    assert sorted(each.function for each in problem.drawn) == sorted([*MISTAKES, "forward"])
+    assert sorted(each.function for each in problem.drawn) == sorted([*KNOWN, "forward"])
     assert len({each.mistake.name for each in problem.drawn}) == 5
     assert (problem.name, problem.title) == ("break-it", "Break it")
 
@@ -786,7 +787,7 @@ CELLS = {
 }
 
 
-@pytest.mark.parametrize("function", MISTAKES)
+@pytest.mark.parametrize("function", KNOWN)
 def test_the_notebook_s_solution_exposes_every_suspect(function: str, capsys: pytest.CaptureFixture[str]) -> None:
     accused = [each for each in GALLERY if each.function == function]
     for start in range(0, len(accused), 5):
@@ -805,7 +806,7 @@ def test_the_notebook_s_solution_exposes_every_suspect(function: str, capsys: py
 
 
 def test_the_notebook_tells_no_mistake() -> None:
-    known = {mistake.name for mistakes in MISTAKES.values() for mistake in mistakes}
+    known = {mistake.name for mistakes in KNOWN.values() for mistake in mistakes}
     given = "\n".join(
         CELLS[cell] for cell in ("title", "numbers", "evidence", "example-text", "example", "try-text", "try")
     )
@@ -819,7 +820,7 @@ def test_the_notebook_tells_no_mistake() -> None:
 def test_obvious_checks_pass_what_is_right_and_catch_something(function: str) -> None:
     found = dict(caught(function))
     assert found == dict(caught(function))  # whatever a wrong implementation did to its arguments
-    assert list(found) == [mistake.name for mistake in MISTAKES[function]]
+    assert list(found) == [mistake.name for mistake in KNOWN[function]]
     for number, check in enumerate(CHECKS[function]):
         assert not check.catches(RIGHT[function])
         assert 0 < sum(catches[number] for catches in found.values()) < len(found)

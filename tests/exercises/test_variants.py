@@ -5,8 +5,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bn_exercises.implementations import MISTAKES
 from bn_exercises.problem import Problem, is_told_apart, seed_for
-from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, BATCH_SIZE, CONDITIONAL, NUMERIC
+from bn_exercises.problems import (
+    BACKPROPAGATION,
+    BASIC_CALCULATION,
+    BATCH_SIZE,
+    BREAK_IT,
+    CONDITIONAL,
+    IMPLEMENT,
+    NUMERIC,
+    TASKS,
+)
+from bn_exercises.problems.break_it.suspects import GALLERY
 
 SEEDS = range(200)
 each_problem = pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
@@ -38,6 +49,105 @@ def test_numbers_of_a_seed_do_not_change_from_release_to_release() -> None:
     assert CONDITIONAL.variant(1).given == {"x": ((11, 8, 12), (8, 9, 6)), "gamma": (2.0, 3.0), "beta": (1.0, 5.0)}
     assert BATCH_SIZE.variant(1).given == {"x": (8, 14, 11, 4, 1, 4), "eps": 0.25}
     assert BACKPROPAGATION.variant(1).given == {"x": (7, 4, 7), "dx_hat": (-0.1, -0.3, 0.6), "eps": 0.25}
+
+
+# What students have who began. Never to be edited: a change here is a change of their notebooks in mid-course.
+PINNED: dict[str, dict[int, dict[str, Any]]] = {
+    "basic-calculation": {
+        0: {"x": ((8, 4, 8), (8, 4, 12), (12, 8, 12), (4, 4, 16)), "eps": 1.0, "gamma": 4.0, "beta": -2.0},
+        7: {"x": ((12, 10, 6), (12, 8, 8), (10, 10, 6), (14, 12, 12)), "eps": 0.25, "gamma": 4.0, "beta": 5.0},
+    },
+    "backpropagation": {
+        0: {"x": (10, 4, 7), "dx_hat": (-0.1, 0.0, 0.5), "eps": 0.25},
+        7: {"x": (1, 4, 7), "dx_hat": (-0.3, -0.2, 0.9), "eps": 0.25},
+    },
+    "batch-size": {0: {"x": (4, 4, 7, 10, 10, 7), "eps": 0.25}, 7: {"x": (5, 2, 8, 14, 11, 14), "eps": 0.25}},
+    "conditional": {
+        0: {"x": ((7, 9, 9), (7, 13, 9)), "gamma": (2.0, 4.0), "beta": (-2.0, 1.0)},
+        7: {"x": ((10, 11, 8), (7, 10, 11)), "gamma": (3.0, 2.0), "beta": (-2.0, 1.0)},
+    },
+    "adaptive": {
+        0: {"x": (5, 8, 8), "eps": 0.25},
+        1: {"x": (5, 8, 5), "eps": 0.25},
+        7: {"x": (3, 6, 6), "eps": 0.25},
+    },
+    "implement": {0: {"probes": 0}, 7: {"probes": 7}},
+    "break-it": {
+        0: {
+            "suspects": (
+                ("A", "forward", 0),
+                ("B", "forward", 11),
+                ("C", "update_running", 16),
+                ("D", "backward", 2),
+                ("E", "inference", 3),
+            )
+        },
+        1: {
+            "suspects": (
+                ("A", "forward", 23),
+                ("B", "inference", 12),
+                ("C", "backward", 28),
+                ("D", "update_running", 1),
+                ("E", "forward", 12),
+            )
+        },
+        7: {
+            "suspects": (
+                ("A", "update_running", 4),
+                ("B", "backward", 13),
+                ("C", "forward", 4),
+                ("D", "inference", 2),
+                ("E", "forward", 16),
+            )
+        },
+    },
+}
+# By name, as a number says nothing of what it stands for.
+ACCUSED = {
+    0: ("ddof=1", "over everything", "old value dropped", "no path through the variance", "ε added twice"),
+    1: (
+        "float32 where float64 was given",
+        "β left out",
+        "given statistics ignored",
+        "last batch instead of running average",
+        "wrong channel axis",
+    ),
+    2: (
+        "variance for standard deviation",
+        "each position by itself",
+        "ddof=1",
+        "wrong channel axis",
+        "not divided",
+    ),
+    12345: (
+        "ε added twice",
+        "images reshaped, channels not moved",
+        "γ and β swapped",
+        "each position by itself",
+        "variance for standard deviation",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "seed"), [(name, seed) for name, seeds in PINNED.items() for seed in seeds])
+def test_what_students_have_who_began_does_not_change(name: str, seed: int) -> None:
+    assert set(PINNED) == set(TASKS)
+    assert TASKS[name].variant(seed).given == PINNED[name][seed]
+
+
+@pytest.mark.parametrize("seed", ACCUSED)
+def test_a_new_mistake_accuses_nobody_else(seed: int) -> None:
+    assert tuple(suspect.mistake.name for suspect in BREAK_IT.variant(seed).drawn) == ACCUSED[seed]
+    # Those that became known later are suspects of nobody.
+    assert all(len(GALLERY[function]) < len(MISTAKES[function]) for function in GALLERY)
+
+
+def test_the_inputs_of_implement_do_not_change() -> None:
+    # New ones are drawn after these.
+    probes = {(p.part, p.name): p for p in IMPLEMENT.variant(7).probes}
+    first, last = probes["forward", "ordinary"].x, probes["images", "inference rows"].x
+    np.testing.assert_allclose(first[0], [2.97544974, 4.09052059, 1.68133407, 1.0867538], rtol=1e-8)
+    np.testing.assert_allclose(last[0], [0.55089701, 2.86583166, 3.16150882], rtol=1e-8)
 
 
 @each_problem

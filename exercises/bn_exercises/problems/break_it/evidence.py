@@ -14,9 +14,11 @@ import numpy as np
 
 from bn_exercises.answers import MOST_NUMBERS, Unusable, described, fit, read
 from bn_exercises.formula import LONGEST, Formula, FormulaError, parse_assertion
-from bn_exercises.implementations import RIGHT, Function, batch_axes
+from bn_exercises.implementations import RIGHT
 from bn_exercises.problems.break_it.hiding import BATCHES, INPUTS, NUMBERS, PAGE, Values, is_stored, values_per_channel
 from bn_exercises.question import Link
+from bn_exercises.slips import Function
+from bn_exercises.steps import batch_axes
 from bn_exercises.tolerance import Array, distance
 
 Evidence: TypeAlias = dict[str, Any]

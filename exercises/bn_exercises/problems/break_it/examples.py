@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bn_exercises.answers import from_plain, plain
-from bn_exercises.implementations import RIGHT, Function, batch_axes, per_channel
+from bn_exercises.implementations import RIGHT
 from bn_exercises.problems.break_it.evidence import (
     INCOMPLETE,
     NO_RESULT,
@@ -38,6 +38,8 @@ from bn_exercises.problems.break_it.exposure import (
     TOO_WEAK,
 )
 from bn_exercises.problems.break_it.hiding import BATCHES, NUMBERS, Values, is_stored
+from bn_exercises.slips import Function
+from bn_exercises.steps import batch_axes, per_channel
 from bn_exercises.tolerance import Array, round_to
 
 Named: TypeAlias = Iterator[tuple[str, Evidence]]

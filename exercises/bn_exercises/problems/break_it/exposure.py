@@ -14,7 +14,6 @@ import numpy as np
 
 from bn_exercises.answers import Unusable, fit
 from bn_exercises.formula import Formula, FormulaError, parse, parse_assertion
-from bn_exercises.implementations import Function, per_channel
 from bn_exercises.problems.break_it.evidence import (
     ALL_INPUTS,
     CONVENTIONS,
@@ -37,6 +36,8 @@ from bn_exercises.problems.break_it.evidence import (
     tried,
 )
 from bn_exercises.problems.break_it.hiding import HIDES, INPUTS, Hides, Values, waves
+from bn_exercises.slips import Function
+from bn_exercises.steps import per_channel
 from bn_exercises.tolerance import Array, rooms
 from bn_exercises.verdict import Kind
 

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bn_exercises.implementations import batch_axes, per_channel
 from bn_exercises.question import Link
+from bn_exercises.steps import batch_axes, per_channel
 from bn_exercises.tolerance import Array
 
 Values: TypeAlias = dict[str, Array]

@@ -12,7 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bn_exercises.formula import close
-from bn_exercises.implementations import MISTAKES, RIGHT, Function, batch_axes
+from bn_exercises.implementations import RIGHT
+from bn_exercises.problems.break_it.suspects import GALLERY
+from bn_exercises.slips import Function
+from bn_exercises.steps import batch_axes
 from bn_exercises.tolerance import Array
 
 Passes: TypeAlias = Callable[[Function], bool]
@@ -46,7 +49,7 @@ class Check:
 
 def caught(function: str) -> Iterator[tuple[str, tuple[bool, ...]]]:
     """For each mistake of the gallery its name, and which of the checks of the function catch it."""
-    for mistake in MISTAKES[function]:
+    for mistake in GALLERY[function]:
         yield mistake.name, tuple(check.catches(mistake.compute) for check in CHECKS[function])
 
 

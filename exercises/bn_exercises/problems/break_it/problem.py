@@ -1,6 +1,6 @@
 """Problem 7, Break it: five wrong implementations, seen from outside, and for each the evidence that exposes it.
 
-Which mistakes they make is drawn from the gallery in `implementations`. `exposure` judges the evidence. Hints and
+Which mistakes they make is drawn from the list in `suspects`. `exposure` judges the evidence. Hints and
 solution come from what exposes a mistake, in `probes`.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bn_exercises.answers import from_plain, plain
-from bn_exercises.implementations import MISTAKES, RIGHT, Function, biased
+from bn_exercises.implementations import RIGHT, biased
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problem import choose, random_for, shuffled
 from bn_exercises.problems.break_it import examples
@@ -21,7 +21,8 @@ from bn_exercises.problems.break_it.evidence import SIGNATURES, Signature, call,
 from bn_exercises.problems.break_it.exposure import Judged, judge
 from bn_exercises.problems.break_it.hiding import Values
 from bn_exercises.problems.break_it.probes import PROBES, Probe
-from bn_exercises.problems.break_it.suspects import as_function, passes
+from bn_exercises.problems.break_it.suspects import GALLERY, as_function, passes
+from bn_exercises.slips import Function
 from bn_exercises.task import Answers, Given
 from bn_exercises.verdict import Finding, Verdict, unknown_names
 from bn_exercises.worked import decimal
@@ -37,7 +38,7 @@ class Suspect:
     Attributes:
         letter: also the name of the answer.
         function: which of the four it pretends to be.
-        number: its place among the mistakes that are known of that function: that tells a reader nothing.
+        number: its place among the suspects of that function: that tells a reader nothing.
     """
 
     letter: str
@@ -57,7 +58,7 @@ class Suspect:
     @property
     def mistake(self) -> Misconception:
         """What it does wrong."""
-        return MISTAKES[self.function][self.number]
+        return GALLERY[self.function][self.number]
 
     @property
     def probe(self) -> Probe:
@@ -88,7 +89,7 @@ class Suspect:
 @lru_cache(maxsize=256)
 def _judged(function: str, number: int, evidence: str) -> Judged:
     """What is to be said of evidence as it reaches the grader."""
-    return judge(function, wrongs(function, MISTAKES[function][number]), observed(from_plain(json.loads(evidence))))
+    return judge(function, wrongs(function, GALLERY[function][number]), observed(from_plain(json.loads(evidence))))
 
 
 def wrongs(function: str, mistake: Misconception) -> tuple[Function, ...]:
@@ -159,9 +160,9 @@ class BreakIt:
         """Other suspects in another order: one of each function, and a second `forward`; no mistake twice."""
         rng = random_for(self.name, seed)
         while True:
-            functions = shuffled(rng, (*MISTAKES, "forward"))
+            functions = shuffled(rng, (*GALLERY, "forward"))
             suspects = tuple(
-                Suspect(letter, function, choose(rng, range(len(MISTAKES[function]))))
+                Suspect(letter, function, choose(rng, range(len(GALLERY[function]))))
                 for letter, function in zip(LETTERS, functions, strict=True)
             )
             if len({each.mistake.name for each in suspects}) == len(suspects) and suspects != self.drawn:
@@ -225,7 +226,7 @@ def _difference(right: Values, wrong: Values | None) -> str:
 
 
 def _number(function: str, name: str) -> int:
-    return next(number for number, mistake in enumerate(MISTAKES[function]) if mistake.name == name)
+    return next(number for number, mistake in enumerate(GALLERY[function]) if mistake.name == name)
 
 
 BREAK_IT = BreakIt(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bn_exercises.problem import choose, shuffled
-from bn_exercises.problems.implement.recording import ARGUMENTS, Recorded, record
+from bn_exercises.problems.implement.recording import ARGUMENTS, ZERO, Recorded, agree, quickly, record
 from bn_exercises.problems.implement.styles import as_images
 from bn_exercises.tolerance import Array
 
@@ -35,6 +35,7 @@ class Probe:
         function: the one that is tried.
         arguments: as `recording.record` takes them.
         room: how far off a number may be, in units of the largest of its array.
+        zero: how far off, if all numbers of an array are 0.
     """
 
     part: str
@@ -43,21 +44,37 @@ class Probe:
     function: str
     arguments: tuple[Any, ...]
     room: float = SAME
+    zero: float = ZERO
+
+    def agree(self, own: Recorded, other: Recorded) -> bool:
+        """Whether two functions did the same with it."""
+        return agree(own, other, self.room, self.zero)
 
     def record(self, function: Any) -> Recorded:
         """What `function` does with it."""
         return record(function, self.function, self.arguments)
 
+    def of_ours(self, function: Any) -> Recorded:
+        """What a function of the gallery does with it: the same, faster, because less can go wrong."""
+        return quickly(function, self.function, self.arguments)
+
+    @property
+    def x(self) -> Array:
+        """The batch; of several the first."""
+        x = dict(zip(ARGUMENTS[self.function], self.arguments, strict=False))["x"]
+        return x[0] if isinstance(x, tuple) else x
+
     @property
     def shape(self) -> tuple[int, ...]:
         """That of x."""
-        x = dict(zip(ARGUMENTS[self.function], self.arguments, strict=False))["x"]
-        return tuple((x[0] if isinstance(x, tuple) else x).shape)
+        return tuple(self.x.shape)
 
 
 WHERE = {
     "ordinary": "on an ordinary batch",
     "small": "where the values are near 0.001",
+    "tiny": "where the values are near 0.00001",
+    "wide": "where the values are spread over thousands",
     "square": "with as many samples as features",
     "constant": "with a feature that does not vary",
     "large": "where the values are near 100,000,000",
@@ -65,6 +82,8 @@ WHERE = {
     "two": "after two different batches",
     "single": "for a single row",
     "company": "for that row in company",
+    "as ordinary": "with the statistics of an ordinary batch",
+    "as small": "with the statistics of a batch near 0.001",
     "images": "for images",
 }
 # The function that a part asks for; images ask for all of them.
@@ -77,6 +96,9 @@ FUNCTION = {
 }
 # Of each of these there is one probe with images, and one with the same numbers as rows.
 IMAGES, ROWS = "images", "rows"
+# With the statistics of the batch of another probe, and some of its rows or more than these: a slip that `forward` or
+# `backward` makes there shows here in the same numbers, whether it has a name or not.
+AS = ("ordinary", "small")
 # Where one pass leaves no digit of the variance, nobody can say which wrong number comes out.
 DELICATE = ("large", "float32")
 
@@ -144,6 +166,11 @@ def all_probes(rng: Random) -> Iterator[Probe]:
     rows = _batch(rng, 40, 3)
     images, dy_images = as_images(rows.x, shape), as_images(rows.dy, shape)
     second = _batch(rng, 3, 4, -3.0)
+    # In the order of their invention, so that those above stay what they were.
+    tiny = _batch(rng, 5, 3, 1e-5, 1e-5)
+    wide = _batch(rng, 5, 3, 5e3, 1e4)
+    # Three features: an array of two numbers can be taken for two statistics.
+    small_update = _batch(rng, 4, 3, 1e-3, 1e-3)
 
     cases = [
         ("ordinary", ordinary, 0.1),
@@ -151,6 +178,9 @@ def all_probes(rng: Random) -> Iterator[Probe]:
         ("square", square, 0.01),
         ("constant", constant, 0.01),
         ("large", large, 0.01),
+        # Each ε is as large as the variance, so that it shows at every scale.
+        ("tiny", tiny, 1e-11),
+        ("wide", wide, 1e7),
     ]
     for name, b, eps in cases:
         yield Probe("forward", name, WHERE[name], "forward", (b.x, b.gamma, b.beta, eps))
@@ -161,7 +191,8 @@ def all_probes(rng: Random) -> Iterator[Probe]:
     in_float32 = (*_in_float32(b.dy, b.x, b.gamma), 0.01)
     yield Probe("backward", "float32", WHERE["float32"], "backward", in_float32, SAME_NEAR_10000)
 
-    for name, b, eps in (("ordinary", ordinary, 0.1), ("small", small, 1e-5)):
+    scales = (("ordinary", ordinary, 0.1), ("small", small, 1e-5), ("tiny", tiny, 1e-11), ("wide", wide, 1e7))
+    for name, b, eps in scales:
         yield Probe("frozen", name, WHERE[name], "backward", (b.dy, b.x, b.gamma, eps, b.mean, b.var))
         yield Probe("inference", name, WHERE[name], "inference", (b.x, b.gamma, b.beta, b.mean, b.var, eps))
     b = square
@@ -169,13 +200,26 @@ def all_probes(rng: Random) -> Iterator[Probe]:
     for name, x in (("single", b.x[:1]), ("company", b.x[:3])):
         yield Probe("inference", name, WHERE[name], "inference", (x, b.gamma, b.beta, b.mean, b.var, 0.01))
 
+    for name, b, eps in scales[: len(AS)]:
+        of_batch = b.x.mean(axis=0), b.x.var(axis=0)
+        some = (b.x[:2], b.gamma, b.beta, *of_batch, eps)
+        yield Probe("inference", f"as {name}", WHERE[f"as {name}"], "inference", some)
+        # What has no gradient adds nothing, but moves the statistics of those who compute them anew.
+        dy, x = np.concatenate([b.dy, 0 * b.dy[:2]]), np.concatenate([b.x, 3 * b.x[:2]])
+        yield Probe("frozen", f"as {name}", WHERE[f"as {name}"], "backward", (dy, x, b.gamma, eps, *of_batch))
+
     updates = [
-        ("ordinary", ordinary, (ordinary.x,), 0.1),
-        ("two", ordinary, (ordinary.x, second.x), 0.3),
-        ("large", large, (large.x,), 0.1),
+        ("ordinary", ordinary, (ordinary.x,), 0.1, ZERO),
+        ("two", ordinary, (ordinary.x, second.x), 0.3, ZERO),
+        ("large", large, (large.x,), 0.1, ZERO),
+        # What is added to a variance shows beside a small one only.
+        ("small", small_update, (small_update.x,), 0.1, ZERO * 1e-6),
+        ("tiny", tiny, (tiny.x,), 0.1, ZERO * 1e-10),
+        ("wide", wide, (wide.x,), 0.1, ZERO),
     ]
-    for name, b, batches, momentum in updates:
-        yield Probe("update_running", name, WHERE[name], "update_running", (b.mean, b.var, batches, momentum))
+    for name, b, batches, momentum, zero in updates:
+        moved = (b.mean, b.var, batches, momentum)
+        yield Probe("update_running", name, WHERE[name], "update_running", moved, zero=zero)
 
     b = rows
     for name, x, dy in ((IMAGES, images, dy_images), (ROWS, rows.x, rows.dy)):

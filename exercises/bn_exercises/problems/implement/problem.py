@@ -10,41 +10,33 @@ numbers as rows. And given statistics ask only for what is new with them.
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from itertools import permutations
+from typing import Any
 
 import numpy as np
 
 from bn_exercises.answers import Unusable
-from bn_exercises.implementations import (
-    CANCELLATION,
-    IN_PLACE,
-    MISTAKES,
-    MOVES,
-    RIGHT,
-    Function,
-    biased,
-    pairs,
-)
-from bn_exercises.misconceptions import Misconception
+from bn_exercises.implementations import IN_PLACE, MISTAKES, MOVES, RIGHT, WAYS
+from bn_exercises.misconceptions import OVER_ROWS
 from bn_exercises.problem import random_for
-from bn_exercises.problems.implement.probes import DELICATE, FUNCTION, IMAGES, ROWS, WHERE, Probe, all_probes
+from bn_exercises.problems.implement.probes import AS, DELICATE, FUNCTION, IMAGES, ROWS, WHERE, Probe, all_probes
+from bn_exercises.problems.implement.recognition import AND, Known, Recognition, Records, together, ways
 from bn_exercises.problems.implement.recording import (
     ARGUMENTS,
     RETURNS,
     Record,
     Recorded,
-    agree,
     as_data,
     from_data,
     in_shape,
+    only,
 )
 from bn_exercises.problems.implement.styles import STYLES, as_images
-from bn_exercises.question import Link
+from bn_exercises.slips import LAYER, Function
 from bn_exercises.task import Answers, Given
-from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Finding, Kind, Verdict, unknown_names
 
 POINTS = {"forward": 2, "backward": 3, "frozen": 1, "update_running": 1, "inference": 2, "images": 1}
@@ -65,46 +57,9 @@ BIASED = (
     "The unbiased one would be right as well: that is a convention."
 )
 FOLLOWS = "What is wrong here was counted above, and a mistake counts once. So this counts."
+# Kinds that earn nothing; of several in one part the first gives its name to all.
+_COSTS: tuple[Kind, ...] = ("misconception", "wrong", "form")
 NOT_KNOWN = "Not right, and not a mistake that is known here."
-# Between the names of two mistakes at once.
-_AND = " + "
-
-
-@dataclass(frozen=True)
-class _Known:
-    """A mistake, or two at once, and what it does with the probes.
-
-    Attributes:
-        names: of the mistakes in it.
-        says: what the learner is told.
-        see: where in the book to read.
-        compute: the wrong function.
-    """
-
-    names: tuple[str, ...]
-    says: str
-    see: Link
-    compute: Function
-    _seen: dict[tuple[str, str], Recorded] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return _AND.join(self.names)
-
-    @property
-    def vague(self) -> bool:
-        """Whether all that is known of it near large numbers is that they come out wrong."""
-        return CANCELLATION.name in self.names
-
-    def on(self, probe: Probe) -> Recorded:
-        """What it does with a probe."""
-        key = (probe.part, probe.name)
-        if key not in self._seen:
-            self._seen[key] = probe.record(self.compute)
-        return self._seen[key]
-
-
-Records: TypeAlias = Mapping[str, Recorded]
 
 
 @dataclass(frozen=True)
@@ -161,23 +116,26 @@ class Implement:
     def judge(self, observed: Answers) -> Verdict:
         """The verdict on what was observed."""
         findings: dict[str, Finding] = {}
-        for part in POINTS:
-            records = self._records(part, observed.get(part))
+        recorded = {part: self._records(part, observed.get(part)) for part in POINTS}
+        for part, records in recorded.items():
             if all(isinstance(each, Unusable) and each.missing for each in records.values()):
                 findings[part] = _finding(part, "missing", "There is no answer yet.")
             elif part == "images":
                 findings[part] = self._judge_images(records, findings)
             else:
-                findings[part] = self._judge(part, records, findings)
+                findings[part] = self._judge(part, recorded, findings)
         score = sum(finding.points for finding in findings.values())
         notes = unknown_names((name for name in observed if name not in POINTS), RIGHT)
         return Verdict(self.name, score, sum(POINTS.values()), (*findings.values(), *notes))
 
     def mistaken(self) -> Iterator[tuple[str, str, Answers]]:
         """Four functions of which one has a mistake: the part that it costs, its name, the functions."""
-        for function, misconceptions in MISTAKES.items():
-            for misconception in misconceptions:
-                for wrong in _ways(function, misconception):
+        # On the book's own numbers every way of every mistake; on those of a variant the usual ways, every second one.
+        seed = self.given["probes"]
+        gallery = MISTAKES if isinstance(seed, int) else WAYS
+        for function, misconceptions in gallery.items():
+            for misconception in misconceptions[seed % 2 :: 2] if isinstance(seed, int) else misconceptions:
+                for wrong in ways(function, misconception.compute):
                     if parts := [part for part, _ in self.exposed(function, wrong)]:
                         yield parts[0], misconception.name, RIGHT | {function: wrong}
 
@@ -220,7 +178,7 @@ class Implement:
 
     def _gives_right(self, probe: Probe, recorded: Recorded) -> bool:
         key = (probe.part, probe.name)
-        return any(agree(recorded, right[key], probe.room) for _, right in self._rights[probe.function])
+        return any(probe.agree(recorded, right[key]) for _, right in self._rights[probe.function])
 
     @cached_property
     def _rights(self) -> dict[str, list[tuple[str, dict[tuple[str, str], Recorded]]]]:
@@ -236,70 +194,77 @@ class Implement:
         }
 
     @cached_property
-    def _known(self) -> dict[str, list[_Known]]:
-        return {
-            function: [_Known((m.name,), m.says, m.see, way) for m in misconceptions for way in _ways(function, m)]
-            for function, misconceptions in MISTAKES.items()
-        }
+    def _recognition(self) -> Recognition:
+        return Recognition(self._gives_right, self._right_in)
 
-    @cached_property
-    def _pairs(self) -> dict[str, list[_Known]]:
-        return {
-            function: [
-                _Known((a.name, b.name), f"Two mistakes at once. {a.says} And: {b.says}", a.see, way)
-                for a, b, compute in pairs(function)
-                for way in _ways(function, a.at(compute))
-            ]
-            for function in RIGHT
-        }
+    def _right_in(self, probes: Sequence[Probe], records: Records, output: int) -> bool:
+        """Whether one output is right on these probes, under one convention."""
+        return any(
+            all(p.agree(only(records[p.name], output), only(reference[p.part, p.name], output)) for p in probes)
+            for _, reference in self._rights[probes[0].function]
+        )
 
     def _records(self, part: str, data: Any) -> dict[str, Recorded]:
         given = data if isinstance(data, Mapping) else {}
         absent = data if isinstance(data, Unusable) else Unusable("There is no answer yet.", missing=True)
         return {p.name: from_data(given.get(p.name, absent), p.function) for p in self._of(part)}
 
-    def _judge(self, part: str, records: Records, findings: Mapping[str, Finding]) -> Finding:
+    def _judge(self, part: str, recorded: Mapping[str, Records], findings: Mapping[str, Finding]) -> Finding:
         """The finding about a part that asks for one function; `findings` has those before it."""
-        probes = self._of(part)
+        probes, records = self._of(part), recorded[part]
         function = probes[0].function
         right: list[str] = []
+        says_right = ""
         for says, reference in self._rights[function]:
-            agreeing = [p.name for p in probes if agree(records[p.name], reference[part, p.name], p.room)]
+            agreeing = [p.name for p in probes if p.agree(records[p.name], reference[part, p.name])]
             if len(agreeing) == len(probes):
-                return _changed(part, function, records) or _finding(part, "right", says)
+                says_right = says
             right = max(right, agreeing, key=len)
-        if known := self._recognise(probes, records, right, function):
-            before = _atoms(findings["backward"].misconceptions) if part == "frozen" else set()
-            if any(before.issuperset(each.names) for each in known):
+        changed = _changed(part, function, records)
+        if says_right and not changed:
+            return _finding(part, "right", says_right)
+        known = [] if says_right else self._recognise(function, probes, records, right)
+        if changed:
+            if not says_right and not known:
+                # What is changed is certain; what else is wrong is not known.
+                besides = f"{changed.says} And: {self._not_recognised(part, records, right).sentence}"
+                return _recognised(part, [replace(changed, says=besides)])
+            known = [together([changed, each]) for each in known] or [changed]
+        if not known:
+            if self._is_slip_of_before(part, recorded, findings):
                 return _finding(part, "follow-on", FOLLOWS)
-            return _recognised(part, known)
-        return _changed(part, function, records) or self._not_recognised(part, records, right)
+            return self._not_recognised(part, records, right)
+        return _once(_recognised(part, known), known, findings)
 
-    def _recognise(
-        self, probes: Sequence[Probe], records: Records, right: Sequence[str], function: str
-    ) -> list[_Known]:
-        """The mistakes that do the same with all of these probes; several, where these do not tell them apart."""
+    def _is_slip_of_before(self, part: str, recorded: Mapping[str, Records], findings: Mapping[str, Finding]) -> bool:
+        """Whether what is wrong in a part is what was wrong before, whatever it is: the same numbers come out.
 
+        Inference is forward with the statistics of a batch; and given those, dγ and dβ are what they are in training.
+        """
+        before = {"inference": "forward", "frozen": "backward"}.get(part)
+        if before is None or findings[before].kind not in _COSTS:
+            return False
+        probes = self._of(part)
+        if part == "frozen" and not self._right_in(probes, recorded[part], 0):
+            return False
+        shown = False
+        for name in AS:
+            all_three = recorded[before][name], recorded[part][f"as {name}"], recorded[part][name]
+            records = [each for each in all_three if isinstance(each, Record)]
+            if len(records) < len(all_three):
+                return False
+            probe, earlier = (
+                next(p for p in self._of(x) if p.name == n) for x, n in ((part, f"as {name}"), (before, name))
+            )
+            same = _same_in_inference if part == "inference" else _same_when_frozen
+            if not same(probe, earlier, *records):
+                return False
+            shown = shown or not self._gives_right(probe, records[1])
+        return shown
+
+    def _recognise(self, function: str, probes: Sequence[Probe], records: Records, right: Sequence[str]) -> list[Known]:
         digits_lost = any(probe.name in DELICATE and probe.name not in right for probe in probes)
-
-        def fits(known: _Known) -> bool:
-            telling = known.vague
-            for probe in probes:
-                if known.vague and probe.name in DELICATE:
-                    continue
-                own, other = records[probe.name], known.on(probe)
-                if agree(own, other, probe.room):
-                    telling |= not self._gives_right(probe, other)
-                # Where a mistake gives no numbers, somebody may have seen to it that there are some.
-                elif not (isinstance(own, Record) and isinstance(other, Unusable)):
-                    return False
-            return telling
-
-        for candidates in (self._known[function], self._pairs[function]):
-            for vague in (False, True)[: 1 + digits_lost]:
-                if found := {known.name: known for known in candidates if known.vague is vague and fits(known)}:
-                    return list(found.values())
-        return []
+        return self._recognition.recognise(function, probes, records, digits_lost)
 
     def _not_recognised(self, part: str, records: Records, right: Sequence[str]) -> Finding:
         probes = self._of(part)
@@ -332,7 +297,7 @@ class Implement:
             agreeing = [
                 name
                 for i, name in enumerate(names)
-                if all(agree(_only(records[p.name], i), _only(reference[p.part, p.name], i), p.room) for p in probes)
+                if all(p.agree(only(records[p.name], i), only(reference[p.part, p.name], i)) for p in probes)
             ]
             right = max(right, agreeing, key=len)
         wrong = [name for name in names if name not in right]
@@ -342,10 +307,9 @@ class Implement:
     def _judge_images(self, records: Records, findings: Mapping[str, Finding]) -> Finding:
         """All functions on images. Each may be wrong there as it is wrong on the same numbers as rows."""
         asked = [part for part in FUNCTION if part != "frozen" or findings[part].points]
-        outcomes = {part: self._on_images(part, records, findings[part]) for part in asked}
-        for kind in ("misconception", "form", "wrong"):
-            if found := {part: each for part, each in outcomes.items() if each.kind == kind}:
-                return _together(found)
+        outcomes = {part: self._on_images(part, records, findings) for part in asked}
+        if found := {part: each for part, each in outcomes.items() if each.kind in _COSTS}:
+            return _together(found)
         if missing := [part for part, each in outcomes.items() if each.kind == "missing"]:
             # Of what is missing only the title is shown.
             there = " and ".join(_label(part) for part in outcomes if part not in missing)
@@ -353,12 +317,18 @@ class Implement:
             return replace(_finding("images", "missing", ""), title=title)
         if not any(outcomes[part].kind == "right" for part in ("forward", "backward", "update_running")):
             # Functions without statistics are the same everywhere, too.
-            return _finding(
-                "images", "wrong", "This counts when the axes of one function at least are seen to be right."
-            )
-        return next((each for each in outcomes.values() if each.kind == "follow-on"), outcomes["forward"])
+            says = "This counts when the axes of one function at least are seen to be right."
+            named = {part: each for part, each in outcomes.items() if each.misconceptions}
+            if not named:
+                return _finding("images", "wrong", says)
+            told = _together(named)
+            return replace(told, kind="misconception", sentence=f"{told.sentence} {says}", points=0)
+        follows = {part: each for part, each in outcomes.items() if each.kind == "follow-on"}
+        if named := {part: each for part, each in follows.items() if each.misconceptions}:
+            return _together(named)
+        return next(iter(follows.values()), outcomes["forward"])
 
-    def _on_images(self, part: str, records: Records, before: Finding) -> Finding:
+    def _on_images(self, part: str, records: Records, findings: Mapping[str, Finding]) -> Finding:
         function = FUNCTION[part]
         image, rows = (next(p for p in self._of("images") if p.name == f"{part} {n}") for n in (IMAGES, ROWS))
         own, as_rows = records[image.name], records[rows.name]
@@ -366,12 +336,12 @@ class Implement:
             return _finding("images", "missing", own.sentence)
         if self._gives_right(image, own):
             return _finding("images", "right", "Right.")
-        counted = before.kind != "right"
-        if counted and isinstance(as_rows, Record) and agree(own, _of_images(as_rows, image), image.room):
+        counted = findings[part].kind != "right"
+        if counted and isinstance(as_rows, Record) and image.agree(own, _of_images(as_rows, image)):
             return _finding("images", "follow-on", FOLLOWS)
         right = [p.name for p in (image, rows) if self._gives_right(p, records[p.name])]
-        if known := self._recognise((image, rows), records, right, function):
-            return _recognised("images", known)
+        if known := self._recognise(function, (image, rows), records, right):
+            return _once(_recognised("images", known), known, findings)
         _, reference = self._rights[function][0]
         if matter := _matter(image, own, reference["images", image.name]):
             return _finding("images", "form", matter)
@@ -381,24 +351,56 @@ class Implement:
 
 
 def _together(found: Mapping[str, Finding]) -> Finding:
-    """One finding about several functions, which may have made the same mistake."""
+    """One finding about several functions, which may have made the same mistake. None of them hides another."""
     parts: dict[str, list[str]] = {}
     for part, each in found.items():
         parts.setdefault(each.sentence, []).append(_label(part))
     sentence = " ".join(f"In {' and '.join(labels)}: {says}" for says, labels in parts.items())
     names = dict.fromkeys(name for each in found.values() for name in each.misconceptions)
-    return replace(next(iter(found.values())), sentence=sentence, misconceptions=tuple(names))
+    lead = min(found.values(), key=lambda each: _COSTS.index(each.kind) if each.kind in _COSTS else 0)
+    return replace(lead, sentence=sentence, misconceptions=tuple(names))
+
+
+def _same_in_inference(probe: Probe, earlier: Probe, forward: Record, own: Record, elsewhere: Record) -> bool:
+    """Whether inference is what forward is, with other statistics: of each channel the same straight line.
+
+    Args:
+        probe: some rows of a batch, with its statistics.
+        earlier: that batch.
+        forward: what forward did with it.
+        own: what inference did with some of its rows and its statistics.
+        elsewhere: what inference did with the batch and other statistics.
+    """
+    (y,), x, few = forward.outputs, earlier.x, probe.shape[0]
+    if y.shape != x.shape or elsewhere.outputs[0].shape != x.shape:
+        return False
+    x_c, y_c = x - x.mean(axis=0), y - y.mean(axis=0)
+    line = Record((y.mean(axis=0) + x_c * (x_c * y_c).sum(axis=0) / (x_c**2).sum(axis=0),), ())
+    on_the_rows = Record((y[:few],), ())
+    used = not probe.agree(Record((elsewhere.outputs[0][:few],), ()), on_the_rows)
+    return used and earlier.agree(forward, line) and probe.agree(own, on_the_rows)
+
+
+def _same_when_frozen(probe: Probe, earlier: Probe, backward: Record, own: Record, elsewhere: Record) -> bool:
+    """Whether dγ and dβ are the same, with the same statistics: given, or of the batch."""
+    return all(probe.agree(only(own, i), only(backward, i)) for i in (1, 2))
+
+
+def _once(finding: Finding, known: Sequence[Known], findings: Mapping[str, Finding]) -> Finding:
+    """The same finding; but a mistake that was counted in one of the parts before costs nothing here."""
+    counted = {atom for each in findings.values() for name in each.misconceptions for atom in name.split(AND)}
+    # To average over a sample is one mistake, for rows and for images.
+    if OVER_ROWS.name in counted:
+        counted.add(LAYER.name)
+    if not any(counted.issuperset(each.names) for each in known):
+        return finding
+    return replace(finding, kind="follow-on", sentence=FOLLOWS, points=POINTS[finding.part])
 
 
 def _of_images(as_rows: Record, image: Probe) -> Record:
     """What came of rows, in the shape of the images where it has a row for each of their positions."""
     rows = (int(np.prod(image.shape)) // image.shape[1], image.shape[1])
     return Record(tuple(as_images(each, image.shape) if each.shape == rows else each for each in as_rows.outputs), ())
-
-
-def _only(recorded: Recorded, output: int) -> Recorded:
-    """A record of one of the outputs."""
-    return recorded if isinstance(recorded, Unusable) else Record((recorded.outputs[output],), ())
 
 
 def _are(names: Sequence[str]) -> str:
@@ -409,25 +411,38 @@ def _matter(probe: Probe, recorded: Recorded, reference: Recorded) -> str:
     """What keeps an answer from being compared: why there are no numbers, or too many or too few of them."""
     says = recorded.sentence if isinstance(recorded, Unusable) else ""
     if isinstance(recorded, Record) and isinstance(reference, Record):
-        for name, own, right in zip(RETURNS[probe.function], recorded.outputs, reference.outputs, strict=True):
-            if in_shape(own, right.shape) is None:
+        names = RETURNS[probe.function]
+        fit = [in_shape(own, r.shape) for own, r in zip(recorded.outputs, reference.outputs, strict=True)]
+        for name, own, right, fitted in zip(names, recorded.outputs, reference.outputs, fit, strict=True):
+            if fitted is None:
                 says = says or f"{name} has the shape {own.shape}. Expected: {right.shape}."
+        if says and _is_other_order(recorded, reference):
+            says += f" The shapes are right in another order: return {', '.join(names)}, in this order."
     where = probe.where[0].upper() + probe.where[1:]
     return f"{where}, with x of the shape {probe.shape}: {says}" if says else ""
 
 
-def _changed(part: str, function: str, records: Records) -> Finding | None:
-    """The finding about arguments changed in place, if there are any. Images and given statistics are not asked."""
+def _is_other_order(recorded: Record, reference: Record) -> bool:
+    """Whether the outputs have the shapes that were expected, in another order."""
+    shapes = [right.shape for right in reference.outputs]
+    return any(
+        all(in_shape(own, shape) is not None for own, shape in zip(order, shapes, strict=True))
+        for order in permutations(recorded.outputs)
+    )
+
+
+def _changed(part: str, function: str, records: Records) -> Known | None:
+    """The mistake of arguments changed in place, if there are any. Images and given statistics are not asked."""
     names = {name for each in records.values() if isinstance(each, Record) for name in each.changed}
     if not names or part != function:
         return None
     moved = function == "inference" and not names.isdisjoint(("running_mean", "running_var"))
-    misconception = MOVES if moved else next((m for m in MISTAKES[function] if m.name == IN_PLACE.name), IN_PLACE)
+    misconception = MOVES if moved else IN_PLACE
     says = f"{misconception.says} Changed: {', '.join(n for n in ARGUMENTS[function] if n in names)}."
-    return _recognised(part, [_Known((misconception.name,), says, misconception.see, misconception.compute)])
+    return Known((misconception.name,), says, misconception.see, misconception.compute)
 
 
-def _recognised(part: str, known: Sequence[_Known]) -> Finding:
+def _recognised(part: str, known: Sequence[Known]) -> Finding:
     says = known[0].says
     if len(known) > 1:
         says = "More than one mistake gives these numbers. " + " Or: ".join(each.says for each in known)
@@ -443,16 +458,6 @@ def _finding(part: str, kind: Kind, sentence: str) -> Finding:
 def _label(part: str) -> str:
     """The title without its letter."""
     return TITLES[part].partition(" ")[2]
-
-
-def _atoms(names: Iterable[str]) -> set[str]:
-    return {atom for name in names for atom in name.split(_AND)}
-
-
-def _ways(function: str, misconception: Misconception) -> list[Callable[..., Array]]:
-    """A mistake in `update_running` can be made under either convention."""
-    made = misconception.compute
-    return [made, biased(made)] if function == "update_running" else [made]
 
 
 def source(function: str) -> tuple[str, ...]:

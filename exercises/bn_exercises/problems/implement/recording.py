@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from bn_exercises.answers import Unusable, read
+from bn_exercises.answers import LARGEST, MOST_NUMBERS, Unusable, read
 from bn_exercises.tolerance import Array
 
 ARGUMENTS = {
@@ -37,6 +37,8 @@ RETURNS = {
 MAY_CHANGE = {"update_running": ("running_mean", "running_var")}
 
 LONGEST_LINE = 120
+# Among numbers of ordinary size this is what is left of 0 by subtraction.
+ZERO = 1e-12
 
 
 class Record(NamedTuple):
@@ -84,6 +86,47 @@ def record(function: Any, name: str, arguments: tuple[Any, ...]) -> Recorded:
     return Record(outputs, tuple(argument for argument in changed if argument not in MAY_CHANGE.get(name, ())))
 
 
+def quickly(function: Callable[..., Any], name: str, arguments: tuple[Any, ...]) -> Recorded:
+    """The same of a function of our own, in a fraction of the time; of one that fails or changes what it gets, too.
+
+    Args:
+        function: of `implementations`.
+        name: which of the four it is to be.
+        arguments: as of `record`.
+    """
+    try:
+        outputs = _of_ours(function, name, tuple(map(_read_only, arguments)))
+    except Exception:
+        return record(function, name, arguments)
+    usual = all(
+        type(each) is np.ndarray and each.dtype == np.float64 and 0 < each.size <= MOST_NUMBERS for each in outputs
+    )
+    # nan is not at most anything.
+    if usual and all(bool(np.abs(each).max() <= LARGEST) for each in outputs):
+        return Record(outputs, ())
+    return record(function, name, arguments)
+
+
+def _of_ours(function: Callable[..., Any], name: str, arguments: tuple[Any, ...]) -> tuple[Array, ...]:
+    if name != "update_running":
+        outputs = function(*arguments)
+        return outputs if isinstance(outputs, tuple) else (outputs,)
+    *statistics, batches, momentum = arguments
+    for x in batches:
+        statistics = function(*statistics, x, momentum)
+    return tuple(statistics)
+
+
+def _read_only(argument: Any) -> Any:
+    if isinstance(argument, tuple):
+        return tuple(map(_read_only, argument))
+    if not isinstance(argument, np.ndarray):
+        return argument
+    view = argument.view()
+    view.flags.writeable = False
+    return view
+
+
 def _is_unwritten(function: Any) -> bool:
     """Whether nothing stands in its body, but for what it is to do."""
 
@@ -120,6 +163,10 @@ def _outputs(value: Any, names: Sequence[str]) -> tuple[Array, ...] | Unusable:
     # A list may be one array: its rows.
     one = len(names) == 1 and not issubclass(type(value), tuple)
     values = [value] if one else _several(value, len(names))
+    if len(names) > 1 and issubclass(type(value), dict):
+        return Unusable(f"It returned a dictionary. Return its values instead, in this order: {', '.join(names)}.")
+    if len(values) == len(names) and all(each is None or each is Ellipsis for each in values):
+        return Unusable("There is no answer yet.", missing=True)
     if len(values) != len(names):
         one_thing = "one array" if issubclass(type(value), np.ndarray) else "one thing"
         return Unusable(f"It returned {one_thing if len(values) == 1 else f'{len(values)} things'}. {expected}")
@@ -204,17 +251,23 @@ def from_data(data: Any, function: str) -> Recorded:
     return Record(tuple(arrays), tuple(name for name in ARGUMENTS[function] if name in said))
 
 
-def agree(own: Recorded, other: Recorded, room: float) -> bool:
+def agree(own: Recorded, other: Recorded, room: float, zero: float = ZERO) -> bool:
     """Whether the numbers are the same; or the reasons why there are none.
 
     Args:
         own: what is looked at.
         other: what it is compared with.
         room: how far off a number may be, in units of the largest of its array.
+        zero: how far off, if all of these are 0.
     """
     if isinstance(own, Unusable) or isinstance(other, Unusable):
         return isinstance(own, Unusable) and isinstance(other, Unusable) and _words(own) == _words(other)
-    return all(_close(a, b, room) for a, b in zip(own.outputs, other.outputs, strict=True))
+    return all(_close(a, b, room, zero) for a, b in zip(own.outputs, other.outputs, strict=True))
+
+
+def only(recorded: Recorded, output: int) -> Recorded:
+    """A record of one of the outputs."""
+    return recorded if isinstance(recorded, Unusable) else Record((recorded.outputs[output],), ())
 
 
 def _words(unusable: Unusable) -> list[str]:
@@ -222,12 +275,9 @@ def _words(unusable: Unusable) -> list[str]:
     return sorted(re.findall(r"\([\d,]*\)|\w+", unusable.sentence))
 
 
-def _close(array: Array, value: Array, room: float) -> bool:
+def _close(array: Array, value: Array, room: float, zero: float) -> bool:
     fitted = in_shape(array, value.shape)
-    if fitted is None:
-        return False
-    # The last term is for values that are all 0.
-    return bool(np.abs(fitted - value).max() <= room * np.abs(value).max() + 1e-12)
+    return fitted is not None and bool(np.abs(fitted - value).max() <= room * np.abs(value).max() + zero)
 
 
 def in_shape(array: Array, shape: tuple[int, ...]) -> Array | None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bn_exercises.implementations import RIGHT, Function, batch_axes, per_channel
+from bn_exercises.implementations import RIGHT
+from bn_exercises.slips import Function
+from bn_exercises.steps import batch_axes, per_channel
 from bn_exercises.tolerance import Array
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward, batch_norm_inference
 
