@@ -340,7 +340,7 @@ def _tree(text: str, arrays: bool) -> ast.expr:
         raise FormulaError(f"This formula is longer than {LONGEST} characters.")
     one_line = " ".join(line.partition("#")[0].strip() for line in text.splitlines()).strip()
     if not one_line:
-        raise FormulaError("There is no formula yet.")
+        raise FormulaError(f"There is no {'claim' if arrays else 'formula'} yet.")
     if re.search(r"√(?!\s*\()", one_line):
         raise FormulaError("What stands under the root √ needs brackets: √(...), or sqrt(...).")
     plain = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+", lambda run: f"**({run[0].translate(_RAISED)})", one_line).translate(_SIGNS)
