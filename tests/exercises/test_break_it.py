@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises import mutants
+from bn_exercises import formula, mutants
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
-from bn_exercises.formula import MOST_NODES, MOST_VALUES, MOST_WORK, Formula
 from bn_exercises.implementations import MISTAKES, RIGHT
 from bn_exercises.notebook import fingerprint
 from bn_exercises.problems import BREAK_IT
@@ -875,9 +874,9 @@ def _within(times: int, inside: str) -> str:
         (_within(30, "y"), "nested too deeply"),
         ("<".join(["y"] * 201), "longer than 400"),
         ("<".join(["y"] * 199), "right implementation fails"),
-        ("y[:, None] * y[:, None, :, None] != 7", f"{MOST_VALUES:,} numbers"),
-        ("y[:, :, None, None] * y > 0 and " * 3 + "y > 0", f"{MOST_VALUES:,} numbers"),
-        (f"{'y[:,None]*y+' * 21}y[0] != 7", f"{MOST_WORK:,} numbers"),
+        ("y[:, None] * y[:, None, :, None] != 7", f"{formula.MOST_VALUES:,} numbers"),
+        ("y[:, :, None, None] * y > 0 and " * 3 + "y > 0", f"{formula.MOST_VALUES:,} numbers"),
+        (f"{'y[:,None]*y+' * 21}y[0] != 7", f"{formula.MOST_WORK:,} numbers"),
         (f"all({'y[:, None] ** y * ' * 12}y != 7)", ""),
         ("9" * 380 + " > y", "too large"),
     ],
@@ -885,20 +884,20 @@ def _within(times: int, inside: str) -> str:
 )
 def test_a_claim_that_takes_long_is_refused_or_does_not(monkeypatch: pytest.MonkeyPatch, claim: str, says: str) -> None:
     steps: list[int] = []
-    evaluated = Formula._evaluated
+    evaluated = formula.Formula._evaluated
 
-    def counted(self: Formula, values: Any) -> Any:
+    def counted(self: formula.Formula, values: Any) -> Any:
         # At once, because what this is about never ends.
         assert len(steps) < 200
         steps.append(len(self._steps))
         return evaluated(self, values)
 
-    monkeypatch.setattr(Formula, "_evaluated", counted)
+    monkeypatch.setattr(formula.Formula, "_evaluated", counted)
     x = np.sin(np.arange(180.0) ** 2).reshape(180, 1)
     inputs = {"x": np.repeat(x, 4, 1).tolist(), "gamma": 2, "beta": 1, "eps": 0.5}
     answer = {**inputs, "claim": claim}
     assert says in found("forward", "ddof=1", answer).sentence
-    assert all(each <= 2 * MOST_NODES for each in steps)
+    assert all(each <= 2 * formula.MOST_NODES for each in steps)
     # The same where the learner works.
     if says and "implementation" not in says:
         with pytest.raises(ValueError, match=says):

@@ -11,8 +11,8 @@ from bn_exercises.problems import IMPLEMENT
 from bn_exercises.verdict import Finding, Verdict
 
 LEARNERS = (*(Learner(style, style) for style in STYLES), *SLIPS)
-# Of the parts that are wrong, so many have a name.
-NAMED = 0.5
+# Of the parts that are wrong, so many have a name at least: mistakes are without number.
+NAMED = 0.85
 
 each_learner = pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
 
@@ -33,7 +33,7 @@ def findings(learner: Learner) -> dict[str, Finding]:
 
 def test_a_class_of_a_hundred() -> None:
     assert len(STYLES) >= 20
-    assert len(SLIPS) >= 80
+    assert len(SLIPS) >= 110
     assert len({learner.name for learner in LEARNERS}) == len(LEARNERS)
 
 

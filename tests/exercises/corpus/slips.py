@@ -384,4 +384,151 @@ SLIPS = (
         ),
         ("(1 - momentum) * running_var[c] + momentum * np.var", "momentum * running_var[c] + (1 - momentum) * np.std"),
     ),
+    # As seen in public solutions of the same kind
+    _slip(
+        "graph",
+        "gamma alone comes back, without the upstream gradient",
+        ("d_x_hat = d_scaled * gamma", "d_x_hat = np.ones_like(d_scaled) * gamma"),
+    ),
+    _slip(
+        "graph", "eps twice where the root is derived", ("(2 * np.sqrt(shifted))", "(2 * (np.sqrt(shifted) + 1e-5))")
+    ),
+    _slip(
+        "graph",
+        "the deviation divides once too often",
+        ("d_root = -d_inverse / root**2", "d_root = -d_inverse / root**2 / root"),
+    ),
+    _slip(
+        "graph",
+        "divided by the variance in d_centred",
+        ("d_centred = d_x_hat * inverse", "d_centred = d_x_hat / shifted"),
+    ),
+    _slip(
+        "graph", "half the mean's gradient", ("d_mean = -d_centred.sum(axis=0)", "d_mean = -d_centred.sum(axis=0) / 2")
+    ),
+    _slip(
+        "graph",
+        "the squares are not divided by N",
+        ("np.ones_like(squares) * d_shifted / m", "np.ones_like(squares) * d_shifted"),
+    ),
+    _slip(
+        "graph",
+        "d_x only from what was centred",
+        ("d_x = d_centred + np.ones_like(centred) * d_mean / m", "d_x = d_centred"),
+    ),
+    _slip(
+        "assignment",
+        "the sign of dvar is lost",
+        ("* -0.5 * (var + eps) ** -1.5", "* 0.5 * (var + eps) ** -1.5"),
+    ),
+    _slip("assignment", "the half is lost", ("* -0.5 * (var + eps) ** -1.5", "* -1 * (var + eps) ** -1.5")),
+    _slip(
+        "assignment",
+        "dgamma with x - mean",
+        (
+            "dgamma = np.sum(dout * x_norm, axis=0)\n    dbeta = np.sum(dout, axis=0)\n    dx_norm",
+            "dgamma = np.sum(dout * (x - mean), axis=0)\n    dbeta = np.sum(dout, axis=0)\n    dx_norm",
+        ),
+    ),
+    _slip(
+        "assignment",
+        "x_norm where x - mean belongs",
+        ("dvar = np.sum(dx_norm * (x - mean)", "dvar = np.sum(dx_norm * x_norm"),
+    ),
+    _slip(
+        "compact",
+        "nothing comes back through the mean",
+        ("(N * dy - wide(dbeta, x) - x_hat * wide(dgamma, x))", "(N * dy - x_hat * wide(dgamma, x))"),
+    ),
+    _slip("compact", "x in place of x_hat in dx", ("- x_hat * wide(dgamma, x))", "- x * wide(dgamma, x))")),
+    _slip("compact", "gamma is left out of dx", ("dx = wide(gamma, x) / (N * std)", "dx = 1 / (N * std)")),
+    _slip("compact", "a plus for a minus", ("- x_hat * wide(dgamma, x))", "+ x_hat * wide(dgamma, x))")),
+    _slip(
+        "textbook",
+        "eps outside the root in the gradient's divisor",
+        ("inner / (m * np.sqrt(batch_var + eps))", "inner / (m * (np.sqrt(batch_var) + eps))"),
+    ),
+    _slip(
+        "textbook",
+        "an eps of 1e-5 in the gradient's divisor",
+        ("inner / (m * np.sqrt(batch_var + eps))", "inner / (m * np.sqrt(batch_var + 1e-5))"),
+    ),
+    _slip(
+        "lambdas",
+        "the deviation of a sample",
+        ("standard = lambda x, mean, var, eps:", "standard = lambda x, mean, var, eps, n=1:"),
+        ("x.mean(over(x)), x.var(over(x)), eps).tolist()", "x.mean(over(x)), x.var(over(x), ddof=1), eps).tolist()"),
+    ),
+    _slip(
+        "inplace",
+        "the mean of the absolute values",
+        (
+            "var = np.square(out).mean(axis=reduce_axes(x), keepdims=True)",
+            "var = np.abs(out).mean(axis=reduce_axes(x), keepdims=True)",
+        ),
+    ),
+    _slip(
+        "pullback",
+        "eps in both places",
+        ("scale = 1 / np.sqrt(var + eps)\n\n    def", "scale = 1 / (np.sqrt(var + eps) + eps)\n\n    def"),
+    ),
+    _slip(
+        "layer",
+        "the batch's mean, the stored variance",
+        ("mean, var = self.running_mean, self.running_var", "mean, var = x.mean(tuple(self.dims)), self.running_var"),
+    ),
+    _slip(
+        "textbook",
+        "momentum on the new mean, the other way round on the new variance",
+        (
+            "moving_var = (1.0 - momentum) * moving_var + momentum * var",
+            "moving_var = momentum * moving_var + (1.0 - momentum) * var",
+        ),
+    ),
+    _slip(
+        "stream",
+        "the running variance from what was normalized with eps",
+        (
+            "running_var * (1 - momentum) + var * count / (count - 1) * momentum",
+            "running_var * (1 - momentum) + np.sqrt(var + 1e-5) ** 2 * count / (count - 1) * momentum",
+        ),
+    ),
+    _slip(
+        "lists",
+        "the sum in place of the mean",
+        (
+            "new_mean.append(old_mean + momentum * (mean - old_mean))",
+            "new_mean.append(old_mean + momentum * (mean * len(values) - old_mean))",
+        ),
+    ),
+    _slip(
+        "differences",
+        "the average of all batches, as if there were two",
+        ("rows.mean(0) * momentum", "rows.mean(0) * 0.5"),
+        ("running_mean * (1 - momentum)", "running_mean * 0.5"),
+    ),
+    _slip(
+        "folded",
+        "the shift is not scaled",
+        ("return first(last(x) * inv + (beta - mean * inv))", "return first(last(x) * inv + (beta - mean))"),
+    ),
+    _slip(
+        "folded",
+        "the shift has its sign lost",
+        ("return first(last(x) * inv + (beta - mean * inv))", "return first(last(x) * inv + (beta + mean * inv))"),
+    ),
+    _slip(
+        "features",
+        "eps is added to the root of the running variance and under it",
+        ("np.sqrt(running_var[c] + eps)", "(np.sqrt(running_var[c] + eps) + eps)"),
+    ),
+    _slip("lists", "gamma left out of inference", ("[gamma[c] * (v - running_mean[c])", "[(v - running_mean[c])")),
+    _slip(
+        "einsum",
+        "the statistics of the first sample",
+        (
+            "x3 = x.reshape(x.shape[0], x.shape[1], -1)\n    mean, var = moments(x3)\n    y = np",
+            "x3 = x.reshape(x.shape[0], x.shape[1], -1)\n    mean, var = moments(x3[:1])\n    y = np",
+        ),
+    ),
 )
