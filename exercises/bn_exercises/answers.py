@@ -131,6 +131,8 @@ def _read(value: Any) -> Array:
         raise _UnusableError("This is a dictionary. Give a list of its numbers, in order.")
     if kind is type or (callable(value) and not hasattr(kind, "__array__")):
         raise _UnusableError("This is a function. Give what it returns: call it, with parentheses.")
+    if hasattr(kind, "__next__"):
+        raise _UnusableError("This gives its values only one by one, as a generator does. Put list(...) around it.")
     if not hasattr(kind, "__array__"):
         raise _UnusableError("This cannot be read as numbers. Give a list, a tuple or an array.")
     return _foreign(value)

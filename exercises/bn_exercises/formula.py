@@ -2,7 +2,10 @@
 
 Nothing of Python's own `eval` is used. A formula is parsed, every node of it is looked at, and what is not listed here
 is refused with a sentence that says what is possible instead. What is left is built into NumPy calls: all numbers are
-float64, so no power takes long; text, depth and arrays are bounded; and no warning of NumPy escapes.
+float64, so no power takes long; and no warning of NumPy escapes. It becomes a list of steps, in which each part of it
+stands once, however often its value is needed: so many steps, and no more, are what one evaluation takes. How many
+there are, how deep they are nested, and how many numbers they may make are bounded (`LONGEST`, `MOST_NODES`, `DEEPEST`,
+`MOST_VALUES`, `MOST_WORK`), and whoever goes beyond is told which bound that is.
 
 `parse` reads a formula whose value is a number. `parse_assertion` reads what is true or false, "close(mean(y, 0), 0)".
 
@@ -15,9 +18,10 @@ import ast
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
@@ -27,16 +31,18 @@ from bn_exercises.tolerance import Array
 LONGEST = 400
 MOST_NODES = 300
 DEEPEST = 30
-# The values of an intermediate result: broadcasting multiplies sizes.
-MOST_VALUES = 1_000_000
+# The numbers in an intermediate result, because broadcasting multiplies sizes; and in all of them together.
+MOST_VALUES = 250_000
+MOST_WORK = 5_000_000
 # What `close` leaves: for rounding in float64, and nothing else.
 RTOL, ATOL = 1e-6, 1e-9
 _LARGEST = float(np.finfo(float).max)
 # What an assertion may look like, in sentences.
 _CLAIM = "close(mean(y, 0), 3)"
 
-Evaluate: TypeAlias = Callable[[Mapping[str, Array]], Array]
-Suspects: TypeAlias = Callable[[Mapping[str, Array]], tuple[Array, ...]]
+# A step takes the values of the names, and the values of the steps before it.
+Step: TypeAlias = Callable[[Mapping[str, Array], Sequence[Array]], Array]
+Suspects: TypeAlias = Callable[[Sequence[Array]], tuple[Array, ...]]
 Trouble: TypeAlias = Literal["divide", "overflow", "invalid"]
 
 # As NumPy says it.
@@ -70,7 +76,7 @@ class Formula:
     text: str
     names: frozenset[str]
     is_truth: bool
-    _evaluate: Evaluate = field(repr=False, compare=False)
+    _steps: tuple[Step, ...] = field(repr=False, compare=False)
     _suspects: tuple[Suspects, ...] = field(repr=False, compare=False)
 
     def __call__(self, /, **values: Any) -> Array:
@@ -79,10 +85,11 @@ class Formula:
         Where it is not defined it is nan, where it is too large inf.
 
         Raises:
-            FormulaError: if arrays do not go together, or an axis or an index is not there.
+            FormulaError: if arrays do not go together, if an axis or an index is not there, or if it makes more numbers
+                than `MOST_VALUES` at once or `MOST_WORK` altogether.
         """
         with np.errstate(all="ignore"):
-            return np.asarray(self._evaluate(_as_arrays(values)))
+            return np.asarray(self._evaluated(values)[-1])
 
     def trouble(self, /, **values: Any) -> Trouble | None:
         """What happens first on the way to a value that is not finite; None if nothing does.
@@ -96,7 +103,7 @@ class Formula:
             seen.append(next((each for word, each in _TROUBLES if word in message), "invalid"))
 
         with np.errstate(divide="call", over="call", invalid="call", under="ignore", call=note):
-            self._evaluate(_as_arrays(values))
+            self._evaluated(values)
         return seen[0] if seen else None
 
     def suspects(self, /, **values: Any) -> list[Array]:
@@ -105,13 +112,26 @@ class Formula:
         u for abs(u), relu(u), sign(u), sqrt(u), log(u) and powers of u; u - v for max(u, v); v for u / v; and so on.
         Everything else that a formula can be made of is analytic.
         """
-        arrays = _as_arrays(values)
         with np.errstate(all="ignore"):
-            return [np.asarray(each) for suspects in self._suspects for each in suspects(arrays)]
+            done = self._evaluated(values)
+            return [np.asarray(each) for suspects in self._suspects for each in suspects(done)]
 
     def holds(self, /, **values: Any) -> bool:
         """Whether an assertion is true, everywhere if it is about arrays."""
         return bool(np.all(self(**values)))
+
+    def _evaluated(self, values: Mapping[str, Any]) -> list[Array]:
+        """The value of each step; that of the last one is the formula's."""
+        arrays = {name: np.asarray(value) for name, value in values.items()}
+        done: list[Array] = []
+        left = MOST_WORK
+        for step in self._steps:
+            value = step(arrays, done)
+            left -= np.size(value)
+            if left < 0:
+                raise FormulaError(f"This makes more than {MOST_WORK:,} numbers on the way. Take fewer values.")
+            done.append(value)
+        return done
 
 
 def parse(text: str, names: Iterable[str], *, arrays: bool = False) -> Formula:
@@ -320,7 +340,7 @@ def _tree(text: str, arrays: bool) -> ast.expr:
         raise FormulaError(f"This formula is longer than {LONGEST} characters.")
     one_line = " ".join(line.partition("#")[0].strip() for line in text.splitlines()).strip()
     if not one_line:
-        raise FormulaError("There is no formula yet.")
+        raise FormulaError(f"There is no {'claim' if arrays else 'formula'} yet.")
     if re.search(r"√(?!\s*\()", one_line):
         raise FormulaError("What stands under the root √ needs brackets: √(...), or sqrt(...).")
     plain = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+", lambda run: f"**({run[0].translate(_RAISED)})", one_line).translate(_SIGNS)
@@ -372,8 +392,8 @@ def _parse(text: str, names: Iterable[str], arrays: bool) -> Formula:
     try:
         node = builder.build(_tree(text, arrays))
     except RecursionError:
-        raise FormulaError(_TOO_LONG) from None
-    return Formula(text, frozenset(builder.used), node.is_truth, node.evaluate, tuple(builder.suspects))
+        raise FormulaError(_TOO_DEEP) from None
+    return Formula(text, frozenset(builder.used), node.is_truth, tuple(builder.steps), tuple(builder.suspects))
 
 
 # From the tree to NumPy
@@ -381,31 +401,66 @@ def _parse(text: str, names: Iterable[str], arrays: bool) -> Formula:
 
 @dataclass(frozen=True)
 class _Node:
-    evaluate: Evaluate
+    # Of the step that has its value.
+    place: int
     is_truth: bool = False
     # What a number written as such is worth.
     constant: float | None = None
 
 
 class _Builder:
-    """Looks at every node once, and builds what evaluates it."""
+    """Looks at every node once, and adds the steps that evaluate it: the node's own is the last of them."""
 
     def __init__(self, names: frozenset[str], arrays: bool) -> None:
         self.names = names
         self.arrays = arrays
         self.used: set[str] = set()
+        self.steps: list[Step] = []
         self.suspects: list[Suspects] = []
         self._left = MOST_NODES
         self._depth = 0
 
     def build(self, node: ast.AST) -> _Node:
+        with self._counted():
+            return self._build(node)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """One node more, one level deeper."""
         self._left -= 1
         self._depth += 1
-        if self._left < 0 or self._depth > DEEPEST:
+        if self._left < 0:
             raise FormulaError(_TOO_LONG)
-        built = self._build(node)
+        if self._depth > DEEPEST:
+            raise FormulaError(_TOO_DEEP)
+        yield
         self._depth -= 1
-        return built
+
+    def _step(self, step: Step, is_truth: bool = False, constant: float | None = None) -> _Node:
+        self.steps.append(step)
+        return _Node(len(self.steps) - 1, is_truth, constant)
+
+    def _constant(self, value: float) -> _Node:
+        array = np.float64(value)
+        return self._step(lambda values, done: array, constant=value)
+
+    def _elementwise(
+        self, function: Callable[..., Array], *nodes: _Node, is_truth: bool = False, kind: type = float
+    ) -> _Node:
+        """`function` of the nodes' values, as arrays of that kind, of bounded size."""
+
+        def step(values: Mapping[str, Array], done: Sequence[Array]) -> Array:
+            arrays: list[Array] = [np.asarray(done[node.place], dtype=kind) for node in nodes]
+            _refuse_apart(arrays)
+            return function(*arrays)
+
+        return self._step(step, is_truth)
+
+    def _joined(self, function: Callable[[Array, Array], Array], parts: list[_Node]) -> _Node:
+        node = parts[0]
+        for part in parts[1:]:
+            node = self._elementwise(function, node, part, is_truth=True, kind=bool)
+        return node
 
     def truth(self, node: ast.AST, where: str) -> _Node:
         built = self.build(node)
@@ -416,7 +471,7 @@ class _Builder:
     def _build(self, node: ast.AST) -> _Node:
         match node:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
-                return _number(value)
+                return self._constant(_bounded(value))
             case ast.Name() | ast.Attribute():
                 return self._name(_plain_name(node))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
@@ -424,8 +479,8 @@ class _Builder:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 inner = self.build(operand)
                 if inner.constant is not None:
-                    return _constant(-inner.constant)
-                return _Node(_elementwise(np.negative, inner))
+                    return self._constant(-inner.constant)
+                return self._elementwise(np.negative, inner)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
                 return self._arithmetic(type(op), self.build(left), self.build(right))
             case ast.Call():
@@ -436,9 +491,9 @@ class _Builder:
         alias = spelled(name)
         if known := next((each for each in (name, alias) if each in self.names), None):
             self.used.add(known)
-            return _Node(lambda values: values[known])
+            return self._step(lambda values, done: values[known])
         if alias in _CONSTANTS:
-            return _constant(_CONSTANTS[alias])
+            return self._constant(_CONSTANTS[alias])
         if alias in self._functions():
             raise FormulaError(f"{alias} is a function: it needs its argument in brackets.")
         names = ", ".join(sorted(self.names | set(_CONSTANTS)))
@@ -449,7 +504,7 @@ class _Builder:
             self.suspects.append(_each(_itself, right))
         if operator is ast.Pow:
             self.suspects += _suspects_of_power(left, right)
-        return _Node(_elementwise(_ARITHMETIC[operator], left, right))
+        return self._elementwise(_ARITHMETIC[operator], left, right)
 
     # Calls
 
@@ -473,7 +528,7 @@ class _Builder:
             return self._close(node)
         if alias == "isfinite" and self.arrays:
             (argument,) = self._arguments(alias, node, 1, 1)
-            return _Node(_elementwise(np.isfinite, argument), is_truth=True)
+            return self._elementwise(np.isfinite, argument, is_truth=True)
         if alias in _REDUCTIONS and self.arrays and (alias not in FUNCTIONS or len(node.args) == 1):
             return self._reduction(alias, node)
         return self._elementwise_call(alias, node)
@@ -482,7 +537,7 @@ class _Builder:
         function = FUNCTIONS[name]
         arguments = self._arguments(name, node, function.least, function.most)
         self.suspects.append(_each(function.suspects, *arguments))
-        return _Node(_elementwise(function.compute, *arguments))
+        return self._elementwise(function.compute, *arguments)
 
     def _arguments(self, name: str, node: ast.Call, least: int, most: int) -> list[_Node]:
         if node.keywords:
@@ -499,7 +554,7 @@ class _Builder:
         room = {str(keyword.arg): self.build(keyword.value).constant for keyword in node.keywords}
         if not all(value is not None and value >= 0 for value in room.values()):
             raise FormulaError("rtol and atol of close are numbers, not below 0.")
-        return _Node(_elementwise(lambda u, v: np.bool_(close(u, v, **room)), a, b), is_truth=True)  # type: ignore[arg-type]
+        return self._elementwise(lambda u, v: np.bool_(close(u, v, **room)), a, b, is_truth=True)  # type: ignore[arg-type]
 
     def _reduction(self, name: str, node: ast.Call) -> _Node:
         keywords = {str(keyword.arg): keyword.value for keyword in node.keywords}
@@ -513,8 +568,8 @@ class _Builder:
         keepdims = _flag(keywords.get("keepdims"))
         reduce = _REDUCTIONS[name]
 
-        def evaluate(values: Mapping[str, Array]) -> Array:
-            value = np.asarray(array.evaluate(values), dtype=bool if of_truths else float)
+        def step(values: Mapping[str, Array], done: Sequence[Array]) -> Array:
+            value = np.asarray(done[array.place], dtype=bool if of_truths else float)
             if value.size == 0:
                 raise FormulaError(f"{name} of an empty array.")
             try:
@@ -522,7 +577,7 @@ class _Builder:
             except ValueError:  # of which NumPy's AxisError is one
                 raise FormulaError(f"{name} along an axis that an array of the shape {value.shape} has not.") from None
 
-        return _Node(evaluate, is_truth=of_truths)
+        return self._step(step, of_truths)
 
     # What only makes sense over arrays
 
@@ -531,81 +586,68 @@ class _Builder:
             case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARISONS for op in ops):
                 sides = [self.build(side) for side in (left, *others)]
                 parts = [
-                    _Node(_elementwise(_COMPARISONS[type(op)], a, b), is_truth=True)
-                    for op, a, b in zip(ops, sides, sides[1:], strict=False)
+                    self._elementwise(_COMPARISONS[type(op)], a, b, is_truth=True)
+                    for op, (a, b) in zip(ops, pairwise(sides), strict=True)
                 ]
-                return _joined(np.logical_and, parts)
+                return self._joined(np.logical_and, parts)
             case ast.BoolOp(op=ast.And(), values=operands):
-                return _joined(np.logical_and, [self.truth(operand, "and") for operand in operands])
+                return self._joined(np.logical_and, [self.truth(operand, "and") for operand in operands])
             case ast.BoolOp(op=ast.Or(), values=operands):
-                return _joined(np.logical_or, [self.truth(operand, "or") for operand in operands])
+                return self._joined(np.logical_or, [self.truth(operand, "or") for operand in operands])
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return _Node(_elementwise(np.logical_not, self.truth(operand, "not"), kind=bool), is_truth=True)
+                return self._elementwise(np.logical_not, self.truth(operand, "not"), is_truth=True, kind=bool)
             case ast.Subscript(value=array, slice=place):
                 return self._item(self.build(array), _index(place))
             case ast.List():
-                return _constant_array(self._numbers(node))
+                rows = _in_rows(self._numbers(node))
+                return self._step(lambda values, done: rows)
         return _refuse(node, _REFUSED_IN_CLAIMS, _POSSIBLE_IN_CLAIMS)
 
     def _item(self, array: _Node, index: Any) -> _Node:
-        def evaluate(values: Mapping[str, Array]) -> Array:
-            value = np.asarray(array.evaluate(values))
+        def step(values: Mapping[str, Array], done: Sequence[Array]) -> Array:
+            value = np.asarray(done[array.place])
             try:
                 return value[index]
             except IndexError:
                 raise FormulaError(f"An array of the shape {value.shape} has no such index.") from None
 
-        return _Node(evaluate, array.is_truth)
+        return self._step(step, array.is_truth)
 
     def _numbers(self, node: ast.AST) -> Any:
         """A list of numbers, or of such lists."""
         if isinstance(node, ast.List):
-            self._left -= 1
-            if self._left < 0:
-                raise FormulaError(_TOO_LONG)
-            return [self._numbers(each) for each in node.elts]
+            with self._counted():
+                return [self._numbers(each) for each in node.elts]
         value = self.build(node).constant
         if value is None:
             raise FormulaError("A list holds numbers only: [1, 2, 3].")
         return value
 
 
-def _number(value: int | float) -> _Node:
+def _bounded(value: int | float) -> float:
     if not abs(value) <= _LARGEST:
         raise FormulaError(f"A number in it is too large. The largest that a float64 can hold is {_LARGEST:.2g}.")
-    return _constant(float(value))
+    return float(value)
 
 
-def _constant(value: float) -> _Node:
-    array = np.float64(value)
-    return _Node(lambda values: array, constant=value)
-
-
-def _constant_array(numbers: Any) -> _Node:
+def _in_rows(numbers: Any) -> Array:
     try:
-        array: Array = np.asarray(numbers, dtype=float)
+        return np.asarray(numbers, dtype=float)
     except ValueError:
         raise FormulaError("The rows of a list have different lengths.") from None
-    return _Node(lambda values: array)
 
 
-def _elementwise(function: Callable[..., Array], *nodes: _Node, kind: type = float) -> Evaluate:
-    """What applies `function` to the nodes' values, as arrays of that kind, of bounded size."""
-
-    def evaluate(values: Mapping[str, Array]) -> Array:
-        arrays: list[Array] = [np.asarray(node.evaluate(values), dtype=kind) for node in nodes]
-        shapes = [array.shape for array in arrays]
-        try:
-            shape = np.broadcast_shapes(*shapes)
-        except ValueError:
-            raise FormulaError(
-                f"Arrays of the shapes {' and '.join(map(str, dict.fromkeys(shapes)))} do not go together."
-            ) from None
-        if np.prod(shape, dtype=float) > MOST_VALUES:
-            raise FormulaError(f"This makes an array of more than {MOST_VALUES:,} numbers.")
-        return function(*arrays)
-
-    return evaluate
+def _refuse_apart(arrays: list[Array]) -> None:
+    """Raise unless the arrays broadcast, to something of bounded size."""
+    shapes = [array.shape for array in arrays]
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise FormulaError(
+            f"Arrays of the shapes {' and '.join(map(str, dict.fromkeys(shapes)))} do not go together."
+        ) from None
+    if np.prod(shape, dtype=float) > MOST_VALUES:
+        raise FormulaError(f"This makes an array of more than {MOST_VALUES:,} numbers.")
 
 
 def _suspects_of_power(base: _Node, exponent: _Node) -> list[Suspects]:
@@ -616,18 +658,7 @@ def _suspects_of_power(base: _Node, exponent: _Node) -> list[Suspects]:
 
 
 def _each(suspects: Callable[..., tuple[Array, ...]], *arguments: _Node) -> Suspects:
-    return lambda values: suspects(*(np.asarray(node.evaluate(values), dtype=float) for node in arguments))
-
-
-def _joined(function: Callable[[Array, Array], Array], parts: list[_Node]) -> _Node:
-    node = parts[0]
-    for part in parts[1:]:
-        node = _Node(_elementwise(function, node, part, kind=bool), is_truth=True)
-    return node
-
-
-def _as_arrays(values: Mapping[str, Any]) -> dict[str, Array]:
-    return {name: np.asarray(value) for name, value in values.items()}
+    return lambda done: suspects(*(np.asarray(done[node.place], dtype=float) for node in arguments))
 
 
 def _plain_name(node: ast.AST) -> str:
@@ -684,7 +715,8 @@ def _index(node: ast.AST) -> Any:
     return _whole(node)
 
 
-_TOO_LONG = "This formula is too long, or nested too deeply."
+_TOO_LONG = f"This formula is too long: it has more than {MOST_NODES} numbers, names and operations."
+_TOO_DEEP = f"This formula is nested too deeply: one thing in another more than {DEEPEST} times."
 _POSSIBLE = "Possible are numbers, names, + − * / **, brackets and functions such as tanh(mu)."
 _POSSIBLE_IN_CLAIMS = (
     "Possible are numbers, names, + − * / **, brackets, comparisons, and functions such as mean(y, 0) and close(a, b)."

@@ -4,6 +4,9 @@
 
   // What was typed
 
+  // More characters than any answer has. A pasted file would keep the expressions below busy for minutes.
+  const LONGEST = 1000;
+
   const NUMBER = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?:\/((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?))?$/i;
 
   // "0.5", "1/2", "−.5", "1e-3": a number, or null.
@@ -145,6 +148,9 @@
   };
 
   const replyToNumbers = (question, given) => {
+    if (given.length > LONGEST) {
+      return { html: `<p>This is longer than ${LONGEST} characters.</p>${complaint(0, question.count)}`, state: "" };
+    }
     const answer = parse(given, question.count);
     if (answer.length !== question.count) {
       const other = question.readings

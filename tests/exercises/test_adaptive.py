@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bn_exercises import mutants, problems
 from bn_exercises.answers import Unusable, from_plain, plain
 from bn_exercises.check import Session, solution
-from bn_exercises.formula import parse
+from bn_exercises.formula import MOST_NODES, MOST_WORK, Formula, parse
 from bn_exercises.notebook import ANSWERS
 from bn_exercises.problem import seed_for
 from bn_exercises.problems import ADAPTIVE
@@ -781,3 +781,43 @@ def test_good_designs_earn_all(name: str) -> None:
 def test_a_design_that_cannot_be_read_says_so_to_whoever_asks_for_it() -> None:
     with pytest.raises(ValueError, match="more brackets"):
         ADAPTIVE.design({"gamma": "(mu", "beta": "0"})
+
+
+# What takes long
+
+
+@pytest.mark.parametrize(
+    "gamma",
+    [
+        "+".join(f"max(mu,{i},{i + 0.5},-{i})" for i in range(16)),
+        "+".join(f"abs(sin({i}*mu*var))" for i in range(1, 19)),
+        "abs(sin(99*mu))*" * 15 + "var",
+        "max(mu,var,1,2,3,4,5,6)+" * 13 + "1",
+        "max(" * 12 + "mu,var,1,2,3,4,5" + ",sin(99*mu))" * 12,
+        "max(-mu,-var,-mu,-var,-mu,-var,-mu,-var)*" * 9 + "1",
+        "1/(1+" * 14 + "mu*var" + ")" * 14,
+        "(" * 27 + "mu" + ")**var" * 27,
+        "exp(" * 27 + "mu*var" + ")" * 27,
+        "tan(" * 20 + "mu*sigma" + ")" * 20,
+    ],
+    ids=lambda text: text[:20],
+)
+def test_whatever_the_formula_it_is_evaluated_so_many_times(monkeypatch: pytest.MonkeyPatch, gamma: str) -> None:
+    evaluations = 0
+    evaluated = Formula._evaluated
+
+    def counted(self: Formula, values: Any) -> Any:
+        nonlocal evaluations
+        evaluations += 1
+        done = evaluated(self, values)
+        assert len(done) <= MOST_NODES
+        return done
+
+    monkeypatch.setattr(Formula, "_evaluated", counted)
+    # A zero of each quantity is halved 56 times and thirded 2 * 64 times, for three variances, of γ and β.
+    assert judge(gamma=gamma, beta=f"0+{gamma}").max_score == 10
+    assert evaluations <= 1300
+
+
+def test_no_formula_is_too_long_for_all_means() -> None:
+    assert MOST_NODES * len(of.MEANS) <= MOST_WORK

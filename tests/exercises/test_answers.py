@@ -188,7 +188,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "dictionary": ({"a": 5}, "dictionary"),
     "function": (print, "function"),
     "class": (Tensor, "function"),
-    "generator": ((i for i in range(3)), "cannot be read"),
+    "generator": ((i for i in range(3)), "only one by one"),
     "tensor that records gradients": (RecordingTensor(), "`.detach()`"),
     "dates": (np.array(["2020-01-01"], dtype="datetime64[D]"), "does not hold numbers"),
     "structured": (np.zeros(3, dtype=[("a", float)]), "does not hold numbers"),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises import mutants
+from bn_exercises import formula, mutants
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
 from bn_exercises.implementations import RIGHT
@@ -857,3 +857,51 @@ def test_links_lead_to_sections_of_the_book() -> None:
         section = re.search(rf"^\({place.anchor}\)=\n## (.*)$", text, re.MULTILINE)
         assert section is not None, place
         assert section[1] == place.text
+
+
+# What takes long
+
+
+def _within(times: int, inside: str) -> str:
+    return "1<(" * times + inside + ")<1" * times
+
+
+@pytest.mark.parametrize(
+    ("claim", "says"),
+    [
+        (_within(24, "y[0, 0]"), "right implementation fails"),
+        (_within(29, "y"), "right implementation fails"),
+        (f"not {_within(24, 'y')}", ""),
+        (_within(30, "y"), "nested too deeply"),
+        ("<".join(["y"] * 201), "longer than 400"),
+        ("<".join(["y"] * 199), "right implementation fails"),
+        ("y[:, None] * y[:, None, :, None] != 7", f"{formula.MOST_VALUES:,} numbers"),
+        ("y[:, :, None, None] * y > 0 and " * 3 + "y > 0", f"{formula.MOST_VALUES:,} numbers"),
+        (f"{'y[:,None]*y+' * 21}y[0] != 7", f"{formula.MOST_WORK:,} numbers"),
+        (f"all({'y[:, None] ** y * ' * 12}y != 7)", ""),
+        ("9" * 380 + " > y", "too large"),
+    ],
+    ids=lambda each: each[:24],
+)
+def test_a_claim_that_takes_long_is_refused_or_does_not(monkeypatch: pytest.MonkeyPatch, claim: str, says: str) -> None:
+    steps: list[int] = []
+    evaluated = formula.Formula._evaluated
+
+    def counted(self: formula.Formula, values: Any) -> Any:
+        # At once, because what this is about never ends.
+        assert len(steps) < 200
+        steps.append(len(self._steps))
+        return evaluated(self, values)
+
+    monkeypatch.setattr(formula.Formula, "_evaluated", counted)
+    x = np.sin(np.arange(180.0) ** 2).reshape(180, 1)
+    inputs = {"x": np.repeat(x, 4, 1).tolist(), "gamma": 2, "beta": 1, "eps": 0.5}
+    answer = {**inputs, "claim": claim}
+    assert says in found("forward", "ddof=1", answer).sentence
+    assert all(each <= 2 * formula.MOST_NODES for each in steps)
+    # The same where the learner works.
+    if says and "implementation" not in says:
+        with pytest.raises(ValueError, match=says):
+            BREAK_IT.holds(answer, RIGHT["forward"])
+    else:
+        BREAK_IT.holds(answer, RIGHT["forward"])

@@ -3,7 +3,9 @@
 import math
 import re
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bn_exercises import formula
 from bn_exercises.formula import (
     ARRAY_FUNCTIONS,
     ATOL,
+    DEEPEST,
     FUNCTIONS,
     LONGEST,
+    MOST_NODES,
+    MOST_VALUES,
+    MOST_WORK,
     RESERVED,
     RTOL,
     FormulaError,
@@ -437,3 +444,170 @@ def test_every_listed_function_can_be_called() -> None:
     for name in ARRAY_FUNCTIONS:
         argument = {"close": "y, y", "all": "y >= 0", "any": "y > 0"}.get(name, "y")
         parse(f"0 + {name}({argument})", ["y"], arrays=True)(y=Y)
+
+
+# What takes long
+
+
+class Counted:
+    """How often arithmetic, comparisons and functions are computed for formulas, and how many numbers come out."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.calls = 0
+        self.numbers = 0
+        for table in (formula._ARITHMETIC, formula._COMPARISONS, formula._REDUCTIONS):
+            for name, compute in table.items():
+                patch.setitem(table, name, self._counting(compute))
+        for name, function in FUNCTIONS.items():
+            patch.setitem(formula.FUNCTIONS, name, replace(function, compute=self._counting(function.compute)))
+
+    def _counting(self, compute: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            self.calls += 1
+            # At once, because what this is about never ends.
+            assert self.calls <= 2 * MOST_NODES, "more operations than the formula has parts"
+            value = compute(*arguments, **options)
+            self.numbers += np.size(value)
+            return value
+
+        return counted
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    return Counted(monkeypatch)
+
+
+def nested(before: str, inside: str, after: str, times: int) -> str:
+    return before * times + inside + after * times
+
+
+MANY = np.linspace(0, 1, 1000).reshape(1000, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        (nested("1<(", "y", ")<1", 24), 2 * 24),  # 145 characters; once 2^24 comparisons
+        (nested("1<(", "y", ")<1", 29), 2 * 29),
+        (nested("0<(", "y", ")<1<2<3<4", 24), 5 * 24),
+        (nested("(", "y", ")<(y)<(y)", 12), 2 * 12),
+        (nested("1==(", "y", ")==1", 29), 2 * 29),
+        (nested("not (0<(", "y", ")<1)", 14), 2 * 14),
+        (nested("y<max(", "y", ",y)<y", 14), 3 * 14),
+        (nested("0<(1<(", "y", ")<1 and 2>1)<1", 9), 5 * 9),
+        ("0<" + nested("sum(", "0<y<1", ")", 27), 3 + 27),
+        (nested("close(", "y", ",y)", 28), 0),
+        ("<".join("y" * 199), 198),
+        (" and ".join(["y>0"] * 44), 44),
+        (" or ".join(["0<y<1"] * 29), 2 * 29),
+        ("-" * 28 + "y>0", 1),
+        ("not " * 28 + "(y>0)", 1),
+        ("**".join("9" * 27) + ">y", 27),
+        ("y" + "**y" * 27 + ">0", 28),
+        ("(" * 190 + "y>0" + ")" * 190, 1),
+        ("+".join(["sum(y)"] * 28) + ">0", 28 * 2),
+        ("max(" * 25 + "y" + ",y,y)" * 25 + ">0", 26),
+        ("[" + "1," * 180 + "1]>0", 1),
+        ("9" * 300 + ">y", 1),
+        ("y" + "[:, :1]" * 27 + ">0", 1),
+    ],
+    ids=lambda each: each[:24] if isinstance(each, str) else None,
+)
+def test_each_part_of_a_claim_is_evaluated_once(counted: Counted, text: str, most: int) -> None:
+    claim = parse_assertion(text, ["y"])
+    claim.holds(y=MANY)
+    assert counted.calls <= most
+    assert counted.numbers <= most * MANY.size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested("sqrt(", "mu", ")", 29),
+        nested("abs(sin(", "mu", "))", 14),
+        nested("max(", "mu", ",0,1,2,3,4,5,6)", 20),
+        nested("clip(", "mu", ",-1,1)", 27),
+        nested("1/(1+", "mu", ")", 14),
+        nested("(", "mu", ")**.5", 29),
+        "+".join(f"abs(mu-{i})" for i in range(28)),
+    ],
+    ids=lambda text: text[:24],
+)
+def test_where_it_may_break_each_part_is_evaluated_once(counted: Counted, text: str) -> None:
+    parse(text, NAMES).suspects(mu=MU)
+    assert 0 < counted.calls <= MOST_NODES
+    once = counted.calls
+    parse(text, NAMES).trouble(mu=MU)
+    assert counted.calls == 2 * once
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (nested("1<(", "y", ")<1", 30), f"more than {DEEPEST} times"),
+        ("-" * 399 + "1", f"more than {DEEPEST} times"),
+        ("not " * 90 + "(y>0)", f"more than {DEEPEST} times"),
+        ("y" + "+y" * 40 + ">0", f"more than {DEEPEST} times"),
+        ("y" + "**y" * 40 + ">0", f"more than {DEEPEST} times"),
+        ("[" * 90 + "1" + "]" * 90 + ">0", f"more than {DEEPEST} times"),
+        ("y" + "[0]" * 90 + ">0", f"more than {DEEPEST} times"),
+        ("max(" + ",".join(["max(y,1,2,3,4,5,6,7)"] * 8) + ")<max(" + ",".join(["max(y,1,2,3,4,5,6,7)"] * 8) + ")", ""),
+        ("[" + ",".join(["[]"] * 125) + "]>0", ""),
+        ("[" + "-1," * 130 + "1]>0", ""),
+        ("[[" + "],[".join(["1"] * 95) + "]]>0", ""),
+        ("0<y<" + "1<" * 190 + "2", ""),
+        ("y<" * 200 + "y", f"longer than {LONGEST} characters"),
+        ("y[" + "-" * 90 + "1]>0", ""),
+        ("1e309>y", "float64"),
+        ("9" * 390 + ">y", "float64"),
+        ("0x" + "f" * 390 + ">y", "float64"),
+        ("10**400>y", ""),
+    ],
+    ids=lambda each: each[:24],
+)
+def test_a_claim_beyond_a_bound_is_told_which(counted: Counted, text: str, says: str) -> None:
+    if says:
+        with pytest.raises(FormulaError, match=says):
+            parse_assertion(text, ["y"]).holds(y=np.ones(3))
+    else:  # read, or refused for what it says
+        with suppress(FormulaError):
+            parse_assertion(text, ["y"]).holds(y=np.ones(3))
+    assert counted.calls <= 2 * MOST_NODES
+
+
+def test_a_formula_of_too_many_parts_is_told_how_many_there_may_be() -> None:
+    with pytest.raises(FormulaError, match=f"more than {MOST_NODES} numbers, names and operations"):
+        parse_assertion("<".join(["---y"] * 80), ["y"])
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("y[:, None] * y > 0", MOST_VALUES),
+        ("y[:, 0] - y > 0", MOST_VALUES),
+        ("max(y, y[:, 0]) > 0", MOST_VALUES),
+        ("close(y, y[:, 0])", MOST_VALUES),
+        ("0 < y[:300] <= y[:900, 0]", MOST_VALUES),
+        ("y > 0 and y[:, 0] > 0", MOST_VALUES),
+        ("(y[:60] + y[:60, 0])[:, :, None] * y[:99, 0] > 0", MOST_VALUES),
+        ("sum(y[:, None, None] * y[:30, None] * y[:30]) > 0", MOST_VALUES),
+        ("<".join(["y[:490]", "y[:490,0]"] * 12), MOST_WORK),
+        ("+".join(["y[:490]*y[:490,0]"] * 15) + ">0", MOST_WORK),
+        ("-" * 24 + "(y[:490]*y[:490,0])>0", MOST_WORK),
+        ("y[:490]*y[:490,0]" + "*2" * 25 + ">0", MOST_WORK),
+    ],
+)
+def test_arrays_that_grow_are_refused_before_they_do(counted: Counted, text: str, bound: int) -> None:
+    claim = parse_assertion(text, ["y"])
+    with pytest.raises(FormulaError, match=f"more than {bound:,} numbers"):
+        claim.holds(y=MANY)
+    assert counted.numbers <= MOST_WORK + MOST_VALUES
+
+
+def test_whatever_the_names_stand_for_no_more_than_so_many_numbers_are_made() -> None:
+    long = np.zeros(MOST_WORK // 4 + 1)
+    with pytest.raises(FormulaError, match="more than"):
+        parse("mu[:1] + sum(mu) + sum(mu) + sum(mu)", ["mu"], arrays=True)(mu=long)
+    with pytest.raises(FormulaError, match=f"more than {MOST_VALUES:,} numbers"):
+        parse("mu + 1", NAMES)(mu=long)

@@ -323,6 +323,14 @@ def test_what_is_no_number_gets_an_example(page: Page, text: str) -> None:
     assert answer(page, questions.BATCH_SIZE, text) == "Type a number, such as 0.5, 1/2 or 0,5."
 
 
+@pytest.mark.parametrize("text", ["1" * 1000 + "x", " " * 1000 + "x", "1 " * 501], ids=["digits", "spaces", "numbers"])
+def test_a_text_too_long_to_be_an_answer_is_not_read(page: Page, text: str) -> None:
+    ((says, state),) = page.evaluate(REPLIES, [NUMERIC[0].name, [text]])
+    assert "longer than 1000 characters" in says
+    assert "Type" in says
+    assert not state
+
+
 def test_too_few_and_too_many_numbers(page: Page) -> None:
     assert answer(page, questions.BATCH_SIZE, "1 2") == "This question wants 1 number; you typed 2."
     assert answer(page, questions.BACKWARD_PASS, "1 2") == "This question wants 3 numbers; you typed 2."

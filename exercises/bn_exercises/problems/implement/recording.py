@@ -7,6 +7,7 @@ turns whatever goes wrong into a sentence; only an interruption by the learner p
 The functions are those of `implementations`: forward, backward, update_running, inference.
 """
 
+import inspect
 import logging
 import re
 import sys
@@ -68,6 +69,8 @@ def record(function: Any, name: str, arguments: tuple[Any, ...]) -> Recorded:
         return Unusable("There is no answer yet.", missing=True)
     if not callable(function):
         return Unusable("This is not a function. Give the function itself: its name, without parentheses.")
+    if issubclass(type(function), type):
+        return Unusable("This is a class. Give a function, or a method of an object that you made of it.")
     passed = _copied(arguments)
     try:
         with _quietly():
@@ -78,7 +81,7 @@ def record(function: Any, name: str, arguments: tuple[Any, ...]) -> Recorded:
         return Unusable("There is no answer yet.", missing=True)
     # SystemExit, too: a learner's exit() would otherwise end the notebook.
     except BaseException as error:
-        return Unusable(_raised(error))
+        return Unusable(_raised(error) + _misfit(function, name, arguments, error))
     if isinstance(outputs, Unusable):
         return outputs
     named = zip(ARGUMENTS[name], passed, arguments, strict=False)
@@ -159,6 +162,13 @@ def _outputs(value: Any, names: Sequence[str]) -> tuple[Array, ...] | Unusable:
     """What a function returned, as one array for each name."""
     if value is None:
         return Unusable("It returned None. Is there a return at the end?")
+    if hasattr(type(value), "__await__"):
+        return Unusable("It is asynchronous, so a call of it computes nothing. Leave out the word `async`.")
+    if hasattr(type(value), "__next__"):
+        return Unusable(
+            "It returned what gives its values only one by one: a generator, map or zip. Return arrays: with `return` "
+            "where `yield` stands, or with list(...) around it."
+        )
     expected = f"Expected: {', '.join(names)}."
     # A list may be one array: its rows.
     one = len(names) == 1 and not issubclass(type(value), tuple)
@@ -170,11 +180,25 @@ def _outputs(value: Any, names: Sequence[str]) -> tuple[Array, ...] | Unusable:
     if len(values) != len(names):
         one_thing = "one array" if issubclass(type(value), np.ndarray) else "one thing"
         return Unusable(f"It returned {one_thing if len(values) == 1 else f'{len(values)} things'}. {expected}")
-    arrays = [read(each) for each in values]
+    arrays = [_cut_short(each) or read(each) for each in values]
     for name, array in zip(names, arrays, strict=True):
         if isinstance(array, Unusable):
             return Unusable(f"{name}: {array.sentence}")
     return tuple(arrays)
+
+
+def _cut_short(value: Any) -> Unusable | None:
+    """What is to be said of an array whose type does not hold the digits that are asked for."""
+    if not issubclass(type(value), np.ndarray):
+        return None
+    if value.dtype == np.float16:
+        return Unusable("This is float16, which has three digits. Compute in the type of x: float32 or float64.")
+    if value.dtype.kind in "iu":
+        return Unusable(
+            f"These are whole numbers ({value.dtype}), so what stands after the point was lost. Make the array of "
+            "floats, as np.zeros_like(x) does."
+        )
+    return None
 
 
 def _several(value: Any, count: int) -> list[Any]:
@@ -203,12 +227,12 @@ def _equal(after: Any, before: Any) -> bool:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """No warnings, nothing on standard error (nbgrader would give 0 for it), and all settings as before afterwards.
+    """No warnings, nothing on standard error (nbgrader would give 0 for it), and NumPy's settings as before afterwards.
 
     Nothing is logged either: a handler keeps the standard error that was there when it was made.
     """
     logged_above = logging.root.manager.disable
-    with np.errstate(all="ignore"), warnings.catch_warnings(), redirect_stderr(sys.stdout):
+    with np.errstate(all="ignore"), np.printoptions(), warnings.catch_warnings(), redirect_stderr(sys.stdout):
         warnings.simplefilter("ignore")
         logging.disable(sys.maxsize)
         try:
@@ -217,15 +241,32 @@ def _quietly() -> Iterator[None]:
             logging.disable(logged_above)
 
 
+def _misfit(function: Any, name: str, arguments: Sequence[Any], error: BaseException) -> str:
+    """How it is called, if it raised because it cannot be called like that; nothing otherwise."""
+    if not isinstance(error, TypeError):
+        return ""
+    try:
+        # What a decorator passes on is its own affair.
+        signature = inspect.signature(function, follow_wrapped=False)
+    # A function of NumPy's has none, and an object of the learner's may say what it likes.
+    except Exception:
+        return ""
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        called = ", ".join(ARGUMENTS[name][: len(arguments)])
+        return f" It is called as {name}({called}), in this order and without names."
+    return ""
+
+
 def _raised(error: BaseException) -> str:
     try:
-        line = str(error).strip().partition("\n")[0]
+        line = "".join(c for c in str(error).strip().partition("\n")[0] if c.isprintable())
     # The exception may be of the learner's own making.
     except BaseException:
         line = ""
-    line = "".join(c for c in line if c.isprintable())
     line = line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " …"
-    return f"It raised {type(error).__name__}" + (f": “{line}”." if line else ".")
+    return f"It raised {type(error).__name__[:LONGEST_LINE]}" + (f": “{line}”." if line else ".")
 
 
 def as_data(recorded: Recorded) -> Any:
