@@ -165,7 +165,9 @@ def variance_quantile(probability: float, m: int) -> float:
 def _chi2_distribution(x: float, degrees: int) -> float:
     """P(chi-squared <= x), by the series of the incomplete gamma function: all its terms are positive.
 
-    P(a, t) = t^a exp(-t) / Gamma(a + 1) * (1 + t / (a + 1) + t^2 / ((a + 1) (a + 2)) + ...)  with a = degrees/2, t = x/2
+    With a = degrees / 2 and t = x / 2:
+
+        P(a, t) = t^a exp(-t) / Gamma(a + 1) * (1 + t / (a + 1) + t^2 / ((a + 1) (a + 2)) + ...)
 
     Source: Abramowitz and Stegun (1964), 6.5.29.
     """

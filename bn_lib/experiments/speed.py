@@ -225,7 +225,7 @@ STEPS = (
 
 
 def steps() -> tuple[Step, ...]:
-    """The steps that can run here: without "compiled" where Numba is not installed, and a browser has no second thread."""
+    """The steps that can run here: not "compiled" without Numba, and not "two threads" in a browser."""
     return tuple(step for step in STEPS if _runs(step))
 
 
