@@ -641,20 +641,33 @@ def broken(stand_in: Path, tmp_path: Path) -> Path:
 
 @in_chromium
 def test_a_python_that_does_not_start_says_so_and_starts_when_it_can(browse, serve, broken):
-    wasm = broken / "lite" / shell.PYODIDE / "pyodide.asm.wasm"
-    whole = wasm.read_bytes()
-    wasm.unlink()
-    wasm.write_bytes(whole[:1000])
+    library = broken / "lite" / shell.PYODIDE / "python_stdlib.zip"
+    whole = library.read_bytes()
+    library.unlink()
     page = browse().browser.new_page(viewport=PHONE)
     page.goto(f"{serve(broken)}lite/{shell.APP}/index.html?path={EXERCISES[-1]}.ipynb")
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("Python did not start. ", timeout=PATIENCE)
     assert "It comes from" not in alert.inner_text(), "its host answers"
     assert alert.get_by_role("link", name="Download the notebook").is_visible()
-    wasm.write_bytes(whole)
+    library.write_bytes(whole)
     alert.get_by_role("button", name="Try again").click()
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=PATIENCE)
     expect(alert).to_have_count(0)
+
+
+@in_chromium
+def test_a_python_that_never_answers_is_not_waited_for_in_silence(browse, serve, broken):
+    wasm = broken / "lite" / shell.PYODIDE / "pyodide.asm.wasm"
+    cut = wasm.read_bytes()[:1000]
+    wasm.unlink()
+    wasm.write_bytes(cut)
+    page = browse().browser.new_page()
+    page.clock.install()
+    page.goto(f"{serve(broken)}lite/{shell.APP}/index.html?path={EXERCISES[-1]}.ipynb")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=unknown]").wait_for(timeout=PATIENCE)
+    page.clock.fast_forward(61_000)
+    expect(page.get_by_role("alert")).to_contain_text("It has not answered in 60 seconds.", timeout=PATIENCE)
 
 
 @in_chromium

@@ -4,8 +4,11 @@
 
 (() => {
   const PATIENCE = 20_000; // ms without an answer
+  const LONG = 60_000; // ms in which Python starts on most machines; where its own files are damaged it never answers
   const site = new URL("../", location.href);
   let booting = false; // whether JupyterLite is there, and the rest is the kernel's affair
+  let running = false; // whether Python is
+  let late = []; // timers
 
   // Why an address does not answer; nothing where it does.
   const silence = async (address) => {
@@ -65,20 +68,27 @@
 
   const explain = async (said) => {
     const silent = await missing();
+    if (running) return;
     if (silent) show(silent.why, silent.host);
-    else if (said) show(said);
+    else if (said) show(said.trim().split("\n").at(-1)); // of a traceback, what was raised
   };
 
   const watch = (worker) => {
     booting = true;
-    const late = setTimeout(explain, PATIENCE);
+    running = false;
+    late.forEach(clearTimeout); // of the kernel before a restart
+    late = [
+      setTimeout(explain, PATIENCE),
+      setTimeout(explain, LONG, `It has not answered in ${LONG / 1000} seconds. On a slow connection it may still come.`),
+    ];
     const answered = ({ data }) => {
       // Comlink's answer to the first call, `initialize`: a value, or what was thrown.
       if (!data?.id || !data.type) return;
       worker.removeEventListener("message", answered);
-      clearTimeout(late);
-      if (data.name === "throw") explain(data.value?.value?.message ?? "It does not say why.");
-      else hide();
+      late.forEach(clearTimeout);
+      running = data.name !== "throw";
+      if (running) hide();
+      else explain(data.value?.value?.message ?? "It does not say why.");
     };
     worker.addEventListener("message", answered);
     worker.addEventListener("error", (event) => explain(event.message ?? "Its script did not load."));
