@@ -79,7 +79,7 @@ clean: ## Remove what was built; the environment stays (it is the folder .venv)
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "This needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not (or is missing): $$($(PYTHON) --version 2>&1)."; \
+	  { echo "The book is built with Python 3.11, 3.12 or 3.13, and $(PYTHON) is not (or is missing): $$($(PYTHON) --version 2>&1)."; \
 	    echo "If you have one under another name: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }

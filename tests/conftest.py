@@ -4,7 +4,8 @@
 module write `needs("module:cupy", ...)`. In CI (`CI=true`) every skip is a failure; elsewhere the run ends with the
 list of what was skipped and which package would run it. `@pytest.mark.gpu` is for tests that no package could run: they
 are left out, and counted, where CuPy finds no device; so is `@pytest.mark.pyodide`, for what needs a full distribution
-of Pyodide, where `PYODIDE_DIST` names none.
+of Pyodide, where `PYODIDE_DIST` names none, and `@pytest.mark.pyodide_node`, which downloads an older one, without
+`PYODIDE_NODE=1`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(name, package): skip without this program, `module:` or `npm:` name")
     config.addinivalue_line("markers", "gpu: left out where CuPy finds no device")
     config.addinivalue_line("markers", "pyodide: left out where PYODIDE_DIST names no Pyodide distribution")
+    config.addinivalue_line("markers", "pyodide_node: left out without PYODIDE_NODE=1, for it downloads 77 MB")
 
 
 def is_there(name: str) -> bool:
@@ -62,6 +64,13 @@ def has_gpu() -> bool:
         return False
 
 
+# Marks of tests that no installed package could run, and whether they can run here.
+OPTIONAL: dict[str, Callable[[], bool]] = {
+    "gpu": has_gpu,
+    "pyodide": lambda: bool(os.environ.get("PYODIDE_DIST")),
+    "pyodide_node": lambda: os.environ.get("PYODIDE_NODE") == "1",
+}
+
 # Two processes take one file after another. What many files wait for is made at once, one thing by each process: the
 # round of the course, and the book. What takes minutes comes next, so that neither process ends long after the other.
 # What measures a page's speed comes last, when the other process has little left to do.
@@ -81,7 +90,7 @@ LAST = "site/test_fast.py"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     order = {ROOT / "tests" / name: place for place, name in enumerate(FIRST)} | {ROOT / "tests" / LAST: len(FIRST) + 1}
     items.sort(key=lambda item: order.get(item.path, len(FIRST)))
-    for mark, is_here in (("gpu", has_gpu), ("pyodide", lambda: bool(os.environ.get("PYODIDE_DIST")))):
+    for mark, is_here in OPTIONAL.items():
         marked = [item for item in items if item.get_closest_marker(mark)]
         if marked and not is_here():
             config.hook.pytest_deselected(items=marked)

@@ -8,7 +8,6 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
@@ -51,9 +50,11 @@ def in_pieces(work: Callable[[int, int], None], size: int, *, least: int = 1) ->
 
     futures: list[Future[None]] = []
     try:
-        with suppress(RuntimeError):  # no more threads: the interpreter is ending, or the system has none
+        try:
             for _ in range(pieces - 1):
                 futures.append(_pool().submit(copy_context().run, take))
+        except RuntimeError:  # no more threads: the interpreter is ending, or the system has none
+            _pool.cache_clear()  # it would keep for ever what was handed to the thread that it could not start
         take()
     finally:
         todo.clear()

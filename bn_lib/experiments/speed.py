@@ -93,6 +93,9 @@ def two_threads(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
 
     NumPy lets go of Python's lock while it computes, but not in products of at most 500 rows (`vecdot` and `@`, seen in
     NumPy 2.4). There the threads take turns.
+
+    Raises:
+        RuntimeError: if no thread can be started, as in a browser.
     """
     y = np.empty_like(x)
 
@@ -222,12 +225,16 @@ STEPS = (
 
 
 def steps() -> tuple[Step, ...]:
-    """The steps that can run here: all of `STEPS`, or all but the compiled one where Numba is not installed."""
+    """The steps that can run here: not "compiled" without Numba, and not "two threads" in a browser."""
+    return tuple(step for step in STEPS if _runs(step))
+
+
+def _runs(step: Step) -> bool:
     try:
-        with use_backend("numba"):
-            return STEPS
-    except ImportError:
-        return STEPS[:-1]
+        step.run(*batch((2, 2, 2)))
+    except (ImportError, RuntimeError):  # no Numba; no thread
+        return False
+    return True
 
 
 def batch(shape: tuple[int, int, int] = SHAPE, *, seed: int = 0) -> tuple[Array, Array, Array, float]:

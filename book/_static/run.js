@@ -12,10 +12,20 @@ if (runDialog && runButton) {
     runDialog.querySelector(".bn-run-open").hidden = true;
     runDialog.querySelector(".bn-run-from-file").hidden = false;
   }
+  // How much this notebook makes the browser fetch, as the build found out. Without an answer nothing is said of it.
+  const tellSize = async () => {
+    const size = runDialog.querySelector(".bn-run-size");
+    const path = new URL(runDialog.querySelector(".bn-run-open").href).searchParams.get("path");
+    const { here, there } = (await (await fetch(size.dataset.sizes)).json())[path];
+    const megabytes = (bytes) => `${Math.ceil(bytes / 1e6)} MB`;
+    const parts = there ? `: ${megabytes(there)} from ${size.dataset.host}, ${megabytes(here)} from this site` : "";
+    size.textContent = `The first time that is about ${megabytes(here + there)}${parts}.`;
+  };
   runButton.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the reader wants the link
     event.preventDefault();
     runDialog.showModal();
+    if (location.protocol !== "file:") tellSize().catch(() => {});
   });
   // A script of the theme keeps this key from what it does by itself.
   runDialog.addEventListener("keydown", (event) => {

@@ -10,7 +10,6 @@ named right (where two mistakes give the same numbers, both names are shown); an
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -265,6 +264,8 @@ def run_in_parallel(seeds: Iterable[int]) -> dict[str, Tally]:
     jobs = [(name, seed) for seed in (None, *seeds) for name in TASKS]
     tallies = {name: Tally() for name in TASKS}
     # A problem holds functions, which do not travel; its name does.
+    from concurrent.futures import ProcessPoolExecutor  # a browser has no processes, and runs all the rest
+
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         for (name, _), tally in zip(jobs, pool.map(_run_job, jobs, chunksize=len(TASKS)), strict=True):
             tallies[name].add(tally)

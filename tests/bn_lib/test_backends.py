@@ -7,11 +7,13 @@ of all normalizers with the backend that is chosen by default. Shapes lie around
 way: rows and columns of blocks, positions that are few or many, samples left over.
 """
 
+import gc
 import multiprocessing
 import pickle
 import threading
 import tracemalloc
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -549,6 +551,25 @@ def test_pieces_raise_after_all_have_ended(set_threads):
 
     with pytest.raises(ArithmeticError, match="there"):
         threads.in_pieces(fail_elsewhere, 2)
+
+
+def test_pieces_need_no_thread_and_leave_nothing_behind(set_threads, monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    set_threads(3)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done = np.zeros(9)
+
+    def work(start, stop):
+        done[start:stop] += 1
+
+    threads.in_pieces(work, 9)
+    assert done.tolist() == [1] * 9
+    kept = weakref.ref(work)
+    del work
+    gc.collect()
+    assert kept() is None, "a queue that nobody empties holds on to the arrays"
 
 
 def test_pieces_see_the_context_of_the_caller(set_threads):

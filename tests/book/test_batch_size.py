@@ -78,6 +78,21 @@ def test_quantiles_belong_to_the_density():
     assert inside == pytest.approx(0.95, abs=1e-6)
 
 
+@pytest.mark.parametrize("m", [2, 3, 4, 8, 9, 64, 257])
+def test_density_and_quantiles_are_scipys(m):
+    chi2 = stats.chi2(m - 1)
+    ratios = np.geomspace(1e-6, 4, 50)
+    np.testing.assert_allclose(exp.variance_density(ratios, m), m * chi2.pdf(m * ratios), rtol=1e-11, atol=1e-99)
+    for p in (1e-12, 1e-3, 0.025, 0.5, 0.975, 0.999):
+        assert exp.variance_quantile(p, m) == pytest.approx(chi2.ppf(p) / m, rel=1e-11, abs=0)
+
+
+@pytest.mark.parametrize("probability", [-0.1, 0, 1, 1.1, float("nan")])
+def test_a_quantile_is_of_a_probability(probability):
+    with pytest.raises(ValueError, match=f"probability is {probability}; expected a number between 0 and 1"):
+        exp.variance_quantile(probability, 8)
+
+
 @pytest.mark.parametrize("call", [exp.variance_noise, lambda m: exp.variance_quantile(0.5, m)])
 def test_one_value_has_no_variance(call):
     with pytest.raises(ValueError, match="m is 1; expected at least 2"):

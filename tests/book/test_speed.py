@@ -4,6 +4,7 @@ Nothing here depends on how long anything takes.
 """
 
 import math
+import threading
 from decimal import Decimal
 from fractions import Fraction
 
@@ -134,6 +135,14 @@ def test_without_numba_the_other_steps_are_there(monkeypatch):
     monkeypatch.setattr(speed, "use_backend", missing)
     assert speed.steps() == STEPS[:-1]
     assert STEPS[-1] is speed.COMPILED
+
+
+def test_without_threads_the_other_steps_are_there(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert [step.name for step in STEPS if step not in speed.steps()] == ["two threads"]
 
 
 def test_a_fused_relu_gives_the_same():

@@ -6,17 +6,19 @@ npm, and of its packages those that are pure Python, packed from this environmen
 """
 
 import json
+import math
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import PackageNotFoundError
-from os import environ
 from pathlib import Path
 from shutil import which
 from threading import Thread
@@ -26,8 +28,8 @@ from zipfile import ZipFile
 
 import nbformat
 import pytest
-from lite import button, lock, notebooks, runtime, shell, wheels
-from playwright.sync_api import Browser, Page, Playwright, TimeoutError, expect
+from lite import button, lock, notebooks, runtime, shell, sizes, wheels
+from playwright.sync_api import Browser, Page, Playwright, expect
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[2]
@@ -327,10 +329,44 @@ def test_the_pinned_entries_are_those_of_the_published_lock_file():
     assert all(published["packages"][name] == entry for name, entry in pinned_["packages"].items())
 
 
+def test_the_sizes_are_those_of_the_files_at_hand_and_of_every_package():
+    noted = sizes.noted()
+    assert noted.keys() == {"jupyterlite", *runtime.CORE, *lock.read(lock.PINNED)["packages"]}
+    assert {name: noted[name] for name in runtime.CORE} == {name: (NPM / name).stat().st_size for name in runtime.CORE}
+    assert noted["micropip"] == next(MICROPIP.glob("micropip-*.whl")).stat().st_size
+
+
+def test_a_notebook_is_as_large_as_what_it_imports(served, tmp_path):
+    noted, packages = sizes.noted(), lock.read(served / shell.LOCK)["packages"]
+
+    def size(code: str) -> dict[str, int]:
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / "one.ipynb")
+        return sizes.of(tmp_path / "one.ipynb", served, packages)
+
+    bare, always = size("1 + 1"), set(lock.closure(packages, lock.KERNEL))
+    for name in ("numpy", "matplotlib", "sympy"):
+        more = set(lock.closure(packages, [name])) - always
+        assert size(f"import {name}") == bare | {"there": bare["there"] + sum(noted[each] for each in more)}
+    wheel = served / shell.WHEELS / packages["bn-lib"]["file_name"]
+    assert size("from bn_exercises import problem")["here"] == bare["here"] + wheel.stat().st_size
+    told = json.loads((served / sizes.WRITTEN).read_text())
+    assert told == {path.name: sizes.of(path, served, packages) for path in (served / "files").iterdir()}
+
+
+def test_no_notebook_brings_scipy_or_scikit_learn(served):
+    assert not {"scipy", "scikit-learn"} & lock.read(served / shell.LOCK)["packages"].keys()
+
+
 # In the browser
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    asked: ClassVar[set[Path]] = set()
+
+    def do_GET(self) -> None:
+        self.asked.add(Path(self.translate_path(self.path)))
+        super().do_GET()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -340,6 +376,7 @@ def serve() -> Iterator:
     servers = []
 
     def start(folder: Path) -> str:
+        Quiet.asked.clear()
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
         servers.append(server)
         Thread(target=server.serve_forever, daemon=True).start()
@@ -390,7 +427,11 @@ class TestTheButton:
         page.locator(BUTTON).click()
         assert dialog.is_visible()
         assert urlsplit(shell.CDN_HOST).hostname in dialog.inner_text()
-        assert "MB" in dialog.inner_text()
+        told = json.loads((built_site / "lite" / sizes.WRITTEN).read_text())[f"{CHAPTERS[2]}.ipynb"]
+        total, there, here = (math.ceil(size / 1e6) for size in (sum(told.values()), told["there"], told["here"]))
+        expect(dialog).to_contain_text(
+            f"about {total} MB: {there} MB from {urlsplit(shell.CDN_HOST).hostname}, {here} MB from this site."
+        )
         colours = "link => [getComputedStyle(link).color, getComputedStyle(link).backgroundColor]"
         ink, paper = dialog.get_by_role("link", name="Open the notebook").evaluate(colours)
         assert ink != paper
@@ -437,6 +478,7 @@ class TestTheButton:
         assert logged.hosts() == {"127.0.0.1"}
 
     def test_who_agreed_gets_the_notebook_and_no_host_but_pyodides_is_asked(self, browse, serve, built_site):
+        """That host does not answer here, and the page says so; what else it loads is as much as the dialog says."""
         logged, address = browse(), serve(built_site)
         context = logged.browser.new_context()
         page = context.new_page()
@@ -447,6 +489,24 @@ class TestTheButton:
         lite = opened.value
         lite.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
         lite.locator(".jp-Notebook-ExecutionIndicator").wait_for(timeout=PATIENCE)
+        expect(lite.get_by_role("alert")).to_contain_text(
+            f"Python did not start. It comes from {urlsplit(shell.CDN_HOST).hostname}. It cannot be reached",
+            timeout=PATIENCE,
+        )
+        with lite.expect_download() as download:
+            lite.get_by_role("link", name="Download the notebook").click()
+        assert download.value.suggested_filename == f"{CHAPTERS[2]}.ipynb"
+        assert Path(download.value.path()).read_bytes() == (built_site / f"lite/files/{CHAPTERS[2]}.ipynb").read_bytes()
+        lite.get_by_role("button", name="Close").click()
+        expect(lite.get_by_role("alert")).to_have_count(0)
+        asked = {
+            path.relative_to(built_site / "lite") for path in Quiet.asked if path.is_relative_to(built_site / "lite")
+        }
+        own = [path for path in asked if path.parts[0] not in ("files", shell.WHEELS, sizes.WRITTEN)]
+        loaded = sum(
+            (built_site / "lite" / path).stat().st_size for path in own if (built_site / "lite" / path).is_file()
+        )
+        assert loaded == pytest.approx(sizes.noted()["jupyterlite"], rel=0.05)
         assert logged.hosts() <= {"127.0.0.1", urlsplit(shell.CDN_HOST).hostname}
 
 
@@ -493,7 +553,11 @@ def stand_in(built_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         "print(Verdict.from_json(verdict.to_json()) == verdict, verdict.right)",
         "import anywidget, ipywidgets\nipywidgets.IntSlider(value=3)",
     ]
+    # As long as a chapter, and folded as its cells are: what is not on the screen has no prompt.
+    cells += [f"for line in range(40):\n    print({number}, line)" for number in range(20)]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    for cell in notebook.cells[3::2]:
+        cell.metadata.jupyter = {"source_hidden": True}
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, site / "lite" / "files" / f"{EXERCISES[-1]}.ipynb")
     return site
@@ -506,24 +570,26 @@ def open_notebook(page: Page, address: str, name: str) -> None:
 
 
 def run_all(page: Page) -> nbformat.NotebookNode:
-    """Run all cells, and return the notebook as the reader downloads it."""
+    """Run all cells, and return the notebook as the reader downloads it, once it has run to its end or to an error."""
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    try:
-        page.wait_for_function(RAN, timeout=PATIENCE)
-    except TimeoutError as error:
-        raise AssertionError(f"after {PATIENCE / 1000:.0f} s: {page.evaluate(STATE)}") from error
+    late = time.monotonic() + PATIENCE / 1000
+    while True:
+        notebook = downloaded(page)
+        if complaints(notebook) or all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code"):
+            return notebook
+        assert time.monotonic() < late, f"after {PATIENCE / 1000:.0f} s: {page.evaluate(STATE)}"
+        page.wait_for_timeout(1000)
+
+
+def downloaded(page: Page) -> nbformat.NotebookNode:
+    """The notebook as it is now: its page cannot tell what has run, for a cell that is folded or far has no prompt."""
     page.keyboard.press("Control+s")
     page.get_by_role("menuitem", name="File", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("menuitem", name="Download", exact=True).click()
     return nbformat.read(download.value.path(), as_version=4)
 
-
-RAN = r"""() => {
-  const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.textContent);
-  return prompts.length > 0 && prompts.every(prompt => /\[\d+\]/.test(prompt));
-}"""
 
 # For the day when it does not: which cell ran last, what the kernel is said to do, and whether a question is open.
 STATE = r"""() => {
@@ -554,6 +620,8 @@ def test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded(browse
     open_notebook(page, address, EXERCISES[-1])
     notebook = run_all(page)
     assert not complaints(notebook)
+    assert [cell.execution_count for cell in notebook.cells] == [*range(1, len(notebook.cells) + 1)]
+    assert page.get_by_role("alert").count() == 0
     assert "(3, 14) emscripten" in notebook.cells[0].outputs[0].text
     assert "True False" in notebook.cells[1].outputs[0].text
     assert page.get_by_role("slider").count() == 1
@@ -565,11 +633,58 @@ def test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded(browse
     assert logged.hosts() == {"127.0.0.1"}
 
 
+@pytest.fixture
+def broken(stand_in: Path, tmp_path: Path) -> Path:
+    """The same site, in which a test may replace a file."""
+    return Path(shutil.copytree(stand_in, tmp_path / "site", copy_function=os.link))
+
+
+@in_chromium
+def test_a_python_that_does_not_start_says_so_and_starts_when_it_can(browse, serve, broken):
+    library = broken / "lite" / shell.PYODIDE / "python_stdlib.zip"
+    whole = library.read_bytes()
+    library.unlink()
+    page = browse().browser.new_page(viewport=PHONE)
+    page.goto(f"{serve(broken)}lite/{shell.APP}/index.html?path={EXERCISES[-1]}.ipynb")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("Python did not start. ", timeout=PATIENCE)
+    assert "It comes from" not in alert.inner_text(), "its host answers"
+    assert alert.get_by_role("link", name="Download the notebook").is_visible()
+    library.write_bytes(whole)
+    alert.get_by_role("button", name="Try again").click()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=PATIENCE)
+    expect(alert).to_have_count(0)
+
+
+@in_chromium
+def test_a_python_that_never_answers_is_not_waited_for_in_silence(browse, serve, broken):
+    wasm = broken / "lite" / shell.PYODIDE / "pyodide.asm.wasm"
+    cut = wasm.read_bytes()[:1000]
+    wasm.unlink()
+    wasm.write_bytes(cut)
+    page = browse().browser.new_page()
+    page.clock.install()
+    page.goto(f"{serve(broken)}lite/{shell.APP}/index.html?path={EXERCISES[-1]}.ipynb")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=unknown]").wait_for(timeout=PATIENCE)
+    page.clock.fast_forward(61_000)
+    expect(page.get_by_role("alert")).to_contain_text("It has not answered in 60 seconds.", timeout=PATIENCE)
+
+
+@in_chromium
+def test_a_page_that_lacks_a_script_says_which(browse, serve, broken):
+    (broken / "lite" / "build" / shell.APP / "bundle.js").unlink()
+    page = browse().browser.new_page()
+    page.goto(f"{serve(broken)}lite/{shell.APP}/index.html?path={EXERCISES[-1]}.ipynb")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("This page did not start. ", timeout=PATIENCE)
+    expect(alert).to_contain_text("bundle.js")
+
+
 @in_chromium
 @pytest.mark.pyodide
 def test_a_chapter_runs_to_its_end_and_an_exercise_answers(browse, serve, built_site, tmp_path):
     kept = tmp_path / "pyodide"
-    runtime.take(Path(environ["PYODIDE_DIST"]), kept)
+    runtime.take(Path(os.environ["PYODIDE_DIST"]), kept)
     site = place(built_site, kept, tmp_path / "site")
     exercise = nbformat.read(site / "lite" / "files" / f"{EXERCISES[0]}.ipynb", as_version=4)
     for cell in exercise.cells:

@@ -5,6 +5,8 @@
 - `lock` tells Pyodide where each package is, and what it needs;
 - `runtime` takes Pyodide itself from a distribution that somebody has at hand (`make lite-runtime DIR=...`);
 - `shell` runs JupyterLite's own builder, and closes what it leaves open;
+- `boot.js` says so, in JupyterLite's page, where Python does not start;
+- `sizes` tells how much each notebook makes a browser fetch;
 - `button` puts "Run it here" on the pages.
 
 Only HTML has it. It is built again only when something that it is made of has changed.
@@ -27,7 +29,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from lite import button, lock, notebooks, runtime, shell, wheels
+from lite import button, lock, notebooks, runtime, shell, sizes, wheels
 from lite.notebooks import Links, Numbers
 
 logger = logging.getLogger(__name__)
@@ -115,6 +117,7 @@ def make(work: Path, numbers: Mapping[str, Numbers], links: Links, names: Mappin
     shutil.move(work / "wheels", output / shell.WHEELS)
     runtime.place(output, runtime.KEPT if runtime.KEPT.is_dir() else None, ours)
     shell.close(output)
+    sizes.write(output)
     return output
 
 

@@ -6,12 +6,10 @@ The button is a link to the page that explains it, and works as such where there
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Collection
 from html import escape
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,15 +18,11 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from lite import lock, notebooks, runtime, shell
+from lite import notebooks, runtime, shell, sizes
 
 CHAPTERS = "book/chapters/"
 EXERCISES = "book/exercises/"
 EXPLAINED = "book/run"
-
-# What a browser fetches for an exercise, and for a chapter with its figures and data, in MB. Estimates for the public
-# host: its lock file does not say how large packages are. Where the site serves them, they are measured.
-ESTIMATED = {EXERCISES: 15, CHAPTERS: 50}
 
 
 def notebooks_of(docnames: Collection[str]) -> dict[str, str]:
@@ -72,21 +66,9 @@ def add_button(
         notebook=pathto(f"lite/{shell.APP}/index.html", 1) + f"?path={quote(name)}",
         download=pathto(f"lite/files/{quote(name)}", 1),
         explained=explained,
-        megabytes=megabytes(EXERCISES if pagename.startswith(EXERCISES) else CHAPTERS),
+        sizes_at=pathto(f"lite/{sizes.WRITTEN}", 1),
     )
     app.add_js_file("run.js", loading_method="defer")
-
-
-def megabytes(kind: str, kept: Path = runtime.KEPT) -> int:
-    """How much a browser fetches before the notebook of a chapter or an exercise has run, in MB."""
-    if not kept.is_dir():
-        return ESTIMATED[kind]
-    packages = lock.read(kept / runtime.PUBLISHED_LOCK)["packages"]
-    if kind == EXERCISES:
-        roots = (name for name in (*lock.KERNEL, *lock.NEEDS["bn-lib"]) if name in packages)
-        packages = {name: packages[name] for name in lock.closure(packages, roots)}
-    names = [*runtime.CORE, *(entry["file_name"] for entry in packages.values())]
-    return math.ceil(sum((kept / name).stat().st_size for name in names) / 1e6)
 
 
 GITHUB = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+)/tree/([\w.-]+)/?")
@@ -133,21 +115,22 @@ def anchor(notebook: str) -> str:
     return "run-" + notebook.removesuffix(".ipynb")
 
 
-def dialog(notebook: str, download: str, explained: str, megabytes: int) -> str:
-    """What the reader is told before anything is fetched."""
+def dialog(notebook: str, download: str, explained: str, sizes_at: str) -> str:
+    """What the reader is told before anything is fetched; how much it is, is known when JupyterLite has been built."""
+    host = shell.CDN_HOST.partition("//")[2]
     if runtime.KEPT.is_dir():
-        origin = f"This site sends it, about {megabytes} MB the first time. No other site is asked for anything."
+        origin = "This site sends it. No other site is asked for anything."
     else:
-        host = shell.CDN_HOST.partition("//")[2]
         origin = (
             f"It comes from <strong>{host}</strong>, a public host that is not part of this site and that will see "
-            f"your address, as every site does: about {megabytes} MB the first time. Nothing has been asked of it yet."
+            "your address, as every site does. Nothing has been asked of it yet."
         )
     return f"""
 <dialog id="bn-run" class="bn-run" aria-labelledby="bn-run-title">
 <h2 id="bn-run-title">Run it here</h2>
 <div class="bn-run-served">
-<p>The notebook of this page opens in a new tab, and Python runs in your browser. {origin}</p>
+<p>The notebook of this page opens in a new tab, and Python runs in your browser. {origin}
+<span class="bn-run-size" data-sizes="{escape(sizes_at)}" data-host="{host}"></span></p>
 <p>What you write is kept in this browser and is sent nowhere. To keep it elsewhere or hand it in, download it:
 <em>File</em>, <em>Download</em>.</p>
 </div>

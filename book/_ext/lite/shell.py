@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html import escape
@@ -54,8 +55,9 @@ def settings(self_hosted: bool) -> dict[str, Any]:
     }
 
 
-# What JupyterLite is made with, not of.
+# What JupyterLite is made with, not of; and pages that lead to apps that are not here.
 LEFTOVERS = ("rspack.config.js", "rspack.config.analyze.js", "rspack.config.watch.js")
+LEFTOVER_FOLDERS = ("doc",)
 
 # A reader's choices begin as these.
 OVERRIDES = {
@@ -96,6 +98,8 @@ def build(output: Path, work: Path, notebooks: Path) -> None:
     name_kernel(output)
     for leftover in LEFTOVERS:
         (output / leftover).unlink()
+    for leftover in LEFTOVER_FOLDERS:
+        shutil.rmtree(output / leftover)
 
 
 def set_pyodide_url(site: Path, self_hosted: bool) -> None:
@@ -146,6 +150,10 @@ def policy(self_hosted: bool) -> str:
     )
 
 
+# Our own part of the page: it says so where Python does not start.
+BOOT = ("boot.css", "boot.js")
+SCRIPTS = '<link rel="stylesheet" href="./boot.css"><script src="./boot.js"></script><script src="./start.js"></script>'
+
 # JupyterLite's page starts with this script: it corrects the address, then imports its `config-utils.js`.
 START = re.compile(r"<script>\s*(\(async function \(\) \{.*?\}\.call\(this\)\);)\s*</script>", re.DOTALL)
 
@@ -166,6 +174,8 @@ def close(site: Path) -> None:
             raise RuntimeError(f"JupyterLite's {page.name} has another form than the one known here")
         page.write_text(f"{before}{head}\n    {meta}\n    {icon}{after}", encoding="utf-8")
     page = site / APP / "index.html"
+    for name in BOOT:
+        shutil.copyfile(Path(__file__).with_name(name), page.parent / name)
     text = page.read_text(encoding="utf-8")
     found = START.search(text)
     if not found:
@@ -174,7 +184,10 @@ def close(site: Path) -> None:
     if not self_hosted:
         start = f'if (localStorage.getItem("bn-run") === "agreed") {{\n{start}\n}} else {{\n{ASK}\n}}'
     (page.parent / "start.js").write_text(start + "\n", encoding="utf-8")
-    page.write_text(text.replace(found[0], '<script src="./start.js"></script>'), encoding="utf-8")
+    ours = (
+        '<link rel="stylesheet" href="./boot.css"><script src="./boot.js"></script><script src="./start.js"></script>'
+    )
+    page.write_text(text.replace(found[0], ours), encoding="utf-8")
 
 
 ASK = '  location.replace("../../book/run.html");'
