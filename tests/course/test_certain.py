@@ -37,7 +37,7 @@ pytestmark = [
 
 RIGHT = "def square(x):\n    return x * x\n"
 WRONG = "def square(x):\n    return 2 * x\n"
-LOUD = "def square(x):\n    for _ in range(40_000):\n        print('x' * 40)\n    return {} * x\n"
+LOUD = "def square(x):\n    for _ in range(4_000):\n        print('x' * 400)\n    return {} * x\n"
 HIDE = "shell = get_ipython()\n"
 # Says to every descriptor there is that the cell after the next one did not fail.
 FORGED = """
@@ -55,9 +55,9 @@ SQUARES: dict[str, tuple[str, float, float]] = {
     "honest": (RIGHT, 3, 4),
     "loud": (LOUD.format("x"), 3, 4),
     "loud_wrong": (LOUD.format(2), 0, 2),
-    "many_displays": ("def square(x):\n    for _ in range(1500):\n        display(1)\n    return 2 * x\n", 0, 2),
+    "many_displays": ("def square(x):\n    for _ in range(1100):\n        display(1)\n    return 2 * x\n", 0, 2),
     "many_streams": (
-        "import sys\ndef square(x):\n    for _ in range(1500):\n        display(1)\n"
+        "import sys\ndef square(x):\n    for _ in range(1100):\n        display(1)\n"
         "    print(file=sys.stderr)\n    return x * x",
         0,
         0,
@@ -199,7 +199,9 @@ def test_a_score_is_that_of_the_cells_run(course: Course, student: str) -> None:
     assert (found["test-square"][0], found["partial"][0]) == (asserts, number)
 
 
-@pytest.mark.parametrize("student", ["loud", "loud_wrong", "many_displays", "beneath", "wide", "wide_wrong"])
+@pytest.mark.parametrize(
+    "student", ["loud", "loud_wrong", "many_displays", "beneath", "wide", "wide_wrong", "long_error"]
+)
 def test_what_was_cut_is_said(course: Course, student: str) -> None:
     assert "not all that cell test-square put out was kept" in problems(course, student)
     assert f"{student}: squares: not all that cell test-square put out" in course.logs["grade"]

@@ -114,9 +114,11 @@ class Outputs:
     def error(self, name: str, says: str, traceback: list[str]) -> None:
         """Add an error."""
         self.failed = True
-        lines = _shortened("\n".join(traceback), MOST_OF_ERROR).split("\n")
-        says = _shortened(says, MOST_OF_ERROR)
-        self._decide({"output_type": "error", "ename": name[:LEAST], "evalue": says, "traceback": lines})
+        text = "\n".join(traceback)
+        lines = _shortened(text, MOST_OF_ERROR).split("\n")
+        short = _shortened(says, MOST_OF_ERROR)
+        self._decide({"output_type": "error", "ename": name[:LEAST], "evalue": short, "traceback": lines})
+        self.cut |= max(len(text), len(says)) > MOST_OF_ERROR
 
     def result(self, data: dict[str, Any], metadata: dict[str, Any], count: int) -> None:
         """Add the value of the cell's last line."""
