@@ -153,8 +153,8 @@ class _Turns:
         index, done = frame["ends"], self._executed
         if type(index) is not int or index not in self._order:
             return
-        put_out, failed = frame.get("outputs"), frame.get("failed")
-        put_out = put_out if isinstance(put_out, list) else []
+        put_out = frame["outputs"] if isinstance(frame.get("outputs"), list) else []
+        failed = frame["failed"] if type(frame.get("failed")) is bool else None
         said = (failed, outputs.deciding(put_out))
         same = self._said.setdefault(index, said) == said
         if index in done.counts and index not in done.outputs:
@@ -162,7 +162,7 @@ class _Turns:
             done.counts[index] = outputs.count(frame.get("count"))
             if frame.get("cut") is not False:
                 done.cut.add(index)
-            if type(failed) is bool:
+            if failed is not None:
                 done.failed[index] = failed
         if not same:
             done.failed.pop(index, None)

@@ -39,11 +39,12 @@ def read(untrusted: Any) -> list[NotebookNode]:
 
 def deciding(untrusted: list[Any]) -> list[tuple[str, str]]:
     """What nbgrader's rules for the points of a cell look at among whatever was sent for it."""
-    return [
-        (each["output_type"], str(each["data"].get("text/plain")) if isinstance(each.get("data"), dict) else "")
-        for each in untrusted
-        if isinstance(each, dict) and _decides(each)
-    ]
+    found = []
+    for each in untrusted:
+        if isinstance(each, dict) and _decides(each):
+            data = each.get("data")
+            found.append((each["output_type"], _text(data.get("text/plain") if isinstance(data, dict) else "")))
+    return found
 
 
 def answers(untrusted: Any) -> Any:

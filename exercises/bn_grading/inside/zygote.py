@@ -163,6 +163,8 @@ def written(before: dict[str, str]) -> tuple[dict[str, str], int]:
     Hidden ones are a program's own. Links are not followed, and nobody looks at the rest of a folder without end.
     """
     found: dict[str, str] = {}
+    # Without a sandbox these lie there, too.
+    own = {os.environ.get("IPYTHONDIR"), os.environ.get("MPLCONFIGDIR")}
     folders, room, looks, left = [""], MOST_WRITTEN, MOST_LOOKS, 0
     while folders and looks > 0:
         above = folders.pop(0)
@@ -170,7 +172,7 @@ def written(before: dict[str, str]) -> tuple[dict[str, str], int]:
             for entry in sorted(itertools.islice(entries, looks), key=lambda each: each.name):
                 looks -= 1
                 name = os.path.join(above, entry.name)
-                if entry.name.startswith(".") or name in before or len(name) > LONGEST_NAME:
+                if entry.name.startswith(".") or name in before or len(name) > LONGEST_NAME or entry.path in own:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(name)
