@@ -5,31 +5,33 @@
 It stands beside `nbgrader autograde`, takes the same configuration and leaves the same gradebook and folders behind.
 """
 
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from nbgrader.apps.baseapp import nbgrader_aliases, nbgrader_flags  # type: ignore[import-untyped]
 from nbgrader.converters import Autograde  # type: ignore[import-untyped]
+from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 from traitlets import Bool, Float, Integer, Unicode, default
+from traitlets.config import Config
 
 from bn_grading import container as containers
-from bn_grading import sandbox
+from bn_grading import options, sandbox
 from bn_grading.assignment import NoAssignmentError, Source, sources
-from bn_grading.command import AssignmentApp, private_folders
+from bn_grading.command import AssignmentApp, private_folders, submitted
 from bn_grading.container import Container
 from bn_grading.execute import SandboxFailedError, run_submission, try_container
-from bn_grading.record import Recorder, clean_up
-from bn_grading.results import Result, Results
+from bn_grading.record import Recorder, clean_up, stops_the_run
+from bn_grading.results import NotStoredError, Result, Results, printable
 from bn_grading.sandbox import Limits, NoSandboxError
 from bn_grading.sanitize import Sanitized, sanitize
 
@@ -65,6 +67,7 @@ class GradeApp(AssignmentApp):
     flags = {  # noqa: RUF012
         **nbgrader_flags,
         "force": ({"GradeApp": {"force": True}}, "Grade again what is graded already."),
+        "f": ({"GradeApp": {"force": True}}, "The same."),
         "only-failed": ({"GradeApp": {"only_failed": True}}, "Grade only what failed the last time."),
         "dry-run": ({"GradeApp": {"dry_run": True}}, "Say what would be graded, and change nothing."),
         "unsafe-no-sandbox": (
@@ -96,19 +99,28 @@ class GradeApp(AssignmentApp):
 
     @default("classes")
     def _classes_default(self) -> list[Any]:
-        return [*super()._classes_default(), Autograde, GradeApp]
+        return [*super()._classes_default(), Autograde, Execute, GradeApp]
+
+    def _load_config(self, cfg: Config, **kwargs: Any) -> None:
+        options.rename(cfg)
+        super()._load_config(cfg, **kwargs)
 
     def start(self) -> None:
         """Grade, say what was done, and exit with 0 if everything was graded, 1 if something failed."""
         super().start()
         assignment = self.assignment()
+        if refused := options.refused(self.config):
+            self.fail("\n".join(refused))
         known = self._known(assignment)
+        chosen = {name: source for name, source in known.items() if fnmatchcase(name, self.coursedir.notebook_id)}
+        if not chosen:
+            self.fail(f"--notebook {self.coursedir.notebook_id} is none of {', '.join(known)}")
         recorder = Recorder(coursedir=self.coursedir, parent=self)
         results = Results.of(self.coursedir, assignment)
-        wanted = list(self._wanted(recorder, results, assignment))
+        wanted = list(self._wanted(recorder, results, assignment, chosen))
         if self.dry_run:
             for student in wanted:
-                print(student)
+                print(printable(student))
             print(f"{len(wanted)} submissions of {assignment} would be graded.")
             return
         container = self._sandbox()
@@ -122,14 +134,14 @@ class GradeApp(AssignmentApp):
         with ExitStack() as stack:
             executor = self._executor(stack)
             try:
-                for result in self._grade(wanted, executor, recorder, results, known, assignment, container):
+                for result in self._grade(wanted, executor, recorder, results, known, chosen, assignment, container):
                     counts[result.status] += 1
                     failed |= not result.graded
                     if result.status != "graded":
-                        problems += [f"{result.student}: {problem}" for problem in result.problems]
+                        problems += [f"{printable(result.student)}: {problem}" for problem in result.problems]
             except SQLAlchemyError as error:
                 broken = f"the gradebook cannot be reached: {_told(error)}"
-            except OSError as error:
+            except (OSError, NotStoredError) as error:
                 broken = f"what was graded cannot be stored: {_told(error)}"
         _summarize(counts, problems, time.monotonic() - began)
         if broken:
@@ -160,40 +172,61 @@ class GradeApp(AssignmentApp):
             self.fail(str(error))
             raise
 
-    def _wanted(self, recorder: Recorder, results: Results, assignment: str) -> Iterator[str]:
+    def _wanted(
+        self, recorder: Recorder, results: Results, assignment: str, chosen: Mapping[str, Source]
+    ) -> Iterator[str]:
         """The students whose submission is to be graded: new ones, newer ones, those that failed; or all."""
         course = self.coursedir
-        submitted = Path(course.format_path(course.submitted_directory, ".", ".")).resolve()
         excluded = [each.strip() for each in course.student_id_exclude.split(",")]
-        students = [p.name for p in sorted(submitted.iterdir())] if submitted.is_dir() else []
+        there = submitted(course, assignment)
+        students = [each for each in there if _is_meant(each, course.student_id)]
+        if not there:
+            expected = course.format_path(course.submitted_directory, "STUDENT", assignment)
+            self.fail(f"nobody handed in {assignment}; expected folders {expected}")
+        if not students:
+            self.fail(f"--student {course.student_id} is none of the {len(there)} who handed in {assignment}")
         # Whether the last time failed, and no more of what is known of a large class.
         failed = {result.student: not result.graded for result in results} if self.only_failed else {}
+        force = self.force or recorder.force
         for student in students:
-            folder = Path(course.format_path(course.submitted_directory, student, assignment))
-            if not fnmatch(student, course.student_id) or student in excluded or not folder.is_dir():
+            if student in excluded or (self.only_failed and not failed.get(student)):
                 continue
-            if self.only_failed and not failed.get(student):
-                continue
-            if self.force or self._is_newer(recorder, student, assignment):
+            if self._is_due(recorder, student, assignment, chosen, force):
                 yield student
 
-    def _is_newer(self, recorder: Recorder, student: str, assignment: str) -> bool:
+    def _is_due(
+        self, recorder: Recorder, student: str, assignment: str, chosen: Mapping[str, Source], force: bool
+    ) -> bool:
+        """As nbgrader decides it."""
         course = self.coursedir
+        source = course.format_path(course.submitted_directory, student, assignment)
         graded = course.format_path(course.autograded_directory, student, assignment)
-        if not Path(graded).exists():
+        missing = not os.path.exists(graded)
+        if recorder.is_part:
+            names = [f"{name}.ipynb" for name in chosen if os.path.lexists(os.path.join(source, f"{name}.ipynb"))]
+            if not names:
+                return False
+            missing = not all(os.path.exists(os.path.join(graded, name)) for name in names)
+        if force or missing:
             return True
-        new = course.get_existing_timestamp(course.format_path(course.submitted_directory, student, assignment))
-        old = course.get_existing_timestamp(graded)
+        new, old = course.get_existing_timestamp(source), course.get_existing_timestamp(graded)
         return new is not None and old is not None and new > old
 
     def _limits(self) -> Limits:
+        given = self.config.GradeApp
+        notebook = self.notebook_seconds
+        cell = self.cell_seconds if "cell_seconds" in given else options.cell_seconds(self.config, self.cell_seconds)
+        if cell is None:
+            cell = notebook
+        elif "notebook_seconds" not in given:
+            notebook = max(notebook, cell)
         return Limits(
             memory=self.memory * MIB,
             scratch=self.scratch * MIB,
             processes=self.processes,
-            cell_seconds=self.cell_seconds,
-            notebook_seconds=self.notebook_seconds,
-            submission_seconds=self.submission_seconds,
+            cell_seconds=cell,
+            notebook_seconds=notebook,
+            submission_seconds=max(notebook, self.submission_seconds),
         )
 
     def _executor(self, stack: ExitStack) -> Executor:
@@ -216,6 +249,7 @@ class GradeApp(AssignmentApp):
         recorder: Recorder,
         results: Results,
         known: dict[str, Source],
+        chosen: Mapping[str, Source],
         assignment: str,
         container: Container | None,
     ) -> Iterator[Result]:
@@ -235,18 +269,26 @@ class GradeApp(AssignmentApp):
                 executed = future.result()
             # Whatever it is, it is the machine's failure: what students' code does comes back as a result.
             except Exception as error:
+                if stops_the_run(error):
+                    raise
                 if tries < MOST_TRIES:
                     begin(sanitized, tries + 1)
                     return None
                 return results.failed(sanitized.student, _told(error), sanitized)
             try:
-                return results.graded(sanitized, recorder.record(sanitized, executed, known, assignment))
-            except (SQLAlchemyError, OSError):
-                raise
+                with recorder.recorded(sanitized, executed, known, assignment) as graded:
+                    result = results.graded(sanitized, graded, known)
             # One submission that cannot be recorded stops nobody else.
             except Exception as error:
-                self.log.exception("recording %s", sanitized.student)
-                return results.failed(sanitized.student, f"it could not be recorded: {_told(error)}", sanitized)
+                return failed(sanitized, "it could not be recorded", error)
+            recorder.run_hook(recorder.post_convert_hook, sanitized.student, assignment)
+            return result
+
+        def failed(sanitized: Sanitized, what: str, error: Exception) -> Result:
+            if stops_the_run(error) or isinstance(error, NotStoredError):
+                raise error
+            self.log.debug("%s: %s", sanitized.student, what, exc_info=error)
+            return results.failed(sanitized.student, f"{what}: {_told(error)}", sanitized)
 
         waiting = iter(students)
         with tqdm(total=len(students), unit="submission", disable=None) as bar:
@@ -255,26 +297,30 @@ class GradeApp(AssignmentApp):
                 if not taken and not running:
                     return
                 for student in taken:
+                    sanitized = Sanitized(student)
                     try:
+                        recorder.run_hook(recorder.pre_convert_hook, student, assignment)
                         with recorder.once.transaction():
                             sanitized = sanitize(recorder, student, assignment, known, limits.scratch // 2)
-                    except SQLAlchemyError:
-                        raise
+                        sanitized.only(chosen)
+                        if sanitized.notebooks:
+                            begin(sanitized, 1)
+                            continue
+                        recorder.note(sanitized, chosen, assignment)
+                        yield results.failed(student, "no notebook of it can be read", sanitized)
                     except Exception as error:
-                        yield results.failed(student, f"it could not be read: {_told(error)}", Sanitized(student))
-                        bar.update()
-                        continue
-                    if sanitized.notebooks:
-                        begin(sanitized, 1)
-                        continue
-                    recorder.note(sanitized, known, assignment)
-                    yield results.failed(student, "no notebook of it can be read", sanitized)
+                        yield failed(sanitized, "it could not be read", error)
                     bar.update()
                 for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                     result = end(future)
                     if result is not None:
                         yield result
                         bar.update()
+
+
+def _is_meant(student: str, pattern: str) -> bool:
+    """Whether nbgrader would find this student by the pattern."""
+    return fnmatchcase(student, pattern) and (not student.startswith(".") or pattern.startswith("."))
 
 
 def _told(error: Exception) -> str:

@@ -46,8 +46,10 @@ _LAST_SECONDS = 1
 _ORDER_SECONDS = 60
 _MOST_STDERR = 4000
 _PIECE = 1 << 20
-_FIRST_SAYS = ("ready", "ended")
-_NOTEBOOK_SAYS = ("begins", "ends", "outputs", "count", "finished", "last")
+# Of what may be sent of a notebook, for what is only shown; the rest is for what decides scores.
+_SHOWN = 0.75
+_FIRST_SAYS = ("ready", "ended", "written", "left")
+_NOTEBOOK_SAYS = ("begins", "ends", "failed", "cut", "outputs", "count", "finished", "last")
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,12 @@ class Executed:
     Attributes:
         name: as it went in.
         outputs: for each cell that ran, by its place: its outputs, at which nobody looked yet.
-        counts: for the same cells, the execution count.
+        counts: for each cell that began, the execution count.
+        failed: for each cell of which it was said clearly, whether it failed.
+        cut: the cells of whose outputs something is missing.
         stopped: for each cell that ended its process or had to be ended, by its place, the reason.
+        written: new files, by relative path, at which nobody looked yet.
+        left: how many other new files there were: too many, or too large.
         finished: whether it came to its end.
         seconds: how long it took, all attempts together.
     """
@@ -106,9 +112,60 @@ class Executed:
     name: str
     outputs: dict[int, list[Any]] = field(default_factory=dict)
     counts: dict[int, int | None] = field(default_factory=dict)
+    failed: dict[int, bool] = field(default_factory=dict)
+    cut: set[int] = field(default_factory=set)
     stopped: dict[int, str] = field(default_factory=dict)
+    written: dict[str, bytes] = field(default_factory=dict)
+    left: int = 0
     finished: bool = False
     seconds: float = 0.0
+
+    def begin_again(self) -> None:
+        """Forget what an attempt brought, but for the cells that it stopped at, and its time."""
+        for each in (self.outputs, self.counts, self.failed, self.cut, self.written):
+            each.clear()
+        self.left = 0
+
+
+class _Turns:
+    """Who may speak of which cell: each begins once, in order, when the one before has ended, and ends once.
+
+    Students' code can write what the notebook's process writes. So the clock of a cell is set when it is its turn and
+    not again, and a cell of which two different things are said is one of which nothing is known.
+    """
+
+    def __init__(self, notebook: Notebook, executed: Executed) -> None:
+        self._order = [cell["index"] for cell in notebook.cells]
+        self._executed = executed
+        self._said: dict[int, Any] = {}
+
+    def begins(self, index: Any) -> bool:
+        """Note that a cell begins; False, if it is not its turn."""
+        done = self._executed
+        turn = len(done.counts)
+        if type(index) is not int or turn > len(done.outputs) or self._order[turn : turn + 1] != [index]:
+            return False
+        done.counts[index] = None
+        return True
+
+    def ends(self, frame: dict[str, Any]) -> None:
+        """Note what is said of a cell."""
+        index, done = frame["ends"], self._executed
+        if type(index) is not int or index not in self._order:
+            return
+        put_out = frame["outputs"] if isinstance(frame.get("outputs"), list) else []
+        failed = frame["failed"] if type(frame.get("failed")) is bool else None
+        said = (failed, outputs.deciding(put_out))
+        same = self._said.setdefault(index, said) == said
+        if index in done.counts and index not in done.outputs:
+            done.outputs[index] = put_out
+            done.counts[index] = outputs.count(frame.get("count"))
+            if frame.get("cut") is not False:
+                done.cut.add(index)
+            if failed is not None:
+                done.failed[index] = failed
+        if not same:
+            done.failed.pop(index, None)
 
 
 class SandboxFailedError(Exception):
@@ -140,8 +197,7 @@ def run_submission(submission: Submission) -> list[Executed]:
                         break
                     if line is None:
                         line = _Line(kit, submission, folder)
-                    executed.outputs.clear()
-                    executed.counts.clear()
+                    executed.begin_again()
                     began = time.monotonic()
                     try:
                         line.run(notebook, submission, executed)
@@ -263,6 +319,7 @@ class _Line:
                     "limits": self.limits.of_process() if submission.safe else {},
                     "alone": submission.safe,
                     "most_output": self.limits.output,
+                    "most_sent": int(_SHOWN * self.limits.sent),
                 }
             )
             self._deadline = time.monotonic() + _START_SECONDS
@@ -293,7 +350,7 @@ class _Line:
             self._order({"run": order})
         except OSError:
             raise _LostError("the sandbox had ended") from None
-        known = {cell["index"] for cell in notebook.cells}
+        turns = _Turns(notebook, executed)
         # All attempts together.
         end = time.monotonic() + self.limits.notebook_seconds - executed.seconds
         self._deadline = end
@@ -312,20 +369,18 @@ class _Line:
                 self._interrupt()
                 interrupted, self._deadline = True, min(end, time.monotonic() + _GRACE_SECONDS)
                 continue
-            index = frame.get("begins", frame.get("ends"))
-            if type(index) is int and index in known:
-                if "begins" in frame:
-                    executed.counts[index] = None
+            if "begins" in frame:
+                if turns.begins(frame["begins"]):
                     interrupted, self._deadline = False, min(end, time.monotonic() + self.limits.cell_seconds)
-                else:
-                    put_out = frame.get("outputs")
-                    executed.outputs[index] = put_out if isinstance(put_out, list) else []
-                    executed.counts[index] = outputs.count(frame.get("count"))
+            elif "ends" in frame:
+                turns.ends(frame)
             elif "finished" in frame:
                 executed.finished = True
                 self._deadline = min(end, time.monotonic() + _GRACE_SECONDS)
             elif "ended" in frame:
                 last, self._deadline = frame["ended"], min(end, time.monotonic() + _GRACE_SECONDS)
+                executed.written = {name: base64.b64decode(content) for name, content in frame["written"].items()}
+                executed.left = frame["left"]
             elif isinstance(frame.get("last"), str):
                 said.add(frame["last"])
 

@@ -27,11 +27,24 @@ _TABLES = ("table", "thead", "tbody", "tr", "th", "td", "div", "p", "pre", "span
 
 
 def read(untrusted: Any) -> list[NotebookNode]:
-    """The outputs among whatever was sent for a cell, cleaned."""
-    if not isinstance(untrusted, list):
-        return []
-    outputs = (_output(each) for each in untrusted[:MOST_OUTPUTS] if isinstance(each, dict))
+    """The outputs among whatever was sent for a cell, cleaned. Those that decide its points come first for the room."""
+    room = {True: MOST_OUTPUTS, False: MOST_OUTPUTS}
+    outputs = []
+    for each in untrusted if isinstance(untrusted, list) else ():
+        if isinstance(each, dict) and room[decides := _decides(each)]:
+            room[decides] -= 1
+            outputs.append(_output(each))
     return [output for output in outputs if output is not None]
+
+
+def deciding(untrusted: list[Any]) -> list[tuple[str, str]]:
+    """What nbgrader's rules for the points of a cell look at among whatever was sent for it."""
+    found = []
+    for each in untrusted:
+        if isinstance(each, dict) and _decides(each):
+            data = each.get("data")
+            found.append((each["output_type"], _text(data.get("text/plain") if isinstance(data, dict) else "")))
+    return found
 
 
 def answers(untrusted: Any) -> Any:
@@ -76,6 +89,11 @@ def _depth_is_sane(data: Any) -> bool:
     return False
 
 
+def _decides(item: dict[str, Any]) -> bool:
+    kind = item.get("output_type")
+    return kind in ("error", "execute_result") or (kind == "stream" and item.get("name") == "stderr")
+
+
 def _output(item: dict[str, Any]) -> Any:
     kind = item.get("output_type")
     if kind == "stream":
@@ -83,18 +101,21 @@ def _output(item: dict[str, Any]) -> Any:
         return new_output("stream", name="stderr" if name == "stderr" else "stdout", text=_text(item.get("text")))
     if kind == "error":
         lines = item.get("traceback")
-        traceback = [_text(line) for line in lines[:MOST_LINES]] if isinstance(lines, list) else []
+        lines = lines if isinstance(lines, list) else []
+        if len(lines) > MOST_LINES:
+            lines = [*lines[: MOST_LINES // 2], *lines[-MOST_LINES // 2 :]]
+        traceback = [_text(line) for line in lines]
         return new_output(
             "error", ename=_text(item.get("ename")), evalue=_text(item.get("evalue")), traceback=traceback
         )
     if kind in ("display_data", "execute_result"):
         data = item.get("data")
         shown = _shown(data.items()) if isinstance(data, dict) else {}
-        if not shown:
-            return None
         if kind == "execute_result":
+            # One that shows nothing is still the cell's result.
+            shown = shown or {"text/plain": ""}
             return new_output(kind, data=shown, execution_count=count(item.get("execution_count")))
-        return new_output(kind, data=shown)
+        return new_output(kind, data=shown) if shown else None
     return None
 
 

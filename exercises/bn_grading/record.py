@@ -5,15 +5,22 @@ nbgrader's own preprocessors read the points from it (`Autograde.autograde_prepr
 anything). So late penalties, manual grading and feedback are nbgrader's, as ever. Cells that are not ours, plain
 asserts for example, keep their outputs, and nbgrader grades them by these in the ordinary way.
 
-A submission is graded when its folder stands in `autograded/`. It is put there at the end, in one step. Whoever stops
-the grader before that has it graded once more, with the same scores.
+What a cell put out says how many points it has only where it is certain that the cell did not fail. A graded cell of
+which that is not known has none, and waits for a person.
+
+A submission is graded when its folder stands in `autograded/`. It is put there at the end, in one step, when the scores
+and the line in `results.jsonl` are stored. Whoever stops the grader before that has it graded once more, with the same
+scores.
 """
 
+import errno
+import glob
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +31,8 @@ from nbformat.v4 import new_output
 from nbgrader.api import Gradebook  # type: ignore[import-untyped]
 from nbgrader.converters import Autograde, BaseConverter  # type: ignore[import-untyped]
 from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
-from nbgrader.utils import determine_grade  # type: ignore[import-untyped]
+from nbgrader.utils import determine_grade, is_grade  # type: ignore[import-untyped]
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from bn_exercises.answers import from_plain
 from bn_exercises.check import Checked, Session
@@ -37,7 +45,7 @@ from bn_grading import outputs
 from bn_grading.assignment import Source
 from bn_grading.execute import Executed
 from bn_grading.quick import Once
-from bn_grading.sanitize import Sanitized, handed_in_at, preprocessors, resources_of
+from bn_grading.sanitize import STAMP, Sanitized, handed_in_at, is_ignored, preprocessors, resources_of
 
 OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not looked at."
 NOTHING_CAME = (
@@ -45,6 +53,11 @@ NOTHING_CAME = (
 )
 # Characters of answers that are kept in the notebook; the answers to all of "Implement it" have 30,000.
 _MOST_KEPT = 200_000
+CUT = "Not all that this cell put out is here. What decides its points was kept: errors, results, answers.\n"
+# A number that misses the points of a cell by less is as much as they are.
+_ROUNDING = 1e-9
+# What the next submission would meet, too: no space, nothing can be written, the disk fails.
+_STOPS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
 # What is written while it is not complete, beside the folders of the students: nbgrader looks at no hidden folder.
 STAGING = ".grading"
 
@@ -58,6 +71,10 @@ class Graded:
         max_score: of the same.
         verdicts: what was found in the answers, by grade_id, as plain data.
         ordinary: the grade_ids of cells that were graded in the ordinary way.
+        missing: the grade_ids of the assignment's cells that are not in the notebook.
+        cut: graded cells of whose outputs something is missing, by grade_id.
+        unclear: why it is not known what a graded cell earns, by grade_id.
+        left: how many new files of it were not kept.
         stopped: cells that ended the notebook's process, by place, and why.
         finished: whether it ran to its end.
         seconds: in the sandbox.
@@ -67,9 +84,18 @@ class Graded:
     max_score: float = 0.0
     verdicts: dict[str, Any] = field(default_factory=dict)
     ordinary: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
+    unclear: dict[str, str] = field(default_factory=dict)
+    left: int = 0
     stopped: dict[int, str] = field(default_factory=dict)
     finished: bool = True
     seconds: float = 0.0
+
+    @property
+    def judged(self) -> set[str]:
+        """The grade_ids of the cells that have points from this run; one that was missing may have been put back."""
+        return {*self.verdicts, *self.ordinary}
 
 
 class _Careful(BaseConverter):  # type: ignore[misc]
@@ -78,12 +104,15 @@ class _Careful(BaseConverter):  # type: ignore[misc]
     sanitized: Sanitized
 
     def init_assignment(self, assignment_id: str, student_id: str) -> None:
-        """Write the files that lie beside the notebooks."""
+        """Write the files that lie beside the notebooks; one whose name the file system refuses is left out."""
         folder = Path(self._format_dest(assignment_id, student_id))
         for name, content in self.sanitized.files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            try:
+                _write(folder / name, content)
+            except OSError as error:
+                if stops_the_run(error):
+                    raise
+                self.sanitized.left_out[name] = f"it cannot be stored: {error.strerror}"
 
 
 class Recorder(Autograde, _Careful):  # type: ignore[misc]
@@ -101,22 +130,23 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
             return os.path.join(self._staging, "submission")
         return str(super()._format_dest(assignment_id, student_id, escape=escape))
 
-    def record(
+    @contextmanager
+    def recorded(
         self, sanitized: Sanitized, executed: list[Executed], known: Mapping[str, Source], assignment: str
-    ) -> dict[str, Graded]:
-        """Judge, store the scores, and put the folder into `autograded/`."""
+    ) -> Iterator[dict[str, Graded]]:
+        """Judge and store the scores; after what is done with them here, put the folder into `autograded/`."""
         student = sanitized.student
         final = Path(super()._format_dest(assignment, student))
-        autograded = Path(self.coursedir.format_path(self.coursedir.autograded_directory, ".", "."))
-        (autograded / STAGING).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=autograded / STAGING) as self._staging:
+        staging = _staging_of(self.coursedir)
+        staging.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=staging) as self._staging:
             try:
                 with self.once.transaction() as gradebook:
-                    graded = self._write(gradebook, sanitized, executed, known, assignment)
+                    graded = self._write(gradebook, sanitized, executed, known, assignment, final)
+                yield graded
                 self._put(final)
             finally:
                 self._staging = ""
-        return graded
 
     def note(self, sanitized: Sanitized, known: Mapping[str, Source], assignment: str) -> None:
         """Let the gradebook know of a submission of which nothing can be graded, as nbgrader does.
@@ -137,6 +167,7 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         executed: list[Executed],
         known: Mapping[str, Source],
         assignment: str,
+        final: Path,
     ) -> dict[str, Graded]:
         student = sanitized.student
         self.sanitized = sanitized
@@ -144,21 +175,31 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         self.notebooks = [os.path.join(source, f"{name}.ipynb") for name in sanitized.notebooks]
         self.init_assignment(assignment, student)
         _nothing_for(gradebook, sanitized.unreadable, assignment, student)
+        folder = Path(self._format_dest(assignment, student))
+        folder.mkdir(parents=True, exist_ok=True)
         graded = {}
         for done in executed:
             notebook = sanitized.notebooks[done.name]
             graded[done.name] = self._judge(notebook, done, known[done.name], student)
             self._store(notebook, assignment, student, done.name)
+            _count(notebook, graded[done.name], known[done.name])
             _comment(gradebook, graded[done.name], assignment, student, done.name)
-            path = Path(self._format_dest(assignment, student), f"{done.name}.ipynb")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            nbformat.write(notebook, path)
+            _leave_open(gradebook, graded[done.name], assignment, student, done.name)
+            nbformat.write(notebook, folder / f"{done.name}.ipynb")
+        for done in executed:
+            self._keep(done.written, folder)
+        # Those that are not graded this time, if there are any, stay as they were.
+        for name in known.keys() - graded.keys() - sanitized.unreadable.keys() if self.is_part else ():
+            if (final / f"{name}.ipynb").is_file():
+                shutil.copy2(final / f"{name}.ipynb", folder)
         self.set_permissions(assignment, student)
         return graded
 
     def _judge(self, notebook: NotebookNode, done: Executed, source: Source, student: str) -> Graded:
         """Put the outputs into the notebook: verdicts where answers are handed in, and what came out elsewhere."""
-        graded = Graded(stopped=done.stopped, finished=done.finished, seconds=done.seconds)
+        graded = Graded(stopped=done.stopped, finished=done.finished, seconds=done.seconds, left=done.left)
+        there = {cell.get("id") for cell in notebook.cells}
+        graded.missing = [grade_id for grade_id in source.metadata if grade_id not in there]
         task = source.task(student)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":
@@ -178,14 +219,47 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
                 graded.ordinary.append(grade_id)
                 if index not in done.outputs:
                     # Not run, so it passed nothing; an empty output would be full marks.
-                    says = "This cell did not run: the notebook ended before it."
-                    cell.outputs = [new_output("error", ename="NotRun", evalue=says, traceback=[says])]
+                    cell.outputs = [_error("NotRun", "This cell did not run: the notebook ended before it.")]
+                elif why := _decide(cell, done.failed.get(index)):
+                    graded.unclear[grade_id] = why
             else:
                 continue
-            score, most = determine_grade(cell, self.log)
-            graded.score += score or 0.0
-            graded.max_score += most
+            if index in done.cut:
+                graded.cut.append(grade_id)
+                # First: nbgrader has a limit for lines, too.
+                cell.outputs.insert(0, new_output("stream", name="stdout", text=CUT))
         return graded
+
+    def _keep(self, written: Mapping[str, bytes], folder: Path) -> None:
+        """Write the files that a notebook wrote beside it, in the place of none that is there."""
+        for name, content in written.items():
+            parts = Path(name).parts
+            if Path(name).is_absolute() or ".." in parts or name == STAMP:
+                continue
+            if any(each.endswith(".ipynb") or is_ignored(each, self.coursedir.ignore) for each in parts):
+                continue
+            if not os.path.lexists(folder / name):
+                try:
+                    _write(folder / name, content)
+                except OSError as error:
+                    if stops_the_run(error):
+                        raise
+
+    def run_hook(self, hook: Any, student: str, assignment: str) -> None:
+        """`pre_convert_hook` or `post_convert_hook`, with the notebooks that were handed in; as ever, one may fail."""
+        if hook is not None:
+            folder = self._format_source(assignment, student)
+            found = glob.glob(f"{self.coursedir.notebook_id}.ipynb", root_dir=folder)
+            notebooks = [os.path.join(folder, name) for name in sorted(found)]
+            try:
+                hook(assignment=assignment, student=student, notebooks=notebooks)
+            except Exception:
+                self.log.exception("%s: a hook of the configuration failed", student)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether not all notebooks are to be graded."""
+        return bool(self.coursedir.notebook_id != "*")
 
     def _store(self, notebook: NotebookNode, assignment: str, student: str, name: str) -> None:
         """Scores into the gradebook, by nbgrader's own preprocessors."""
@@ -200,6 +274,88 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         if final.exists():
             os.rename(final, Path(self._staging, "before"))
         os.rename(Path(self._staging, "submission"), final)
+
+
+def stops_the_run(error: Exception) -> bool:
+    """Whether the next submission would meet it, too. Otherwise it belongs to the one where it was raised."""
+    if isinstance(error, OSError):
+        return error.errno in _STOPS
+    return isinstance(error, SQLAlchemyError) and not isinstance(error, (DataError, IntegrityError))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _error(name: str, says: str) -> Any:
+    return new_output("error", ename=name, evalue=says, traceback=[says])
+
+
+def _decide(cell: NotebookNode, failed: bool | None) -> str:
+    """Let the outputs of a graded cell say what is known of it, as nbgrader reads them; why, if that is too little.
+
+    Args:
+        cell: one that is graded in the ordinary way.
+        failed: what the process that ran it said, if it did so clearly.
+    """
+    points = float(cell.metadata.nbgrader.points)
+    why = _unclear(cell.outputs, points) if failed is False else ""
+    if failed is None:
+        why = "it is not known whether it failed: what was said of it does not agree"
+    if failed or why:
+        # The first that decides does it, and a result may stand before an error.
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.output_type = "display_data"
+                output.pop("execution_count", None)
+        if why:
+            cell.outputs.append(_error("NotClear", f"No points yet: {why}."))
+        elif not any(output.output_type == "error" for output in cell.outputs):
+            cell.outputs.append(_error("Failed", "This cell failed. It did not show how."))
+    return why
+
+
+def _unclear(shown: list[NotebookNode], points: float) -> str:
+    """Why the points of a cell that did not fail are not what its outputs say."""
+    for output in shown:
+        if output.output_type == "error" or output.get("name") == "stderr":
+            return ""
+        if output.output_type == "execute_result":
+            text = output.data.get("text/plain", "")
+            try:
+                number = float(text)
+            except ValueError:
+                # nbgrader's rule: whatever is no number is full marks.
+                return "" if text else "its result has no text"
+            if abs(number - points) <= _ROUNDING * points:
+                output.data["text/plain"] = repr(points)
+            elif not 0 <= number <= points:
+                return f"it returned {text.strip()[:40]}, and is worth 0 to {points:g}"
+            return ""
+    return ""
+
+
+def _count(notebook: NotebookNode, graded: Graded, source: Source) -> None:
+    """Add up what the gradebook has now."""
+    judged = graded.judged
+    for cell in notebook.cells:
+        if is_grade(cell) and cell.metadata.nbgrader.grade_id in judged:
+            score, most = determine_grade(cell)
+            graded.score += score or 0.0
+            graded.max_score += most
+    graded.max_score += sum(
+        float(source.metadata[each]["points"]) for each in (set(graded.missing) & set(source.graded)) - judged
+    )
+
+
+def _leave_open(gradebook: Gradebook, graded: Graded, assignment: str, student: str, name: str) -> None:
+    """Have a person look where it is not clear; and what was handed in before, and is missing now, counts no more."""
+    for grade in gradebook.find_submission_notebook(name, assignment, student).grades:
+        if grade.name in graded.unclear:
+            grade.needs_manual_grade = True
+        elif grade.name in graded.missing and grade.name not in graded.judged:
+            grade.auto_score, grade.needs_manual_grade = 0, False
 
 
 def _verdict(task: Problem | JudgingTask, untrusted: Any) -> tuple[Checked, NotebookNode]:
@@ -244,7 +400,10 @@ def _said(finding: Finding) -> str:
     return f"{finding.points:g} of {finding.max_points:g} {points}{named}. {finding.sentence}"
 
 
+def _staging_of(coursedir: Any) -> Path:
+    return Path(coursedir.format_path(coursedir.autograded_directory, STAGING, "."))
+
+
 def clean_up(coursedir: Any) -> None:
     """Remove what a grader that was stopped had begun to write."""
-    autograded = coursedir.format_path(coursedir.autograded_directory, ".", ".")
-    shutil.rmtree(os.path.join(autograded, STAGING), ignore_errors=True)
+    shutil.rmtree(_staging_of(coursedir), ignore_errors=True)

@@ -12,11 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from bn_grading.assignment import Source
 from bn_grading.record import Graded
 from bn_grading.sanitize import Sanitized
 
 Status = Literal["graded", "graded in part", "failed"]
 FOLDER = "grading"
+# Missing cells, by name; of more only the number is told.
+_MOST_NAMED = 8
+
+
+class NotStoredError(Exception):
+    """The results cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Result:
 
     Attributes:
         student: the id.
-        status: in a word: in part, if something of it could not be read or did not run.
+        status: in a word: in part, if something of it is missing, could not be read, did not run or is not certain.
         problems: what went wrong, each in a sentence.
         notebooks: what was recorded of each, by name.
         at: when, in UTC.
@@ -74,13 +81,18 @@ class Results:
         return {result.student: result for result in self}
 
     def failed(self, student: str, why: str, sanitized: Sanitized) -> Result:
-        """Note that a submission has no scores."""
+        """Note that a submission has no scores.
+
+        Raises:
+            NotStoredError: as all of them, if it cannot be written.
+        """
         return self._add(Result(student, "failed", [why, *_unread(sanitized)]))
 
-    def graded(self, sanitized: Sanitized, notebooks: Mapping[str, Graded]) -> Result:
+    def graded(self, sanitized: Sanitized, notebooks: Mapping[str, Graded], known: Mapping[str, Source]) -> Result:
         """Note what was recorded."""
         problems = _unread(sanitized)
         for name, graded in notebooks.items():
+            problems += [f"{name}: {why}" for why in _noted(graded, known[name])]
             problems += [f"{name}: cell {index + 1} was stopped: {why}" for index, why in graded.stopped.items()]
             if not graded.finished:
                 problems.append(f"{name}: it did not run to its end")
@@ -90,14 +102,17 @@ class Results:
 
     def _add(self, result: Result) -> Result:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        result = Result(**asdict(result) | {"at": now, "problems": [_printable(each) for each in result.problems]})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # A line that a stopped grader left unfinished ends here.
-        line = ("" if _ends_well(self.path) else "\n") + json.dumps(asdict(result)) + "\n"
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        result = Result(**asdict(result) | {"at": now, "problems": [printable(each) for each in result.problems]})
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # A line that a stopped grader left unfinished ends here.
+            line = ("" if _ends_well(self.path) else "\n") + json.dumps(asdict(result)) + "\n"
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise NotStoredError(f"{self.path}: {error.strerror}") from error
         return result
 
 
@@ -105,7 +120,23 @@ def _unread(sanitized: Sanitized) -> list[str]:
     return [f"{name}: {why}" for name, why in (sanitized.unreadable | sanitized.left_out).items()]
 
 
-def _printable(text: str) -> str:
+def _noted(graded: Graded, source: Source) -> Iterator[str]:
+    """What somebody should know who reads the scores."""
+    if graded.missing:
+        count, known = len(graded.missing), len(source.metadata)
+        which = "" if count > _MOST_NAMED else f": {', '.join(graded.missing)}"
+        yield f"{count} of the assignment's {known} cells are missing{which}"
+        if count == known:
+            yield "it may be another notebook, or a program took the cells' metadata away"
+    yield from (
+        f"cell {grade_id} has no points until you give it some: {why}" for grade_id, why in graded.unclear.items()
+    )
+    yield from (
+        f"not all that cell {grade_id} put out was kept; what decides its points was" for grade_id in graded.cut
+    )
+
+
+def printable(text: str) -> str:
     """A sentence in which a student's words, the name of a file for example, command no terminal."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ class Sanitized:
         unreadable: why a notebook cannot be read, by name. Such a notebook counts as missing.
         left_out: other files that are not used, and why.
         files: other files, by relative path.
+        beside: notebooks that are none of the assignment's, by relative path. They lie beside the others when these
+            run, and nowhere else.
     """
 
     student: str
@@ -58,6 +61,14 @@ class Sanitized:
     unreadable: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    beside: dict[str, bytes] = field(default_factory=dict)
+
+    def only(self, chosen: Mapping[str, Source]) -> None:
+        """Leave all other notebooks as they were graded before; they still lie beside these."""
+        for name in [each for each in self.notebooks if each not in chosen]:
+            self.beside[f"{name}.ipynb"] = nbformat.writes(self.notebooks.pop(name)).encode()
+        for name in [each for each in self.unreadable if each not in chosen]:
+            del self.unreadable[name]
 
     def enters(
         self,
@@ -79,7 +90,9 @@ class Sanitized:
             ]
             told = ({}, {}) if task is None else (sheets.sheet(task), sheets.modules(task))
             notebooks.append(Notebook(name, cells, *told))
-        files = {name: base64.b64encode(content).decode() for name, content in self.files.items()}
+        written = {f"{name}.ipynb": nbformat.writes(each).encode() for name, each in self.notebooks.items()}
+        beside = self.files | self.beside | written
+        files = {name: base64.b64encode(content).decode() for name, content in beside.items()}
         return Submission(self.student, notebooks, files, limits, safe, hidden, container)
 
 
@@ -112,8 +125,10 @@ def sanitize(
                 if path.stem in known:
                     done.notebooks[path.stem] = _restored(converter, path, student, assignment, known[path.stem])
                 else:
-                    done.left_out[name] = "there is no such notebook in the assignment"
-            else:
+                    done.left_out[name] = "there is no such notebook in the assignment; the others can use it"
+                    done.beside[name] = _content(path, room)
+                    room -= len(done.beside[name])
+            elif not any(is_ignored(part, course.ignore) for part in Path(name).parts):
                 done.files[name] = _content(path, room)
                 room -= len(done.files[name])
         except UnreadableError as error:
@@ -125,13 +140,20 @@ def sanitize(
     # The instructor's own files, last: they stand in the place of a student's of the same name.
     source = Path(course.format_path(course.source_directory, ".", assignment))
     for path in _files(source):
-        if path.suffix != ".ipynb" and not any(path.match(pattern) for pattern in course.ignore):
-            own = path.relative_to(source)
+        own = path.relative_to(source)
+        if path.suffix != ".ipynb" and not any(is_ignored(part, course.ignore) for part in own.parts):
+            if str(own) in converter.exclude_overwriting.get(assignment, ()):
+                continue
             in_the_way = [name for name in done.files if own in Path(name).parents or Path(name) in own.parents]
             for name in in_the_way:
                 del done.files[name]
             done.files[str(own)] = path.read_bytes()
     return done
+
+
+def is_ignored(name: str, patterns: Iterable[str]) -> bool:
+    """Whether nbgrader's configuration (`CourseDirectory.ignore`) leaves out a file or folder of that name."""
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def handed_in_at(folder: str) -> datetime | None:
@@ -266,7 +288,8 @@ def _add_missing(notebook: NotebookNode, source: Source) -> None:
     there = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells}
     for grade_id in source.hands_in:
         if grade_id not in there:
-            cell = nbformat.v4.new_code_cell(source.cells[grade_id], id=grade_id)
+            # By its id it is known that it was missing.
+            cell = nbformat.v4.new_code_cell(source.cells[grade_id], id=f"added-{source.hands_in.index(grade_id)}")
             cell.metadata.nbgrader = NotebookNode(source.metadata[grade_id])
             notebook.cells.append(cell)
 

@@ -15,7 +15,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +312,23 @@ class Course:
                 for notebook in submission.notebooks
                 for grade in notebook.grades
             }
+
+
+def in_process(*options: str, folder: Path | None = None) -> tuple[int, str]:
+    """Run `bn-grade` in this process, which saves starting one; its exit status, and what it said."""
+    from bn_grading.app import GradeApp
+
+    said, code = StringIO(), 0
+    with chdir(folder or Path.cwd()), redirect_stdout(said), redirect_stderr(said):
+        try:
+            app = GradeApp.instance()
+            app.initialize(list(options))
+            app.start()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            GradeApp.clear_instance()
+    return code, said.getvalue()
 
 
 def make_course(machine: Path) -> Course:

@@ -7,6 +7,7 @@ a sandbox, and the grader takes what comes out for data.
 
 import builtins
 import getpass
+import json
 import os
 import sys
 import tempfile
@@ -21,49 +22,175 @@ from traitlets import Type
 from traitlets.config import Config
 
 CUT = "\n... the rest of this output was cut ...\n"
+# In the data of a display: the answers that a cell hands in.
+ANSWERS = "application/vnd.bn-exercises.answers+json"
+MOST_OF_ANSWERS = 2_000_000
+# Characters; it keeps its beginning and its end.
+MOST_OF_ERROR = 20_000
+# Outputs of a cell: shown ones, and of each kind that decides.
+MOST_SHOWN = 1000
+MOST_DECIDING = 50
+# What is left of an output, in characters, when as much was sent of a notebook as may be.
+LEAST = 200
+# Bytes of a character in JSON, at most.
+WIDEST = 12
 
 
 class Outputs:
-    """The outputs of one cell, in order, up to so many characters altogether."""
+    """The outputs of one cell, in order.
 
-    def __init__(self, most: int) -> None:
+    Streams and displays are kept up to so many characters, and within what may be sent of a notebook. What decides a
+    score is kept in any case: errors, results, answers, and that there was something on standard error, which nbgrader
+    takes for a failure.
+
+    Args:
+        most: characters of what is shown by one cell.
+        room: bytes of what may be sent of all of them together.
+    """
+
+    def __init__(self, most: int, room: int) -> None:
         self.most = most
-        self.clear()
+        self.room = room
+        self._begin()
 
-    def clear(self) -> None:
-        """Begin with nothing."""
+    def _begin(self) -> None:
         self.items: list[dict[str, Any]] = []
         self.size = 0
+        self.failed = False
+        self.cut = False
+        # No more room for streams, and those that there are.
+        self._full = False
+        self._names: set[str] = set()
+        self._clear_first = False
+
+    def clear(self, wait: bool = False) -> None:
+        """Take away what was only shown, now or before the next output."""
+        self._clear_first = wait
+        if not wait:
+            self.items = [item for item in self.items if _decides(item)]
+            self.size, self.cut, self._full = 0, False, False
+            self._names.clear()
 
     def stream(self, name: str, text: str) -> None:
         """Add text to a stream."""
-        if self.size >= self.most:
+        if not text:
             return
-        text = text[: self.most - self.size] + (CUT if self.size + len(text) >= self.most else "")
-        self.size += len(text)
+        self._clear_now()
         last = self.items[-1] if self.items else {}
-        if last.get("name") == name:
+        goes_on = last.get("name") == name
+        room = self.most - self.size if not self._full and (goes_on or len(self.items) < MOST_SHOWN) else 0
+        if len(text) > room:
+            if self._full and name in self._names:
+                return
+            text, self.cut, self._full = text[:room] + CUT, True, True
+        self.size += min(len(text), room)
+        self._names.add(name)
+        if goes_on:
             last["parts"].append(text)
         else:
             self.items.append({"output_type": "stream", "name": name, "parts": [text]})
 
-    def add(self, kind: str, **content: Any) -> None:
-        """Add a display, a result or an error; one that would be too much is left out, and said so."""
-        size = len(repr(content))
-        if self.size + size > self.most:
+    def display(self, name: Any, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        """Add a display; one that would be too much is left out. Of answers only the last count."""
+        item = {"output_type": "display_data", "display_id": name, "data": data, "metadata": metadata}
+        size = len(repr(data)) + len(repr(metadata))
+        if ANSWERS in data and size <= MOST_OF_ANSWERS:
+            self.items = [each for each in self.items if not _has_answers(each)]
+            self._decide(item)
+        elif self.size + size > self.most or len(self.items) >= MOST_SHOWN:
             self.stream("stdout", CUT)
-            return
-        self.size += size
-        self.items.append({"output_type": kind, **content})
+            self.cut = True
+        else:
+            self._clear_now()
+            self.size += size
+            self.items.append(item)
 
-    def take(self) -> list[dict[str, Any]]:
-        """All of them, as a notebook stores them."""
-        done = [
-            {"output_type": "stream", "name": item["name"], "text": "".join(item["parts"])} if "parts" in item else item
-            for item in self.items
-        ]
-        self.clear()
-        return done
+    def update(self, name: Any, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        """Let it take the place of what was shown under the same name in this cell."""
+        for item in self.items:
+            if name is not None and item.get("display_id") == name and not _has_answers(item) and ANSWERS not in data:
+                item.update(data=data, metadata=metadata)
+
+    def error(self, name: str, says: str, traceback: list[str]) -> None:
+        """Add an error."""
+        self.failed = True
+        text = "\n".join(traceback)
+        lines = _shortened(text, MOST_OF_ERROR).split("\n")
+        short = _shortened(says, MOST_OF_ERROR)
+        self._decide({"output_type": "error", "ename": name[:LEAST], "evalue": short, "traceback": lines})
+        self.cut |= max(len(text), len(says)) > MOST_OF_ERROR
+
+    def result(self, data: dict[str, Any], metadata: dict[str, Any], count: int) -> None:
+        """Add the value of the cell's last line."""
+        item = {"output_type": "execute_result", "data": data, "metadata": metadata, "execution_count": count}
+        if len(repr(item)) > self.most:
+            item, self.cut = _least(item, self.most), True
+        self._decide(item)
+
+    def take(self) -> tuple[list[dict[str, Any]], bool]:
+        """All of them, as a notebook stores them, and whether something was cut."""
+        done: list[dict[str, Any]] = []
+        for item in self.items:
+            item.pop("display_id", None)
+            if "parts" in item:
+                item = {"output_type": "stream", "name": item["name"], "text": "".join(item["parts"])}
+            size = len(json.dumps(item))
+            if size > self.room and not _has_answers(item):
+                self.cut = True
+                if not self.room and any(each.get("name", "") == item.get("name") for each in done):
+                    continue
+                item, size = _least(item, self.room // WIDEST), self.room if "name" in item else 0
+            self.room = max(0, self.room - size)
+            if item:
+                done.append(item)
+        cut = self.cut
+        self._begin()
+        return done, cut
+
+    def _clear_now(self) -> None:
+        if self._clear_first:
+            self.clear()
+
+    def _decide(self, item: dict[str, Any]) -> None:
+        self._clear_now()
+        if sum(each["output_type"] == item["output_type"] and _decides(each) for each in self.items) < MOST_DECIDING:
+            self.items.append(item)
+        else:
+            self.cut = True
+
+
+def _has_answers(item: dict[str, Any]) -> bool:
+    return ANSWERS in item.get("data", ())
+
+
+def _decides(item: dict[str, Any]) -> bool:
+    return item["output_type"] in ("error", "execute_result") or _has_answers(item)
+
+
+def _least(item: dict[str, Any], most: int) -> dict[str, Any]:
+    """What is left of an output where there is no room for all of it; nothing, of a display."""
+    if item["output_type"] == "stream":
+        return item | {"text": item["text"][:most] + CUT}
+    if item["output_type"] == "error":
+        return item | {"evalue": _shortened(item["evalue"], max(most, LEAST)), "traceback": [CUT]}
+    if item["output_type"] == "execute_result":
+        text = str(item["data"].get("text/plain", ""))
+        text = _number(text) or (text if len(text) <= max(most, LEAST) else text[: max(most, LEAST)] + CUT)
+        return item | {"data": {"text/plain": text}, "metadata": {}}
+    return {}
+
+
+def _number(text: str) -> str:
+    """The number that a text says, in few characters; nothing, if it says none."""
+    try:
+        return repr(float(text))
+    except ValueError:
+        return ""
+
+
+def _shortened(text: str, most: int) -> str:
+    """Its beginning and its end: that of a traceback says what happened."""
+    return text if len(text) <= most else text[: most // 2] + CUT + text[-most // 2 :]
 
 
 class Stream:
@@ -115,9 +242,10 @@ class Beneath:
     """What is written to descriptor 1 or 2 itself, by C code and other programs: a file, read after each cell."""
 
     def __init__(self, descriptor: int, most: int) -> None:
+        """Keep a stream's `most` characters, of up to 4 bytes, and one more: then it is seen that there was more."""
         self._kept = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as the process
         self._file = self._kept.fileno()
-        self._most = most
+        self._most = 4 * (most + 1)
         os.dup2(self._file, descriptor)
 
     def take(self) -> str:
@@ -142,12 +270,7 @@ class Hook(DisplayHook):
     def write_format_data(self, format_dict: Any, md_dict: Any = None) -> None:
         """Keep the result."""
         if format_dict:
-            self.outputs.add(
-                "execute_result",
-                data=as_json(format_dict),
-                metadata=as_json(md_dict or {}),
-                execution_count=self.prompt_count,
-            )
+            self.outputs.result(as_json(format_dict), as_json(md_dict or {}), self.prompt_count)
 
     def finish_displayhook(self) -> None:
         """No end of line."""
@@ -163,19 +286,12 @@ class Publisher(DisplayPublisher):
     ) -> None:
         """Keep it; an update takes the place of what was shown under the same name in this cell."""
         name = (transient or {}).get("display_id")
-        shown = {"data": as_json(data), "metadata": as_json(metadata or {})}
-        if update:
-            for item in self.outputs.items:
-                if name is not None and item.get("display_id") == name:
-                    item.update(shown)
-            return
-        self.outputs.add("display_data", **shown)
-        if name is not None and self.outputs.items:
-            self.outputs.items[-1]["display_id"] = name
+        put = self.outputs.update if update else self.outputs.display
+        put(name, as_json(data), as_json(metadata or {}))
 
     def clear_output(self, wait: bool = False) -> None:
-        """Begin with nothing."""
-        self.outputs.clear()
+        """Begin with nothing but what decides a score."""
+        self.outputs.clear(wait)
 
 
 class Shell(InteractiveShell):
@@ -186,9 +302,13 @@ class Shell(InteractiveShell):
     outputs = AnyTrait()
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
-        self.outputs.add(
-            "error", ename=str(etype.__name__), evalue=_said(evalue), traceback=[str(line) for line in stb]
-        )
+        self.outputs.error(str(etype.__name__), _said(evalue), [str(line) for line in stb])
+
+    async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
+        """As ever; that it failed is kept, whatever is shown of it and whoever changes the result afterwards."""
+        failed = await super().run_code(code_obj, result, async_=async_)
+        self.outputs.failed |= failed
+        return failed
 
     def enable_gui(self, gui: Any = None) -> None:
         """There is no screen."""
@@ -222,12 +342,12 @@ def no_input(prompt: Any = "") -> str:
     raise StdinNotImplementedError("raw_input was called, but this frontend does not support input requests.")
 
 
-def make_shell(most: int) -> Shell:
-    """A shell whose outputs are kept, up to `most` characters for each cell."""
+def make_shell(most: int, room: int) -> Shell:
+    """A shell whose outputs are kept, up to `most` characters of each cell and `room` bytes of all."""
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
-    outputs = Outputs(most)
+    outputs = Outputs(most, room)
     # A singleton, because `get_ipython` and Matplotlib ask for it.
     shell = Shell.instance(config=config)
     shell.outputs = shell.displayhook.outputs = shell.display_pub.outputs = outputs
@@ -235,7 +355,7 @@ def make_shell(most: int) -> Shell:
 
 
 def run(shell: Shell, cells: list[dict[str, Any]], skip: dict[str, str], send: Any) -> None:
-    """Run the code cells one after the other, and send the outputs of each.
+    """Run the code cells one after the other, and send of each whether it failed, and its outputs.
 
     Args:
         shell: runs them.
@@ -252,19 +372,22 @@ def run(shell: Shell, cells: list[dict[str, Any]], skip: dict[str, str], send: A
         sys.stdout, sys.stderr, sys.displayhook = usual
         index = cell["index"]
         send({"begins": index})
-        count = None
+        count, failed = None, True
         if str(index) in skip:
-            outputs.add("error", ename="Stopped", evalue=skip[str(index)], traceback=[f"Stopped: {skip[str(index)]}"])
+            outputs.error("Stopped", skip[str(index)], [f"Stopped: {skip[str(index)]}"])
         elif cell["source"].strip():
             try:
-                count = shell.run_cell(cell["source"], store_history=True).execution_count
+                result = shell.run_cell(cell["source"], store_history=True)
+                count, failed = result.execution_count, not result.success
             # The grader's interrupt may come between two steps of IPython's own, and a cell may have broken these.
             except BaseException as error:
                 name = type(error).__name__
-                outputs.add("error", ename=name, evalue=_said(error), traceback=[f"{name}: {_said(error)}"])
+                outputs.error(name, _said(error), [f"{name}: {_said(error)}"])
+        else:
+            failed = False
         for name, each in below.items():
             if text := each.take():
                 outputs.stream(name, text)
-        for item in (done := outputs.take()):
-            item.pop("display_id", None)
-        send({"ends": index, "count": count, "outputs": done})
+        failed |= outputs.failed
+        done, cut = outputs.take()
+        send({"ends": index, "count": count, "failed": failed, "cut": cut, "outputs": done})

@@ -6,7 +6,7 @@ The results have what was found in each part. Both are read in a few passes, so 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +23,7 @@ from nbgrader.api import (  # type: ignore[import-untyped]
 
 from bn_exercises.question import Link
 from bn_exercises.verdict import Kind
+from bn_grading.command import submitted
 from bn_grading.results import Status
 
 MIB = 1 << 20
@@ -275,7 +276,7 @@ def read_class(coursedir: Any, assignment: str, results: Path) -> Class:
         at = _handed_in_at(gradebook, entry.id)
         scores = _scores(gradebook, entry.id, by_hand)
         due = entry.duedate
-    handed_in = frozenset({*_submitted(coursedir, assignment), *found, *scores})
+    handed_in = frozenset({*submitted(coursedir, assignment), *found, *scores})
     people |= {student: Person(student) for student in handed_in - people.keys()}
     return Class(assignment, most, people, handed_in, scores, found, by_hand, at, due, unread)
 
@@ -338,13 +339,6 @@ def _scores(gradebook: Any, assignment: str, by_hand: Mapping[str, Iterable[str]
             {cell: None if waits else score for cell, score, waits in graded if cell in by_hand[name]},
         )
     return scores
-
-
-def _submitted(coursedir: Any, assignment: str) -> Iterator[str]:
-    folder = Path(coursedir.format_path(coursedir.submitted_directory, ".", "."))
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if Path(coursedir.format_path(coursedir.submitted_directory, path.name, assignment)).is_dir():
-            yield path.name
 
 
 # The code

@@ -8,6 +8,8 @@ from typing import Any
 from .attack import ALL, ANSWERS, Attack, Theme, both, cell_of, change, code, index_of, nothing
 
 Cells = dict[str, Any]
+# What the grader says of a notebook that lacks one of the instructor's cells.
+_ONE = "1 of the assignment's 16 cells are missing: "
 
 
 def _delete(notebook: Cells, *grade_ids: str) -> None:
@@ -95,9 +97,9 @@ CELLS = Theme(
     (
         Attack("cell_edited", nothing("1", hand_in="10"), 0),
         Attack("cell_numbers_edited", nothing("1", numbers="hand_in = lambda *_, **__: 10"), 0),
-        Attack("cell_deleted", change(lambda n: _delete(n, "hand-in"), **ANSWERS), ALL),
+        Attack("cell_deleted", change(lambda n: _delete(n, "hand-in"), **ANSWERS), ALL, problems=(_ONE,)),
         # Without its numbers nothing of the rest can be worked out.
-        Attack("cell_numbers_deleted", change(lambda n: _delete(n, "numbers"), **ANSWERS), 0),
+        Attack("cell_numbers_deleted", change(lambda n: _delete(n, "numbers"), **ANSWERS), 0, problems=(_ONE,)),
         Attack("cell_duplicated", change(_duplicate), 0),
         Attack("cell_duplicated_solved", change(_duplicate, **ANSWERS), ALL),
         Attack("cell_first", change(lambda n: n["cells"].insert(0, n["cells"].pop()), **ANSWERS), 0),
@@ -108,10 +110,19 @@ CELLS = Theme(
         Attack("cell_negative", change(lambda n: _tell(n, "hand-in", points=-5), **ANSWERS), ALL),
         Attack("cell_unlocked", change(lambda n: _tell(n, "hand-in", locked=False, solution=True), hand_in="10"), 0),
         Attack("cell_task", change(lambda n: _tell(n, "hand-in", task=True, grade=False), hand_in="10"), 0),
-        Attack("cell_renamed", change(lambda n: _tell(n, "hand-in", grade_id="mine"), **ANSWERS), ALL),
-        Attack("cell_taken_over", change(lambda n: _tell(n, "mean", grade_id="hand-in", grade=True), mean="10"), 0),
+        Attack(
+            "cell_renamed", change(lambda n: _tell(n, "hand-in", grade_id="mine"), **ANSWERS), ALL, problems=(_ONE,)
+        ),
+        Attack(
+            "cell_taken_over",
+            change(lambda n: _tell(n, "mean", grade_id="hand-in", grade=True), mean="10"),
+            0,
+            problems=(_ONE,),
+        ),
         Attack("cell_bonus", change(_bonus), 0),
-        Attack("cell_stripped", change(_strip, **ANSWERS), ALL),
+        Attack(
+            "cell_stripped", change(_strip, **ANSWERS), ALL, problems=("16 of the assignment's 16 cells are missing",)
+        ),
         Attack("cell_checksum", change(lambda n: _tell(n, "hand-in", checksum="0" * 32), **ANSWERS), ALL),
         Attack("cell_schema_old", change(lambda n: _tell(n, "hand-in", schema_version=1), **ANSWERS), ALL),
         Attack("cell_schema_new", change(lambda n: _tell(n, "hand-in", schema_version=99), **ANSWERS), ALL),
@@ -122,7 +133,7 @@ CELLS = Theme(
             ),
             ALL,
         ),
-        Attack("cell_odd_id", change(lambda n: _tell(n, "mean", grade_id=["x"]), **ANSWERS), ALL),
+        Attack("cell_odd_id", change(lambda n: _tell(n, "mean", grade_id=["x"]), **ANSWERS), ALL, problems=(_ONE,)),
         Attack("cell_magic_languages", code("%%bash\necho bash; cat /etc/shadow; echo GO''T $?"), ALL, hides=()),
         Attack("cell_magic_javascript", code("%%javascript\nalert(1)"), ALL),
         Attack("page_magic_html", code("%%html\n<script>alert(1)</script>"), ALL),

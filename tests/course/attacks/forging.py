@@ -118,6 +118,17 @@ FORGING = Theme(
             ),
             ALL,
         ),
+        # The clock is the grader's: a cell that says again and again that it begins has no more time for it.
+        Attack(
+            "forge_begins",
+            code(
+                f"{_EVERYWHERE}import threading, time\n\ndef again():\n    while True:\n"
+                "        for cell in range(40):\n            everywhere(b'\\n{\"begins\": %d}\\n' % cell)\n"
+                "        time.sleep(0.5)\n\n"
+                "threading.Thread(target=again, daemon=True).start()\nwhile True:\n    pass"
+            ),
+            ALL,
+        ),
         # More than is read of any: it is ended, and begun again without this cell.
         Attack(
             "forge_100_mb", code(f"{_EVERYWHERE}for _ in range(100):\n    everywhere(b'x' * 2**20)"), ALL, stopped=1

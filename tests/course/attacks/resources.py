@@ -1,6 +1,7 @@
 """Attacks on what the machine has: memory by every road, disk, files, amounts of output."""
 
-from .attack import ALL, ATTEMPT, Attack, Theme, code
+from ..conftest import FUNCTIONS, solved
+from .attack import ALL, ANSWERS, ATTEMPT, Attack, Theme, both, code, own
 
 _MIB = "2**20"
 # Fills a folder until it is refused, and says how much it held.
@@ -126,6 +127,31 @@ RESOURCES = Theme(
         Attack(
             "write_much_output",
             code("for _ in range(40):\n    display({'text/plain': 'x' * 10**6}, raw=True)\n    print('y' * 10**6)"),
+            ALL,
+        ),
+        # A right answer, with a print in it for each time that it is called: what it hands in is kept.
+        Attack(
+            "write_in_answers",
+            both(
+                solved,
+                own(
+                    "_forward = forward\n\n\ndef forward(*arguments):\n"
+                    "    print('x' * 200_000)\n    return _forward(*arguments)",
+                    before="hand-in-question",
+                ),
+            ),
+            ALL,
+            problems=("not all that cell hand-in put out was kept",),
+            says=("Not all that this cell put out is here.",),
+            notebook=FUNCTIONS,
+        ),
+        # More than may be sent of a notebook, in several cells: what is shown is cut, and no cell is stopped.
+        Attack(
+            "write_in_all_cells",
+            code(
+                "print('\U0001f600' * 10**6)",
+                **{name: f"print('\U0001f600' * 10**6)\n{source}" for name, source in ANSWERS.items()},
+            ),
             ALL,
         ),
         Attack("write_program_output", code(ATTEMPT + "get_ipython().system('yes | head -c 100000000')"), ALL),
