@@ -7,7 +7,11 @@
 
 ARG PYTHON=3.11
 FROM python:${PYTHON}-slim-bookworm
-COPY requirements.txt /tmp/requirements.txt
-RUN pip install --no-cache-dir --constraint /tmp/requirements.txt numpy ipython ipykernel matplotlib matplotlib-inline anywidget \
- && rm /tmp/requirements.txt \
+WORKDIR /packages
+COPY pyproject.toml requirements.txt ./
+RUN python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+               print(*extras["notebook"], sep="\n")' > notebook.txt \
+ && pip install --no-cache-dir --constraint requirements.txt --requirement notebook.txt \
+ && cd / && rm -r /packages \
  && install --directory --mode 1777 /scratch
+WORKDIR /

@@ -23,11 +23,10 @@ from tqdm import tqdm
 from traitlets import Bool, Float, Integer, Unicode, default
 
 from bn_grading import container as containers
-from bn_grading import sandbox
 from bn_grading.assignment import NoAssignmentError, Source, sources
 from bn_grading.command import AssignmentApp, private_folders
 from bn_grading.container import Container
-from bn_grading.execute import SandboxFailedError, run_submission, try_container
+from bn_grading.execute import run_submission, try_sandbox
 from bn_grading.record import Recorder, clean_up
 from bn_grading.results import Result, Results
 from bn_grading.sandbox import Limits, NoSandboxError
@@ -143,13 +142,11 @@ class GradeApp(AssignmentApp):
         if not self.safe and self.container:
             self.fail("expected --container or --unsafe-no-sandbox, and not both")
         try:
-            if self.container:
-                container = containers.of(self.container, self.engine)
-                try_container(container)
-                return container
+            container = containers.of(self.container, self.engine) if self.container else None
             if self.safe:
-                sandbox.refuse_without_sandbox()
-        except (NoSandboxError, SandboxFailedError) as error:
+                try_sandbox(container, private_folders(self.config, self.coursedir.root))
+            return container
+        except NoSandboxError as error:
             self.fail(str(error))
         return None
 

@@ -31,7 +31,8 @@ import psutil
 from bn_grading import kit as kits
 from bn_grading import outputs, sandbox, seccomp
 from bn_grading.container import Container
-from bn_grading.sandbox import Limits
+from bn_grading.places import KIT, SCRATCH
+from bn_grading.sandbox import Limits, NoSandboxError
 
 # How often a notebook is begun again without the cell that ended it.
 MOST_BEGINS = 4
@@ -162,15 +163,20 @@ def run_submission(submission: Submission) -> list[Executed]:
     return done
 
 
-def try_container(container: Container) -> None:
-    """Start one and end it.
+@cache
+def try_sandbox(container: Container | None = None, hidden: tuple[str, ...] = ()) -> None:
+    """Start one as for a submission, with its Python and all that is mounted, and end it.
 
     Raises:
-        SandboxFailedError: if it does not start, or if its Python is not the grader's.
+        NoSandboxError: if it does not start, or if its Python is not the grader's.
     """
-    submission = Submission("nobody", [], container=container)
+    if container is None:
+        sandbox.refuse_without_bubblewrap()
     with tempfile.TemporaryDirectory(prefix="bn-grading-") as folder:
-        _Line(kit_folder(), submission, Path(folder)).close()
+        try:
+            _Line(kit_folder(), Submission("nobody", [], hidden=hidden, container=container), Path(folder)).close()
+        except SandboxFailedError as error:
+            raise NoSandboxError(f"{error}{sandbox.INSTEAD if container is None else ''}") from None
 
 
 def _blame(executed: Executed, why: str) -> bool:
@@ -209,12 +215,12 @@ class _Line:
         self.limits = submission.limits
         self._container = submission.container
         self._name = f"bn-grade-{secrets.token_hex(8)}"
-        scratch = sandbox.SCRATCH if submission.safe else str(folder)
+        scratch = SCRATCH if submission.safe else str(folder)
         environment: dict[str, str] | None = sandbox.environment(scratch)
         with seccomp.descriptor() as refusals:
             if self._container:
                 # The engine is the grader's own program, and has a filter of its own.
-                program = ("/kit/zygote.py", "/kit", sandbox.SCRATCH)
+                program = (f"{KIT}/zygote.py", KIT, SCRATCH)
                 command, environment = self._container.command(kit, self.limits, self._name, *program), None
             else:
                 command = sandbox.command(

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -17,10 +19,12 @@ from bn_exercises.notebook import my_problem
 from bn_exercises.problem import Problem
 from bn_exercises.problems import ALL, IMPLEMENT, NUMERIC
 from bn_exercises.task import JudgingTask
-from bn_grading import kit, sandbox, sheets
+from bn_grading import kit, places, sheets
 from bn_grading.container import Container
-from bn_grading.execute import Notebook, Submission, run_submission
-from bn_grading.sandbox import Limits
+from bn_grading.execute import Notebook, Submission, run_submission, try_sandbox
+from bn_grading.sandbox import Limits, NoSandboxError
+
+from .conftest import environment_in
 
 
 def ran(
@@ -61,7 +65,9 @@ def in_a_kernel(*cells: str, **options: object) -> nbformat.NotebookNode:
 
 def modules_in(folder: Path) -> dict[str, str]:
     return {
-        ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"): path.read_text()
+        ".".join(path.relative_to(folder).with_suffix("").parts)
+        .removeprefix("packages.")
+        .removesuffix(".__init__"): path.read_text()
         for path in folder.rglob("*.py")
     }
 
@@ -315,7 +321,150 @@ def test_random_numbers_differ_from_one_notebook_to_the_next() -> None:
     assert first.outputs[0][0]["data"] != second.outputs[0][0]["data"]
 
 
+# Where an environment may lie
+
+_FROM_THERE = """
+from bn_grading.execute import Notebook, Submission, run_submission, try_sandbox
+try_sandbox()
+cells = [{"index": index, "source": source} for index, source in enumerate(CELLS)]
+(executed,) = run_submission(Submission("ada", [Notebook("1", cells)]))
+print([executed.outputs[index][0]["data"]["text/plain"] for index in range(len(cells))])
+"""
+_LOOKS_FROM_THERE = (
+    "import sys, numpy, bn_lib\nsys.executable",
+    "for folder in ('/tmp', '/dev/shm', '.'): open(f'{folder}/mine', 'w').close()\n'written'",
+    # Neither it nor what it lies in can be changed, moved or removed.
+    """
+import os
+from pathlib import Path
+changed = []
+for each in (Path(sys.prefix), *Path(sys.prefix).parents):
+    for attempt in (lambda: each.rename("/tmp/elsewhere"), lambda: each.chmod(0), lambda: (each / "x").mkdir()):
+        try:
+            if str(each) not in ("/tmp", "/dev/shm"):
+                attempt()
+                changed.append(each)
+        except OSError:
+            pass
+changed
+""",
+)
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+@pytest.mark.parametrize("account", [(), _AS_SOMEBODY], ids=["this account", "an ordinary account"])
+@pytest.mark.parametrize("below", ["", "course/.venv"])
+@pytest.mark.parametrize("above", ["/tmp", "/dev/shm"])
+def test_an_environment_may_lie_where_the_sandbox_puts_something_else(
+    above: str, below: str, account: tuple[str, ...]
+) -> None:
+    with tempfile.TemporaryDirectory(dir=above) as folder:
+        os.chmod(folder, 0o755 if not below else 0o700)
+        python = environment_in(Path(folder, below))
+        source = f"CELLS = {_LOOKS_FROM_THERE!r}\n{_FROM_THERE}"
+        done = subprocess.run([*account, python, "-c", source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ast.literal_eval(done.stdout) == [repr(python), "'written'", "[]"]
+
+
+def test_what_the_sandbox_brings_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "wanted", lambda: ["/usr", "/scratch/.venv", "/kit", "/kit-2/a/b"])
+    assert (places._free("/scratch"), places._free("/kit"), places._free("/other")) == (
+        "/scratch-2",
+        "/kit-3",
+        "/other",
+    )
+
+
+def test_each_link_on_the_way_to_the_interpreter_is_there(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "python3.11").touch()
+    (tmp_path / "current").symlink_to("real")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to("../current/python3.11")
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "python").symlink_to(tmp_path / "bin" / "python3")
+    (tmp_path / "linked").symlink_to("env")
+    assert [os.path.relpath(each, tmp_path) for each in places._links(str(tmp_path / "linked" / "python"))] == [
+        "linked/python",
+        "bin/python3",
+        "current/python3.11",
+    ]
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_an_environment_that_cannot_be_shown_is_found_before_anything_is_graded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "wanted", lambda: ["/usr", "/bin", "/lib", "/lib64"])
+    with pytest.raises(NoSandboxError, match=r"it did not start\. bwrap: execvp .*: No such file"):
+        try_sandbox.__wrapped__()
+
+
+# What a notebook can import
+
+# Each is imported and used, as a learner would.
+OFFERS = {
+    "numpy": "import numpy as np\nx = np.random.default_rng(0).normal(size=(64, 8)).astype('f')\nx.std() < 2",
+    "scipy": "from scipy import optimize\noptimize.brentq(lambda t: t * t - 4, 0, 3)",
+    "matplotlib": "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.title(r'$\\hat x$')\nplt.show()",
+    "scikit-learn": "from sklearn.datasets import load_digits\nload_digits().data.shape",
+    "sympy": "import sympy\nsympy.diff(sympy.Symbol('x') ** 2)",
+    "ipywidgets": "import ipywidgets\nipywidgets.interact(lambda a: a, a=3);",
+    "anywidget": "import anywidget\nclass Mine(anywidget.AnyWidget):\n    _esm = 'export default {}'\nMine()",
+    "numba": "import numba\n@numba.njit(parallel=True, cache=True)\ndef f(a): return a.sum() + 1\nf(np.ones(3))",
+    "tqdm": "from tqdm.auto import tqdm\nsum(tqdm(range(3)))",
+    "ipython": "%config InlineBackend.figure_format = 'retina'\n%timeit -n 1 -r 1 1 + 1\n%load_ext autoreload\n%who",
+    "ipykernel": "import ipykernel\n%lsmagic",
+    "bn-lib": (
+        "import bn_lib\ny, cache = bn_lib.batch_norm(x, np.ones(8, 'f'), np.zeros(8, 'f'))\n"
+        "type(bn_lib.backends.choose(x)).__name__, bn_lib.batch_norm_backward(y, cache)[0].shape"
+    ),
+}
+SAYS = {
+    "numpy": "True",
+    "scipy": "2.0",
+    "matplotlib": "<Figure size",
+    "scikit-learn": "(1797, 64)",
+    "sympy": "2*x",
+    "ipywidgets": "interactive(",
+    "anywidget": "Mine",
+    "numba": "4.0",
+    "tqdm": "3",
+    "ipython": "1 loop each",
+    "ipykernel": "Available line magics",
+    "bn-lib": "('NumbaBackend', (64, 8))",
+}
+
+
+def test_all_that_is_offered_is_tried() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    offered = [re.split("[^a-z-]", each)[0] for each in project["optional-dependencies"]["notebook"]]
+    assert sorted(OFFERS) == sorted(SAYS) == sorted([*offered, "bn-lib"])
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_a_submission_has_what_a_learner_has() -> None:
+    said = dict(zip(OFFERS, ran(*OFFERS.values()), strict=True))
+    for name, words in SAYS.items():
+        assert words in said[name], (name, said[name])
+        assert "Warning" not in said[name], (name, said[name])
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_so_do_its_own_modules_and_the_programs_that_it_starts() -> None:
+    said = ran(
+        # Of the same names as the sandbox's.
+        *(f"%%writefile {name}.py\nmine = '{name}'" for name in ("shell", "relay", "zygote", "kit")),
+        "import shell, relay, zygote, kit\nshell.mine, relay.mine, zygote.mine, kit.mine",
+        "import sys\n!{sys.executable} -c 'import bn_lib; print(bn_lib.__name__)'",
+        "import multiprocessing\nwith multiprocessing.get_context('spawn').Pool(1) as p:\n    print(p.map(abs, [-2]))",
+        "import getpass\ngetpass.getuser()",
+    )
+    assert said[4:] == ["('shell', 'relay', 'zygote', 'kit')", "bn_lib\r\n", "[2]\n", "'student'"]
+
+
 def test_python_is_all_that_can_be_read() -> None:
-    readable = sandbox._readable()
+    readable = places.readable()
     assert not any(Path(__file__).is_relative_to(path) for path in readable)
     assert any(Path(sys.prefix).is_relative_to(path) for path in readable)

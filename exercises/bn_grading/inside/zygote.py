@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 KIT, SCRATCH = sys.argv[1], sys.argv[2]
-sys.path.insert(0, KIT)
+sys.path[:0] = [KIT, f"{KIT}/packages"]
 
 FRAMES = os.dup(1)
 # Only this process says that a notebook has ended.
@@ -111,7 +111,9 @@ def run_notebook(order: dict[str, Any], warm: Any) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(base64.b64decode(content))
     sys.argv = [""]
-    sys.path[:] = ["", *[each for each in sys.path if each != os.path.dirname(__file__)]]
+    # A student's own module may have the name of one here.
+    sys.path[:] = ["", *[each for each in sys.path if each != KIT]]
+    del sys.modules["shell"]
     sys.meta_path.append(Sent(order["modules"]))
     bn_exercises.notebook.SHEET.update(order["sheet"])
     shell.run(warm, order["cells"], order["skip"], send)
