@@ -15,7 +15,6 @@ import secrets
 import selectors
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -33,6 +32,7 @@ from bn_grading import outputs, sandbox, seccomp
 from bn_grading.container import Container
 from bn_grading.places import KIT, SCRATCH
 from bn_grading.sandbox import Limits, NoSandboxError
+from bn_grading.temporary import Folder, remove_left
 
 # How often a notebook is begun again without the cell that ended it.
 MOST_BEGINS = 4
@@ -127,7 +127,7 @@ def run_submission(submission: Submission) -> list[Executed]:
         SandboxFailedError: if no sandbox starts.
     """
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bn-grading-")))
+        folder = Path(stack.enter_context(Folder("bn-grading-")))
         folder.chmod(0o711)
         kit = kit_folder()
         line: _Line | None = None
@@ -172,7 +172,7 @@ def try_sandbox(container: Container | None = None, hidden: tuple[str, ...] = ()
     """
     if container is None:
         sandbox.refuse_without_bubblewrap()
-    with tempfile.TemporaryDirectory(prefix="bn-grading-") as folder:
+    with Folder("bn-grading-") as folder:
         try:
             _Line(kit_folder(), Submission("nobody", [], hidden=hidden, container=container), Path(folder)).close()
         except SandboxFailedError as error:
@@ -195,7 +195,7 @@ def _blame(executed: Executed, why: str) -> bool:
     return True
 
 
-_kits: dict[int, tuple[tempfile.TemporaryDirectory[str], Path]] = {}
+_kits: dict[int, tuple[Folder, Path]] = {}
 _making_a_kit = threading.Lock()
 
 
@@ -203,7 +203,8 @@ def kit_folder() -> Path:
     """The kit, made once for each process of the grader, and removed when that ends."""
     with _making_a_kit:
         if os.getpid() not in _kits:
-            folder = tempfile.TemporaryDirectory(prefix="bn-kit-")
+            remove_left()
+            folder = Folder("bn-kit-")
             _kits[os.getpid()] = folder, kits.assemble(Path(folder.name))
         return _kits[os.getpid()][1]
 

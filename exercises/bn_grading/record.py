@@ -11,8 +11,6 @@ the grader before that has it graded once more, with the same scores.
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +36,7 @@ from bn_grading.assignment import Source
 from bn_grading.execute import Executed
 from bn_grading.quick import Once
 from bn_grading.sanitize import Sanitized, handed_in_at, preprocessors, resources_of
+from bn_grading.temporary import Folder, remove_left
 
 OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not looked at."
 NOTHING_CAME = (
@@ -109,7 +108,7 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         final = Path(super()._format_dest(assignment, student))
         autograded = Path(self.coursedir.format_path(self.coursedir.autograded_directory, ".", "."))
         (autograded / STAGING).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=autograded / STAGING) as self._staging:
+        with Folder("", autograded / STAGING) as self._staging:
             try:
                 with self.once.transaction() as gradebook:
                     graded = self._write(gradebook, sanitized, executed, known, assignment)
@@ -245,6 +244,5 @@ def _said(finding: Finding) -> str:
 
 
 def clean_up(coursedir: Any) -> None:
-    """Remove what a grader that was stopped had begun to write."""
-    autograded = coursedir.format_path(coursedir.autograded_directory, ".", ".")
-    shutil.rmtree(os.path.join(autograded, STAGING), ignore_errors=True)
+    """Remove what a grader that was stopped had begun to write; what another is writing stays."""
+    remove_left(("",), Path(coursedir.format_path(coursedir.autograded_directory, ".", "."), STAGING))

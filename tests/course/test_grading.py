@@ -1,10 +1,12 @@
 """bn-grade beside nbgrader: the same scores from a sandbox, for our cells and others, and nothing lost or twice."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,7 +18,17 @@ from bn_exercises.notebook import ANSWERS
 from bn_grading.record import STAGING
 from bn_grading.results import Results
 
-from .conftest import ASSIGNMENT, BASIC, COURSE, SUBMISSIONS, Course, make_course, set_exchange, solved
+from .conftest import (
+    ASSIGNMENT,
+    BASIC,
+    COURSE,
+    SUBMISSIONS,
+    Course,
+    environment_in,
+    make_course,
+    set_exchange,
+    solved,
+)
 from .test_whole_course import DONE, GRADED
 
 
@@ -130,6 +142,25 @@ def test_many_that_cannot_be_read_stop_nobody(sandboxed: Course) -> None:
     log = sandboxed.grade(ASSIGNMENT, "--student", "aa*", code=1)
     assert "7 submissions in" in log
     assert sandboxed.rows()[(ASSIGNMENT, "aab_good", BASIC, "hand-in")][0] == 10
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_an_environment_below_the_temporary_folder_grades(sandboxed: Course, tmp_path: Path) -> None:
+    expected = sandboxed.rows()
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        python = environment_in(Path(folder, "clone", ".venv"))
+        done = subprocess.run(
+            [python, "-m", "bn_grading", ASSIGNMENT, "--force", "--student", "gus_one_mistake"],
+            cwd=sandboxed.root,
+            env=sandboxed.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "1 submissions in" in done.stdout
+    assert sandboxed.rows() == expected
 
 
 # Killed and started again
