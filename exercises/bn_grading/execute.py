@@ -11,6 +11,7 @@ import contextlib
 import json
 import marshal
 import os
+import platform
 import secrets
 import selectors
 import subprocess
@@ -269,6 +270,10 @@ class _Line:
                     "account": account,
                     "limits": self.limits.of_process() if submission.safe else {},
                     "alone": submission.safe,
+                    # bubblewrap has set it, where that made the sandbox.
+                    "refusals": base64.b64encode(seccomp.program(platform.machine())).decode()
+                    if self._container
+                    else "",
                     "most_output": self.limits.output,
                 }
             )

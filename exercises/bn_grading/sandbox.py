@@ -129,7 +129,8 @@ def limited(limits: Limits) -> list[str]:
     made = ["prlimit", *(f"--{names[n]}={value}" for n, value in limits.of_process().items() if n in names), "--"]
     own = account()
     if own is not None:
-        made += ["setpriv", f"--reuid={own}", f"--regid={own}", "--clear-groups", "--inh-caps=-all", "--"]
+        made += ["setpriv", f"--reuid={own}", f"--regid={own}", "--clear-groups"]
+        made += ["--inh-caps=-all", "--bounding-set=-all", "--"]
     return made
 
 
@@ -181,7 +182,10 @@ def _bubblewrap(
     made += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     # Root leaves root inside, so that limits hold for it; anyone else needs a namespace in which to be somebody.
     made += ["--cap-drop", "ALL", "--hostname", "sandbox"]
-    made += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user", "--disable-userns"]
+    if root:
+        made += [part for name in ("SETUID", "SETGID", "SETPCAP") for part in ("--cap-add", f"CAP_{name}")]
+    else:
+        made += ["--unshare-user", "--disable-userns"]
     if refusals is not None:
         made += ["--seccomp", str(refusals)]
     made += ["--proc", "/proc", "--dev", "/dev"]

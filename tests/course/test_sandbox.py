@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -293,6 +294,107 @@ print(executed.finished, [executed.outputs[index][0]["data"]["text/plain"] for i
 """
     done = subprocess.run([*account, sys.executable, "-c", source], capture_output=True, text=True, check=False)
     assert done.stdout == "True ['(None, None, [])', '2']\n", done.stderr
+
+
+# What one notebook could do to the next: lower the limits and the priority of the process that both are copies of,
+# close the folders, leave in them what is hard to remove.
+SPOILS = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+done = []
+
+def attempt(what, function):
+    try:
+        if (function() or 0) >= 0:
+            done.append(what)
+    except OSError:
+        pass
+
+for pid in (1, os.getppid()):
+    attempt("limit", lambda: libc.prlimit64(pid, 6, (ctypes.c_uint64 * 2)(1, 1), None))
+    attempt("processors", lambda: os.sched_setaffinity(pid, {0}))
+    attempt("scheduler", lambda: os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0)))
+    attempt("parameter", lambda: os.sched_setparam(pid, os.sched_param(0)))
+    for which in (os.PRIO_PROCESS, os.PRIO_PGRP, os.PRIO_USER):
+        attempt("priority", lambda: os.setpriority(which, os.getuid() if which == os.PRIO_USER else pid, 19))
+attempt("of all", lambda: os.setpriority(os.PRIO_USER, 0, 19))
+# Its own it may, by name as well; ZeroMQ does.
+for pid in (0, os.getpid()):
+    os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0)), os.sched_setaffinity(pid, {0})
+    os.setpriority(os.PRIO_PROCESS, pid, 1)
+print(done)
+"""
+LEAVES = """
+for _ in range(2000):
+    os.mkdir("d")
+    os.chdir("d")
+os.makedirs("/tmp/shut/deeper")
+open("/tmp/shut/deeper/file", "w").close()
+os.chmod("/tmp/shut/deeper", 0), os.chmod("/tmp/shut", 0)
+for folder in ("/scratch", "/tmp", "/dev/shm"):
+    attempt("closed", lambda: os.chmod(folder, 0))
+"""
+LOOKS = """
+import os, resource
+for folder in (".", "/tmp", "/dev/shm"):
+    print(os.listdir(folder), oct(os.stat(folder).st_mode))
+    open(f"{folder}/mine", "w").close()
+print([resource.getrlimit(kind) for kind in range(16)])
+print(os.sched_getaffinity(0), os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+@pytest.mark.parametrize("account", [(), _AS_SOMEBODY], ids=["this account", "an ordinary account"])
+def test_one_notebook_cannot_spoil_the_next(account: tuple[str, ...]) -> None:
+    source = f"""
+from bn_grading.execute import Notebook, Submission, run_submission
+cells = [{SPOILS!r}, {LEAVES!r}], [{LOOKS!r}], [{LOOKS!r}]
+notebooks = [Notebook(str(n), [dict(index=i, source=s) for i, s in enumerate(c)]) for n, c in enumerate(cells)]
+for executed in run_submission(Submission("ada", notebooks[1:2] + notebooks)):
+    print([o.get("text") for cell in executed.outputs.values() for o in cell], executed.stopped)
+"""
+    done = subprocess.run([*account, sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    before, spoilt, *after = done.stdout.splitlines()
+    assert spoilt == "['[]\\n'] {}", done.stderr
+    assert after == [before, before]
+    assert "[] 0o41777" in before
+
+
+_SOCKETS = """
+import socket
+made = set()
+for family in range(64):
+    for kind in range(1, 11):
+        for protocol in (0, 1, 6, 16, 17, 33, 132, 136, 255, 256):
+            for make in (socket.socket, socket.socketpair):
+                try:
+                    make(family, kind, protocol)
+                    made.add((family, kind, protocol) if family == socket.AF_NETLINK else (family, kind))
+                except OSError:
+                    pass
+print(sorted(made))
+"""
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_only_sockets_of_a_few_families_can_be_made() -> None:
+    """Not AF_VSOCK, to a virtual machine's host; nor AF_PACKET, AF_ALG and what else the kernel knows."""
+    stream, datagram, packets = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET
+    unix = {(int(socket.AF_UNIX), int(kind)) for kind in (stream, datagram, packets)}
+    network = {(int(each), int(kind)) for each in (socket.AF_INET, socket.AF_INET6) for kind in (stream, datagram)}
+    made = set(ast.literal_eval(ran(_SOCKETS)[0]))
+    # To be told of interfaces; the other protocols of AF_NETLINK tell and do more.
+    interfaces = {(int(socket.AF_NETLINK), int(kind), socket.NETLINK_ROUTE) for kind in (datagram, socket.SOCK_RAW)}
+    assert unix <= made <= unix | network | interfaces
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_no_right_is_left_that_a_program_could_take() -> None:
+    look = "[line.split() for line in open('/proc/self/status') if line.startswith('Cap')]"
+    none = [[f"Cap{each}:", "0" * 16] for each in ("Inh", "Prm", "Eff", "Bnd", "Amb")]
+    said = in_a_kernel(look).cells[0].outputs[0]["data"]["text/plain"]
+    assert ast.literal_eval(ran(look)[0]) == ast.literal_eval(said) == none
 
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
