@@ -50,6 +50,11 @@ class Limits:
     output: int = 1_000_000
     sent: int = 8 * MIB
 
+    @property
+    def together(self) -> int:
+        """Bytes that all processes may use of the machine's memory, with what lies in the folders."""
+        return self.memory + len(WRITABLE) * self.scratch
+
     def of_process(self) -> dict[str, int]:
         """As the kernel sets them for a process."""
         return {

@@ -20,9 +20,9 @@ from bn_exercises.notebook import my_problem
 from bn_exercises.problem import Problem
 from bn_exercises.problems import ALL, IMPLEMENT, NUMERIC
 from bn_exercises.task import JudgingTask
-from bn_grading import kit, places, sheets
+from bn_grading import cgroup, execute, kit, places, sheets
 from bn_grading.container import Container
-from bn_grading.execute import Notebook, Submission, run_submission, try_sandbox
+from bn_grading.execute import Notebook, SandboxFailedError, Submission, run_submission, try_sandbox
 from bn_grading.sandbox import Limits, NoSandboxError
 
 from .conftest import environment_in
@@ -256,6 +256,52 @@ for each in started:
     assert ran(threads, "sum(each.is_alive() for each in started)", limits=limits) == ["", "30"]
 
 
+# Memory that no limit of a process counts: what waits in sockets, and what the kernel keeps for an empty file.
+_IN_SOCKETS = """
+import os, socket, time
+for _ in range(30):
+    if os.fork() == 0:
+        held = []
+        while True:
+            try:
+                held += (pair := socket.socketpair())
+                for each in pair:
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**22)
+                    each.setblocking(False)
+                    while True:
+                        each.send(bytes(2**16))
+            except OSError:
+                time.sleep(0.01)
+time.sleep(99)
+"""
+_IN_FILES = """
+import itertools, os
+for each in itertools.count():
+    os.close(os.open(f"/tmp/{each:0200}", os.O_CREAT | os.O_WRONLY))
+"""
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+@pytest.mark.parametrize("source", [_IN_SOCKETS, _IN_FILES], ids=["sockets", "files"])
+@pytest.mark.parametrize("counts", ["the kernel", "the grader"])
+def test_memory_that_belongs_to_no_process_is_limited(
+    counts: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if counts == "the grader":
+        monkeypatch.setattr(cgroup, "make", lambda *_: None)
+        monkeypatch.setattr(cgroup, "through_systemd", lambda *_: [])
+    limits = Limits(memory=256 << 20, scratch=8 << 20, cell_seconds=90)
+    assert ran(source, "1 + 1", limits=limits) == ["Stopped: its processes used more than 256 MiB of memory", "2"]
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_a_machine_without_memory_is_no_student_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "make", lambda *_: None)
+    monkeypatch.setattr(execute, "_least_left", lambda: 1 << 60)
+    with pytest.raises(SandboxFailedError, match=r"the machine has \d+ MiB of memory left"):
+        ran("1 + 1")
+
+
 _OPENS_THE_FIRST = """
 import os
 said = []
@@ -426,7 +472,7 @@ def test_random_numbers_differ_from_one_notebook_to_the_next() -> None:
 # Where an environment may lie
 
 _FROM_THERE = """
-from bn_grading.execute import Notebook, Submission, run_submission, try_sandbox
+from bn_grading.execute import Notebook, SandboxFailedError, Submission, run_submission, try_sandbox
 try_sandbox()
 cells = [{"index": index, "source": source} for index, source in enumerate(CELLS)]
 (executed,) = run_submission(Submission("ada", [Notebook("1", cells)]))
