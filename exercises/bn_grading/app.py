@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 from traitlets import Bool, Float, Integer, Unicode, default
 
+from bn_grading import cgroup
 from bn_grading import container as containers
 from bn_grading.assignment import NoAssignmentError, Source, sources
 from bn_grading.command import AssignmentApp, private_folders
@@ -111,6 +112,8 @@ class GradeApp(AssignmentApp):
             print(f"{len(wanted)} submissions of {assignment} would be graded.")
             return
         container = self._sandbox()
+        if self.safe and container is None:
+            print(f"Memory of a sandbox: {cgroup.protection()}.")
         clean_up(self.coursedir)
         began = time.monotonic()
         # Not the results themselves, which would add up: what was found out about 10,000 submissions.

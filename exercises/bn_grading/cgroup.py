@@ -111,6 +111,14 @@ def kind() -> str:
     return "systemd" if _systemd_run() else ""
 
 
+def protection() -> str:
+    """What limits, on this machine, the memory that all processes of a sandbox use together: half a sentence."""
+    if how := kind():
+        named = {"cgroup v2": "version 2", "cgroup v1": "version 1", "systemd": "made by systemd"}[how]
+        return f"the kernel counts it all, in a control group ({named})"
+    return "the grader looks at processes, sockets, files and what the machine has left, several times a second"
+
+
 @cache
 def _systemd_run() -> tuple[str, ...]:
     """Its command, if it answers."""

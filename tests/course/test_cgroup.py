@@ -119,3 +119,17 @@ def test_systemd_makes_one_where_it_answers(tmp_path: Path, monkeypatch: pytest.
         assert cgroup.through_systemd(1 << 30, 60) == []
     finally:
         cgroup._systemd_run.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("cgroup v2", "the kernel counts it all, in a control group (version 2)"),
+        ("cgroup v1", "the kernel counts it all, in a control group (version 1)"),
+        ("systemd", "the kernel counts it all, in a control group (made by systemd)"),
+        ("", "the grader looks at processes, sockets, files"),
+    ],
+)
+def test_it_says_which_protection_there_is(kind: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "kind", lambda: kind)
+    assert cgroup.protection().startswith(says)

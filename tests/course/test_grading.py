@@ -15,6 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from bn_exercises.notebook import ANSWERS
+from bn_grading import cgroup
 from bn_grading.record import STAGING
 from bn_grading.results import Results
 
@@ -52,6 +53,10 @@ def sandboxed(course: Course, tmp_path_factory: pytest.TempPathFactory) -> Cours
     again = copy_of(course, tmp_path_factory.mktemp("sandboxed"))
     again.logs["grade"] = again.grade(ASSIGNMENT, "--jobs", "2", code=1)
     return again
+
+
+def test_it_says_what_limits_the_memory_of_a_sandbox(sandboxed: Course) -> None:
+    assert f"Memory of a sandbox: {cgroup.protection()}." in sandboxed.logs["grade"]
 
 
 def test_every_score_is_nbgraders(course: Course, sandboxed: Course) -> None:
