@@ -24,12 +24,13 @@ from tqdm import tqdm
 from traitlets import Bool, Float, Integer, Unicode, default
 from traitlets.config import Config
 
+from bn_grading import cgroup
 from bn_grading import container as containers
 from bn_grading import options, sandbox
 from bn_grading.assignment import NoAssignmentError, Source, sources
 from bn_grading.command import AssignmentApp, private_folders, submitted
 from bn_grading.container import Container
-from bn_grading.execute import SandboxFailedError, run_submission, try_container
+from bn_grading.execute import run_submission, try_sandbox
 from bn_grading.record import Recorder, clean_up, stops_the_run
 from bn_grading.results import NotStoredError, Result, Results, printable
 from bn_grading.sandbox import Limits, NoSandboxError
@@ -124,6 +125,8 @@ class GradeApp(AssignmentApp):
             print(f"{len(wanted)} submissions of {assignment} would be graded.")
             return
         container = self._sandbox()
+        if self.safe and container is None:
+            print(f"Memory of a sandbox: {cgroup.protection()}.")
         clean_up(self.coursedir)
         began = time.monotonic()
         # Not the results themselves, which would add up: what was found out about 10,000 submissions.
@@ -155,13 +158,11 @@ class GradeApp(AssignmentApp):
         if not self.safe and self.container:
             self.fail("expected --container or --unsafe-no-sandbox, and not both")
         try:
-            if self.container:
-                container = containers.of(self.container, self.engine)
-                try_container(container)
-                return container
+            container = containers.of(self.container, self.engine) if self.container else None
             if self.safe:
-                sandbox.refuse_without_sandbox()
-        except (NoSandboxError, SandboxFailedError) as error:
+                try_sandbox(container, private_folders(self.config, self.coursedir.root))
+            return container
+        except NoSandboxError as error:
             self.fail(str(error))
         return None
 

@@ -12,7 +12,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from bn_grading.sandbox import MIB, SCRATCH, Limits, NoSandboxError, environment
+from bn_grading.places import KIT, SCRATCH
+from bn_grading.sandbox import MIB, Limits, NoSandboxError, environment
 
 ENGINES = ("podman", "docker")
 _SECONDS_TO_END = 30
@@ -34,7 +35,7 @@ class Container:
     engine: str
 
     def command(self, kit: Path, limits: Limits, name: str, *program: str) -> list[str]:
-        """What starts a program of the kit in a container of that name: a file in `/kit`, and what it is told."""
+        """What starts a program of the kit in a container of that name: a file in the kit, and what it is told."""
         account = 20_000 + next(_accounts) % 40_000
         made = [self.engine, "run", "--rm", "--interactive", "--name", name, "--pull", "never"]
         made += ["--network", "none", "--ipc", "private", "--hostname", "sandbox", "--log-driver", "none"]
@@ -49,7 +50,7 @@ class Container:
         for path in (SCRATCH, "/tmp"):
             made += ["--tmpfs", f"{path}:rw,nosuid,nodev,mode=1777,size={limits.scratch}"]
         # z: for students' processes to read, where SELinux asks.
-        made += ["--volume", f"{kit}:/kit:ro,z", "--workdir", SCRATCH]
+        made += ["--volume", f"{kit}:{KIT}:ro,z", "--workdir", SCRATCH]
         for variable, value in environment().items():
             # Where the programs are, the image knows.
             made += ["--env", f"{variable}={value}"] if variable != "PATH" else []

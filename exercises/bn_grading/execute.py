@@ -10,12 +10,13 @@ import base64
 import contextlib
 import json
 import marshal
+import math
 import os
+import platform
 import secrets
 import selectors
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -28,10 +29,12 @@ from typing import IO, Any
 
 import psutil
 
+from bn_grading import cgroup, outputs, sandbox, seccomp
 from bn_grading import kit as kits
-from bn_grading import outputs, sandbox, seccomp
 from bn_grading.container import Container
-from bn_grading.sandbox import Limits
+from bn_grading.places import KIT, SCRATCH, WRITABLE
+from bn_grading.sandbox import Limits, NoSandboxError
+from bn_grading.temporary import Folder, remove_left
 
 # How often a notebook is begun again without the cell that ended it.
 MOST_BEGINS = 4
@@ -183,7 +186,7 @@ def run_submission(submission: Submission) -> list[Executed]:
         SandboxFailedError: if no sandbox starts.
     """
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bn-grading-")))
+        folder = Path(stack.enter_context(Folder("bn-grading-")))
         folder.chmod(0o711)
         kit = kit_folder()
         line: _Line | None = None
@@ -202,11 +205,11 @@ def run_submission(submission: Submission) -> list[Executed]:
                     try:
                         line.run(notebook, submission, executed)
                     except _LostError as lost:
+                        why = line.why(str(lost))
                         line.close()
                         line = None
-                        why = str(lost)
                     else:
-                        why = "it ended the process that runs the notebook"
+                        why = line.why("it ended the process that runs the notebook")
                     executed.seconds += time.monotonic() - began
                     over = executed.seconds >= submission.limits.notebook_seconds
                     if executed.finished or not _blame(executed, why) or over:
@@ -218,15 +221,20 @@ def run_submission(submission: Submission) -> list[Executed]:
     return done
 
 
-def try_container(container: Container) -> None:
-    """Start one and end it.
+@cache
+def try_sandbox(container: Container | None = None, hidden: tuple[str, ...] = ()) -> None:
+    """Start one as for a submission, with its Python and all that is mounted, and end it.
 
     Raises:
-        SandboxFailedError: if it does not start, or if its Python is not the grader's.
+        NoSandboxError: if it does not start, or if its Python is not the grader's.
     """
-    submission = Submission("nobody", [], container=container)
-    with tempfile.TemporaryDirectory(prefix="bn-grading-") as folder:
-        _Line(kit_folder(), submission, Path(folder)).close()
+    if container is None:
+        sandbox.refuse_without_bubblewrap()
+    with Folder("bn-grading-") as folder:
+        try:
+            _Line(kit_folder(), Submission("nobody", [], hidden=hidden, container=container), Path(folder)).close()
+        except SandboxFailedError as error:
+            raise NoSandboxError(f"{error}{sandbox.INSTEAD if container is None else ''}") from None
 
 
 def _blame(executed: Executed, why: str) -> bool:
@@ -245,7 +253,7 @@ def _blame(executed: Executed, why: str) -> bool:
     return True
 
 
-_kits: dict[int, tuple[tempfile.TemporaryDirectory[str], Path]] = {}
+_kits: dict[int, tuple[Folder, Path]] = {}
 _making_a_kit = threading.Lock()
 
 
@@ -253,7 +261,8 @@ def kit_folder() -> Path:
     """The kit, made once for each process of the grader, and removed when that ends."""
     with _making_a_kit:
         if os.getpid() not in _kits:
-            folder = tempfile.TemporaryDirectory(prefix="bn-kit-")
+            remove_left()
+            folder = Folder("bn-kit-")
             _kits[os.getpid()] = folder, kits.assemble(Path(folder.name))
         return _kits[os.getpid()][1]
 
@@ -265,12 +274,17 @@ class _Line:
         self.limits = submission.limits
         self._container = submission.container
         self._name = f"bn-grade-{secrets.token_hex(8)}"
-        scratch = sandbox.SCRATCH if submission.safe else str(folder)
+        scratch = SCRATCH if submission.safe else str(folder)
         environment: dict[str, str] | None = sandbox.environment(scratch)
+        # In a network and with folders of its own. A container is in a group that its engine made.
+        self._alone = submission.safe and not self._container
+        self._group = cgroup.make(self.limits.together, self.limits.processes) if self._alone else None
+        self._kills = 0
+        self._too_much = f"its processes used more than {self.limits.memory >> 20} MiB of memory"
         with seccomp.descriptor() as refusals:
             if self._container:
                 # The engine is the grader's own program, and has a filter of its own.
-                program = ("/kit/zygote.py", "/kit", sandbox.SCRATCH)
+                program = (f"{KIT}/zygote.py", KIT, SCRATCH)
                 command, environment = self._container.command(kit, self.limits, self._name, *program), None
             else:
                 command = sandbox.command(
@@ -281,6 +295,11 @@ class _Line:
                     hidden=submission.hidden,
                     refusals=refusals,
                 )
+            if self._group:
+                command = self._group.command(command)
+            elif self._alone:
+                command = [*cgroup.through_systemd(self.limits.together, self.limits.processes), *command]
+                environment = {**(environment or {}), **cgroup.environment()}
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -308,7 +327,8 @@ class _Line:
         self._unfinished = {self._out: b"", self._first: b""}
         self._complaint = b""
         self._gone = False
-        self._looked = 0.0
+        # Until it is ready, what it shows is this machine, and nothing of a student's runs.
+        self._looked = math.inf
         self._deadline = 0.0
         self._read = 0
         try:
@@ -318,6 +338,10 @@ class _Line:
                     "account": account,
                     "limits": self.limits.of_process() if submission.safe else {},
                     "alone": submission.safe,
+                    # bubblewrap has set it, where that made the sandbox.
+                    "refusals": base64.b64encode(seccomp.program(platform.machine())).decode()
+                    if self._container
+                    else "",
                     "most_output": self.limits.output,
                     "most_sent": int(_SHOWN * self.limits.sent),
                 }
@@ -328,6 +352,7 @@ class _Line:
                 raise _LostError("it did not start")
             if ready != MAGIC_NUMBER.hex():
                 raise _LostError(f"its Python is another version; expected {sys.version.partition(' ')[0]}")
+            self._looked = 0.0
         except (_LostError, OSError) as error:
             self.close()
             raise SandboxFailedError(f"the sandbox: {error}. {self._complaint.decode(errors='replace')}") from None
@@ -355,6 +380,7 @@ class _Line:
         end = time.monotonic() + self.limits.notebook_seconds - executed.seconds
         self._deadline = end
         self._read = 0
+        self._kills = self._group.kills() if self._group else 0
         interrupted = False
         last, said = None, set()
         while last is None or last not in said:
@@ -384,6 +410,10 @@ class _Line:
             elif isinstance(frame.get("last"), str):
                 said.add(frame["last"])
 
+    def why(self, otherwise: str) -> str:
+        """Why something ended: whatever else it looks like, the kernel may have ended it."""
+        return self._too_much if self._group and self._group.kills() > self._kills else otherwise
+
     def close(self) -> None:
         """End it: with the sandbox's first process, all others in it end."""
         with contextlib.suppress(OSError):
@@ -392,6 +422,8 @@ class _Line:
             self._container.end(self._name)
         self._process.kill()
         self._process.wait()
+        if self._group:
+            self._group.close()
         self._selector.close()
         self._writing.close()
         self._out.close()
@@ -444,18 +476,55 @@ class _Line:
         return lines
 
     def _refuse_too_much_memory(self) -> None:
-        """Look at what all processes of the sandbox use together, now and then: a limit holds for each by itself."""
+        """See now and then what all processes of the sandbox use together: a limit of a process holds for it alone."""
         now = time.monotonic()
         if now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
-        used = 0
-        with contextlib.suppress(psutil.Error):
-            for process in psutil.Process(self._process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.Error, OSError):
-                    used += _memory_of(process)
-        if used > self.limits.memory:
-            raise _LostError(f"its processes used more than {self.limits.memory >> 20} MiB of memory")
+        if self._group:
+            if self._group.kills() > self._kills:
+                raise _LostError(self._too_much)
+            return
+        if _used(self._process.pid, self._alone) > self.limits.memory:
+            raise _LostError(self._too_much)
+        if self._alone and (left := psutil.virtual_memory().available) < _least_left():
+            # Whoever it was: nobody's answers are lost, and it is tried again.
+            raise SandboxFailedError(f"the machine has {left >> 20} MiB of memory left")
+
+
+# What the kernel keeps for an empty file in memory, and its name.
+_BYTES_OF_A_FILE = 1536
+
+
+def _used(sandbox_process: int, alone: bool) -> int:
+    """Bytes that the processes below that one use: what they map, and, if they are alone, what the kernel keeps."""
+    used, kept = 0, 0
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process(sandbox_process).children(recursive=True):
+            with contextlib.suppress(psutil.Error, OSError):
+                used += _memory_of(process)
+            # All see the same, but one may have ended.
+            with contextlib.suppress(OSError, IndexError):
+                kept = max(kept, _kept_for(Path("/proc", str(process.pid)))) if alone else 0
+    return used + kept
+
+
+def _kept_for(process: Path) -> int:
+    """Bytes that the kernel keeps at most for a sandbox, as one of its processes sees it: for sockets and for files."""
+    sockets = int((process / "net" / "sockstat").read_text().split("sockets: used", 1)[1].split()[0])
+    holds = 2 * int(Path("/proc/sys/net/core/wmem_max").read_text())
+    files = 0
+    for folder in WRITABLE:
+        with contextlib.suppress(FileNotFoundError):
+            there = os.statvfs(f"{process}/root{folder}")
+            files += there.f_files - there.f_ffree
+    return sockets * holds + files * _BYTES_OF_A_FILE
+
+
+@cache
+def _least_left() -> int:
+    """Bytes of memory without which a machine does nothing well."""
+    return int(psutil.virtual_memory().total) // 20
 
 
 def _memory_of(process: psutil.Process) -> int:

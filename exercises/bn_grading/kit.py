@@ -9,11 +9,14 @@ names. What judges evidence, and the evidence that exposes a suspect, stay outsi
 """
 
 import compileall
+import os
 import shutil
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+
+from bn_grading import places
 
 PACKAGES = ("bn_exercises", "bn_exercises.problems", "bn_exercises.problems.implement")
 ENTERS = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.problems.implement.recording")
@@ -32,19 +35,25 @@ _EMPTY = '"""In the sandbox: only what reads answers."""\n'
 
 
 def assemble(folder: Path) -> Path:
-    """Write the kit into an empty folder, and return that."""
+    """Write the kit into an empty folder, and return that.
+
+    In it are the programs that run there, and the folder `packages`: what a notebook can import.
+    """
+    packages = folder / os.path.basename(places.PACKAGES)
     for package in PACKAGES:
-        place = folder.joinpath(*package.split("."))
+        place = packages.joinpath(*package.split("."))
         place.mkdir(parents=True, exist_ok=True)
         (place / "__init__.py").write_text(_EMPTY, encoding="utf-8")
     for module in ENTERS:
-        folder.joinpath(*module.split(".")).with_suffix(".py").write_text(_source(module), encoding="utf-8")
+        packages.joinpath(*module.split(".")).with_suffix(".py").write_text(_source(module), encoding="utf-8")
     inside = files("bn_grading") / "inside"
-    (folder / "bn_exercises" / "notebook.py").write_text((inside / "notebook.py").read_text("utf-8"), encoding="utf-8")
+    (packages / "bn_exercises" / "notebook.py").write_text(
+        (inside / "notebook.py").read_text("utf-8"), encoding="utf-8"
+    )
     for name in ("relay.py", "shell.py", "zygote.py"):
         (folder / name).write_text((inside / name).read_text("utf-8"), encoding="utf-8")
     # The library that the book teaches with is no secret, and a learner may use it.
-    shutil.copytree(_folder("bn_lib"), folder / "bn_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(_folder("bn_lib"), packages / "bn_lib", ignore=shutil.ignore_patterns("__pycache__"))
     compileall.compile_dir(folder, quiet=2)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)

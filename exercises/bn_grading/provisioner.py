@@ -16,9 +16,7 @@ the limits of `bn-grade --container`. An image of `deploy/sandbox.Dockerfile` ha
 
 import os
 import secrets
-import shutil
 import sys
-import tempfile
 from contextlib import ExitStack
 from typing import Any
 
@@ -29,8 +27,9 @@ from bn_grading import container as containers
 from bn_grading import sandbox, seccomp
 from bn_grading.command import private_folders
 from bn_grading.container import Container
-from bn_grading.execute import kit_folder
+from bn_grading.execute import kit_folder, try_sandbox
 from bn_grading.sandbox import Limits
+from bn_grading.temporary import Folder
 
 
 class SandboxProvisioner(LocalProvisioner):
@@ -43,7 +42,7 @@ class SandboxProvisioner(LocalProvisioner):
         config=True
     )
 
-    _folder = ""
+    _folder: Folder | None = None
     _container: Container | None = None
     _name = ""
     _until_it_runs: ExitStack
@@ -58,10 +57,11 @@ class SandboxProvisioner(LocalProvisioner):
             self._container = containers.of(self.container, self.engine)
             self._name = f"bn-kernel-{secrets.token_hex(8)}"
         else:
-            sandbox.refuse_without_sandbox()
+            try_sandbox()
         # Closed to other accounts of this machine: in it is the key with which one talks to the kernel.
-        self._folder = os.path.realpath(tempfile.mkdtemp(prefix="bn-kernel-"))
-        share = os.path.join(self._folder, "shared")
+        self._folder = Folder("bn-kernel-")
+        folder = os.path.realpath(self._folder.name)
+        share = os.path.join(folder, "shared")
         os.mkdir(share)
         manager: Any = self.parent
         manager.transport = "ipc"
@@ -72,7 +72,7 @@ class SandboxProvisioner(LocalProvisioner):
         if self._container is not None:
             command = self._relayed(self._container, kwargs["cmd"], manager.connection_file)
             # Podman's helper leaves a file where it stands, of a container that ran out of memory.
-            return kwargs | {"cmd": command, "cwd": self._folder}
+            return kwargs | {"cmd": command, "cwd": folder}
         # The kernel makes its sockets here, under an account that it has only in the sandbox.
         os.chmod(share, 0o777)
         os.chmod(manager.connection_file, 0o644)
@@ -105,4 +105,6 @@ class SandboxProvisioner(LocalProvisioner):
         await super().cleanup(restart)
         if self._container is not None:
             self._container.end(self._name)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None

@@ -17,8 +17,6 @@ import errno
 import glob
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +44,7 @@ from bn_grading.assignment import Source
 from bn_grading.execute import Executed
 from bn_grading.quick import Once
 from bn_grading.sanitize import STAMP, Sanitized, handed_in_at, is_ignored, preprocessors, resources_of
+from bn_grading.temporary import Folder, remove_left
 
 OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not looked at."
 NOTHING_CAME = (
@@ -139,7 +138,7 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         final = Path(super()._format_dest(assignment, student))
         staging = _staging_of(self.coursedir)
         staging.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=staging) as self._staging:
+        with Folder("", staging) as self._staging:
             try:
                 with self.once.transaction() as gradebook:
                     graded = self._write(gradebook, sanitized, executed, known, assignment, final)
@@ -405,5 +404,5 @@ def _staging_of(coursedir: Any) -> Path:
 
 
 def clean_up(coursedir: Any) -> None:
-    """Remove what a grader that was stopped had begun to write."""
-    shutil.rmtree(_staging_of(coursedir), ignore_errors=True)
+    """Remove what a grader that was stopped had begun to write; what another is writing stays."""
+    remove_left(("",), _staging_of(coursedir))

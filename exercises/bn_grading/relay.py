@@ -19,6 +19,7 @@ from typing import Any
 
 from bn_grading.container import Container
 from bn_grading.inside.relay import BEGIN, INTERRUPT, OPEN, Wire
+from bn_grading.places import KIT
 from bn_grading.sandbox import Limits
 
 
@@ -38,7 +39,7 @@ async def relay(container: Container, name: str, kit: Path, file: Path, command:
     connection: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     # An interrupt is for the kernel, not for the engine.
     engine = await asyncio.create_subprocess_exec(
-        *container.command(kit, Limits(), name, "/kit/relay.py"),
+        *container.command(kit, Limits(), name, f"{KIT}/relay.py"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,

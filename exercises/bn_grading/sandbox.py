@@ -9,7 +9,6 @@ end with the first of them.
 import itertools
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -18,10 +17,11 @@ from pathlib import Path
 
 from jupyter_core.paths import ENV_CONFIG_PATH, SYSTEM_CONFIG_PATH
 
-from bn_grading import seccomp
+from bn_grading import places
+from bn_grading.places import KIT, PACKAGES, SCRATCH, WRITABLE
 
-SCRATCH = "/scratch"
 MIB = 1 << 20
+_PYTHON = (sys.executable, "-I", "-B")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Limits:
     output: int = 1_000_000
     sent: int = 8 * MIB
 
+    @property
+    def together(self) -> int:
+        """Bytes that all processes may use of the machine's memory, with what lies in the folders."""
+        return self.memory + len(WRITABLE) * self.scratch
+
     def of_process(self) -> dict[str, int]:
         """As the kernel sets them for a process."""
         return {
@@ -64,32 +69,24 @@ class Limits:
         }
 
 
+INSTEAD = (
+    "Install bubblewrap (Debian, Ubuntu: apt install bubblewrap), or grade in containers: --container IMAGE. With "
+    "--unsafe-no-sandbox students' code runs in your account and can read and change all that you can."
+)
+
+
 class NoSandboxError(Exception):
     """There is no way to run students' code apart from everything else."""
 
 
-def refuse_without_sandbox() -> None:
-    """Try one.
+def refuse_without_bubblewrap() -> None:
+    """See that there is what makes one; whether it can, `execute.try_sandbox` sees.
 
     Raises:
-        NoSandboxError: if bubblewrap is missing, or may not make namespaces here.
+        NoSandboxError: if not.
     """
-    how = (
-        "Install bubblewrap (Debian, Ubuntu: apt install bubblewrap), or grade in containers: --container IMAGE. With "
-        "--unsafe-no-sandbox students' code runs in your account and can read and change all that you can."
-    )
     if sys.platform != "linux" or not shutil.which("bwrap"):
-        raise NoSandboxError(f"there is no sandbox here: expected Linux with the program bwrap. {how}")
-    with seccomp.descriptor() as refusals:
-        tried = subprocess.run(
-            [*_bubblewrap(Path("/"), Limits(), refusals=refusals, empty=True), "true"],
-            capture_output=True,
-            text=True,
-            check=False,
-            pass_fds=() if refusals is None else (refusals,),
-        )
-    if tried.returncode:
-        raise NoSandboxError(f"bwrap cannot make a sandbox here: {tried.stderr.strip()} {how}")
+        raise NoSandboxError(f"there is no sandbox here: expected Linux with the program bwrap. {INSTEAD}")
 
 
 def command(
@@ -111,12 +108,11 @@ def command(
         hidden: folders of the course that are not to be seen, should they lie in a folder that can be read.
         refusals: a descriptor of the filter of system calls, from `seccomp.descriptor`.
     """
-    python = [sys.executable, "-I", "-B"]
     if not safe:
-        return [*python, str(kit / "zygote.py"), str(kit), scratch]
+        return [*_PYTHON, str(kit / "zygote.py"), str(kit), scratch]
     *made, end = _bubblewrap(kit, limits, hidden, refusals)
     # The first process takes no signal from those that it began, so they cannot end it nor stop it.
-    return [*made, "--as-pid-1", end, *python, "/kit/zygote.py", "/kit", scratch]
+    return [*made, "--as-pid-1", end, *_PYTHON, f"{KIT}/zygote.py", KIT, scratch]
 
 
 def wrap(kit: Path, limits: Limits, *, share: str, hidden: Sequence[str], refusals: int | None) -> list[str]:
@@ -129,8 +125,7 @@ def wrap(kit: Path, limits: Limits, *, share: str, hidden: Sequence[str], refusa
         hidden: as for `command`.
         refusals: the same.
     """
-    *made, end = _bubblewrap(kit, limits, hidden, refusals)
-    return [*made, "--perms", "755", "--dir", os.path.dirname(share), "--bind", share, share, end]
+    return _bubblewrap(kit, limits, hidden, refusals, share)
 
 
 def limited(limits: Limits) -> list[str]:
@@ -139,7 +134,8 @@ def limited(limits: Limits) -> list[str]:
     made = ["prlimit", *(f"--{names[n]}={value}" for n, value in limits.of_process().items() if n in names), "--"]
     own = account()
     if own is not None:
-        made += ["setpriv", f"--reuid={own}", f"--regid={own}", "--clear-groups", "--inh-caps=-all", "--"]
+        made += ["setpriv", f"--reuid={own}", f"--regid={own}", "--clear-groups"]
+        made += ["--inh-caps=-all", "--bounding-set=-all", "--"]
     return made
 
 
@@ -149,7 +145,10 @@ def environment(scratch: str = SCRATCH) -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": scratch,
+        "USER": "student",
         "TMPDIR": temporary,
+        # For the programs that a notebook starts, too.
+        "PYTHONPATH": PACKAGES,
         "LANG": "C.UTF-8",
         "IPYTHONDIR": f"{temporary}/ipython",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -181,56 +180,51 @@ def account() -> int | None:
 
 
 def _bubblewrap(
-    kit: Path, limits: Limits, hidden: Sequence[str] = (), refusals: int | None = None, *, empty: bool = False
+    kit: Path, limits: Limits, hidden: Sequence[str] = (), refusals: int | None = None, share: str = ""
 ) -> list[str]:
     root = os.geteuid() == 0
     made = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     made += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     # Root leaves root inside, so that limits hold for it; anyone else needs a namespace in which to be somebody.
     made += ["--cap-drop", "ALL", "--hostname", "sandbox"]
-    made += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user", "--disable-userns"]
+    if root:
+        made += [part for name in ("SETUID", "SETGID", "SETPCAP") for part in ("--cap-add", f"CAP_{name}")]
+    else:
+        made += ["--unshare-user", "--disable-userns"]
     if refusals is not None:
         made += ["--seccomp", str(refusals)]
+    made += ["--proc", "/proc", "--dev", "/dev"]
+    # Mapped, it is memory that is counted for nobody.
+    made += ["--dev-bind", "/dev/null", "/dev/zero"]
+    shown = places.readable()
+    for path in WRITABLE:
+        # An environment may be one of them; then there are two to write to.
+        made += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", path] if path not in shown else []
+    # An environment may lie in one of them, too. Nobody is to put something else in its place, nor move what it is in.
+    closed = [top for path in (*shown, share) if (top := places.in_writable(path)) not in ("", path)]
+    for path in dict.fromkeys(closed):
+        made += ["--perms", "755", "--tmpfs", path]
     # bubblewrap would make the folders above as they are outside, and some are for their owner only.
-    for folder in dict.fromkeys(str(above) for path in _readable() for above in reversed(Path(path).parents[:-1])):
-        made += ["--perms", "755", "--dir", folder]
-    for path in _readable():
+    above = [str(each) for path in (*shown, share) if path for each in reversed(Path(path).parents[:-1])]
+    for path in dict.fromkeys(above):
+        made += ["--perms", "755", "--dir", path] if path not in (*WRITABLE, *closed) else []
+    for path in shown:
         real = os.path.realpath(path)
-        made += ["--ro-bind", path, path] if real == path else ["--symlink", real, path]
+        made += ["--ro-bind", path, path] if path in (real, places.in_writable(path)) else ["--symlink", real, path]
     for path in _hidden(hidden):
         made += ["--tmpfs", path]
         # An environment may lie in the course's folder.
         for inside in _inside(path):
             made += ["--ro-bind", inside, inside]
         made += ["--remount-ro", path]
-    made += ["--proc", "/proc", "--dev", "/dev"]
-    # Mapped, it is memory that is counted for nobody.
-    made += ["--dev-bind", "/dev/null", "/dev/zero"]
-    if not empty:
-        made += ["--ro-bind", str(kit), "/kit"]
-    for path in (SCRATCH, "/tmp", "/dev/shm"):
-        made += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", path]
-    made += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", SCRATCH]
+    made += ["--ro-bind", str(kit), KIT]
+    made += ["--bind", share, share] if share else []
+    for path in (*dict.fromkeys(closed), "/dev", "/"):
+        made += ["--remount-ro", path]
+    made += ["--chdir", SCRATCH]
     for name, value in environment().items():
         made += ["--setenv", name, value]
     return [*made, "--"]
-
-
-def _wanted() -> list[str]:
-    """The system's programs and libraries, and this Python's: folders and links that exist."""
-    wanted = ["/usr", "/bin", "/lib", "/lib64", "/lib32", "/sbin", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts"]
-    wanted += [sys.prefix, sys.base_prefix, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))]
-    # The interpreter itself may be a link to a link, anywhere.
-    wanted += [os.path.dirname(os.path.realpath(sys.executable))]
-    # A link leads somewhere only if what it leads to is there, too.
-    wanted += [os.path.realpath(path) for path in wanted]
-    return [path for path in dict.fromkeys(wanted) if os.path.lexists(path)]
-
-
-def _readable() -> list[str]:
-    """The same, none inside another."""
-    there = _wanted()
-    return [path for path in there if not any(_is_in(path, other) for other in there)]
 
 
 def _hidden(course: Sequence[str]) -> list[str]:
@@ -243,15 +237,15 @@ def _hidden(course: Sequence[str]) -> list[str]:
     names = ("bn_exercises", "bn_grading", "bn_lib", "nbgrader")
     paths = [os.path.join(folder, name) for folder in sorted(site) for name in names]
     paths = [os.path.realpath(path) for path in (*paths, *ENV_CONFIG_PATH, *SYSTEM_CONFIG_PATH, *course)]
-    there = [path for path in dict.fromkeys(paths) if os.path.isdir(path) and any(_is_in(path, o) for o in _readable())]
-    return [path for path in there if not any(_is_in(path, other) for other in there)]
+    there = [
+        path
+        for path in dict.fromkeys(paths)
+        if os.path.isdir(path) and any(places.is_in(path, o) for o in places.readable())
+    ]
+    return [path for path in there if not any(places.is_in(path, other) for other in there)]
 
 
 def _inside(folder: str) -> list[str]:
     """What can be read although it lies in a folder that is hidden."""
-    there = [path for path in _wanted() if _is_in(path, folder) and os.path.realpath(path) == path]
-    return [path for path in there if not any(_is_in(path, other) for other in there)]
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return path != folder and Path(path).is_relative_to(folder)
+    there = [path for path in places.wanted() if places.is_in(path, folder) and os.path.realpath(path) == path]
+    return [path for path in there if not any(places.is_in(path, other) for other in there)]

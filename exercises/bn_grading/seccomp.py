@@ -2,11 +2,14 @@
 
 Each refused call leads around a limit that holds otherwise. With namespaces of its own a process is root in them, and
 mounts file systems of any size. Memory without a process that maps it is counted for none. Keys of the grader's session
-are not in any namespace. A computer with another processor has no filter; all other walls stand there, too.
+are not in any namespace, nor are the sockets between a virtual machine and its host. Limits and priorities of another
+process of the same account are anybody's to lower, those of the first process too, from which the next notebook has
+them. A computer with another processor has no filter; all other walls stand there, too.
 """
 
 import os
 import platform
+import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +23,16 @@ _CALLS = {
             "mmap": 9,
             "clone": 56,
             "clone3": 435,
+            "socket": 41,
+            "socketpair": 53,
+            "setpriority": 141,
+            "sched_setparam": 142,
+            "sched_setscheduler": 144,
+            "sched_setaffinity": 203,
+            "ioprio_set": 251,
+            "prlimit64": 302,
+            "sched_setattr": 314,
+            "io_setup": 206,
             "shmget": 29,
             "msgget": 68,
             "semget": 64,
@@ -43,6 +56,16 @@ _CALLS = {
             "mmap": 222,
             "clone": 220,
             "clone3": 435,
+            "socket": 198,
+            "socketpair": 199,
+            "setpriority": 140,
+            "sched_setparam": 118,
+            "sched_setscheduler": 119,
+            "sched_setaffinity": 122,
+            "ioprio_set": 30,
+            "prlimit64": 261,
+            "sched_setattr": 274,
+            "io_setup": 0,
             "shmget": 194,
             "msgget": 186,
             "semget": 190,
@@ -61,18 +84,47 @@ _CALLS = {
         },
     ),
 }
-# Looked at more closely than by their names.
-_SPECIAL = ("mmap", "clone", "clone3")
-_CLONE_NEWUSER = 0x10000000
-_SHARED_AND_NAMELESS = 0x21
+_CLONE_NEWUSER, _SHARED_AND_NAMELESS = 0x10000000, 0x21
+_ALL_BITS, _KIND_OF_SOCKET = 0xFFFFFFFF, 0xF
+_FIRST_PROCESS = 1
+# Some are allowed with certain arguments, in one way or another: which argument, which bits of it, and what is the only
+# that these may be, or the one that they may not.
+_Way = tuple[tuple[int, int, str, tuple[int, ...]], ...]
+_NOT_THE_FIRST: _Way = ((0, _ALL_BITS, "not", (_FIRST_PROCESS,)),)
+_SOCKETS: tuple[_Way, ...] = (
+    (
+        (0, _ALL_BITS, "only", (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)),
+        (1, _KIND_OF_SOCKET, "only", (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)),
+        # Others are made by parts of the kernel that would be loaded for it.
+        (2, _ALL_BITS, "only", (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP)),
+    ),
+    # To be told which interfaces there are: ZeroMQ asks.
+    ((0, _ALL_BITS, "only", (socket.AF_NETLINK,)), (2, _ALL_BITS, "only", (socket.NETLINK_ROUTE,))),
+)
+_WAYS: dict[str, tuple[_Way, ...]] = {
+    "clone": (((0, _CLONE_NEWUSER, "not", (_CLONE_NEWUSER,)),),),
+    "mmap": (((3, _SHARED_AND_NAMELESS, "not", (_SHARED_AND_NAMELESS,)),),),
+    "socket": _SOCKETS,
+    "socketpair": _SOCKETS,
+    "prlimit64": (_NOT_THE_FIRST,),
+    "sched_setparam": (_NOT_THE_FIRST,),
+    "sched_setscheduler": (_NOT_THE_FIRST,),
+    "sched_setaffinity": (_NOT_THE_FIRST,),
+    "sched_setattr": (_NOT_THE_FIRST,),
+    # Of a process, for which each has a number of its own; not of a group, nor of all of an account.
+    "setpriority": (((0, _ALL_BITS, "only", (0,)), (1, _ALL_BITS, "not", (_FIRST_PROCESS,))),),
+    "ioprio_set": (((0, _ALL_BITS, "only", (1,)), (1, _ALL_BITS, "not", (_FIRST_PROCESS,))),),
+}
 # The numbers of a second set of calls on x86_64, "x32", that is nowhere used.
 _X32 = 0x40000000
 
-# Instructions of the kernel's packet filter.
-_LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
+# Instructions of the kernel's packet filter: an operation, two jumps, an operand.
+_Line = tuple[int, int, int, int]
+_LOAD, _AND, _JUMP, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x06
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
-# Where it finds things: the call's number, the processor's, the lower half of each argument.
-_NUMBER, _PROCESSOR, _FIRST, _FOURTH = 0, 4, 16, 40
+_REFUSE = (_RETURN, 0, 0, _ERROR | EPERM)
+# Where it finds things: the call's number, the processor's, the lower halves of the arguments.
+_NUMBER, _PROCESSOR, _ARGUMENTS, _SIZE = 0, 4, 16, 8
 
 
 def program(machine: str) -> bytes:
@@ -80,18 +132,34 @@ def program(machine: str) -> bytes:
     if machine not in _CALLS:
         return b""
     processor, calls = _CALLS[machine]
-    refuse = (_RETURN, 0, 0, _ERROR | EPERM)
-    lines = [(_LOAD, 0, 0, _PROCESSOR), (_EQUAL, 1, 0, processor), refuse]
-    lines += [(_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), refuse]
+    lines = [(_LOAD, 0, 0, _PROCESSOR), (_EQUAL, 1, 0, processor), _REFUSE]
+    lines += [(_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), _REFUSE]
     for name, number in calls.items():
-        if name not in _SPECIAL:
-            lines += [(_EQUAL, 0, 1, number), refuse]
-    # Its flags lie where no filter can look. The C library uses `clone` where it is not there.
-    lines += [(_EQUAL, 0, 1, calls["clone3"]), (_RETURN, 0, 0, _ERROR | ENOSYS)]
-    lines += [(_EQUAL, 0, 3, calls["clone"]), (_LOAD, 0, 0, _FIRST), (_ANY_BIT, 0, 5, _CLONE_NEWUSER), refuse]
-    lines += [(_EQUAL, 0, 3, calls["mmap"]), (_LOAD, 0, 0, _FOURTH), (_AND, 0, 0, _SHARED_AND_NAMELESS)]
-    lines += [(_EQUAL, 1, 0, _SHARED_AND_NAMELESS), (_RETURN, 0, 0, _ALLOW), refuse]
+        answer = _answer(name)
+        lines += [(_EQUAL, 0, len(answer), number), *answer]
+    lines.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
+
+
+def _answer(name: str) -> list[_Line]:
+    """What becomes of a call; each way through it ends with a return."""
+    # Its flags lie where no filter can look. The C library uses `clone` where it is not there.
+    if name == "clone3":
+        return [(_RETURN, 0, 0, _ERROR | ENOSYS)]
+    return [*(line for way in _WAYS.get(name, ()) for line in _allowed(way)), _REFUSE]
+
+
+def _allowed(way: _Way) -> list[_Line]:
+    """Allows a call with these arguments; goes on behind itself with others."""
+    lines = [(_RETURN, 0, 0, _ALLOW)]
+    for argument, bits, which, values in reversed(way):
+        on, behind = [(_JUMP, 0, 0, len(lines))], len(values)
+        tests = [
+            (_EQUAL, behind - place, 0, value) if which == "only" else (_EQUAL, 0, 1, value)
+            for place, value in enumerate(values)
+        ]
+        lines = [(_LOAD, 0, 0, _ARGUMENTS + argument * _SIZE), (_AND, 0, 0, bits), *tests, *on, *lines]
+    return lines
 
 
 @contextmanager

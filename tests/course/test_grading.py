@@ -1,10 +1,12 @@
 """bn-grade beside nbgrader: the same scores from a sandbox, for our cells and others, and nothing lost or twice."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,10 +15,21 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from bn_exercises.notebook import ANSWERS
+from bn_grading import cgroup
 from bn_grading.record import STAGING
 from bn_grading.results import Results
 
-from .conftest import ASSIGNMENT, BASIC, COURSE, SUBMISSIONS, Course, make_course, set_exchange, solved
+from .conftest import (
+    ASSIGNMENT,
+    BASIC,
+    COURSE,
+    SUBMISSIONS,
+    Course,
+    environment_in,
+    make_course,
+    set_exchange,
+    solved,
+)
 from .test_whole_course import DONE, GRADED
 
 
@@ -40,6 +53,10 @@ def sandboxed(course: Course, tmp_path_factory: pytest.TempPathFactory) -> Cours
     again = copy_of(course, tmp_path_factory.mktemp("sandboxed"))
     again.logs["grade"] = again.grade(ASSIGNMENT, "--jobs", "2", code=1)
     return again
+
+
+def test_it_says_what_limits_the_memory_of_a_sandbox(sandboxed: Course) -> None:
+    assert f"Memory of a sandbox: {cgroup.protection()}." in sandboxed.logs["grade"]
 
 
 def test_every_score_is_nbgraders(course: Course, sandboxed: Course) -> None:
@@ -130,6 +147,25 @@ def test_many_that_cannot_be_read_stop_nobody(sandboxed: Course) -> None:
     log = sandboxed.grade(ASSIGNMENT, "--student", "aa*", code=1)
     assert "7 submissions in" in log
     assert sandboxed.rows()[(ASSIGNMENT, "aab_good", BASIC, "hand-in")][0] == 10
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_an_environment_below_the_temporary_folder_grades(sandboxed: Course, tmp_path: Path) -> None:
+    expected = sandboxed.rows()
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        python = environment_in(Path(folder, "clone", ".venv"))
+        done = subprocess.run(
+            [python, "-m", "bn_grading", ASSIGNMENT, "--force", "--student", "gus_one_mistake"],
+            cwd=sandboxed.root,
+            env=sandboxed.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "1 submissions in" in done.stdout
+    assert sandboxed.rows() == expected
 
 
 # Killed and started again

@@ -3,8 +3,11 @@
 import ast
 import os
 import re
+import socket
 import subprocess
 import sys
+import tempfile
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -17,10 +20,12 @@ from bn_exercises.notebook import my_problem
 from bn_exercises.problem import Problem
 from bn_exercises.problems import ALL, IMPLEMENT, NUMERIC
 from bn_exercises.task import JudgingTask
-from bn_grading import kit, sandbox, sheets
+from bn_grading import cgroup, execute, kit, places, sheets
 from bn_grading.container import Container
-from bn_grading.execute import Notebook, Submission, run_submission
-from bn_grading.sandbox import Limits
+from bn_grading.execute import Notebook, SandboxFailedError, Submission, run_submission, try_sandbox
+from bn_grading.sandbox import Limits, NoSandboxError
+
+from .conftest import environment_in
 
 
 def ran(
@@ -61,7 +66,9 @@ def in_a_kernel(*cells: str, **options: object) -> nbformat.NotebookNode:
 
 def modules_in(folder: Path) -> dict[str, str]:
     return {
-        ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"): path.read_text()
+        ".".join(path.relative_to(folder).with_suffix("").parts)
+        .removeprefix("packages.")
+        .removesuffix(".__init__"): path.read_text()
         for path in folder.rglob("*.py")
     }
 
@@ -249,6 +256,52 @@ for each in started:
     assert ran(threads, "sum(each.is_alive() for each in started)", limits=limits) == ["", "30"]
 
 
+# Memory that no limit of a process counts: what waits in sockets, and what the kernel keeps for an empty file.
+_IN_SOCKETS = """
+import os, socket, time
+for _ in range(30):
+    if os.fork() == 0:
+        held = []
+        while True:
+            try:
+                held += (pair := socket.socketpair())
+                for each in pair:
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**22)
+                    each.setblocking(False)
+                    while True:
+                        each.send(bytes(2**16))
+            except OSError:
+                time.sleep(0.01)
+time.sleep(99)
+"""
+_IN_FILES = """
+import itertools, os
+for each in itertools.count():
+    os.close(os.open(f"/tmp/{each:0200}", os.O_CREAT | os.O_WRONLY))
+"""
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+@pytest.mark.parametrize("source", [_IN_SOCKETS, _IN_FILES], ids=["sockets", "files"])
+@pytest.mark.parametrize("counts", ["the kernel", "the grader"])
+def test_memory_that_belongs_to_no_process_is_limited(
+    counts: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if counts == "the grader":
+        monkeypatch.setattr(cgroup, "make", lambda *_: None)
+        monkeypatch.setattr(cgroup, "through_systemd", lambda *_: [])
+    limits = Limits(memory=256 << 20, scratch=8 << 20, cell_seconds=90)
+    assert ran(source, "1 + 1", limits=limits) == ["Stopped: its processes used more than 256 MiB of memory", "2"]
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_a_machine_without_memory_is_no_student_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "make", lambda *_: None)
+    monkeypatch.setattr(execute, "_least_left", lambda: 1 << 60)
+    with pytest.raises(SandboxFailedError, match=r"the machine has \d+ MiB of memory left"):
+        ran("1 + 1")
+
+
 _OPENS_THE_FIRST = """
 import os
 said = []
@@ -289,6 +342,107 @@ print(executed.finished, [executed.outputs[index][0]["data"]["text/plain"] for i
     assert done.stdout == "True ['(None, None, [])', '2']\n", done.stderr
 
 
+# What one notebook could do to the next: lower the limits and the priority of the process that both are copies of,
+# close the folders, leave in them what is hard to remove.
+SPOILS = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+done = []
+
+def attempt(what, function):
+    try:
+        if (function() or 0) >= 0:
+            done.append(what)
+    except OSError:
+        pass
+
+for pid in (1, os.getppid()):
+    attempt("limit", lambda: libc.prlimit64(pid, 6, (ctypes.c_uint64 * 2)(1, 1), None))
+    attempt("processors", lambda: os.sched_setaffinity(pid, {0}))
+    attempt("scheduler", lambda: os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0)))
+    attempt("parameter", lambda: os.sched_setparam(pid, os.sched_param(0)))
+    for which in (os.PRIO_PROCESS, os.PRIO_PGRP, os.PRIO_USER):
+        attempt("priority", lambda: os.setpriority(which, os.getuid() if which == os.PRIO_USER else pid, 19))
+attempt("of all", lambda: os.setpriority(os.PRIO_USER, 0, 19))
+# Its own it may, by name as well; ZeroMQ does.
+for pid in (0, os.getpid()):
+    os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0)), os.sched_setaffinity(pid, {0})
+    os.setpriority(os.PRIO_PROCESS, pid, 1)
+print(done)
+"""
+LEAVES = """
+for _ in range(2000):
+    os.mkdir("d")
+    os.chdir("d")
+os.makedirs("/tmp/shut/deeper")
+open("/tmp/shut/deeper/file", "w").close()
+os.chmod("/tmp/shut/deeper", 0), os.chmod("/tmp/shut", 0)
+for folder in ("/scratch", "/tmp", "/dev/shm"):
+    attempt("closed", lambda: os.chmod(folder, 0))
+"""
+LOOKS = """
+import os, resource
+for folder in (".", "/tmp", "/dev/shm"):
+    print(os.listdir(folder), oct(os.stat(folder).st_mode))
+    open(f"{folder}/mine", "w").close()
+print([resource.getrlimit(kind) for kind in range(16)])
+print(os.sched_getaffinity(0), os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+@pytest.mark.parametrize("account", [(), _AS_SOMEBODY], ids=["this account", "an ordinary account"])
+def test_one_notebook_cannot_spoil_the_next(account: tuple[str, ...]) -> None:
+    source = f"""
+from bn_grading.execute import Notebook, Submission, run_submission
+cells = [{SPOILS!r}, {LEAVES!r}], [{LOOKS!r}], [{LOOKS!r}]
+notebooks = [Notebook(str(n), [dict(index=i, source=s) for i, s in enumerate(c)]) for n, c in enumerate(cells)]
+for executed in run_submission(Submission("ada", notebooks[1:2] + notebooks)):
+    print([o.get("text") for cell in executed.outputs.values() for o in cell], executed.stopped)
+"""
+    done = subprocess.run([*account, sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    before, spoilt, *after = done.stdout.splitlines()
+    assert spoilt == "['[]\\n'] {}", done.stderr
+    assert after == [before, before]
+    assert "[] 0o41777" in before
+
+
+_SOCKETS = """
+import socket
+made = set()
+for family in range(64):
+    for kind in range(1, 11):
+        for protocol in (0, 1, 6, 16, 17, 33, 132, 136, 255, 256):
+            for make in (socket.socket, socket.socketpair):
+                try:
+                    make(family, kind, protocol)
+                    made.add((family, kind, protocol) if family == socket.AF_NETLINK else (family, kind))
+                except OSError:
+                    pass
+print(sorted(made))
+"""
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_only_sockets_of_a_few_families_can_be_made() -> None:
+    """Not AF_VSOCK, to a virtual machine's host; nor AF_PACKET, AF_ALG and what else the kernel knows."""
+    stream, datagram, packets = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET
+    unix = {(int(socket.AF_UNIX), int(kind)) for kind in (stream, datagram, packets)}
+    network = {(int(each), int(kind)) for each in (socket.AF_INET, socket.AF_INET6) for kind in (stream, datagram)}
+    made = set(ast.literal_eval(ran(_SOCKETS)[0]))
+    # To be told of interfaces; the other protocols of AF_NETLINK tell and do more.
+    interfaces = {(int(socket.AF_NETLINK), int(kind), socket.NETLINK_ROUTE) for kind in (datagram, socket.SOCK_RAW)}
+    assert unix <= made <= unix | network | interfaces
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_no_right_is_left_that_a_program_could_take() -> None:
+    look = "[line.split() for line in open('/proc/self/status') if line.startswith('Cap')]"
+    none = [[f"Cap{each}:", "0" * 16] for each in ("Inh", "Prm", "Eff", "Bnd", "Amb")]
+    said = in_a_kernel(look).cells[0].outputs[0]["data"]["text/plain"]
+    assert ast.literal_eval(ran(look)[0]) == ast.literal_eval(said) == none
+
+
 @pytest.mark.needs("bwrap", package="bubblewrap")
 def test_one_notebook_leaves_nothing_for_the_next() -> None:
     leave = "import subprocess\nfor f in ('here', '/tmp/there', '/dev/shm/x'): open(f, 'w').write('x')\n"
@@ -315,7 +469,146 @@ def test_random_numbers_differ_from_one_notebook_to_the_next() -> None:
     assert first.outputs[0][0]["data"] != second.outputs[0][0]["data"]
 
 
+# Where an environment may lie
+
+_FROM_THERE = """
+from bn_grading.execute import Notebook, SandboxFailedError, Submission, run_submission, try_sandbox
+try_sandbox()
+cells = [{"index": index, "source": source} for index, source in enumerate(CELLS)]
+(executed,) = run_submission(Submission("ada", [Notebook("1", cells)]))
+print([executed.outputs[index][0]["data"]["text/plain"] for index in range(len(cells))])
+"""
+_LOOKS_FROM_THERE = (
+    "import sys, numpy, bn_lib\nsys.executable",
+    "for folder in ('/tmp', '/dev/shm', '.'): open(f'{folder}/mine', 'w').close()\n'written'",
+    # Neither it nor what it lies in can be changed, moved or removed.
+    """
+import os
+from pathlib import Path
+changed = []
+for each in (Path(sys.prefix), *Path(sys.prefix).parents):
+    for attempt in (lambda: each.rename("/tmp/elsewhere"), lambda: each.chmod(0), lambda: (each / "x").mkdir()):
+        try:
+            if str(each) not in ("/tmp", "/dev/shm"):
+                attempt()
+                changed.append(each)
+        except OSError:
+            pass
+changed
+""",
+)
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+@pytest.mark.parametrize("account", [(), _AS_SOMEBODY], ids=["this account", "an ordinary account"])
+@pytest.mark.parametrize("below", ["", "course/.venv"])
+@pytest.mark.parametrize("above", ["/tmp", "/dev/shm"])
+def test_an_environment_may_lie_where_the_sandbox_puts_something_else(
+    above: str, below: str, account: tuple[str, ...]
+) -> None:
+    with tempfile.TemporaryDirectory(dir=above) as folder:
+        os.chmod(folder, 0o755 if not below else 0o700)
+        python = environment_in(Path(folder, below))
+        source = f"CELLS = {_LOOKS_FROM_THERE!r}\n{_FROM_THERE}"
+        done = subprocess.run([*account, python, "-c", source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ast.literal_eval(done.stdout) == [repr(python), "'written'", "[]"]
+
+
+def test_what_the_sandbox_brings_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "wanted", lambda: ["/usr", "/scratch/.venv", "/kit", "/kit-2/a/b"])
+    assert (places._free("/scratch"), places._free("/kit"), places._free("/other")) == (
+        "/scratch-2",
+        "/kit-3",
+        "/other",
+    )
+
+
+def test_each_link_on_the_way_to_the_interpreter_is_there(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "python3.11").touch()
+    (tmp_path / "current").symlink_to("real")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to("../current/python3.11")
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "python").symlink_to(tmp_path / "bin" / "python3")
+    (tmp_path / "linked").symlink_to("env")
+    assert [os.path.relpath(each, tmp_path) for each in places._links(str(tmp_path / "linked" / "python"))] == [
+        "linked/python",
+        "bin/python3",
+        "current/python3.11",
+    ]
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_an_environment_that_cannot_be_shown_is_found_before_anything_is_graded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "wanted", lambda: ["/usr", "/bin", "/lib", "/lib64"])
+    with pytest.raises(NoSandboxError, match=r"it did not start\. bwrap: execvp .*: No such file"):
+        try_sandbox.__wrapped__()
+
+
+# What a notebook can import
+
+# Each is imported and used, as a learner would.
+OFFERS = {
+    "numpy": "import numpy as np\nx = np.random.default_rng(0).normal(size=(64, 8)).astype('f')\nx.std() < 2",
+    "matplotlib": "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.title(r'$\\hat x$')\nplt.show()",
+    "sympy": "import sympy\nsympy.diff(sympy.Symbol('x') ** 2)",
+    "ipywidgets": "import ipywidgets\nipywidgets.interact(lambda a: a, a=3);",
+    "anywidget": "import anywidget\nclass Mine(anywidget.AnyWidget):\n    _esm = 'export default {}'\nMine()",
+    "numba": "import numba\n@numba.njit(parallel=True, cache=True)\ndef f(a): return a.sum() + 1\nf(np.ones(3))",
+    "tqdm": "from tqdm.auto import tqdm\nsum(tqdm(range(3)))",
+    "ipython": "%config InlineBackend.figure_format = 'retina'\n%timeit -n 1 -r 1 1 + 1\n%load_ext autoreload\n%who",
+    "ipykernel": "import ipykernel\n%lsmagic",
+    "bn-lib": (
+        "import bn_lib\ny, cache = bn_lib.batch_norm(x, np.ones(8, 'f'), np.zeros(8, 'f'))\n"
+        "type(bn_lib.backends.choose(x)).__name__, bn_lib.batch_norm_backward(y, cache)[0].shape"
+    ),
+}
+SAYS = {
+    "numpy": "True",
+    "matplotlib": "<Figure size",
+    "sympy": "2*x",
+    "ipywidgets": "interactive(",
+    "anywidget": "Mine",
+    "numba": "4.0",
+    "tqdm": "3",
+    "ipython": "1 loop each",
+    "ipykernel": "Available line magics",
+    "bn-lib": "('NumbaBackend', (64, 8))",
+}
+
+
+def test_all_that_is_offered_is_tried() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    offered = [re.split("[^a-z-]", each)[0] for each in project["optional-dependencies"]["notebook"]]
+    assert sorted(OFFERS) == sorted(SAYS) == sorted([*offered, "bn-lib"])
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_a_submission_has_what_a_learner_has() -> None:
+    said = dict(zip(OFFERS, ran(*OFFERS.values()), strict=True))
+    for name, words in SAYS.items():
+        assert words in said[name], (name, said[name])
+        assert "Warning" not in said[name], (name, said[name])
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
+def test_so_do_its_own_modules_and_the_programs_that_it_starts() -> None:
+    said = ran(
+        # Of the same names as the sandbox's.
+        *(f"%%writefile {name}.py\nmine = '{name}'" for name in ("shell", "relay", "zygote", "kit")),
+        "import shell, relay, zygote, kit\nshell.mine, relay.mine, zygote.mine, kit.mine",
+        "import sys\n!{sys.executable} -c 'import bn_lib; print(bn_lib.__name__)'",
+        "import multiprocessing\nwith multiprocessing.get_context('spawn').Pool(1) as p:\n    print(p.map(abs, [-2]))",
+        "import getpass\ngetpass.getuser()",
+    )
+    assert said[4:] == ["('shell', 'relay', 'zygote', 'kit')", "bn_lib\r\n", "[2]\n", "'student'"]
+
+
 def test_python_is_all_that_can_be_read() -> None:
-    readable = sandbox._readable()
+    readable = places.readable()
     assert not any(Path(__file__).is_relative_to(path) for path in readable)
     assert any(Path(sys.prefix).is_relative_to(path) for path in readable)

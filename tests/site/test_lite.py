@@ -183,11 +183,20 @@ def test_nothing_that_is_not_wanted_is_served(served):
 
 
 def test_pages_of_jupyterlite_may_load_from_the_site_and_at_most_from_pyodides_host(served):
-    for page in (served / "index.html", served / shell.APP / "index.html"):
+    pages = [served / "index.html", served / shell.APP / "index.html"]
+    assert sorted(served.rglob("*.html")) == sorted(pages)
+    for page in pages:
         (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page.read_text())
         hosts = set(re.findall(r"https?://[^\s;]+", policy))
         assert hosts <= {shell.CDN_HOST}
         assert "default-src &#x27;self&#x27;" in policy
+
+
+def test_a_page_that_would_have_no_policy_is_refused(tmp_path):
+    (tmp_path / "doc" / "tree").mkdir(parents=True)
+    (tmp_path / "doc" / "tree" / "index.html").touch()
+    with pytest.raises(RuntimeError, match=r"JupyterLite has pages that would have no policy: doc/tree/index\.html"):
+        shell.close(tmp_path)
 
 
 def test_the_policy_of_a_site_that_serves_pyodide_names_no_other_host():

@@ -55,9 +55,8 @@ def settings(self_hosted: bool) -> dict[str, Any]:
     }
 
 
-# What JupyterLite is made with, not of; and pages that lead to apps that are not here.
-LEFTOVERS = ("rspack.config.js", "rspack.config.analyze.js", "rspack.config.watch.js")
-LEFTOVER_FOLDERS = ("doc",)
+# What JupyterLite is made with, not of; and pages that lead to an app that is not here.
+LEFTOVERS = ("rspack.config.js", "rspack.config.analyze.js", "rspack.config.watch.js", "doc")
 
 # A reader's choices begin as these.
 OVERRIDES = {
@@ -96,10 +95,8 @@ def build(output: Path, work: Path, notebooks: Path) -> None:
     if done.returncode:
         raise RuntimeError(f"JupyterLite could not be built:\n{done.stdout[-4000:]}")
     name_kernel(output)
-    for leftover in LEFTOVERS:
-        (output / leftover).unlink()
-    for leftover in LEFTOVER_FOLDERS:
-        shutil.rmtree(output / leftover)
+    for path in (output / leftover for leftover in LEFTOVERS):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def set_pyodide_url(site: Path, self_hosted: bool) -> None:
@@ -166,7 +163,10 @@ def close(site: Path) -> None:
     """
     self_hosted = (site / PYODIDE).is_dir()
     meta = f'<meta http-equiv="Content-Security-Policy" content="{escape(policy(self_hosted))}">'
-    for page in (site / "index.html", site / APP / "index.html"):
+    pages = [site / "index.html", site / APP / "index.html"]
+    if more := sorted(str(page.relative_to(site)) for page in {*site.rglob("*.html")} - {*pages}):
+        raise RuntimeError(f"JupyterLite has pages that would have no policy: {', '.join(more)}")
+    for page in pages:
         text = page.read_text(encoding="utf-8")
         icon = f'<link rel="icon" href="{"../" * (page.parent != site)}../_static/{ICON}">'
         before, head, after = text.partition("<head>")

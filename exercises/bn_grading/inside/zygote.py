@@ -24,12 +24,13 @@ import secrets
 import selectors
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 KIT, SCRATCH = sys.argv[1], sys.argv[2]
-sys.path.insert(0, KIT)
+sys.path[:0] = [KIT, f"{KIT}/packages"]
 
 FRAMES = os.dup(1)
 # Only this process says that a notebook has ended.
@@ -56,13 +57,32 @@ def limit(limits: dict[str, int]) -> None:
 
 
 def become(account: int | None) -> None:
-    """Leave root for an account that owns nothing, where the grader is root."""
+    """Leave root for an account that owns nothing, where the grader is root; and what could make anybody root again."""
+    libc = ctypes.CDLL(None)
     if account is not None:
+        # PR_CAPBSET_DROP, of each that the kernel knows.
+        for capability in range(64):
+            libc.prctl(24, capability)
         os.setgroups([])
         os.setresgid(account, account, account)
         os.setresuid(account, account, account)
+        # None is left, so that none is inherited. The number is of the version of the structures.
+        libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
         # With the account it lost that it ends with its parent (PR_SET_PDEATHSIG).
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        libc.prctl(1, signal.SIGKILL)
+
+
+def refuse(calls: bytes) -> None:
+    """Set a filter of system calls, for this process and all that begin here."""
+    count = len(calls) // 8
+    held = ctypes.create_string_buffer(calls, len(calls))
+
+    class Program(ctypes.Structure):
+        _fields_ = (("count", ctypes.c_ushort), ("lines", ctypes.c_void_p))
+
+    # PR_SET_SECCOMP, SECCOMP_MODE_FILTER; a container's processes get no new rights, which it needs.
+    if ctypes.CDLL(None).prctl(22, 2, ctypes.byref(Program(count, ctypes.addressof(held))), 0, 0):
+        raise OSError("the filter of system calls could not be set")
 
 
 def closed(whether: bool) -> None:
@@ -115,7 +135,9 @@ def run_notebook(order: dict[str, Any], warm: Any) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(base64.b64decode(content))
     sys.argv = [""]
-    sys.path[:] = ["", *[each for each in sys.path if each != os.path.dirname(__file__)]]
+    # A student's own module may have the name of one here.
+    sys.path[:] = ["", *[each for each in sys.path if each != KIT]]
+    del sys.modules["shell"]
     sys.meta_path.append(Sent(order["modules"]))
     bn_exercises.notebook.SHEET.update(order["sheet"])
     shell.run(warm, order["cells"], order["skip"], send)
@@ -190,13 +212,28 @@ def written(before: dict[str, str]) -> tuple[dict[str, str], int]:
 def empty() -> None:
     """Empty every folder that can be written to."""
     for folder in (SCRATCH, "/tmp", "/dev/shm"):
-        for entry in os.scandir(folder) if os.path.isdir(folder) else ():
-            # Nested too deeply, or closed: it stays, as any student's own file may.
-            with contextlib.suppress(OSError, RecursionError):
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path)
-                else:
-                    os.unlink(entry.path)
+        if not os.path.isdir(folder):
+            continue
+        # Where the account is the same as that of the sandbox, it may have been closed.
+        with contextlib.suppress(OSError):
+            os.chmod(folder, 0o1777)
+        for entry in os.scandir(folder):
+            # An environment may lie there.
+            if not os.path.ismount(entry.path):
+                remove(entry)
+
+
+def remove(entry: os.DirEntry[str]) -> None:
+    """Remove a file or a folder, even if it is closed or nested deeper than a path may be long."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+    except (OSError, RecursionError):
+        for program in (("chmod", "-R", "u+rwx"), ("rm", "-rf")):
+            with contextlib.suppress(OSError):
+                subprocess.run([*program, "--", entry.path], stderr=subprocess.DEVNULL, check=False)
 
 
 def main() -> None:
@@ -205,6 +242,8 @@ def main() -> None:
     become(first["account"])
     closed(True)
     limit(first["limits"])
+    if first["refusals"]:
+        refuse(base64.b64decode(first["refusals"]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Once for all notebooks: their processes are copies of this one, which runs nothing of theirs.
     import numpy.random  # noqa: F401

@@ -42,6 +42,20 @@ NETWORK = Theme(
             ALL,
             says=("REFUSED ConnectionRefusedError abstract", "REFUSED FileNotFoundError path"),
         ),
+        # Around the network: to the host of a virtual machine, and into parts of the kernel that nobody needs here.
+        Attack(
+            "net_families",
+            code(
+                "import socket\n"
+                "for family in range(64):\n    if family not in (1, 2, 10, 16):\n        for kind in range(1, 11):\n"
+                "            attempt(f'family {family}', lambda: socket.socket(family, kind))\n"
+                "for each in range(1, 32):\n    attempt(f'netlink {each}', lambda: socket.socket(16, 3, each))\n"
+                "for protocol in (33, 132, 136, 262):\n    for kind in (1, 2, 5, 6):\n"
+                "        attempt(f'protocol {protocol}', lambda: socket.socket(socket.AF_INET, kind, protocol))"
+            ),
+            ALL,
+            says=("REFUSED PermissionError family 40", "REFUSED PermissionError protocol 132"),
+        ),
         Attack(
             "net_netlink",
             code(

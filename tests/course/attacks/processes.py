@@ -171,6 +171,20 @@ PROCESSES = Theme(
             ALL,
             says=("REFUSED PermissionError setuid", "REFUSED PermissionError chroot", "REFUSED PermissionError node"),
         ),
+        # What the next notebook would have from the process that all are copies of.
+        Attack(
+            "kernel_others",
+            code(
+                f"{ATTEMPT}{_CALL}import resource\n"
+                "attempt('limit', lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (3, 3)))\n"
+                "attempt('processors', lambda: os.sched_setaffinity(1, {0}) or 'set')\n"
+                "attempt('scheduler', lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0)) or 'set')\n"
+                "for which, who in ((os.PRIO_PROCESS, 1), (os.PRIO_PGRP, 1), (os.PRIO_USER, 0)):\n"
+                "    attempt(f'priority {which}', lambda: os.setpriority(which, who, 19) or 'set')"
+            ),
+            ALL,
+            says=("REFUSED PermissionError limit", "REFUSED PermissionError processors", "REFUSED PermissionError pri"),
+        ),
         Attack(
             "kernel_limits",
             code(

@@ -64,6 +64,23 @@ RESOURCES = Theme(
             ALL,
             says=("REFUSED", "segments"),
         ),
+        # What waits in sockets, of many processes, is nobody's either.
+        Attack(
+            "memory_sockets",
+            code(
+                "import os, socket, time\nfor _ in range(30):\n    if os.fork() == 0:\n        held = []\n"
+                "        try:\n            while True:\n                held += (pair := socket.socketpair())\n"
+                "                for each in pair:\n"
+                "                    each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**22)\n"
+                "                    each.setblocking(False)\n                    try:\n"
+                "                        while True: each.send(bytes(2**16))\n"
+                "                    except BlockingIOError: pass\n"
+                "        except OSError: time.sleep(99)\n"
+                "while True:\n    try:\n        time.sleep(9)\n    except BaseException: pass"
+            ),
+            ALL,
+            stopped=1,
+        ),
         Attack(
             "fill_scratch",
             code(_FILL + 'fill("/scratch", 100)\nfill("/tmp", 100)\nfill("/dev/shm", 100)'),
@@ -81,14 +98,16 @@ RESOURCES = Theme(
             ALL,
             says=("REFUSED OSError sparse", "REFUSED OSError seek"),
         ),
+        # The kernel keeps more for an empty file than the file is large, and counts it for no process.
         Attack(
             "fill_names",
             code(
-                "import os\nfor each in range(10**9):\n"
-                "    os.close(os.open(f'/scratch/{each:0200}', os.O_CREAT | os.O_WRONLY))"
+                "import itertools, os\nnames = itertools.count()\nwhile True:\n    try:\n"
+                "        os.close(os.open(f'/scratch/{next(names):0200}', os.O_CREAT | os.O_WRONLY))\n"
+                "    except BaseException: pass"
             ),
             ALL,
-            problems=(),
+            stopped=1,
         ),
         # What is to be emptied afterwards is deeper than a path may be long, and may not be looked into.
         Attack(
