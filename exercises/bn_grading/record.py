@@ -1,15 +1,14 @@
 """Phase 3: judge the answers that came out of the sandbox, and store what they earn. Trusted, and the only writer.
 
-The answers of a cell are judged by `verify`, here. The verdict takes the place of whatever the cell put out, and
-nbgrader's own preprocessors read the points from it (`Autograde.autograde_preprocessors`, but for those that run
-anything). So late penalties, manual grading and feedback are nbgrader's, as ever. Cells that are not ours, plain
-asserts for example, keep their outputs, and nbgrader grades them by these in the ordinary way.
+The answers of a cell are judged by `verify`, apart from this process (`judge`). The verdict takes the place of whatever
+the cell put out, and nbgrader's own preprocessors read the points from it (`Autograde.autograde_preprocessors`, but for
+those that run anything). So late penalties, manual grading and feedback are nbgrader's, as ever. Cells that are not
+ours, plain asserts for example, keep their outputs, and nbgrader grades them by these in the ordinary way.
 
 A submission is graded when its folder stands in `autograded/`. It is put there at the end, in one step. Whoever stops
 the grader before that has it graded once more, with the same scores.
 """
 
-import json
 import os
 import shutil
 import tempfile
@@ -26,25 +25,15 @@ from nbgrader.converters import Autograde, BaseConverter  # type: ignore[import-
 from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
 from nbgrader.utils import determine_grade  # type: ignore[import-untyped]
 
-from bn_exercises.answers import from_plain
-from bn_exercises.check import Checked, Session
-from bn_exercises.notebook import fingerprint
 from bn_exercises.personal import PersonalNumbers
-from bn_exercises.problem import Problem
-from bn_exercises.task import JudgingTask
 from bn_exercises.verdict import Finding
-from bn_grading import outputs
+from bn_grading import apart
 from bn_grading.assignment import Source
 from bn_grading.execute import Executed
+from bn_grading.judge import look
 from bn_grading.quick import Once
 from bn_grading.sanitize import Sanitized, handed_in_at, preprocessors, resources_of
 
-OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not looked at."
-NOTHING_CAME = (
-    "The cell that hands in your answers left none. Run all cells of the notebook from the first, and look why."
-)
-# Characters of answers that are kept in the notebook; the answers to all of "Implement it" have 30,000.
-_MOST_KEPT = 200_000
 # What is written while it is not complete, beside the folders of the students: nbgrader looks at no hidden folder.
 STAGING = ".grading"
 
@@ -159,16 +148,18 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
     def _judge(self, notebook: NotebookNode, done: Executed, source: Source, student: str) -> Graded:
         """Put the outputs into the notebook: verdicts where answers are handed in, and what came out elsewhere."""
         graded = Graded(stopped=done.stopped, finished=done.finished, seconds=done.seconds)
-        task = source.task(student)
+        grade_ids = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells]
+        hand_in = [index for index, grade_id in enumerate(grade_ids) if grade_id in source.hands_in and source.problem]
+        outputs, verdicts = apart.run(look, done.outputs, hand_in, source.problem, source.course_key, student)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":
                 continue
-            cell.outputs = outputs.read(done.outputs.get(index))
+            cell.outputs = outputs.get(index, [])
             cell.execution_count = done.counts.get(index)
-            grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if grade_id in source.hands_in and task is not None:
+            grade_id = grade_ids[index]
+            if index in verdicts:
                 points = float(cell.metadata.nbgrader.points)
-                checked, shown = _verdict(task, outputs.answers(done.outputs.get(index)))
+                checked, shown = verdicts[index]
                 # nbgrader takes the first result for the points, so this one comes before all others.
                 score = min(checked.verdict.score, points)
                 result = new_output("execute_result", data={"text/plain": repr(float(score))})
@@ -200,25 +191,6 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         if final.exists():
             os.rename(final, Path(self._staging, "before"))
         os.rename(Path(self._staging, "submission"), final)
-
-
-def _verdict(task: Problem | JudgingTask, untrusted: Any) -> tuple[Checked, NotebookNode]:
-    """The verdict on what a cell handed in, and the output that shows it."""
-    emitted = untrusted if isinstance(untrusted, dict) else {}
-    given = emitted.get("answers")
-    note = ""
-    if untrusted is None:
-        note, given = NOTHING_CAME, None
-    elif emitted.get("problem") != task.name or emitted.get("numbers") != fingerprint(task):
-        note, given = OTHER_NUMBERS, None
-    answers = {name: from_plain(value) for name, value in given.items()} if isinstance(given, dict) else {}
-    checked = Session().judge(task, {name: None for name in task.points} | answers)
-    shown = {"text/plain": repr(checked), "text/html": checked._repr_html_()}
-    if note:
-        shown = {"text/plain": f"{note}\n{shown['text/plain']}", "text/html": f"<p>{note}</p>{shown['text/html']}"}
-    elif len(json.dumps(untrusted)) <= _MOST_KEPT:
-        shown[outputs.ANSWERS] = untrusted
-    return checked, new_output("display_data", data=shown)
 
 
 def _comment(gradebook: Gradebook, graded: Graded, assignment: str, student: str, name: str) -> None:
