@@ -28,6 +28,12 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # cells after it, and the check says what is missing.
 c.ClearSolutions.code_stub = {"python": "# If you need more lines, write them here."}
 
+# nbgrader's own follow links, and one student's files can stop them.
+c.ExchangeFactory.collect = "bn_grading.exchange.Collect"
+c.ExchangeFactory.release_feedback = "bn_grading.exchange.ReleaseFeedback"
+c.ZipCollectApp.extractor_plugin = "bn_grading.archives.Extractor"
+c.ZipCollectApp.collector_plugin = "bn_grading.archives.Names"
+
 # Students' Markdown is shown to you in formgrader. Without this, with any script that is in it.
 c.HTMLExporter.filters = {"markdown2html": "bn_grading.pages.markdown"}
 

@@ -15,9 +15,9 @@ import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
 MIB = 1 << 20
@@ -26,7 +26,6 @@ SECONDS = 20
 # Beyond what the process has when it starts.
 MEMORY = 3072 * MIB
 _PRELOADED = ["bn_grading.judge", "bn_grading.notebooks"]
-_FAILURES = {signal.SIGXCPU: f"it takes more than {SECONDS} seconds"}
 
 
 class TooMuchError(Exception):
@@ -44,22 +43,29 @@ class _Worker:
         self._process.start()
         its.close()
 
-    def run(self, work: Any) -> Any:
+    def run(self, function: Any, args: Any, seconds: int) -> Any:
         try:
-            self._connection.send(work)
+            self._connection.send((function, args, seconds))
             return self._connection.recv()
         except (EOFError, OSError):
             self._connection.close()
             self._process.join()
-            why = _FAILURES.get(-(self._process.exitcode or 0), "it ended the process that read it")
-            raise TooMuchError(why) from None
+            in_time = self._process.exitcode != -signal.SIGXCPU
+            raise TooMuchError(
+                "it ends the process that reads it" if in_time else f"it takes more than {seconds} seconds"
+            ) from None
 
 
 _worker: _Worker | None = None
 
 
-def run(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+def run(function: Callable[[*Ts], T], /, *args: *Ts, seconds: int = SECONDS) -> T:
     """Call a function of a module apart; what goes in and what comes out is pickled.
+
+    Args:
+        function: of a module.
+        args: what it is called with.
+        seconds: of processor time that it may take.
 
     Raises:
         TooMuchError: if it takes more than it may.
@@ -69,7 +75,7 @@ def run(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     if _worker is None:
         _worker = _Worker()
     try:
-        worked, result = _worker.run((function, args, kwargs))
+        worked, result = _worker.run(function, args, seconds)
     except TooMuchError:
         _worker = None
         raise
@@ -88,14 +94,14 @@ def _work(connection: Connection) -> None:
     # At the other's end, whatever ended it, there is nothing more to read.
     with contextlib.suppress(EOFError, OSError):
         while True:
-            function, args, kwargs = connection.recv()
-            _give(SECONDS)
-            connection.send(_result(function, args, kwargs))
+            function, args, seconds = connection.recv()
+            _give(seconds)
+            connection.send(_result(function, args))
 
 
-def _result(function: Any, args: Any, kwargs: Any) -> tuple[bool, Any]:
+def _result(function: Any, args: Any) -> tuple[bool, Any]:
     try:
-        return True, function(*args, **kwargs)
+        return True, function(*args)
     except MemoryError:
         return False, TooMuchError(f"it takes more than {MEMORY // MIB:,} MiB of memory")
     except Exception as error:

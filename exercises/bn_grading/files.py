@@ -19,13 +19,18 @@ MOST_FILES = 10_000
 LONGEST_PATH = 1000
 _TOO_MANY = f"there are more than {MOST_FILES:,} files and folders; this one and others are left out"
 # These say something of the machine and nothing of a submission.
-_OF_THE_MACHINE = {errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 Read = Callable[[int], bytes]
 
 
 class UnreadableError(Exception):
     """Something of a submission cannot be read as what it should be."""
+
+
+def of_the_machine(error: OSError) -> bool:
+    """Whether everybody's files would have it: no space, a disk that fails. Any other error is one submission's."""
+    return error.errno in _OF_THE_MACHINE
 
 
 def refuse_links(folder: Path, below: Path) -> None:
@@ -150,6 +155,6 @@ def _refusal(why: str) -> Read:
 
 
 def _unreadable(error: OSError) -> Exception:
-    if error.errno in _OF_THE_MACHINE:
+    if of_the_machine(error):
         return error
     return UnreadableError("it is a link" if error.errno == errno.ELOOP else f"it cannot be opened: {error.strerror}")

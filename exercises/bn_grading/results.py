@@ -90,7 +90,7 @@ class Results:
 
     def _add(self, result: Result) -> Result:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        result = Result(**asdict(result) | {"at": now, "problems": [_printable(each) for each in result.problems]})
+        result = Result(**asdict(result) | {"at": now, "problems": [printable(each) for each in result.problems]})
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # A line that a stopped grader left unfinished ends here.
         line = ("" if _ends_well(self.path) else "\n") + json.dumps(asdict(result)) + "\n"
@@ -101,11 +101,25 @@ class Results:
         return result
 
 
+def not_collected(coursedir: Any, assignment: str) -> dict[str, str]:
+    """Which submissions were not collected the last time, by the names of their folders, and why."""
+    try:
+        found = json.loads(noted_at(coursedir, assignment).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(why) for name, why in found.items()} if isinstance(found, dict) else {}
+
+
+def noted_at(coursedir: Any, assignment: str) -> Path:
+    """The file with what was not collected."""
+    return Path(coursedir.root) / FOLDER / assignment / "not-collected.json"
+
+
 def _unread(sanitized: Sanitized) -> list[str]:
     return [f"{name}: {why}" for name, why in (sanitized.unreadable | sanitized.left_out).items()]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A sentence in which a student's words, the name of a file for example, command no terminal."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 

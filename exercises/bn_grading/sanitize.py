@@ -133,7 +133,8 @@ def handed_in_at(folder: str) -> datetime | None:
     """When a submission was handed in; None, if it does not say so in a way that can be read."""
     try:
         return parse_utc(content(Path(folder, STAMP), _LONGEST_STAMP).decode().strip())  # type: ignore[no-any-return]
-    except (UnreadableError, ValueError, OverflowError):
+    # What dateutil makes of a text, and of the file of a time zone that it names, has no one kind of error.
+    except Exception:
         return None
 
 
@@ -168,7 +169,7 @@ def _ours(cells: list[Cell], source: Source) -> NotebookNode:
         if given.pictures:
             cell.attachments = given.pictures
         made.append(cell)
-    notebook = nbformat.v4.new_notebook(cells=made[::-1])
+    notebook: NotebookNode = nbformat.v4.new_notebook(cells=made[::-1])
     notebook.metadata.kernelspec = NotebookNode(name="python3", display_name="Python 3", language="python")
     nbformat.validate(notebook)
     return notebook

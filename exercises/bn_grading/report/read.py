@@ -23,7 +23,7 @@ from nbgrader.api import (  # type: ignore[import-untyped]
 
 from bn_exercises.question import Link
 from bn_exercises.verdict import Kind
-from bn_grading.results import Status
+from bn_grading.results import Status, not_collected
 
 MIB = 1 << 20
 # The grader writes smaller ones; a larger one was put there by somebody else.
@@ -134,6 +134,7 @@ class Class:
         at: by id, when it was handed in.
         due: until when it was to be handed in.
         unread: what of the results could not be read, each in a sentence.
+        not_collected: what was refused when submissions were collected, by the name of its folder, and why.
     """
 
     assignment: str
@@ -146,6 +147,7 @@ class Class:
     at: Mapping[str, Any] = field(default_factory=dict)
     due: Any = None
     unread: tuple[str, ...] = ()
+    not_collected: Mapping[str, str] = field(default_factory=dict)
 
     def raw(self, student: str) -> float:
         """The points of all notebooks, before the penalty."""
@@ -277,7 +279,8 @@ def read_class(coursedir: Any, assignment: str, results: Path) -> Class:
         due = entry.duedate
     handed_in = frozenset({*_submitted(coursedir, assignment), *found, *scores})
     people |= {student: Person(student) for student in handed_in - people.keys()}
-    return Class(assignment, most, people, handed_in, scores, found, by_hand, at, due, unread)
+    refused = not_collected(coursedir, assignment)
+    return Class(assignment, most, people, handed_in, scores, found, by_hand, at, due, unread, refused)
 
 
 def _hands_in(notebook: Any, cell: str) -> bool:
