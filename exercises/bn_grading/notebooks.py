@@ -19,7 +19,7 @@ LARGEST_NOTEBOOK = 256 * MIB
 MOST_SIGNS, _SIGNS = 4_000_000, b"{[,:"
 MOST_CELLS = 2000
 # Characters of all cells together: what a person writes has a hundredth of it.
-MOST_TEXT = 4_000_000
+MOST_TEXT = 1_000_000
 # Characters of all pictures in texts.
 MOST_PICTURES = 64 * MIB
 # What students' texts may show in a page without being loaded from elsewhere.

@@ -87,14 +87,15 @@ def sanitize(
         assignment: the name.
         known: its notebooks, by name.
         most: bytes of all other files together.
-
-    Raises:
-        UnreadableError: if a folder on the way to it is a link.
     """
     course = converter.coursedir
     folder = Path(course.format_path(course.submitted_directory, student, assignment))
     done = Sanitized(student)
-    refuse_links(folder, Path(course.root))
+    try:
+        refuse_links(folder, Path(course.root))
+    except UnreadableError as error:
+        done.left_out["all of it"] = str(error)
+        return done
     for name in sorted(known):
         path = folder / f"{name}.ipynb"
         if os.path.lexists(path):
@@ -131,6 +132,8 @@ def sanitize(
 
 def handed_in_at(folder: str) -> datetime | None:
     """When a submission was handed in; None, if it does not say so in a way that can be read."""
+    if any(path.is_symlink() for path in (Path(folder), Path(folder).parent)):
+        return None
     try:
         return parse_utc(content(Path(folder, STAMP), _LONGEST_STAMP).decode().strip())  # type: ignore[no-any-return]
     # What dateutil makes of a text, and of the file of a time zone that it names, has no one kind of error.

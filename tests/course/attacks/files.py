@@ -1,6 +1,7 @@
 """Attacks with what lies in the submission's folder: links, pipes, folders, names, sizes, the time of handing in."""
 
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,25 @@ def _python(folder: Path) -> None:
     (startup / "00.py").write_text("print('GO' 'T it')")
 
 
+def _path_that_fits_only_here(folder: Path) -> None:
+    """As long as a path may be; what is written elsewhere of it would be longer."""
+    path = folder
+    while len(str(path)) < 4094 - 202:
+        path = path / ("d" * 200)
+    path.mkdir(parents=True)
+    (path / ("x" * (4093 - len(str(path))))).touch()
+
+
+def _linked_to_ada(path: Path) -> None:
+    shutil.rmtree(path.parent)
+    path.parent.symlink_to("../ada_honest/batch-norm")
+
+
+def _whole_student_linked_to_ada(path: Path) -> None:
+    shutil.rmtree(path.parents[1])
+    path.parents[1].symlink_to("ada_honest")
+
+
 def _stamp(text: bytes) -> Edit:
     return beside(lambda folder: (folder / "timestamp.txt").write_bytes(text))
 
@@ -118,6 +138,9 @@ FILES = Theme(
             problems=("gradebook.txt: it is a link", "home: it is a link", "secret.txt: it is a link"),
             hides=_HIDES,
         ),
+        Attack("file_link_all", _linked_to_ada, 0, failed=True, problems=("/batch-norm is a link",)),
+        Attack("file_link_student", _whole_student_linked_to_ada, 0, failed=True, problems=("_student is a link",)),
+        Attack("file_path", beside(_path_that_fits_only_here), ALL, problems=("its path is longer",)),
         Attack("file_fifo", instead(os.mkfifo), 0, failed=True, problems=("no ordinary file",)),
         Attack(
             "file_fifo_beside",
