@@ -22,6 +22,7 @@ from nbgrader.plugins import ExtractorPlugin, FileNameCollectorPlugin  # type: i
 from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
 from bn_grading import apart
+from bn_grading.exchange import is_plain
 from bn_grading.files import DEEPEST, LONGEST_PATH, MIB, UnreadableError, of_the_machine
 from bn_grading.results import printable
 
@@ -92,7 +93,7 @@ class Names(FileNameCollectorPlugin):  # type: ignore[misc]
 
     def _checked(self, found: dict[str, str]) -> dict[str, str]:
         student, file, at = found.get("student_id") or "", found.get("file_id") or "", found.get("timestamp")
-        if "/" in student or student.startswith(".") or not student:
+        if not is_plain(student):
             raise UnreadableError("no student can have that name")
         _refuse_outside(file)
         if at:

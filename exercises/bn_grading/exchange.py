@@ -71,7 +71,7 @@ class Collect(ExchangeCollect):  # type: ignore[misc]
         """What the name of a folder says, if it may say so."""
         # STUDENT+ASSIGNMENT+TIME+RANDOM. A student's name may have the sign, too.
         student, assignment, timestamp, *_ = [*path.name.rsplit("+", 3), "", ""]
-        if assignment != self.coursedir.assignment_id or not _is_plain(student):
+        if assignment != self.coursedir.assignment_id or not is_plain(student):
             raise UnreadableError("its name is not STUDENT+ASSIGNMENT+TIME+RANDOM")
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode):
@@ -204,7 +204,7 @@ class ReleaseFeedback(ExchangeReleaseFeedback):  # type: ignore[misc]
                 self.log.error("Not released: %s: %s", printable(student), printable(str(error)))
 
 
-def _is_plain(student: str) -> bool:
+def is_plain(student: str) -> bool:
     """Whether a name can be that of a folder, and of one that is looked at."""
     return bool(student) and not student.startswith(".") and student.isprintable() and "/" not in student
 

@@ -17,6 +17,8 @@ from bn_grading.sanitize import Sanitized
 
 Status = Literal["graded", "graded in part", "failed"]
 FOLDER = "grading"
+# Of what could not be read, in the line of one submission.
+MOST_NAMED = 100
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,9 @@ def noted_at(coursedir: Any, assignment: str) -> Path:
 
 
 def _unread(sanitized: Sanitized) -> list[str]:
-    return [f"{name}: {why}" for name, why in (sanitized.unreadable | sanitized.left_out).items()]
+    unread = [f"{name}: {why}" for name, why in (sanitized.unreadable | sanitized.left_out).items()]
+    more = [f"and {len(unread) - MOST_NAMED:,} more"] if len(unread) > MOST_NAMED else []
+    return unread[:MOST_NAMED] + more
 
 
 def printable(text: str) -> str:

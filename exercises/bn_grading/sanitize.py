@@ -30,7 +30,10 @@ from bn_grading.sandbox import Limits
 
 # All other files of a submission together.
 LARGEST_FILES = 64 * MIB
+# nbgrader copies them into the feedback, in a time that grows with the square of their number: 2 s for so many.
+MOST_BESIDE = 1000
 STAMP = "timestamp.txt"
+_SECRET = "submission_secret.txt"
 _LONGEST_STAMP = 1000
 
 
@@ -103,12 +106,23 @@ def sanitize(
                 done.notebooks[name] = _restored(converter, path, student, assignment, known[name])
             except (UnreadableError, TooMuchError) as error:
                 done.unreadable[name] = str(error)
+    # nbgrader's own, whatever else there is: without them no feedback is released.
+    for name in (STAMP, _SECRET):
+        if os.path.lexists(folder / name):
+            try:
+                done.files[name] = content(folder / name, _LONGEST_STAMP)
+            except UnreadableError as error:
+                done.left_out[name] = str(error)
     room = most
     for name, read in files(folder):
+        if name in (STAMP, _SECRET):
+            continue
         try:
             if any(above.suffix == ".ipynb" for above in Path(name).parents):
                 raise UnreadableError("nbgrader would take the folder that it lies in for a notebook")
             if "/" in name or not name.endswith(".ipynb"):
+                if len(done.files) == MOST_BESIDE:
+                    raise UnreadableError(f"there are {MOST_BESIDE:,} other files already")
                 done.files[name] = read(room)
                 room -= len(done.files[name])
             elif name.removesuffix(".ipynb") not in known:

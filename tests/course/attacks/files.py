@@ -157,7 +157,13 @@ FILES = Theme(
         Attack("file_instructors", beside(_in_place_of_the_instructors), ALL, says=("b'1,2,3",)),
         Attack("file_instructors_above", beside(_below_a_file_of_the_instructors), ALL),
         Attack("file_deep", beside(lambda folder: folder.joinpath(*["d" * 100] * 20).mkdir(parents=True)), ALL),
-        Attack("file_many", beside(lambda folder: [(folder / f"{n}.txt").touch() for n in range(3000)]), ALL),
+        Attack(
+            "file_many",
+            beside(lambda folder: [(folder / f"{n}.txt").touch() for n in range(3000)]),
+            ALL,
+            # The time of handing in is one of those that are kept.
+            problems=("1898.txt: there are 1,000 other files already", "and 1,901 more"),
+        ),
         Attack(
             "file_other_notebook",
             beside(lambda folder: (folder / "9-extra.ipynb").write_text("{}")),

@@ -32,8 +32,9 @@ from bn_grading.apart import TooMuchError
 from bn_grading.archives import Extractor, Names
 from bn_grading.exchange import Collect, ReleaseFeedback
 from bn_grading.files import UnreadableError, content
+from bn_grading.judge import look
 from bn_grading.report.tables import Export
-from bn_grading.results import not_collected
+from bn_grading.results import Results, not_collected
 from bn_grading.sanitize import Sanitized, handed_in_at, sanitize
 
 from ..conftest import ASSIGNMENT, COURSE
@@ -404,6 +405,20 @@ def test_folders_in_folders_and_files_beside_files(place: Place, few: None) -> N
     assert "there are more than" in next(iter(done.left_out.values()))
 
 
+def test_many_files_are_not_all_kept_nor_named(place: Place) -> None:
+    folder = handed(place)
+    for number in range(1198):
+        (folder / f"{number:04}.txt").touch()
+    (folder / "timestamp.txt").write_text(WHEN)
+    (folder / "submission_secret.txt").write_text("secret")
+    done = sanitized(place, "eve")
+    assert [*done.files][:2] == ["timestamp.txt", "submission_secret.txt"]
+    assert [*done.files][-1] == "0997.txt"
+    (result,) = [Results(place.root / "results.jsonl").failed("eve", "why", done)]
+    assert result.problems[:2] == ["why", "0998.txt: there are 1,000 other files already"]
+    assert result.problems[-1] == "and 100 more"
+
+
 @pytest.mark.parametrize(
     "text", [b"/etc/passwd", b"2026-01-01 00:00:00 ../../etc/passwd", b"1 1 \0", b"\xff", b"9" * 400]
 )
@@ -435,6 +450,14 @@ def test_what_ends_the_process_is_refused_and_the_next_is_not(end: tuple[Any, in
     with pytest.raises(TooMuchError, match="it ends the process"):
         apart.run(*end)
     assert apart.run(len, "next") == 4
+
+
+def test_what_came_out_of_the_sandbox_is_looked_at_apart() -> None:
+    # Each of them is small enough to be parsed, and has nesting that was not counted.
+    hidden = "".join(f"<i a{n}><!--</i>-->" for n in range(5000))
+    put_out = {n: [{"output_type": "display_data", "data": {"text/html": hidden}}] for n in range(100)}
+    with pytest.raises(TooMuchError):
+        apart.run(look, put_out, (), "", "", "eve", seconds=1)
 
 
 def test_an_error_is_the_same_apart() -> None:
