@@ -176,7 +176,7 @@ class Export(CsvExportPlugin):  # type: ignore[misc]
 
     def export(self, gradebook: Any) -> None:
         """Write what nbgrader's plugin does."""
-        self.student = [_cell(str(each)) for each in self.student]
+        self.student: list[str] = [_cell(str(each)) for each in self.student]
         super().export(_Neutral(gradebook))
 
 
