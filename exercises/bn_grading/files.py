@@ -117,10 +117,11 @@ def content(path: str | Path, most: int, folder: int | None = None, owner: int |
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError as error:
         raise _unreadable(error) from None
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        os.close(descriptor)
+        raise UnreadableError("it is no ordinary file")
     with os.fdopen(descriptor, "rb") as file:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise UnreadableError("it is no ordinary file")
         # A second name of a file is somebody else's as well: nothing that was copied here has one.
         if owner is not None and (before.st_uid != owner or before.st_nlink > 1):
             raise UnreadableError("it belongs to somebody else")

@@ -271,6 +271,11 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytes
         content(tmp_path / "x", 100)
 
 
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="it is no ordinary file"):
+        content(tmp_path, 100)
+
+
 # Archives
 
 
