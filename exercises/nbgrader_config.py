@@ -28,8 +28,22 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # cells after it, and the check says what is missing.
 c.ClearSolutions.code_stub = {"python": "# If you need more lines, write them here."}
 
-# Students' Markdown is shown to you in formgrader. Without this, with any script that is in it.
-c.HTMLExporter.filters = {"markdown2html": "bn_grading.pages.markdown"}
+# nbgrader's own follow links, and one student's files can stop them.
+c.ExchangeFactory.collect = "bn_grading.exchange.Collect"
+c.ExchangeFactory.release_feedback = "bn_grading.exchange.ReleaseFeedback"
+c.ZipCollectApp.extractor_plugin = "bn_grading.archives.Extractor"
+c.ZipCollectApp.collector_plugin = "bn_grading.archives.Names"
+
+# Students' texts are shown to you in formgrader. Without these, with any script that is in them.
+c.HTMLExporter.filters = {
+    "markdown2html": "bn_grading.pages.markdown",
+    "ansi2html": "bn_grading.pages.terminal",
+    "highlight_code": "bn_grading.pages.code",
+}
+c.GenerateFeedback.exporter_class = "bn_grading.pages.Feedback"
+
+# A name that begins with = is no formula in a spreadsheet.
+c.ExportApp.plugin_class = "bn_grading.report.tables.Export"
 
 try:
     from nbgrader.converters import Autograde, GenerateAssignment

@@ -24,9 +24,8 @@ from tqdm import tqdm
 from traitlets import Bool, Float, Integer, Unicode, default
 from traitlets.config import Config
 
-from bn_grading import cgroup
+from bn_grading import cgroup, options
 from bn_grading import container as containers
-from bn_grading import options, sandbox
 from bn_grading.assignment import NoAssignmentError, Source, sources
 from bn_grading.command import AssignmentApp, private_folders, submitted
 from bn_grading.container import Container

@@ -1,7 +1,8 @@
 """Outputs from the sandbox, read as data: what is none of a notebook's outputs is dropped, and nothing here can run.
 
 A notebook's outputs are shown to the instructor in formgrader, and to the student in the feedback. So HTML goes through
-bleach, which leaves text and tables, and what could be a script is left out.
+bleach, which leaves text and tables, and what could be a script is left out. HTML with more markup than a person reads
+is not parsed: its text is shown as it is.
 """
 
 import json
@@ -13,6 +14,8 @@ from typing import Any
 import bleach  # type: ignore[import-untyped]
 from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_output
+
+from bn_grading.markup import is_tame
 
 ANSWERS = "application/vnd.bn-exercises.answers+json"
 MOST_OUTPUTS = 1000
@@ -124,8 +127,10 @@ def _shown(data: Iterable[tuple[str, Any]]) -> dict[str, str]:
     for mime, content in data:
         if mime == "text/plain" or (mime in _PICTURES and _BASE64.fullmatch(_text(content))):
             shown[mime] = _text(content)
+        elif mime == "text/html" and is_tame(html := _text(content)):
+            shown[mime] = _cleaner().clean(html)
         elif mime == "text/html":
-            shown[mime] = _cleaner().clean(_text(content))
+            shown.setdefault("text/plain", html)
     return shown
 
 

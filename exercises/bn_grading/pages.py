@@ -1,19 +1,32 @@
 """Students' texts in the pages that nbgrader makes: formgrader, which an instructor reads, and the feedback.
 
 nbgrader's pages show the Markdown of a notebook with all HTML in it, whatever `HTMLExporter.sanitize_html` says, so a
-script in a student's text would run as the instructor. `markdown` stands in the place of the filter that makes the HTML
-(`c.HTMLExporter.filters` in `nbgrader_config.py`). Outputs need nothing here: those of students are cleaned when they
-are read (`outputs`), and a verdict is ours and keeps its style.
+script in a student's text would run as the instructor. `markdown`, `terminal` and `code` stand in the places of the
+filters that make the HTML (`c.HTMLExporter.filters` in `nbgrader_config.py`). What has too much markup to be parsed is
+shown as text. HTML in outputs needs nothing here: that of students is cleaned when it is read (`outputs`), and a
+verdict is ours and keeps its style.
+
+`Feedback` makes a page of feedback apart (`c.GenerateFeedback.exporter_class`): one that takes too long is that
+student's.
 """
 
+import pickle
 import re
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from typing import Any
 
 import bleach  # type: ignore[import-untyped]
 from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter
+from nbconvert.filters import ansi2html, strip_ansi
+from nbconvert.filters.highlight import Highlight2HTML
+
+from bn_grading import apart
+from bn_grading.markup import LONGEST_CODE, is_plain, is_short, is_tame
+
+# Of processor time for one page; most take half of one.
+PAGE_SECONDS = 60
 
 _TAGS = frozenset(
     (
@@ -58,9 +71,63 @@ def _exporter() -> Any:
 @pass_context
 def markdown(context: Any, source: str) -> str:
     """The HTML of a Markdown text: what shows something, and nothing that acts or is loaded from elsewhere."""
-    try:
-        html = _exporter().markdown2html(context, source)
-    # A picture that is not there, lists nested too deeply: the page is to be made all the same.
-    except Exception:
-        html = f"<pre>{escape(source)}</pre>"
+    html = ""
+    if is_short(source):
+        try:
+            html = _exporter().markdown2html(context, source)
+        # A picture that is not there, lists nested too deeply: the page is to be made all the same.
+        except Exception:
+            html = ""
+    if not html or not is_tame(html):
+        return f"<pre>{escape(source)}</pre>"
     return str(_cleaner().clean(html))
+
+
+def terminal(source: str) -> str:
+    """The HTML of what was printed, in its colours."""
+    return str(ansi2html(source) if is_plain(source) else escape(strip_ansi(source)))  # type: ignore[no-untyped-call]
+
+
+def code(source: str, language: str | None = None, metadata: Any = None) -> str:
+    """The HTML of a program, in colours."""
+    if len(source) > LONGEST_CODE:
+        return f'<div class="highlight"><pre>{escape(source)}</pre></div>'
+    return str(_highlighter()(source, language=language, metadata=metadata))
+
+
+@cache
+def _highlighter() -> Any:
+    return Highlight2HTML(pygments_lexer="ipython3")  # type: ignore[no-untyped-call]
+
+
+class Feedback(HTMLExporter):
+    """nbconvert's, with the work done apart."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._registered: list[Any] = []
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+
+    def register_preprocessor(self, preprocessor: Any, enabled: bool = False) -> Any:
+        """Remember it, too."""
+        self._registered.append(preprocessor)
+        return super().register_preprocessor(preprocessor, enabled)  # type: ignore[no-untyped-call]
+
+    def from_filename(self, filename: str, resources: Any = None, **kwargs: Any) -> tuple[str, Any]:  # type: ignore[override]
+        """The page of a notebook, and what it came with."""
+        made_of = pickle.dumps((self.config, self._registered))
+        return apart.run(_page, made_of, filename, resources, seconds=PAGE_SECONDS)
+
+
+def _page(made_of: bytes, filename: str, resources: Any) -> tuple[str, dict[str, Any]]:
+    page, resources = _maker(made_of).from_filename(filename, resources=resources)
+    # What the page was made with does not come back.
+    return page, {name: each for name, each in resources.items() if not callable(each)}
+
+
+@lru_cache(maxsize=1)
+def _maker(made_of: bytes) -> Any:
+    config, preprocessors = pickle.loads(made_of)
+    exporter = HTMLExporter(config=config)  # type: ignore[no-untyped-call]
+    for each in preprocessors:
+        exporter.register_preprocessor(each)  # type: ignore[no-untyped-call]
+    return exporter

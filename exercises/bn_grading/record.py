@@ -1,9 +1,9 @@
 """Phase 3: judge the answers that came out of the sandbox, and store what they earn. Trusted, and the only writer.
 
-The answers of a cell are judged by `verify`, here. The verdict takes the place of whatever the cell put out, and
-nbgrader's own preprocessors read the points from it (`Autograde.autograde_preprocessors`, but for those that run
-anything). So late penalties, manual grading and feedback are nbgrader's, as ever. Cells that are not ours, plain
-asserts for example, keep their outputs, and nbgrader grades them by these in the ordinary way.
+The answers of a cell are judged by `verify`, apart from this process (`judge`). The verdict takes the place of whatever
+the cell put out, and nbgrader's own preprocessors read the points from it (`Autograde.autograde_preprocessors`, but for
+those that run anything). So late penalties, manual grading and feedback are nbgrader's, as ever. Cells that are not
+ours, plain asserts for example, keep their outputs, and nbgrader grades them by these in the ordinary way.
 
 What a cell put out says how many points it has only where it is certain that the cell did not fail. A graded cell of
 which that is not known has none, and waits for a person.
@@ -13,10 +13,9 @@ and the line in `results.jsonl` are stored. Whoever stops the grader before that
 scores.
 """
 
-import errno
 import glob
-import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,31 +31,20 @@ from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
 from nbgrader.utils import determine_grade, is_grade  # type: ignore[import-untyped]
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from bn_exercises.answers import from_plain
-from bn_exercises.check import Checked, Session
-from bn_exercises.notebook import fingerprint
 from bn_exercises.personal import PersonalNumbers
-from bn_exercises.problem import Problem
-from bn_exercises.task import JudgingTask
 from bn_exercises.verdict import Finding
-from bn_grading import outputs
+from bn_grading import apart
 from bn_grading.assignment import Source
 from bn_grading.execute import Executed
+from bn_grading.files import of_the_machine
+from bn_grading.judge import look
 from bn_grading.quick import Once
 from bn_grading.sanitize import STAMP, Sanitized, handed_in_at, is_ignored, preprocessors, resources_of
 from bn_grading.temporary import Folder, remove_left
 
-OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not looked at."
-NOTHING_CAME = (
-    "The cell that hands in your answers left none. Run all cells of the notebook from the first, and look why."
-)
-# Characters of answers that are kept in the notebook; the answers to all of "Implement it" have 30,000.
-_MOST_KEPT = 200_000
 CUT = "Not all that this cell put out is here. What decides its points was kept: errors, results, answers.\n"
 # A number that misses the points of a cell by less is as much as they are.
 _ROUNDING = 1e-9
-# What the next submission would meet, too: no space, nothing can be written, the disk fails.
-_STOPS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
 # What is written while it is not complete, beside the folders of the students: nbgrader looks at no hidden folder.
 STAGING = ".grading"
 
@@ -199,16 +187,18 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         graded = Graded(stopped=done.stopped, finished=done.finished, seconds=done.seconds, left=done.left)
         there = {cell.get("id") for cell in notebook.cells}
         graded.missing = [grade_id for grade_id in source.metadata if grade_id not in there]
-        task = source.task(student)
+        grade_ids = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells]
+        hand_in = [index for index, grade_id in enumerate(grade_ids) if grade_id in source.hands_in and source.problem]
+        outputs, verdicts = apart.run(look, done.outputs, hand_in, source.problem, source.course_key, student)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":
                 continue
-            cell.outputs = outputs.read(done.outputs.get(index))
+            cell.outputs = outputs.get(index, [])
             cell.execution_count = done.counts.get(index)
-            grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if grade_id in source.hands_in and task is not None:
+            grade_id = grade_ids[index]
+            if index in verdicts:
                 points = float(cell.metadata.nbgrader.points)
-                checked, shown = _verdict(task, outputs.answers(done.outputs.get(index)))
+                checked, shown = verdicts[index]
                 # nbgrader takes the first result for the points, so this one comes before all others.
                 score = min(checked.verdict.score, points)
                 result = new_output("execute_result", data={"text/plain": repr(float(score))})
@@ -278,7 +268,7 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
 def stops_the_run(error: Exception) -> bool:
     """Whether the next submission would meet it, too. Otherwise it belongs to the one where it was raised."""
     if isinstance(error, OSError):
-        return error.errno in _STOPS
+        return of_the_machine(error)
     return isinstance(error, SQLAlchemyError) and not isinstance(error, (DataError, IntegrityError))
 
 
@@ -355,25 +345,6 @@ def _leave_open(gradebook: Gradebook, graded: Graded, assignment: str, student: 
             grade.needs_manual_grade = True
         elif grade.name in graded.missing and grade.name not in graded.judged:
             grade.auto_score, grade.needs_manual_grade = 0, False
-
-
-def _verdict(task: Problem | JudgingTask, untrusted: Any) -> tuple[Checked, NotebookNode]:
-    """The verdict on what a cell handed in, and the output that shows it."""
-    emitted = untrusted if isinstance(untrusted, dict) else {}
-    given = emitted.get("answers")
-    note = ""
-    if untrusted is None:
-        note, given = NOTHING_CAME, None
-    elif emitted.get("problem") != task.name or emitted.get("numbers") != fingerprint(task):
-        note, given = OTHER_NUMBERS, None
-    answers = {name: from_plain(value) for name, value in given.items()} if isinstance(given, dict) else {}
-    checked = Session().judge(task, {name: None for name in task.points} | answers)
-    shown = {"text/plain": repr(checked), "text/html": checked._repr_html_()}
-    if note:
-        shown = {"text/plain": f"{note}\n{shown['text/plain']}", "text/html": f"<p>{note}</p>{shown['text/html']}"}
-    elif len(json.dumps(untrusted)) <= _MOST_KEPT:
-        shown[outputs.ANSWERS] = untrusted
-    return checked, new_output("display_data", data=shown)
 
 
 def _comment(gradebook: Gradebook, graded: Graded, assignment: str, student: str, name: str) -> None:

@@ -20,6 +20,8 @@ Status = Literal["graded", "graded in part", "failed"]
 FOLDER = "grading"
 # Missing cells, by name; of more only the number is told.
 _MOST_NAMED = 8
+# Of what could not be read, in the line of one submission.
+_MOST_UNREAD = 100
 
 
 class NotStoredError(Exception):
@@ -116,8 +118,24 @@ class Results:
         return result
 
 
+def not_collected(coursedir: Any, assignment: str) -> dict[str, str]:
+    """Which submissions were not collected the last time, by the names of their folders, and why."""
+    try:
+        found = json.loads(noted_at(coursedir, assignment).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(why) for name, why in found.items()} if isinstance(found, dict) else {}
+
+
+def noted_at(coursedir: Any, assignment: str) -> Path:
+    """The file with what was not collected."""
+    return Path(coursedir.root) / FOLDER / assignment / "not-collected.json"
+
+
 def _unread(sanitized: Sanitized) -> list[str]:
-    return [f"{name}: {why}" for name, why in (sanitized.unreadable | sanitized.left_out).items()]
+    unread = [f"{name}: {why}" for name, why in (sanitized.unreadable | sanitized.left_out).items()]
+    more = [f"and {len(unread) - _MOST_UNREAD:,} more"] if len(unread) > _MOST_UNREAD else []
+    return unread[:_MOST_UNREAD] + more
 
 
 def _noted(graded: Graded, source: Source) -> Iterator[str]:

@@ -1,14 +1,12 @@
 """Phase 1: a submission as it lies in `submitted/`, read without trust, with the instructor's cells restored.
 
 nbgrader's own preprocessors do that; which ones, its configuration says (`Autograde.sanitize_preprocessors`). Nothing
-of the student's runs. Links are not followed: a link in a submission may lead to anything that the grader can read. Of
-a notebook there remain the texts of its cells and their pictures: what a cell is, only the instructor says.
+of the student's runs. Links are not followed (`files`), and notebooks are read apart (`notebooks`). Of a notebook there
+remain the texts of its cells and their pictures: what a cell is, only the instructor says.
 """
 
 import base64
-import json
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,24 +20,22 @@ from nbgrader.converters import Autograde  # type: ignore[import-untyped]
 from nbgrader.preprocessors.base import NbGraderPreprocessor  # type: ignore[import-untyped]
 from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
-from bn_grading import sheets
+from bn_grading import apart, notebooks, sheets
+from bn_grading.apart import TooMuchError
 from bn_grading.assignment import Source
 from bn_grading.container import Container
 from bn_grading.execute import Notebook, Submission
+from bn_grading.files import MIB, UnreadableError, content, files, refuse_links
+from bn_grading.notebooks import Cell
 from bn_grading.sandbox import Limits
 
-MIB = 1 << 20
-# A notebook that was saved with its outputs; they are dropped.
-LARGEST_NOTEBOOK = 256 * MIB
-# What is between these in JSON takes up to 100 bytes each in memory (nested objects), and a picture has none of them.
-MOST_SIGNS, _SIGNS = 4_000_000, b"{[,:"
-MOST_CELLS = 2000
 # All other files of a submission together.
 LARGEST_FILES = 64 * MIB
+# nbgrader copies them into the feedback, in a time that grows with the square of their number: 2 s for so many.
+MOST_BESIDE = 1000
 STAMP = "timestamp.txt"
+_SECRET = "submission_secret.txt"
 _LONGEST_STAMP = 1000
-# What students' texts may show in a page without being loaded from elsewhere.
-_PICTURES = ("image/png", "image/jpeg", "image/gif")
 
 
 @dataclass
@@ -96,10 +92,6 @@ class Sanitized:
         return Submission(self.student, notebooks, files, limits, safe, hidden, container)
 
 
-class UnreadableError(Exception):
-    """A file of a submission cannot be read as what it should be."""
-
-
 def sanitize(
     converter: Autograde, student: str, assignment: str, known: Mapping[str, Source], most: int = LARGEST_FILES
 ) -> Sanitized:
@@ -115,31 +107,53 @@ def sanitize(
     course = converter.coursedir
     folder = Path(course.format_path(course.submitted_directory, student, assignment))
     done = Sanitized(student)
+    try:
+        refuse_links(folder, Path(course.root))
+    except UnreadableError as error:
+        done.left_out["all of it"] = str(error)
+        return done
+    for name in sorted(known):
+        path = folder / f"{name}.ipynb"
+        if os.path.lexists(path):
+            try:
+                done.notebooks[name] = _restored(converter, path, student, assignment, known[name])
+            except (UnreadableError, TooMuchError) as error:
+                done.unreadable[name] = str(error)
+    # nbgrader's own, whatever else there is: without them no feedback is released.
+    for name in (STAMP, _SECRET):
+        if os.path.lexists(folder / name):
+            try:
+                done.files[name] = content(folder / name, _LONGEST_STAMP)
+            except UnreadableError as error:
+                done.left_out[name] = str(error)
     room = most
-    for path in _files(folder):
-        name = str(path.relative_to(folder))
+    for name, read in files(folder):
+        if name in (STAMP, _SECRET):
+            continue
         try:
             if any(above.suffix == ".ipynb" for above in Path(name).parents):
                 raise UnreadableError("nbgrader would take the folder that it lies in for a notebook")
-            if path.suffix == ".ipynb" and path.parent == folder:
-                if path.stem in known:
-                    done.notebooks[path.stem] = _restored(converter, path, student, assignment, known[path.stem])
-                else:
-                    done.left_out[name] = "there is no such notebook in the assignment; the others can use it"
-                    done.beside[name] = _content(path, room)
-                    room -= len(done.beside[name])
-            elif not any(is_ignored(part, course.ignore) for part in Path(name).parts):
-                done.files[name] = _content(path, room)
-                room -= len(done.files[name])
+            if "/" not in name and name.endswith(".ipynb"):
+                if name.removesuffix(".ipynb") in known:
+                    continue
+                done.left_out[name] = "there is no such notebook in the assignment; the others can use it"
+                place = done.beside
+            elif any(is_ignored(part, course.ignore) for part in Path(name).parts):
+                continue
+            else:
+                place = done.files
+            if len(done.files) + len(done.beside) == MOST_BESIDE:
+                raise UnreadableError(f"there are {MOST_BESIDE:,} other files already")
+            place[name] = read(room)
+            room -= len(place[name])
         except UnreadableError as error:
-            unread = done.unreadable if path.suffix == ".ipynb" and path.stem in known else done.left_out
-            unread[path.stem if unread is done.unreadable else name] = str(error)
+            done.left_out[name] = str(error)
     if os.path.lexists(folder / STAMP) and handed_in_at(str(folder)) is None:
         done.files.pop(STAMP, None)
         done.left_out.setdefault(STAMP, "it does not say when this was handed in")
     # The instructor's own files, last: they stand in the place of a student's of the same name.
     source = Path(course.format_path(course.source_directory, ".", assignment))
-    for path in _files(source):
+    for path in (Path(above, name) for above, _, names in os.walk(source) for name in sorted(names)):
         own = path.relative_to(source)
         if path.suffix != ".ipynb" and not any(is_ignored(part, course.ignore) for part in own.parts):
             if str(own) in converter.exclude_overwriting.get(assignment, ()):
@@ -158,63 +172,20 @@ def is_ignored(name: str, patterns: Iterable[str]) -> bool:
 
 def handed_in_at(folder: str) -> datetime | None:
     """When a submission was handed in; None, if it does not say so in a way that can be read."""
+    if any(path.is_symlink() for path in (Path(folder), Path(folder).parent)):
+        return None
     try:
-        return parse_utc(_content(Path(folder, STAMP), _LONGEST_STAMP).decode().strip())  # type: ignore[no-any-return]
-    except (UnreadableError, ValueError, OverflowError):
+        return parse_utc(content(Path(folder, STAMP), _LONGEST_STAMP).decode().strip())  # type: ignore[no-any-return]
+    # What dateutil makes of a text, and of the file of a time zone that it names, has no one kind of error.
+    except Exception:
         return None
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Everything in a folder that is no folder, in order; links are given as they are."""
-    for above, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted((*names, *(each for each in folders if os.path.islink(os.path.join(above, each))))):
-            yield Path(above, name)
-
-
-def _content(path: Path, most: int) -> bytes:
-    """What is in an ordinary file of at most that size, opened so that it cannot be exchanged meanwhile."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise UnreadableError(
-            "it is a link" if path.is_symlink() else f"it cannot be opened: {error.strerror}"
-        ) from None
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise UnreadableError("it is no ordinary file")
-    with os.fdopen(descriptor, "rb") as file:
-        if status.st_size > most:
-            raise UnreadableError(f"it has {status.st_size >> 20} MiB; at most {most >> 20} are read")
-        return file.read(most)
-
-
 def _restored(converter: Autograde, path: Path, student: str, assignment: str, source: Source) -> Any:
-    try:
-        content = _content(path, LARGEST_NOTEBOOK)
-        if (signs := sum(map(content.count, _SIGNS))) > MOST_SIGNS:
-            raise UnreadableError(
-                f"it would take too much memory: it has {signs:,} braces, brackets, commas and colons; at most "
-                f"{MOST_SIGNS:,} are read"
-            )
-        data = json.loads(content)
-        if (count := sum(len(sheet["cells"]) for sheet in data.get("worksheets") or [data])) > MOST_CELLS:
-            raise UnreadableError(f"it has {count} cells; at most {MOST_CELLS} are run")
-        if data["nbformat"] not in (2, 3, 4):
-            raise UnreadableError("it is in a format of notebooks that is not known here")
-        if data["nbformat"] != 4:
-            data = nbformat.convert(nbformat.from_dict(_without_outputs(data)), 4)
-        notebook = _texts(data, source)
-        nbformat.validate(notebook)
-    except UnreadableError:
-        raise
-    # Not every way in which JSON can be no notebook has an exception of its own.
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise UnreadableError(f"it is no notebook: {type(error).__name__}: {reason}") from None
+    cells = apart.run(notebooks.read, path)
     resources = resources_of(converter, student, assignment, path.stem)
     try:
+        notebook = _ours(cells, source)
         for preprocessor in preprocessors(converter, converter.sanitize_preprocessors):
             notebook, resources = preprocessor.preprocess(notebook, resources)
     except Exception as error:
@@ -223,39 +194,27 @@ def _restored(converter: Autograde, path: Path, student: str, assignment: str, s
     return notebook
 
 
-def _without_outputs(data: Any) -> Any:
-    """Of a notebook of an older format: they are run again anyway, and may be most of the file."""
-    for sheet in data.get("worksheets") or [data]:
-        for cell in sheet["cells"]:
-            if cell.get("cell_type") == "code":
-                cell["outputs"] = []
-    return data
-
-
-def _texts(data: Any, source: Source) -> Any:
+def _ours(cells: list[Cell], source: Source) -> NotebookNode:
     """What students write, in a notebook of ours: the texts, and which of the instructor's cells they stand in.
 
-    Outputs are made again, and may be most of the file. Everything else decides how a page looks or what a cell is
-    worth, and is not for students to say.
+    Everything else decides how a page looks or what a cell is worth, and is not for students to say.
     """
-    cells: list[NotebookNode] = []
+    made: list[NotebookNode] = []
     taken: set[str] = set()
     # Of two that claim to be the same the last one is it: nbgrader decides so, too.
-    for number, given in reversed(list(enumerate(data["cells"]))):
-        text = given["source"]
-        cell = _MAKE[given["cell_type"]](_storable(text if isinstance(text, str) else "".join(text)))
+    for number, given in reversed(list(enumerate(cells))):
+        cell = _MAKE[given.kind](given.text)
         cell.id = f"student-{number}"
-        claimed = given.get("metadata", {}).get("nbgrader", {})
-        grade_id = claimed.get("grade_id") if isinstance(claimed, dict) else None
-        if isinstance(grade_id, str) and grade_id in source.metadata and grade_id not in taken:
-            taken.add(grade_id)
-            cell.id = grade_id
-            cell.metadata.nbgrader = NotebookNode(source.metadata[grade_id])
-        if attached := _pictures(given.get("attachments")):
-            cell.attachments = attached
-        cells.insert(0, cell)
-    notebook = nbformat.v4.new_notebook(cells=cells)
+        if given.claims in source.metadata and given.claims not in taken:
+            taken.add(given.claims)
+            cell.id = given.claims
+            cell.metadata.nbgrader = NotebookNode(source.metadata[given.claims])
+        if given.pictures:
+            cell.attachments = given.pictures
+        made.append(cell)
+    notebook: NotebookNode = nbformat.v4.new_notebook(cells=made[::-1])
     notebook.metadata.kernelspec = NotebookNode(name="python3", display_name="Python 3", language="python")
+    nbformat.validate(notebook)
     return notebook
 
 
@@ -264,20 +223,6 @@ _MAKE: dict[str, Callable[[str], Any]] = {
     "markdown": nbformat.v4.new_markdown_cell,
     "raw": nbformat.v4.new_raw_cell,
 }
-
-
-def _pictures(attachments: Any) -> dict[str, dict[str, str]]:
-    found = {}
-    for name, kinds in attachments.items() if isinstance(attachments, dict) else ():
-        kept = {kind: kinds[kind] for kind in _PICTURES if isinstance(kinds, dict) and isinstance(kinds.get(kind), str)}
-        if kept:
-            found[_storable(name)] = {kind: _storable(content) for kind, content in kept.items()}
-    return found
-
-
-def _storable(text: str) -> str:
-    """Without halves of surrogate pairs."""
-    return text.encode(errors="replace").decode()
 
 
 def _add_missing(notebook: NotebookNode, source: Source) -> None:

@@ -392,6 +392,15 @@ def test_rows_under_pseudonyms() -> None:
     ]  # fmt: skip
 
 
+def test_what_was_not_collected_is_named() -> None:
+    course = a_class({"ada": Outcome("graded")}, not_collected={f"{HOSTILE}+x": f"{HOSTILE}.txt: it is a link"})
+    shown = page.report(course, [])
+    assert "Submissions that were not collected" in shown
+    assert "it is a link" in shown
+    assert "<script" not in shown
+    assert "it is a link" not in page.shareable(course, [], random.Random(0))
+
+
 # Tables
 
 

@@ -60,10 +60,26 @@ def test_released_notebook_is_clean(course: Course, name: str) -> None:
     assert "course_key" not in course.released(name).read_text()
 
 
-def test_collect_says_which_account_a_submission_came_from(course: Course) -> None:
-    # All of them came from the one account that runs the tests. In a real course this line is worth reading.
+def test_collect_takes_nobodys_name_for_anothers(course: Course) -> None:
+    # All of them came from the one account that runs the tests, and in a real course none does.
+    said = course.nbgrader("collect", ASSIGNMENT, "--update", "--ExchangeCollect.check_owner=True")
     for student in SUBMISSIONS:
-        assert re.search(rf"claims to be\s+submitted by {student} but is owned by", course.logs["collect"])
+        assert re.search(rf"Not collected: {student}\+.* it belongs to \S+, and not to {student}\.", said)
+
+
+def test_a_link_in_the_exchange_is_not_collected(course: Course) -> None:
+    inbound = course.machine / "exchange" / COURSE / "inbound"
+    for student in ("eve_whole", "eve_within"):
+        name = f"{student}+{ASSIGNMENT}+2026-01-31 12:00:00 UTC+x"
+        if student == "eve_whole":
+            (inbound / name).symlink_to(course.root / "source" / ASSIGNMENT)
+        else:
+            (inbound / name).mkdir()
+            (inbound / name / f"{BASIC}.ipynb").symlink_to(course.root / "source" / ASSIGNMENT / f"{BASIC}.ipynb")
+    said = course.nbgrader("collect", ASSIGNMENT)
+    assert re.search(r"Not collected: eve_whole\+.*: it is a link", said)
+    assert re.search(rf"Not collected: eve_within\+.*: {BASIC}.ipynb: it is a link", said)
+    assert not list((course.root / "submitted").glob("eve_w*"))
 
 
 def test_gradebook_holds_the_scores(course: Course) -> None:

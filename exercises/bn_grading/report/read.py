@@ -24,7 +24,7 @@ from nbgrader.api import (  # type: ignore[import-untyped]
 from bn_exercises.question import Link
 from bn_exercises.verdict import Kind
 from bn_grading.command import submitted
-from bn_grading.results import Status
+from bn_grading.results import Status, not_collected
 
 MIB = 1 << 20
 # The grader writes smaller ones; a larger one was put there by somebody else.
@@ -135,6 +135,7 @@ class Class:
         at: by id, when it was handed in.
         due: until when it was to be handed in.
         unread: what of the results could not be read, each in a sentence.
+        not_collected: what was refused when submissions were collected, by the name of its folder, and why.
     """
 
     assignment: str
@@ -147,6 +148,7 @@ class Class:
     at: Mapping[str, Any] = field(default_factory=dict)
     due: Any = None
     unread: tuple[str, ...] = ()
+    not_collected: Mapping[str, str] = field(default_factory=dict)
 
     def raw(self, student: str) -> float:
         """The points of all notebooks, before the penalty."""
@@ -278,7 +280,8 @@ def read_class(coursedir: Any, assignment: str, results: Path) -> Class:
         due = entry.duedate
     handed_in = frozenset({*submitted(coursedir, assignment), *found, *scores})
     people |= {student: Person(student) for student in handed_in - people.keys()}
-    return Class(assignment, most, people, handed_in, scores, found, by_hand, at, due, unread)
+    refused = not_collected(coursedir, assignment)
+    return Class(assignment, most, people, handed_in, scores, found, by_hand, at, due, unread, refused)
 
 
 def _hands_in(notebook: Any, cell: str) -> bool:

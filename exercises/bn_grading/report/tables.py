@@ -171,6 +171,29 @@ class _Shown:
         )
 
 
+class Export(CsvExportPlugin):  # type: ignore[misc]
+    """`nbgrader export`, whose cells no spreadsheet takes for formulas (`c.ExportApp.plugin_class`)."""
+
+    def export(self, gradebook: Any) -> None:
+        """Write what nbgrader's plugin does."""
+        self.student: list[str] = [_cell(str(each)) for each in self.student]
+        super().export(_Neutral(gradebook))
+
+
+class _Neutral:
+    """A gradebook with cells that need no more care."""
+
+    def __init__(self, gradebook: Any) -> None:
+        self._gradebook = gradebook
+        self.assignments = gradebook.assignments
+        self._ids = {_cell(student.id): student.id for student in gradebook.students}
+        self.students = [_shown(student) for student in gradebook.students]
+
+    def find_submission(self, assignment: str, student: str) -> Any:
+        """One of the gradebook's."""
+        return self._gradebook.find_submission(assignment, self._ids[student])
+
+
 def _shown(person: Person) -> SimpleNamespace:
     texts = {name: getattr(person, name) for name in ("id", "first_name", "last_name", "email")}
     return SimpleNamespace(**{name: _cell(text) if text else None for name, text in texts.items()})

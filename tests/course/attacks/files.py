@@ -1,6 +1,7 @@
 """Attacks with what lies in the submission's folder: links, pipes, folders, names, sizes, the time of handing in."""
 
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,25 @@ def _python(folder: Path) -> None:
     (startup / "00.py").write_text("print('GO' 'T it')")
 
 
+def _path_that_fits_only_here(folder: Path) -> None:
+    """As long as a path may be; what is written elsewhere of it would be longer."""
+    path = folder
+    while len(str(path)) < 4094 - 202:
+        path = path / ("d" * 200)
+    path.mkdir(parents=True)
+    (path / ("x" * (4093 - len(str(path))))).touch()
+
+
+def _linked_to_ada(path: Path) -> None:
+    shutil.rmtree(path.parent)
+    path.parent.symlink_to("../ada_honest/batch-norm")
+
+
+def _whole_student_linked_to_ada(path: Path) -> None:
+    shutil.rmtree(path.parents[1])
+    path.parents[1].symlink_to("ada_honest")
+
+
 def _stamp(text: bytes) -> Edit:
     return beside(lambda folder: (folder / "timestamp.txt").write_bytes(text))
 
@@ -118,6 +138,9 @@ FILES = Theme(
             problems=("gradebook.txt: it is a link", "home: it is a link", "secret.txt: it is a link"),
             hides=_HIDES,
         ),
+        Attack("file_link_all", _linked_to_ada, 0, failed=True, problems=("/batch-norm is a link",)),
+        Attack("file_link_student", _whole_student_linked_to_ada, 0, failed=True, problems=("_student is a link",)),
+        Attack("file_path", beside(_path_that_fits_only_here), ALL, problems=("its path is longer",)),
         Attack("file_fifo", instead(os.mkfifo), 0, failed=True, problems=("no ordinary file",)),
         Attack(
             "file_fifo_beside",
@@ -134,7 +157,13 @@ FILES = Theme(
         Attack("file_instructors", beside(_in_place_of_the_instructors), ALL, says=("b'1,2,3",)),
         Attack("file_instructors_above", beside(_below_a_file_of_the_instructors), ALL),
         Attack("file_deep", beside(lambda folder: folder.joinpath(*["d" * 100] * 20).mkdir(parents=True)), ALL),
-        Attack("file_many", beside(lambda folder: [(folder / f"{n}.txt").touch() for n in range(3000)]), ALL),
+        Attack(
+            "file_many",
+            beside(lambda folder: [(folder / f"{n}.txt").touch() for n in range(3000)]),
+            ALL,
+            # The time of handing in is one of those that are kept.
+            problems=("1898.txt: there are 1,000 other files already", "and 1,901 more"),
+        ),
         Attack(
             "file_other_notebook",
             beside(lambda folder: (folder / "9-extra.ipynb").write_text("{}")),

@@ -71,6 +71,13 @@ def _raw(path: Path) -> None:
         path.write_text(json.dumps(notebook))
 
 
+# Each takes a parser minutes.
+_LONG = """\
+display({"text/html": "<div>" * 30_000}, raw=True)
+print("\\x1b[31mx" * 100_000)
+"""
+
+
 PAGES = Theme(
     "pages",
     (
@@ -108,6 +115,12 @@ PAGES = Theme(
         Attack("page_markdown", both(answers(**ANSWERS), own("\n\n".join(EVIL), kind="markdown")), ALL),
         Attack("page_raw", both(answers(**ANSWERS), _raw), ALL),
         Attack("page_attached", both(answers(**ANSWERS), _attached), ALL),
+        Attack(
+            "page_long",
+            both(code(_LONG), own("<div>" * 30_000, kind="markdown"), own(r"\begin{a}" * 5000, kind="markdown")),
+            ALL,
+        ),
+        Attack("page_long_code", code("a." * 20_000), ALL),
         # A text that is graded by hand: an instructor reads it in formgrader.
         Attack("page_words", answers(in_words="\n\n".join(EVIL)), 0, notebook=BATCHES),
         # No attack: what the page of that text is compared with.

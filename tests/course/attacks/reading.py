@@ -20,6 +20,7 @@ _IMPORTS = (
     "bn_exercises.mutants",
     "bn_exercises.worked",
     "bn_grading",
+    "bn_grading.judge",
     "bn_grading.record",
     "nbgrader.api",
 )
