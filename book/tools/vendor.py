@@ -1,6 +1,6 @@
 """Re-create book/_static/vendor, and the explorables' Preact: what pages load, so that they ask nothing of other sites.
 
-Run by hand, when a version changes: `.venv/bin/python book/_ext/vendor.py`. It needs npm, the network and (for the
+Run by hand, when a version changes: `.venv/bin/python book/tools/vendor.py`. It needs npm, the network and (for the
 fonts) the book's environment with PyPI's `brotli`; building the book needs none of them: the result is committed.
 """
 
@@ -126,7 +126,7 @@ def make_preact(folder: Path) -> None:
             ["npx", "esbuild", "entry.js", *options], cwd=folder, check=True, capture_output=True, text=True
         )
         made_of = ", ".join(package for package in packages if not package.startswith("esbuild"))
-        text = f"// {made_of} (MIT; htm: Apache-2.0), made by book/_ext/vendor.py.\n{bundle.stdout}"
+        text = f"// {made_of} (MIT; htm: Apache-2.0), made by book/tools/vendor.py.\n{bundle.stdout}"
         (EXPLORABLES / f"{name}.js").write_text(f"{text}export const {{ {names} }} = preact;\n", encoding="utf-8")
 
 
@@ -178,7 +178,7 @@ def readme() -> str:
     )
     return (
         "# What the pages load, served from the site itself\n\n"
-        "Made by `python book/_ext/vendor.py`, which holds the versions; change them there, not here.\n\n"
+        "Made by `python book/tools/vendor.py`, which holds the versions; change them there, not here.\n\n"
         "| folder | package | licence | what for |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 

@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from lite import lock, notebooks, runtime, shell
+from bn_site.lite import lock, notebooks, runtime, shell
 
 CHAPTERS = "book/chapters/"
 EXERCISES = "book/exercises/"
