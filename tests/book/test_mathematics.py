@@ -68,7 +68,8 @@ def test_a_formula_that_is_none_is_a_warning_with_its_place(tmp_path):
 
 
 def test_a_build_without_node_says_what_to_install(tmp_path):
-    settings = 'from sphinxcontrib import katex; from bn_site.content import mathematics; katex.NODEJS_BINARY = "/nowhere/node"\n'
+    settings = "from bn_site.content import mathematics\nfrom sphinxcontrib import katex\n"
+    settings += 'katex.NODEJS_BINARY = "/nowhere/node"\n'
     result, _ = build(tmp_path, PAGE, settings)
     assert result.returncode != 0
     assert "/nowhere/node" in result.stderr
