@@ -95,6 +95,13 @@ def test_a_page_that_is_not_written_again_is_finished_again_from_what_was_writte
     }
 
 
+def test_code_has_the_themes_colours(built_site):
+    css = (built_site / "_static" / "site.css").read_text(encoding="utf-8")
+    for theme in ("light", "dark"):
+        assert f'html[data-theme="{theme}"] .highlight .nn{{' in css
+    assert not re.search(r"(?<!\] )\.highlight \.nn\{", css)
+
+
 def test_a_page_with_a_map_is_a_cover():
     page = '<html lang="en"><ol class="arabic bn-map simple">'
     assert finish.with_cover(page) == page.replace("<html", '<html class="bn-cover"')

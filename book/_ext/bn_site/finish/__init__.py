@@ -64,5 +64,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("pages_made_by", fingerprint(ROOT / "book" / name for name in MADE_BY), "html", str)
     app.add_js_file("print.js", loading_method="defer")
     app.connect("html-page-context", note)
-    app.connect("build-finished", finish)
+    # After the theme, which writes its colours of code at the end of a build.
+    app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": False}  # a writer in another process could not note

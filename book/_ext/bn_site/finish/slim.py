@@ -57,12 +57,19 @@ OPTIONS = re.compile(
 HEAD_SCRIPT = re.compile(r'(<script data-cfasync="false">)[^<]*(</script>)')
 
 # The theme's own says "auto" at first, which is drawn light; its script, which comes late, knows what the reader wants.
-IN_THE_READERS_THEME = """
+# The faces of the first screen are asked for at once; from a folder, where a browser refuses that, with the stylesheet.
+AT_FIRST = """
     {
       const mode = localStorage.getItem("mode") || "auto";
       const dark = matchMedia("(prefers-color-scheme: dark)").matches;
       const theme = mode === "auto" ? (dark ? "dark" : "light") : mode;
-      Object.assign(document.documentElement.dataset, { mode, theme });
+      const page = document.documentElement.dataset;
+      Object.assign(page, { mode, theme });
+      for (const face of location.protocol === "file:" ? [] : ["serif", "display"]) {
+        const href = `${page.content_root}_static/vendor/fonts/${face}.woff2`;
+        const font = { rel: "preload", as: "font", type: "font/woff2", crossOrigin: "", href };
+        document.head.append(Object.assign(document.createElement("link"), font));
+      }
     }
   """
 
@@ -75,7 +82,7 @@ READ_FONTS = """  <script>
 
 
 def with_needed_scripts(page: str) -> str:
-    """The page with fewer scripts, which wait for the text, and in the reader's theme from the start."""
+    """The page with fewer scripts, which wait for the text, and with what has to be known at first."""
 
     def script(match: re.Match[str]) -> str:
         before, folder, name, version, after = match.groups(default="")
@@ -87,7 +94,7 @@ def with_needed_scripts(page: str) -> str:
     slim = SCRIPT.sub(script, PRELOAD.sub("", page))
     if "togglebutton.js" not in slim:
         slim = OPTIONS.sub("", slim)
-    return HEAD_SCRIPT.sub(lambda match: f"{match[1]}{IN_THE_READERS_THEME}{match[2]}", slim)
+    return HEAD_SCRIPT.sub(lambda match: f"{match[1]}{AT_FIRST}{match[2]}", slim)
 
 
 def stylesheets(page: str) -> list[str]:
