@@ -26,10 +26,10 @@ html: $(VENV)/.book ## Build the book in _build/html; every warning is an error
 	$(BIN)/jupyter-book build . -W -n --keep-going
 
 pdf: html ## Print the whole book as _build/pdf/batch-normalization.pdf, with Chromium
-	$(BIN)/python book/_ext/pdf.py _build/html _build/pdf/batch-normalization.pdf
+	$(BIN)/python book/tools/pdf.py _build/html _build/pdf/batch-normalization.pdf
 
 serve: $(VENV)/.book ## Serve the book that was built
-	@$(BIN)/python book/_ext/serve.py _build/html $(PORT)
+	@$(BIN)/python book/tools/serve.py _build/html $(PORT)
 
 exercises: exercises/release/batch-norm ## Open the exercises, without their solutions, in JupyterLab
 	$(BIN)/jupyter lab exercises/release/batch-norm
@@ -39,7 +39,7 @@ exercises/release/batch-norm: | $(VENV)/.book
 	cd exercises && ../$(BIN)/nbgrader generate_assignment batch-norm --create
 
 lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it here": DIR=folder or .tar.bz2
-	@PYTHONPATH=book/_ext $(BIN)/python -m lite.runtime "$(DIR)"
+	@PYTHONPATH=book/_ext $(BIN)/python -m bn_site.lite.runtime "$(DIR)"
 
 test: check ## Check style and types, and run every test; those of a file one after another
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)

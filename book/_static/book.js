@@ -45,26 +45,4 @@ addEventListener("DOMContentLoaded", () => {
   closeOnChoice(document.getElementById("pst-secondary-sidebar-modal"));
 });
 
-// What is below the first screen was left out while the page came (later.py). Now it is placed, a few milliseconds at a
-// time: a finger never waits, and what a reader scrolls past has its true height.
-addEventListener("load", () => {
-  const page = document.documentElement;
-  const later = page.classList.contains("bn-coming") ? [...document.querySelectorAll(".bn-later")] : [];
-  // Safari has only the second. A browser that is never idle goes on all the same.
-  const whenIdle = (go) => (window.requestIdleCallback ? requestIdleCallback(go, { timeout: 1000 }) : setTimeout(go));
-  const place = () => {
-    const end = performance.now() + 5;
-    while (later.length && performance.now() < end) {
-      const block = later.shift();
-      block.classList.remove("bn-later");
-      block.getBoundingClientRect();
-    }
-    if (later.length) {
-      whenIdle(place);
-      return;
-    }
-    page.classList.remove("bn-coming");
-    document.querySelectorAll(SCROLLED).forEach((box) => boxes.observe(box)); // to ask for a width lays all of it out
-  };
-  whenIdle(place);
-});
+addEventListener("load", () => document.querySelectorAll(SCROLLED).forEach((box) => boxes.observe(box)));

@@ -1,4 +1,4 @@
-// The theme's "Print" is a script in an attribute, which the pages' security policy forbids (markup.py).
+// The theme's "Print" is a script in an attribute, which the pages' security policy forbids (finish/correct.py).
 "use strict";
 
 document.addEventListener("click", (event) => {

@@ -32,7 +32,7 @@ if (runDialog && runButton) {
     if (event.key === "Escape") runDialog.close();
   });
   runDialog.querySelector(".bn-run-open").addEventListener("click", () => {
-    localStorage.setItem("bn-run", "agreed"); // JupyterLite's own page asks for this: see book/_ext/lite/shell.py
+    localStorage.setItem("bn-run", "agreed"); // JupyterLite's own page asks for this: see book/_ext/bn_site/lite/shell.py
     runDialog.close();
   });
 }

@@ -22,6 +22,7 @@ from bn_exercises.numeric import NumberQuestion
 from bn_exercises.problem import Outcomes, Reading
 from bn_exercises.question import Choice, Link
 from bn_exercises.tolerance import DIGITS, EQUAL, NEARER, Array, distance, rooms
+from bn_exercises.typography import as_in_a_book
 from bn_exercises.verify import _MOST_SLIPS, _TELLING, _TIE, CUT_SHORT
 
 # How `verify` decides, for the script that decides as it does.
@@ -178,8 +179,12 @@ def _with_link(sentence: str, see: Link, page: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Plain text as HTML, with `code` between backticks."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    """Plain text as HTML, with `code` between backticks, and numbers outside of it as in a book."""
+    parts = re.split(r"`([^`]+)`", text)
+    return "".join(
+        f"<code>{html.escape(part)}</code>" if at % 2 else html.escape(as_in_a_book(part))
+        for at, part in enumerate(parts)
+    )
 
 
 @cache

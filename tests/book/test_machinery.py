@@ -1,4 +1,4 @@
-"""The small modules under book/_ext, and what they keep in step."""
+"""The small modules of the site's extension and the tools beside it, and what they keep in step."""
 
 import re
 import socket
@@ -7,12 +7,12 @@ import sys
 import urllib.request
 from pathlib import Path
 
-import docstrings
-import execution
 import pytest
-import typography
 import vendor
+from bn_site.content import docstrings, execution
+from bs4 import BeautifulSoup
 
+from bn_exercises.typography import as_in_a_book
 from bn_lib.figures import COLOURS
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,23 @@ def test_the_cache_has_another_place_when_the_code_changes(tmp_path, monkeypatch
     ],
 )
 def test_numbers_are_written_as_in_a_book(printed, written):
-    assert typography.as_in_a_book(printed).replace("\N{NO-BREAK SPACE}", " ") == written
+    assert as_in_a_book(printed).replace("\N{NO-BREAK SPACE}", " ") == written
+
+
+# Where code, formulas and results stand as the program prints them, and what a figure says.
+NOT_PROSE = "code, pre, script, style, svg, .katex, .text_plain, [data-explorable]"
+
+
+def test_no_page_has_a_number_in_program_notation_in_its_prose(built_site):
+    found, pages = [], sorted((built_site / "book").rglob("*.html"))
+    for path in pages:
+        article = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").article
+        for other in article.select(NOT_PROSE):
+            other.decompose()
+        texts = map(str, article.find_all(string=True))
+        found += [(path.name, text.strip()) for text in texts if as_in_a_book(text) != text]
+    assert found == []
+    assert any("10⁻" in path.read_text(encoding="utf-8") for path in pages)
 
 
 def test_what_is_laid_out_by_hand_in_a_docstring_stays_so():
@@ -101,7 +117,7 @@ def test_the_book_is_served_on_another_port_if_one_is_taken(tmp_path):
     (tmp_path / "index.html").write_text("the book")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, str(ROOT / "book" / "_ext" / "serve.py"), str(tmp_path), str(port)]
+        command = [sys.executable, str(ROOT / "book" / "tools" / "serve.py"), str(tmp_path), str(port)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 said = server.stdout.readline() + server.stdout.readline()

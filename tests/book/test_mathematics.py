@@ -13,7 +13,7 @@ STYLESHEET = ROOT / "book" / "_static" / "vendor" / "katex" / "katex.min.css"
 CONFIGURATION = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "book" / "_ext")!r})
-extensions = ["myst_parser", "mathematics"]
+extensions = ["myst_parser", "bn_site.content.mathematics"]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_update_mathjax = False
 html_math_renderer = "katex"
@@ -68,7 +68,8 @@ def test_a_formula_that_is_none_is_a_warning_with_its_place(tmp_path):
 
 
 def test_a_build_without_node_says_what_to_install(tmp_path):
-    settings = 'from sphinxcontrib import katex; import mathematics; katex.NODEJS_BINARY = "/nowhere/node"\n'
+    settings = "from bn_site.content import mathematics\nfrom sphinxcontrib import katex\n"
+    settings += 'katex.NODEJS_BINARY = "/nowhere/node"\n'
     result, _ = build(tmp_path, PAGE, settings)
     assert result.returncode != 0
     assert "/nowhere/node" in result.stderr

@@ -21,6 +21,7 @@ from bn_exercises.problem import Problem
 from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, CONDITIONAL, TASKS
 from bn_exercises.question import Choice, Link, Question, WrongChoice
 from bn_exercises.tolerance import round_to
+from bn_exercises.typography import as_in_a_book
 from bn_exercises.verify import verify
 from bn_lib.experiments import speed
 
@@ -394,7 +395,7 @@ def test_text_is_escaped() -> None:
 def test_answer_is_shown_for_every_reading() -> None:
     page = to_html(questions.EXERCISES["conditional"][0])
     for reading in CONDITIONAL.readings:
-        assert f"<strong>With {' and '.join(reading.choices)}: " in page
+        assert f"<strong>With {as_in_a_book(' and '.join(reading.choices))}: " in page
 
 
 # Where it stands in the book

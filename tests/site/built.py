@@ -81,7 +81,7 @@ THROUGH = """async () => {
     scrollTo({ top: y, behavior: "instant" });
     await frame();
   }
-  const asleep = "html.bn-coming, [data-explorable]:not([data-awake]), img[loading=lazy]:not([data-seen])";
+  const asleep = "[data-explorable]:not([data-awake]), img[loading=lazy]:not([data-seen])";
   const late = Date.now() + 20_000;
   for (const image of document.querySelectorAll("img[loading=lazy]")) {
     await image.decode().catch(() => {});

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from built import DESKTOP, NODE_MODULES, PHONE, chromium, launch, npm, read_through, readable, served
-from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
+from built import DESKTOP, NODE_MODULES, PHONE, chapters, chromium, launch, npm, read_through, readable, served, settled
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 pytestmark = [chromium, npm("axe-core")]
 
@@ -291,3 +291,40 @@ def test_pictures_say_what_they_show(built_site: Path) -> None:
             or re.search(r"\\.(png|svg|webp|jpe?g)\\b|^(figure|image|picture|plot)\\b", said, re.I)
         ]
     assert poor == []
+
+
+# What is cut off at an edge of its box, of which a part comes into view only by scrolling in it; and what stops a Tab.
+STOPS = """() => {
+  const boxes = ".bd-article :is(.bn-formula, pre, .cell_output > .output, .pst-scrollable-table-container)";
+  const cut = (box) => box.scrollWidth > box.clientWidth;
+  const found = [...document.querySelectorAll(boxes)].filter((box) => box.checkVisibility());
+  const name = (box) => box.className + box.innerText.slice(0, 40);
+  return {
+    missed: found.filter((box) => cut(box) && box.tabIndex !== 0).map(name),
+    needless: found.filter((box) => !cut(box) && box.tabIndex === 0 && box.scrollHeight === box.clientHeight).map(name),
+    right: found.filter((box) => cut(box) && box.tabIndex === 0).length,
+  };
+}"""
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_who_has_no_mouse_reaches_all_that_scrolls_and_nothing_else(
+    browser: Browser, address: str, chapter: str
+) -> None:
+    page = browser.new_page(viewport=PHONE, reduced_motion="reduce")
+    page.goto(address + chapter, wait_until="networkidle")
+    settled(page)
+    stops = page.evaluate(STOPS)
+    assert stops["missed"] == stops["needless"] == []
+    assert stops["right"] > 2
+    page.evaluate("document.querySelectorAll('.cell details').forEach((folded) => { folded.open = true; })")
+    settled(page)
+    unfolded = page.evaluate(STOPS)
+    assert unfolded["missed"] == unfolded["needless"] == []
+    assert unfolded["right"] > stops["right"]
+    page.set_viewport_size({"width": 1280, "height": 900})
+    settled(page)
+    wider = page.evaluate(STOPS)
+    assert wider["missed"] == wider["needless"] == []
+    assert wider["right"] < unfolded["right"]
+    page.close()

@@ -34,10 +34,10 @@ def build(folder: Path, address: str) -> subprocess.CompletedProcess:
     """Build a book of two pages with the settings, extensions and files of ours, but without JupyterLite."""
     shutil.copytree(ROOT / "book" / "_ext", folder / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "book" / "_static", folder / "book" / "_static")
-    settings = yaml.safe_load((ROOT / "_config.yml").read_text())
-    settings["sphinx"]["config"]["extensions"].remove("lite")
-    del settings["sphinx"]["local_extensions"]["lite"]  # it needs the chapters, the exercises and the lock of Pyodide
-    (folder / "_config.yml").write_text(yaml.safe_dump(settings))
+    shutil.copy(ROOT / "_config.yml", folder)
+    # JupyterLite needs the chapters, the exercises and the lock of Pyodide.
+    parts = folder / "book" / "_ext" / "bn_site" / "__init__.py"
+    parts.write_text(parts.read_text().replace('    "lite",\n', ""))
     (folder / "book" / "references.bib").touch()
     (folder / "book" / "index.md").write_text("# Front\n\nThe first words.\n")
     (folder / "book" / "deeper").mkdir()

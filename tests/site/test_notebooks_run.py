@@ -16,8 +16,8 @@ from zipfile import ZipFile
 import in_pyodide
 import numpy as np
 import pytest
+from bn_site.lite import lock, notebooks, shell, wheels
 from built import NODE, NODE_MODULES, npm
-from lite import lock, notebooks, shell, wheels
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -14,7 +14,7 @@ from pypdf.generic import Destination, NullObject
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "book" / "_ext" / "pdf.py"
+SCRIPT = ROOT / "book" / "tools" / "pdf.py"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
 A4 = (595.3, 841.9)  # points

@@ -380,7 +380,9 @@ def test_a_submission_that_is_a_link_to_anothers(place: Place, above: str) -> No
     linked = "submitted/eve" if above == "eve" else f"submitted/eve/{ASSIGNMENT}"
     assert sanitized(place, "eve") == Sanitized("eve", left_out={"all of it": f"the folder {linked} is a link"})
     assert handed_in_at(str(place.submitted("eve"))) is None
-    assert sanitized(place, "ada").left_out == {NAME: "there is no such notebook in the assignment"}
+    assert sanitized(place, "ada").left_out == {
+        NAME: "there is no such notebook in the assignment; the others can use it"
+    }
 
 
 def test_a_path_longer_than_the_system_takes(place: Place) -> None:

@@ -26,7 +26,7 @@ import nbformat
 from nbformat import NotebookNode
 from pybtex.database import Person, parse_file
 
-from lite.lock import ROOT
+from bn_site.lite.lock import ROOT
 
 EXERCISES = ROOT / "exercises" / "source" / "batch-norm"
 

@@ -6,28 +6,15 @@ sentence, a claim, a table. Code and formulas stay as they are.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d+)(?![\w.]*\w)")
-MINUS = re.compile(r"(?<![\w.)\]–—-])-(?=\d)")
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+from bn_exercises.typography import as_in_a_book
+
 AS_IT_IS = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
-NO_BREAK = "\N{NO-BREAK SPACE}"
-
-
-def as_in_a_book(text: str) -> str:
-    """The text with its numbers so written."""
-
-    def power(match: re.Match[str]) -> str:
-        raised = f"10{str(int(match[2])).translate(RAISED)}"
-        return raised if float(match[1]) == 1 else f"{match[1]}{NO_BREAK}×{NO_BREAK}{raised}"
-
-    return MINUS.sub("−", POWER.sub(power, text))
 
 
 class Numbers(SphinxPostTransform):

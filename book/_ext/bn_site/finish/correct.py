@@ -1,4 +1,4 @@
-"""Sphinx extension: puts right, in the finished pages, what the theme and the tools before it write wrong.
+"""Puts right, in a finished page, what the theme and the tools before it write wrong.
 
 Each correction says what was wrong. What is ours is corrected where it is written; this is for the markup of others.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 
-from sphinx.application import Sphinx
-from tags import Tag, map_tags, pages
+from bn_site.finish.tags import Tag, map_tags
 
 # The names of buttons that show only an icon, where the theme gives a title that says what the layout does.
 NAMES = {"Toggle primary sidebar": "Chapters", "Toggle secondary sidebar": "On this page"}
@@ -21,7 +20,7 @@ DIALOGS = {
 
 
 def corrected(page: str) -> str:
-    """The page, valid and accessible. Correcting it again changes nothing."""
+    """The page, valid and accessible."""
     page = re.sub(
         r"(<meta name=\"viewport\"[^>]*>)<meta name=\"viewport\"[^>]*>", r"\1", page
     )  # docutils' and Sphinx's
@@ -93,17 +92,3 @@ def _pre(match: re.Match[str]) -> str:
 def _citations(match: re.Match[str]) -> str:
     """Docutils calls the references a list and its parts something else, which ARIA 1.2 has given up."""
     return match[0].replace('role="doc-biblioentry"', 'role="listitem"')
-
-
-def correct_pages(app: Sphinx, exception: Exception | None) -> None:
-    """Correct all pages."""
-    if exception is None and app.builder.format == "html":
-        for path in pages(app.outdir):
-            path.write_text(corrected(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect to Sphinx, after what writes pages and before their policies."""
-    app.connect("build-finished", correct_pages, priority=9_000)
-    app.add_js_file("print.js", loading_method="defer")
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from lite import notebooks, runtime, shell, sizes
+from bn_site.lite import notebooks, runtime, shell, sizes
 
 CHAPTERS = "book/chapters/"
 EXERCISES = "book/exercises/"

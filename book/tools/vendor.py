@@ -1,6 +1,6 @@
 """Re-create book/_static/vendor, and the explorables' Preact: what pages load, so that they ask nothing of other sites.
 
-Run by hand, when a version changes: `.venv/bin/python book/_ext/vendor.py`. It needs npm, the network and (for the
+Run by hand, when a version changes: `.venv/bin/python book/tools/vendor.py`. It needs npm, the network and (for the
 fonts) the book's environment with PyPI's `brotli`; building the book needs none of them: the result is committed.
 """
 
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,48 @@ CUTS = (
     Cut(SANS, "source-sans-3-latin-wght-normal", "Book Sans", "sans", {"wght": (400, 600)}),
 )
 TEXT_CHARACTERS = "20-7E,A0-FF,131,152,153,2010-2015,2018-201E,2020-2022,2026,2030,2032,2033,20AC,2190-2193,2212,2215"
+CHAPTERS = Path(__file__).resolve().parents[1] / "chapters"
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ,.0123456789"
 TEXT_FEATURES = ["kern", "liga", "mark", "mkmk", "ccmp", "locl", "lnum", "onum", "pnum", "tnum", "case"]
+
+
+# What a page is set in until its fonts have come: fonts that devices have, stretched to the same widths and heights, so
+# that nothing moves. Their measures are those of free fonts with the same (Tinos is as wide as Times New Roman).
+TINOS, ARIMO = "@fontsource/tinos@5.3.0", "@fontsource/arimo@5.3.0"
+NOTO, ROBOTO = "@fontsource/noto-serif@5.3.0", "@fontsource/roboto@5.3.0"
+SERIFS = (
+    ("Times", TINOS, ("Times New Roman", "Liberation Serif", "Tinos")),
+    ("Noto", NOTO, ("Noto Serif",)),
+    ("DejaVu", "DejaVuSerif", ("DejaVu Serif",)),
+)
+SANSES = (
+    ("Arial", ARIMO, ("Arial", "Liberation Sans", "Arimo")),
+    ("Roboto", ROBOTO, ("Roboto",)),
+    ("DejaVu", "DejaVuSans", ("DejaVu Sans",)),
+)
+PLAIN, BOLD, ITALIC = "", " Bold", " Italic"
+IN_FILES = {PLAIN: ("400-normal", ""), BOLD: ("700-normal", "-Bold"), ITALIC: ("400-italic", "-Italic")}
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face of ours, as a stylesheet names it, and what stands in its place."""
+
+    family: str
+    file: str
+    weights: str
+    style: str = "normal"
+    # For each cut of the fonts in its place: the weight at which ours is measured.
+    measured: tuple[tuple[str, float], ...] = ((PLAIN, 400),)
+    instead: tuple[tuple[str, str, tuple[str, ...]], ...] = SERIFS
+
+
+FACES = (
+    Face("Book Serif", "serif", "400 600", measured=((PLAIN, 400), (BOLD, 600))),
+    Face("Book Serif", "serif-italic", "400", "italic", measured=((ITALIC, 400),)),
+    Face("Book Display", "display", "500 600", measured=((BOLD, 550),)),
+    Face("Book Sans", "sans", "400 600", measured=((PLAIN, 400), (BOLD, 600)), instead=SANSES),
+)
 
 
 def npm_tarball(spec: str, folder: Path) -> Path:
@@ -126,7 +168,7 @@ def make_preact(folder: Path) -> None:
             ["npx", "esbuild", "entry.js", *options], cwd=folder, check=True, capture_output=True, text=True
         )
         made_of = ", ".join(package for package in packages if not package.startswith("esbuild"))
-        text = f"// {made_of} (MIT; htm: Apache-2.0), made by book/_ext/vendor.py.\n{bundle.stdout}"
+        text = f"// {made_of} (MIT; htm: Apache-2.0), made by book/tools/vendor.py.\n{bundle.stdout}"
         (EXPLORABLES / f"{name}.js").write_text(f"{text}export const {{ {names} }} = preact;\n", encoding="utf-8")
 
 
@@ -165,6 +207,68 @@ def make_text_fonts(download: Path) -> None:
         font.save(folder / f"{cut.file}.woff2")
 
 
+def mean_width(font: TTFont, letters: Counter[str]) -> float:
+    """The mean width of these letters, in units of the font's size."""
+    widths, names = font["hmtx"].metrics, font.getBestCmap()
+    return sum(n * widths[names[ord(c)]][0] for c, n in letters.items()) / letters.total() / font["head"].unitsPerEm
+
+
+def at_weight(font: TTFont, weight: float) -> TTFont:
+    """The font at one weight, if it has several."""
+    return instancer.instantiateVariableFont(font, {"wght": weight}) if "fvar" in font else font
+
+
+def rule(family: str, weights: str, style: str, source: str, *more: str) -> str:
+    """An `@font-face`."""
+    lines = (f'font-family: "{family}"', f"font-weight: {weights}", f"font-style: {style}", f"src: {source}", *more)
+    return "@font-face {\n" + "".join(f"  {line};\n" for line in lines) + "}\n"
+
+
+def make_font_rules(download: Path) -> str:
+    """The stylesheet that names the text's fonts, and those in their place as the browser is to stretch them.
+
+    size-adjust is the ratio of the mean widths of the letters in the chapters, and the heights are ours in units of
+    what that makes of the other font.
+    """
+    text = "".join(path.read_text(encoding="utf-8") for path in CHAPTERS.glob("*.md"))
+    letters = Counter(character for character in text if character in LETTERS)
+    rules = []
+    for face in FACES:
+        place = VENDOR / "fonts" / f"{face.file}.woff2"
+        source = f'url("{place.name}") format("woff2")'
+        rules.append(rule(face.family, face.weights, face.style, source, "font-display: swap"))
+        for cut, weight in face.measured:
+            ours = at_weight(TTFont(place), weight)
+            for name, package, families in face.instead:
+                other = TTFont(file_of(package, cut, download))
+                ratio = mean_width(ours, letters) / mean_width(other, letters)
+                heights = {"ascent": ours["hhea"].ascent, "descent": -ours["hhea"].descent, "line-gap": 0}
+                rules.append(
+                    rule(
+                        f"{face.family} as {name}",
+                        "600" if cut == BOLD else "400",
+                        face.style,
+                        ", ".join(f'local("{family}{cut}")' for family in families),
+                        f"size-adjust: {ratio:.1%}",
+                        *(f"{k}-override: {v / ours['head'].unitsPerEm / ratio:.1%}" for k, v in heights.items()),
+                    )
+                )
+    return "/* Made by book/tools/vendor.py. */\n\n" + "\n".join(rules)
+
+
+def file_of(package: str, cut: str, download: Path) -> Path:
+    """The file of a font: of an npm package, or one of Matplotlib's."""
+    in_package, at_end = IN_FILES[cut]
+    if not package.startswith("@"):
+        return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{package}{at_end}.ttf"
+    folder = download / package
+    if not folder.exists():
+        with tarfile.open(npm_tarball(package, download)) as archive:
+            archive.extractall(folder, filter="data")
+    name = package.rpartition("@")[0].rpartition("/")[2]
+    return folder / "package" / "files" / f"{name}-latin-{in_package}.woff2"
+
+
 def readme() -> str:
     """Say what is here, in which version, under which licence, and how it got here."""
     rows = [f"| `{p.folder}/` | {p.name} {p.version} (npm) | {p.licence} | {p.why} |" for p in PACKAGES]
@@ -178,7 +282,7 @@ def readme() -> str:
     )
     return (
         "# What the pages load, served from the site itself\n\n"
-        "Made by `python book/_ext/vendor.py`, which holds the versions; change them there, not here.\n\n"
+        "Made by `python book/tools/vendor.py`, which holds the versions; change them there, not here.\n\n"
         "| folder | package | licence | what for |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -192,6 +296,7 @@ def main() -> None:
             unpack(package, npm_tarball(f"{package.name}@{package.version}", Path(folder)))
         make_preact(Path(folder))
         make_text_fonts(Path(folder))
+        (VENDOR / "fonts" / "fonts.css").write_text(make_font_rules(Path(folder)), encoding="utf-8")
     adapt_katex(VENDOR / "katex/katex.min.css")
     make_font()
     (VENDOR / "README.md").write_text(readme(), encoding="utf-8")

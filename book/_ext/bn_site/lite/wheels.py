@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from lite.lock import ROOT, Entry, entry_of, normalized
+from bn_site.lite.lock import ROOT, Entry, entry_of, normalized
 
 KERNEL_EXTENSION = "share/jupyter/labextensions/@jupyterlite/pyodide-kernel-extension"
 FROM_THE_KERNEL = ("piplite", "pyodide_kernel", "ipykernel")

@@ -1,4 +1,4 @@
-"""One small stylesheet from the many that Sphinx, its extensions and the theme bring: what `lean` needs, without files.
+"""One small stylesheet from the many that Sphinx, its extensions and the theme bring: what `slim` needs, without files.
 
 The theme's stylesheet holds all of Bootstrap and the names of two thousand icons. Of a rule we keep the selectors whose
 classes and ids are words of some page or script. So nothing goes that could apply, as long as no script puts a class
@@ -17,10 +17,6 @@ from tinycss2.ast import AtRule, Node, QualifiedRule
 
 WORD = re.compile(r"[\w-]+")
 FROM_PARTS = re.compile(r"bs-(tooltip|popover)-")  # Bootstrap's scripts
-
-# To ask for a second child of any kind is to ask again whenever a figure adds a line, and then 155 to 223 elements of a
-# chapter are styled anew. MyST-NB's rules that do so round corners of boxes that have no edge here.
-ASKS_EVERYTHING = ":has(> *"
 
 GROUPS = {"media", "supports", "layer", "container"}  # rules that hold rules
 IMPORT = re.compile(r"@import\s+(?:url\()?[\"']?([^\"');]+)[\"']?\)?\s*;")
@@ -59,11 +55,7 @@ def _rule(rule: Node, known: Collection[str]) -> str:
         return f"@{rule.at_keyword}{tinycss2.serialize(rule.prelude)}{{{kept}}}" if kept else ""
     if not isinstance(rule, QualifiedRule):
         return "" if getattr(rule, "lower_at_keyword", "") == "charset" else rule.serialize()
-    selectors = [
-        part
-        for part in _split(rule.prelude)
-        if all(_is_known(name, known) for name in _names(part)) and ASKS_EVERYTHING not in tinycss2.serialize(part)
-    ]
+    selectors = [part for part in _split(rule.prelude) if all(_is_known(name, known) for name in _names(part))]
     if not selectors:
         return ""
     return f"{','.join(tinycss2.serialize(part).strip() for part in selectors)}{{{tinycss2.serialize(rule.content)}}}"

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import social_card
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
+
+from bn_site import social_card
+from bn_site.finish.policy import with_policy
 
 FRONT = "book/index"
 NOT_FOUND = "404"
@@ -94,7 +96,7 @@ def write_files(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.name != "html":
         return
     site, address = Path(app.outdir), app.config.html_baseurl
-    (site / "index.html").write_text(door(app.config.html_title, address), encoding="utf-8")
+    (site / "index.html").write_text(with_policy(door(app.config.html_title, address)), encoding="utf-8")
     where = f"Sitemap: {address}sitemap.xml\n" if address else ""
     (site / "robots.txt").write_text(f"User-agent: *\nAllow: /\n{where}", encoding="utf-8")
     if address:

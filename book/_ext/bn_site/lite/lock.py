@@ -3,7 +3,8 @@
 `book/lite/pyodide-lock.json` holds the entries of the packages we need, as the release of Pyodide published them. So
 the site knows every package's name, version and hash, whether it serves Pyodide or the reader's browser fetches it. A
 cell that says `import bn_lib` needs no installing before it: the kernel looks the name up here, and loads it.
-After a new release of the kernel: `python -m lite.lock pyodide-lock.json`, with the file of the Pyodide that it names.
+After a new release of the kernel: `python -m bn_site.lite.lock pyodide-lock.json`, with the file of the Pyodide that it
+names.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from bn_site import ROOT
+
 PINNED = ROOT / "book" / "lite" / "pyodide-lock.json"
 
 # What the kernel starts with, in its own order. Loaded from the lock, so that it searches no index for them.

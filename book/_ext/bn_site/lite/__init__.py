@@ -23,21 +23,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
-from execution import fingerprint, read_notebook
 from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from lite import button, lock, notebooks, runtime, shell, sizes, wheels
-from lite.notebooks import Links, Numbers
+from bn_site.content.execution import fingerprint, read_notebook
+from bn_site.lite import button, lock, notebooks, runtime, shell, sizes, wheels
+from bn_site.lite.notebooks import Links, Numbers
 
 logger = logging.getLogger(__name__)
 
 # What the folder `lite/` is made of, beside the text of the pages.
 SOURCES = (
     "bn_lib",
-    "book/_ext/lite",
+    "book/_ext/bn_site/lite",
     "book/chapters",
     "book/lite",
     "book/references.bib",

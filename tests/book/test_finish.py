@@ -1,16 +1,10 @@
-"""What is taken out of pages and stylesheets, and what is not."""
+"""What is done to finished pages: what is taken out of them and of their stylesheets, and what is not."""
 
 import re
-from pathlib import Path
 
-import chapter_map
-import lean
-import pydata_sphinx_theme
 import pytest
-import stylesheet
-from sphinx.errors import ExtensionError
-
-ROOT = Path(__file__).parents[2]
+from bn_site import finish
+from bn_site.finish import slim, stylesheet
 
 
 @pytest.mark.parametrize(
@@ -28,7 +22,6 @@ ROOT = Path(__file__).parents[2]
         ('[data-x="gone"]{a:b}', '[data-x="gone"]{a:b}'),
         ("@font-face{font-family:gone}", "@font-face{font-family:gone}"),
         ("@keyframes gone{to{a:b}}", "@keyframes gone{to{a:b}}"),
-        ("div:has(> *:nth-child(2)) p,p:has(> .here){a:b}", "p:has(> .here){a:b}"),
     ],
 )
 def test_a_rule_stays_if_it_could_apply(css, left):
@@ -45,8 +38,7 @@ def test_imports_and_addresses_are_followed():
 
 
 def test_stylesheets_keep_their_order():
-    merged = lean.merged
-    assert merged([["a", "d"], ["a", "b", "d"], ["a", "c", "d", "e"]]) == ["a", "b", "c", "d", "e"]
+    assert slim.merged([["a", "d"], ["a", "b", "d"], ["a", "c", "d", "e"]]) == ["a", "b", "c", "d", "e"]
 
 
 def test_scripts_that_nothing_needs_are_left_out_and_the_others_wait():
@@ -54,23 +46,10 @@ def test_scripts_that_nothing_needs_are_left_out_and_the_others_wait():
         '<script src="_static/doctools.js?v=1"></script>\n<script src="_static/clipboard.min.js"></script>\n'
         '<script defer src="_static/scripts/fontawesome.js"></script>\n<script src="searchindex.js"></script>\n'
     )
-    lean_page = lean.lean_page
-    assert lean_page(page) == '<script defer src="_static/doctools.js?v=1"></script>\n'
-    assert "clipboard" in lean_page(page + '<div class="highlight">')
-    assert "searchindex" in lean_page(page, is_search=True)
-
-
-def test_a_page_is_painted_when_the_paragraph_that_fills_a_screen_is_read():
-    short, long = "<p>A word.</p>", f"<p>{'word ' * lean.A_SCREEN}</p>"
-    page = f"<title>T</title><article class='a'>{short}{long}{short}</article>"
-    whole = lean.painted_whole(page)
-    assert f'href="#{lean.FIRST_SCREEN}" blocking="render"' in whole.partition("<article")[0]
-    assert f'{long}<span id="{lean.FIRST_SCREEN}" hidden></span>{short}</article>' in whole
-    assert lean.painted_whole(whole) == whole
-    # One that fills none is read to its last paragraph; without paragraphs, nothing is waited for.
-    assert f'{short}<span id="{lean.FIRST_SCREEN}"' in lean.painted_whole(page.replace(long, ""))
-    without = page.replace("p>", "b>")
-    assert lean.painted_whole(without) == without
+    needed = slim.with_needed_scripts
+    assert needed(page) == '<script defer src="_static/doctools.js?v=1"></script>\n'
+    assert "clipboard" in needed(page + '<div class="highlight">')
+    assert "searchindex" in needed(page + '<div id="search-results">')
 
 
 def test_every_page_has_one_stylesheet_and_no_script_that_holds_it_up(built_site):
@@ -95,33 +74,43 @@ def test_every_icon_of_the_pages_is_in_the_stylesheet(built_site):
             assert re.search(rf"\.{name}:before[^{{]*\{{content:", css), (path, name)
 
 
-def test_doing_it_again_changes_nothing(built_site):
-    page = (built_site / "book" / "index.html").read_text(encoding="utf-8")
-    version = re.search(r"site\.css\?v=(\w+)", page)[1]
-    assert lean.with_one_stylesheet(lean.lean_page(page), version) == page
-    assert lean.stylesheets(page) == ["site.css"]
+def test_a_page_that_is_not_written_again_is_finished_again_from_what_was_written(tmp_path):
+    site, kept = tmp_path / "html", tmp_path / "kept"
+
+    def write(name, text):
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(text)
+
+    for name in ("book/index", "book/gone", "search"):
+        write(f"{name}.html", f"{name} as written")
+    finish.keep(site, kept, {"book/index", "book/gone", "search"})
+    for name in ("book/index", "search"):
+        write(f"{name}.html", "finished")
+    # The second build writes one page again, and one is no longer there.
+    write("search.html", "search, changed")
+    finish.keep(site, kept, {"search"})
+    assert {str(path.relative_to(kept)): path.read_text() for path in kept.rglob("*.html")} == {
+        "book/index.html": "book/index as written",
+        "search.html": "search, changed",
+    }
 
 
-def test_the_themes_script_does_not_ask_everything_and_another_one_stops_the_build(built_site):
-    name = "pydata-sphinx-theme.js"
-    script = (Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/scripts" / name).read_text()
-    changed = lean.asking_once(script)
-    assert len(script) - 200 < len(changed) < len(script)
-    assert lean.asking_once(changed) == changed == (built_site / "_static" / "scripts" / name).read_text()
-    with pytest.raises(ExtensionError, match="in another way"):
-        lean.asking_once(script.replace('"pre"', '"p"'))
+def test_code_has_the_themes_colours(built_site):
+    css = (built_site / "_static" / "site.css").read_text(encoding="utf-8")
+    for theme in ("light", "dark"):
+        assert f'html[data-theme="{theme}"] .highlight .nn{{' in css
+    assert not re.search(r"(?<!\] )\.highlight \.nn\{", css)
 
 
 def test_a_page_with_a_map_is_a_cover():
     page = '<html lang="en"><ol class="arabic bn-map simple">'
-    assert chapter_map.with_cover(page) == page.replace("<html", '<html class="bn-cover"')
-    assert chapter_map.with_cover(chapter_map.with_cover(page)) == chapter_map.with_cover(page)
-    assert chapter_map.with_cover("<html><ol>bn-map") == "<html><ol>bn-map"
+    assert finish.with_cover(page) == page.replace("<html", '<html class="bn-cover"')
+    assert finish.with_cover("<html><ol>bn-map") == "<html><ol>bn-map"
 
 
 def test_a_stylesheet_for_paper_stays_one_for_paper():
     page = (
         '<link rel="stylesheet" href="_static/a.css" /><link rel="stylesheet" media="print" href="_static/print.css" />'
     )
-    assert lean.stylesheets(page) == ["a.css"]
-    assert 'media="print" href="_static/print.css"' in lean.with_one_stylesheet(page, "1")
+    assert slim.stylesheets(page) == ["a.css"]
+    assert 'media="print" href="_static/print.css"' in slim.with_one_stylesheet(page, "1")

@@ -1,4 +1,4 @@
-"""A page's tags, one after another, without a parse: what two extensions need that change some tags and nothing else.
+"""A page's tags, one after another, without a parse: for those who change some tags and nothing else.
 
 A parser that writes the page out again changes more than it was asked to (the case of SVG's names, the order of
 attributes, what a script contains), and is slow where a page has ten thousand tags.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 # Comments, and elements whose content is text even where it looks like tags, are one token each.
 TOKEN = re.compile(
@@ -54,10 +53,3 @@ def raw_elements(page: str, name: str) -> Iterator[tuple[str, str]]:
     for match in TOKEN.finditer(page):
         if match["raw"] and match["raw"].lower() == name:
             yield match["raw_attributes"], match["text"]
-
-
-def pages(folder: str | Path) -> Iterator[Path]:
-    """The book's pages below the folder that was built. What is in `lite/` is JupyterLite's own."""
-    for path in sorted(Path(folder).rglob("*.html")):
-        if path.relative_to(folder).parts[0] not in ("lite", "_static"):
-            yield path

@@ -1,4 +1,4 @@
-"""Sphinx extension: every page forbids its browser to ask any other site for anything, or to run a script not ours.
+"""Every page forbids its browser to ask any other site for anything, or to run a script not ours.
 
 GitHub Pages sends no headers of ours, so the policy is a `<meta>`, which holds under any address and from `file://`.
 It stands before the first script. Inline scripts that Sphinx and the theme write are named by their hashes; anything
@@ -11,21 +11,19 @@ import base64
 import hashlib
 import re
 
-from sphinx.application import Sphinx
-from tags import pages, raw_elements
+from bn_site.finish.tags import raw_elements
 
 POLICY = {
     "default-src": "'none'",  # also for what is not named below: frames, plug-ins, media, workers
     "script-src": "'self'",  # and the hashes of the page's own inline scripts
     "style-src": "'self' 'unsafe-inline'",  # figures and mathematics place their parts by style attributes
     "img-src": "'self' data:",
-    "font-src": "'self' data:",  # the fonts that lean.py puts into the stylesheet
+    "font-src": "'self' data:",  # the fonts that slim.py puts into the stylesheet
     "connect-src": "'self'",  # the search reads the pages that it found
     "form-action": "'self'",  # the search field
     "base-uri": "'none'",
 }
 
-META = re.compile(r'\n?<meta http-equiv="Content-Security-Policy"[^>]*>')
 CHARSET = re.compile(r"<meta charset=[^>]*>", re.IGNORECASE)
 # Types that a browser does not run (JSON for a script to read): data, which no policy concerns.
 DATA = re.compile(
@@ -44,8 +42,7 @@ def hashes(page: str) -> list[str]:
 
 
 def with_policy(page: str) -> str:
-    """The page with its policy right after its encoding, which must come first; an older policy is replaced."""
-    page = META.sub("", page)
+    """The page with its policy right after its encoding, which must come first."""
     policy = POLICY | {"script-src": " ".join([POLICY["script-src"], *hashes(page)])}
     content = "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
     meta = f'<meta http-equiv="Content-Security-Policy" content="{content}">'
@@ -53,16 +50,3 @@ def with_policy(page: str) -> str:
     if found is None:
         raise ValueError(f"this page does not say its encoding, after which its policy belongs: {page[:200]!r}")
     return f"{page[: found.end()]}\n{meta}{page[found.end() :]}"
-
-
-def write_policies(app: Sphinx, exception: Exception | None) -> None:
-    """Give all pages their policies, once everything that writes or changes pages is done."""
-    if exception is None and app.builder.format == "html":
-        for path in pages(app.outdir):
-            path.write_text(with_policy(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect to Sphinx, after all others."""
-    app.connect("build-finished", write_policies, priority=10_000)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from lite import lock, notebooks, runtime, shell
+from bn_site.lite import lock, notebooks, runtime, shell
 
 NOTED = lock.ROOT / "book" / "lite" / "sizes.json"
 WRITTEN = "sizes.json"  # in the folder `lite/` of the site

@@ -17,7 +17,7 @@ from typing import Any
 
 from jupyterlite_pyodide_kernel.constants import PYODIDE_CDN_URL, PYODIDE_KERNEL_PLUGIN_ID
 
-from lite.lock import KERNEL
+from bn_site.lite.lock import KERNEL
 
 # The kernel, and the browser's side of ipywidgets and anywidget.
 EXTENSIONS = ("@jupyterlite/pyodide-kernel-extension", "@jupyter-widgets/jupyterlab-manager", "anywidget")

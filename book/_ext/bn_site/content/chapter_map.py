@@ -1,22 +1,21 @@
 """Sphinx extension: `{chapter-map}` draws a numbered list of links to chapters as a map, each with its small picture.
 
 The list is Markdown like any other. The pictures are book/map/*.svg, named as the chapters; they are put into the page,
-where they follow its theme. They say nothing that the words beside them do not say. A page with a map is a cover, which
-book.css knows by a class: to ask for a map in the page would be to ask again whenever a figure changes.
+where they follow its theme. They say nothing that the words beside them do not say.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-from tags import pages
 
-PICTURES = Path(__file__).resolve().parents[1] / "map"
+from bn_site import ROOT
+
+PICTURES = ROOT / "book" / "map"
 
 
 class ChapterMap(SphinxDirective):
@@ -43,22 +42,7 @@ class ChapterMap(SphinxDirective):
         return [place, *parsed.children]
 
 
-def with_cover(page: str) -> str:
-    """The page, named a cover if it has a map. Doing it again changes nothing."""
-    if not re.search(r'class="[^"]*\bbn-map\b', page):
-        return page
-    return re.sub(r"<html(?! class=)", '<html class="bn-cover"', page, count=1)
-
-
-def mark_covers(app: Sphinx, exception: Exception | None) -> None:
-    """Name the covers."""
-    if exception is None and app.builder.name == "html":
-        for path in pages(app.outdir):
-            path.write_text(with_cover(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.add_directive("chapter-map", ChapterMap)
-    app.connect("build-finished", mark_covers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

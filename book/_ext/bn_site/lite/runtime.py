@@ -25,7 +25,7 @@ from typing import Any
 
 from jupyterlite_pyodide_kernel.constants import PYODIDE_CDN_URL, PYODIDE_VERSION
 
-from lite import lock, shell
+from bn_site.lite import lock, shell
 
 KEPT = lock.ROOT / "book" / "lite" / "pyodide"
 # What loads before any package.

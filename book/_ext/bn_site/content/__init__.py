@@ -1,0 +1,1 @@
+"""What changes documents before they are pages: what is executed, typeset, drawn, asked and listed."""

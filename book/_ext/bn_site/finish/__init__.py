@@ -1,0 +1,69 @@
+"""What is done to a finished page: it is read, passed through a few functions from text to text, and written, once.
+
+Sphinx writes again only the pages that have changed. So what it wrote is kept as it was, beside the site, and every
+build makes all pages from that: they share a stylesheet, which is made of what is on them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from bn_site import ROOT
+from bn_site.content.execution import fingerprint
+from bn_site.finish.correct import corrected
+from bn_site.finish.policy import with_policy
+from bn_site.finish.slim import with_needed_scripts, with_one_stylesheet, write_stylesheet
+
+# Sphinx writes no page again because a script, a style or an extension has changed. It does for a setting.
+MADE_BY = ("_ext", "_static", "_templates")
+WRITTEN = ".written"
+
+
+def with_cover(page: str) -> str:
+    """The page, which book.css knows for a cover by a class if it has a map of the chapters."""
+    return page.replace("<html", '<html class="bn-cover"', 1) if re.search(r'class="[^"]*\bbn-map\b', page) else page
+
+
+def note(app: Sphinx, page: str, *_: object) -> None:
+    """Remember that Sphinx writes this page."""
+    app.bn_pages.add(page)  # type: ignore[attr-defined]
+
+
+def keep(site: Path, kept: Path, pages: set[str]) -> None:
+    """Keep the pages that Sphinx wrote, as it wrote them, and of the others those that are still there."""
+    for name in pages:
+        (kept / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / f"{name}.html").replace(kept / f"{name}.html")
+    for path in kept.rglob("*.html"):
+        page = path.relative_to(kept)
+        if str(page.with_suffix("")) not in pages and not (site / page).exists():
+            path.unlink()
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Make the site's pages of those that Sphinx wrote."""
+    if exception is not None or app.builder.name != "html":
+        return
+    site = Path(app.outdir)
+    kept = site.parent / WRITTEN
+    keep(site, kept, app.bn_pages)  # type: ignore[attr-defined]
+    pages = {path.relative_to(kept): path.read_text(encoding="utf-8") for path in sorted(kept.rglob("*.html"))}
+    pages = {name: corrected(with_needed_scripts(with_cover(page))) for name, page in pages.items()}
+    version = write_stylesheet(site / "_static", pages.values())
+    for name, page in pages.items():
+        # The policy names the inline scripts, so it comes last.
+        (site / name).write_text(with_policy(with_one_stylesheet(page, version)), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx."""
+    app.bn_pages = set()  # type: ignore[attr-defined]
+    app.add_config_value("pages_made_by", fingerprint(ROOT / "book" / name for name in MADE_BY), "html", str)
+    app.add_js_file("print.js", loading_method="defer")
+    app.connect("html-page-context", note)
+    # After the theme, which writes its colours of code at the end of a build.
+    app.connect("build-finished", finish, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": False}  # a writer in another process could not note
