@@ -673,13 +673,13 @@ class _Recorder:
     def __init__(self) -> None:
         self.sent: list[int] = []
 
-    def Allgather(self, message: Array, messages: Array) -> None:
+    def allgather(self, message: Array) -> list[Array]:
         self.sent.append(message.nbytes)
-        messages[...] = message
+        return [message]
 
 
 def bytes_sent(channels: int) -> tuple[int, int]:
-    """What `SyncBatchNorm` sends from each worker, in bytes: forward and backward. It depends on nothing but C."""
+    """The bytes of the numbers that `SyncBatchNorm` sends from each worker, forward and backward: they depend on C alone."""
     comm = _Recorder()
     layer = SyncBatchNorm(channels, comm=comm)
     x = batch((4, channels, 1))[0][:, :, 0]
