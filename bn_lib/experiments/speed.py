@@ -679,7 +679,7 @@ class _Recorder:
 
 
 def bytes_sent(channels: int) -> tuple[int, int]:
-    """The bytes of the numbers that `SyncBatchNorm` sends from each worker, forward and backward: they depend on C alone."""
+    """The bytes of the numbers that a worker of `SyncBatchNorm` sends, forward and backward: they depend on C alone."""
     comm = _Recorder()
     layer = SyncBatchNorm(channels, comm=comm)
     x = batch((4, channels, 1))[0][:, :, 0]
