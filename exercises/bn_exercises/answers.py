@@ -21,6 +21,9 @@ DEEPEST = 8
 LARGEST = 1e12
 LONGEST_TEXT = 40
 LONGEST_SENTENCE = 500
+# What is said of numbers that are none.
+NOT_A_NUMBER = "This holds a value that is not a number (nan). Was something divided by zero?"
+TOO_LARGE = "This holds a value that is infinite, or too large to be meant."
 
 _SEQUENCES = (list, tuple, range)
 _PLAIN_NUMBERS = (int, float, Fraction, Decimal, np.integer, np.floating)
@@ -248,9 +251,9 @@ def _checked(array: Array) -> Array:
     if array.size == 0:
         raise _UnusableError("This holds no number.", missing=True)
     if np.isnan(array).any():
-        raise _UnusableError("This holds a value that is not a number (nan). Was something divided by zero?")
+        raise _UnusableError(NOT_A_NUMBER)
     if not (np.abs(array) <= LARGEST).all():
-        raise _UnusableError("This holds a value that is infinite, or too large to be meant.")
+        raise _UnusableError(TOO_LARGE)
     return array
 
 

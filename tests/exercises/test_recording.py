@@ -219,6 +219,27 @@ def test_a_type_error_of_its_own_is_not_said_to_come_from_the_call(where: str) -
     assert "It is called as" not in finding.sentence
 
 
+@pytest.mark.parametrize("where", ["float32", "large"])
+@pytest.mark.parametrize(
+    ("instead", "says"),
+    [
+        (raises("no such numbers"), "It raised ValueError: “no such numbers”."),
+        (lambda *a: None, "It returned None."),
+        (lambda *a: "y", "y: This is text."),
+        (returns(np.transpose), "y has the shape"),
+    ],
+    ids=["an exception", "None", "text", "another shape"],
+)
+def test_what_comes_out_nowhere_lost_no_digits(where: str, instead: Any, says: str) -> None:
+    def function(x: Any, gamma: Any, beta: Any, eps: float) -> Any:
+        there = x.dtype == np.float32 if where == "float32" else np.abs(x).max() > 1e7
+        return (instead if there else right)(x, gamma, beta, eps)
+
+    finding = checked(forward=function)
+    assert not finding.misconceptions
+    assert says in finding.sentence
+
+
 def test_what_is_stored_is_lost_by_no_update() -> None:
     def function(running_mean: Any, running_var: Any, x: Any, momentum: float) -> Any:
         running_mean[:], running_var[:] = updated(running_mean, running_var, x, momentum)

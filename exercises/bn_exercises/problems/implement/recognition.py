@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bn_exercises.answers import Unusable
+from bn_exercises.answers import NOT_A_NUMBER, TOO_LARGE, Unusable
 from bn_exercises.implementations import ELSEWHERE, FAMILIES, RIGHT, SINGLE, WAYS, Family, biased, in_float32, pairs
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.problems.implement.probes import DELICATE, Probe
@@ -190,10 +190,14 @@ class Recognition:
     def _fits(self, known: Known, probes: Sequence[Probe], records: Records) -> bool:
         telling = bool(known.vague)
         for probe in probes:
+            own = records[probe.name]
             if probe.name in known.vague:
+                # Of lost digits come wrong numbers or none, but no exception, and no other shape.
+                if not _has_numbers(own, probe):
+                    return False
                 continue
             other = known.on(probe)
-            if not probe.agree(records[probe.name], other):
+            if not probe.agree(own, other):
                 return False
             telling = telling or not self.gives_right(probe, other)
         return telling
@@ -257,6 +261,16 @@ class Recognition:
 def _is_matter_of(name: str, recorded: Recorded) -> bool:
     """Whether an output of that name is why there are no numbers."""
     return isinstance(recorded, Unusable) and recorded.sentence.startswith(f"{name}: ")
+
+
+def _has_numbers(own: Recorded, probe: Probe) -> bool:
+    """Whether something of the right form came out: numbers, nan or infinity."""
+    if isinstance(own, Unusable):
+        return own.sentence.endswith((NOT_A_NUMBER, TOO_LARGE))
+    right = probe.of_ours(RIGHT[probe.function])
+    if isinstance(right, Unusable):
+        return True
+    return all(in_shape(a, b.shape) is not None for a, b in zip(own.outputs, right.outputs, strict=True))
 
 
 def _makes(function: str, family: Family) -> Iterator[Callable[[float], Function]]:
