@@ -17,6 +17,7 @@ import bn_lib
 from benchmarks import __main__ as program
 from benchmarks import _measure, accuracy, memory, speed
 from benchmarks.goals import CNN, GOALS, MLP, Row, judge
+from bn_exercises.typography import as_in_a_book
 from bn_lib.figures import benchmarks as report
 
 BACKENDS, _ = speed.usable()
@@ -471,6 +472,6 @@ def test_the_built_page_has_the_numbers_of_the_file(shown, built_site):
     page = (built_site / "book" / "benchmarks.html").read_text(encoding="utf-8")
     for goal in shown["goals"]:
         assert goal["says"] in page
-        assert report.number(goal["worst"]) in page
+        assert as_in_a_book(report.number(goal["worst"])) in page
     assert shown["machine"]["processor"].split("@")[0] in page
     assert page.count('class="bn-figure"') == 2

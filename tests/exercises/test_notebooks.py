@@ -25,8 +25,8 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.preprocessors import SaveCells
 from traitlets.config import Config, PyFileConfigLoader
 
-from bn_exercises import implementations
 from bn_exercises import misconceptions as wrong
+from bn_exercises import slips
 from bn_exercises.check import SESSION, Checked
 from bn_exercises.notebook import ANSWERS
 from bn_exercises.problem import Problem
@@ -363,7 +363,7 @@ WRONG = [
     ),
     ("4-conditional", "y1", "y1 = gamma[1] * ((x[1] - x.mean()) / x.std() + beta[1])", wrong.BETA_SCALED),
     ("6-implement", "forward", FORWARD, wrong.EPS_OUTSIDE),
-    ("6-implement", "inference", INFERENCE, implementations.BATCH_STATISTICS),
+    ("6-implement", "inference", INFERENCE, slips.BATCH_STATISTICS),
 ]
 
 

@@ -49,7 +49,8 @@ def stage(browser: Browser, stage_folder: Path) -> Iterator[Callable[..., Page]]
         page_file.write_text(
             f'<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>stage</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            '<link rel="stylesheet" href="book.css"><link rel="stylesheet" href="explorables/explorable.css">'
+            '<link rel="stylesheet" href="vendor/fonts/fonts.css"><link rel="stylesheet" href="book.css">'
+            '<link rel="stylesheet" href="explorables/explorable.css">'
             '<script src="explorables.js" defer></script>'
             "<style>body{margin:0 auto;max-width:60rem;padding:8px;font-family:sans-serif;background:var(--bn-paper)}"
             "</style><main>" + "".join(e.to_html() for e in explorables) + "</main></html>",

@@ -20,6 +20,7 @@ from bn_exercises.page import check_yourself
 from bn_exercises.problem import AlsoRight, Part, Problem
 from bn_exercises.question import Choice, Link
 from bn_exercises.tolerance import round_to
+from bn_exercises.typography import as_in_a_book
 from bn_exercises.verify import CUT_SHORT, verify
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
@@ -142,6 +143,7 @@ def expected(question: NumberQuestion, numbers: list[float]) -> str:
     match finding.kind:
         case "right":
             notes = [note.sentence.partition(" read with ")[2] for note in verdict.findings if note.kind == "note"]
+            notes = [as_in_a_book(note) for note in notes]
             read = [f"This was read with {note}" for note in notes]
             return re.escape(" ".join([finding.sentence, *read, question.because]))
         case "misconception":
@@ -213,7 +215,7 @@ def test_the_reading_is_named_as_far_as_the_digits_tell(page: Page) -> None:
     y0, _ = questions.EXERCISES["conditional"]
     batch, of_class = "the statistics of the whole batch", "the statistics of each class"
     assert f"This was read with {batch} and ε = 0.01. " in answer(page, y0, "-1.4613 -0.8768 -0.2923")
-    assert f"This was read with {batch} and ε = 1e-5 or ε = 0. " in answer(page, y0, "-1.4638 -0.8783 -0.2928")
+    assert f"This was read with {batch} and ε = 10⁻⁵ or ε = 0. " in answer(page, y0, "-1.4638 -0.8783 -0.2928")
     assert f"This was read with {of_class}. " in answer(page, y0, "-1.22 0 1.22")
 
 

@@ -575,7 +575,7 @@ def stand_in(built_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def open_notebook(page: Page, address: str, name: str) -> None:
     page.goto(f"{address}lite/{shell.APP}/index.html?path={name}.ipynb")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=PATIENCE)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(state="attached", timeout=PATIENCE)
 
 
 def run_all(page: Page) -> nbformat.NotebookNode:
@@ -661,7 +661,7 @@ def test_a_python_that_does_not_start_says_so_and_starts_when_it_can(browse, ser
     assert alert.get_by_role("link", name="Download the notebook").is_visible()
     library.write_bytes(whole)
     alert.get_by_role("button", name="Try again").click()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=PATIENCE)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(state="attached", timeout=PATIENCE)
     expect(alert).to_have_count(0)
 
 
