@@ -29,7 +29,7 @@ def with_cover(page: str) -> str:
 
 def note(app: Sphinx, page: str, *_: object) -> None:
     """Remember that Sphinx writes this page."""
-    app.bn_pages.add(page)  # type: ignore[attr-defined]
+    app.bn_pages.add(page)
 
 
 def keep(site: Path, kept: Path, pages: set[str]) -> None:
@@ -49,7 +49,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         return
     site = Path(app.outdir)
     kept = site.parent / WRITTEN
-    keep(site, kept, app.bn_pages)  # type: ignore[attr-defined]
+    keep(site, kept, app.bn_pages)
     pages = {path.relative_to(kept): path.read_text(encoding="utf-8") for path in sorted(kept.rglob("*.html"))}
     pages = {name: corrected(with_needed_scripts(with_cover(page))) for name, page in pages.items()}
     version = write_stylesheet(site / "_static", pages.values())
@@ -60,7 +60,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
-    app.bn_pages = set()  # type: ignore[attr-defined]
+    app.bn_pages = set()
     app.add_config_value("pages_made_by", fingerprint(ROOT / "book" / name for name in MADE_BY), "html", str)
     app.add_js_file("print.js", loading_method="defer")
     app.connect("html-page-context", note)
