@@ -21,9 +21,10 @@ from typing import Any
 from unittest.mock import patch
 
 import jsonschema  # type: ignore[import-untyped]
-from nbgrader.api import Gradebook  # type: ignore[import-untyped]
+from nbgrader.api import Gradebook, InvalidEntry  # type: ignore[import-untyped]
 from nbgrader.nbgraderformat import common  # type: ignore[import-untyped]
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 
 class Once:
@@ -54,6 +55,11 @@ class Once:
                 self._count_rows()
                 yield self._gradebook
                 self._session.commit()
+            except InvalidEntry as error:
+                # nbgrader says that an entry is invalid whatever failed, a full disk too; the database said what did.
+                if isinstance(error.__context__, SQLAlchemyError):
+                    raise error.__context__ from None
+                raise
             finally:
                 # Also forgets what was read: memory does not grow with the class.
                 self._session.remove()

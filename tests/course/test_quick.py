@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 from nbgrader.api import Gradebook
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from bn_grading.quick import Once
+from bn_grading.record import stops_the_run
 
 # nbgrader's own, when a submission is new to the gradebook.
 pytestmark = pytest.mark.filterwarnings("ignore:Object of type:sqlalchemy.exc.SAWarning")
@@ -81,3 +84,31 @@ def test_what_raises_stores_nothing(once: Once) -> None:
         hand_in(gradebook, "ada")
     with once.transaction() as gradebook:
         assert gradebook.find_grade("part-1", "one", "sums", "ada").auto_score == 1
+
+
+def test_a_full_disk_is_told_as_the_database_tells_it(once: Once) -> None:
+    """And not as an entry that is invalid, which would be this submission's fault."""
+
+    def fill() -> None:
+        with once.transaction() as gradebook:
+            pages = gradebook.db.scalar(text("PRAGMA page_count"))
+            gradebook.db.execute(text(f"PRAGMA max_page_count = {pages}"))
+            for number in range(1000):
+                gradebook.add_student(f"student-{number}", email="a" * 200)
+
+    with pytest.raises(OperationalError, match="disk is full") as raised:
+        fill()
+    assert stops_the_run(raised.value)
+    with once.transaction() as gradebook:
+        assert gradebook.students == []
+
+
+def test_an_entry_that_is_invalid_stops_nobody_else(once: Once) -> None:
+    def again() -> None:
+        with once.transaction() as gradebook:
+            gradebook.add_student("ada")
+            gradebook.add_student("ada")
+
+    with pytest.raises(IntegrityError) as raised:
+        again()
+    assert not stops_the_run(raised.value)
