@@ -2,7 +2,7 @@
 
 `python -m benchmarks` runs every table and writes `results/cpu.json`, which the book's page reads; `gpu` is a program
 of its own. Every library gets two threads, told here before any of them is imported. What is said about the results
-lives in `bn_lib.figures.benchmarks`.
+lives in `bn_book.benchmarks`.
 """
 
 import os

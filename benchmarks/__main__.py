@@ -15,7 +15,7 @@ from benchmarks import THREADS, _machine, memory, networks, speed
 from benchmarks._measure import SETTLE, Spread
 from benchmarks.accuracy import accuracy_table
 from benchmarks.goals import CNN, MLP, Row, judge
-from bn_lib.figures import benchmarks as report
+from bn_book import benchmarks as report
 
 RESULTS = Path(__file__).parent / "results" / "cpu.json"
 QUICK_RESULTS = Path(__file__).parents[1] / "_build" / "benchmarks" / "cpu.json"  # a look; not what the book shows

@@ -18,8 +18,9 @@ from torch import nn
 import bn_lib
 from benchmarks import THREADS
 from benchmarks._measure import Spread, interleaved, ratios
+from bn_book.data import load_digits
+from bn_book.networks import sigmoid_network, small_cnn
 from bn_lib import SGD, BatchNorm, softmax_cross_entropy, train_step
-from bn_lib.experiments.digits import load_digits, sigmoid_network, small_cnn
 from bn_lib.layer import Layer
 
 Batch = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]

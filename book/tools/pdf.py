@@ -45,7 +45,7 @@ class Part:
 
 
 def key(page: str) -> str:
-    """Return the name of a page as an id: `book/chapters/03-forward-pass.html` is `chapters-03-forward-pass`."""
+    """Return the name of a page as an id: `book/chapters/forward.html` is `chapters-forward`."""
     return page.removeprefix("book/").removesuffix(".html").replace("/", "-")
 
 

@@ -51,7 +51,7 @@ PACKAGES = (
 
 # What the explorables are written with. It is part of bn_lib, because a notebook's widgets need it too.
 PREACT = {"preact": "11.2.0", "htm": "3.1.1", "preact-render-to-string": "6.8.2", "esbuild": "0.28.2"}
-EXPLORABLES = Path(__file__).resolve().parents[2] / "bn_lib" / "explorables"
+EXPLORABLES = Path(__file__).resolve().parents[1] / "bn_book" / "explorables"
 
 # The characters that labels of figures use: Latin, Greek, and signs that stand outside mathematics.
 FONT_CHARACTERS = "20-7E,A0-FF,391-3C9,2010-2027,2070-2089,2190-2193,2202,2211,2212,221A,221E,2248,2260,2264,2265"

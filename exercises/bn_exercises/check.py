@@ -12,7 +12,6 @@ Tries are counted here, in this session, and nowhere else: `verify` knows nothin
 import hashlib
 import html
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -108,9 +107,12 @@ class Checked:
 
 
 def _named(see: Link) -> str:
-    """A section without a link to it: "Epsilon", in chapter 3. The only exercise whose page is named is the own one."""
-    if chapter := re.search(r"chapters/0*(\d+)", see.page):
-        return f"“{see.text}”, in chapter {chapter[1]}"
+    """A section without a link to it, such as: "Epsilon", in the chapter "The forward pass".
+
+    The only exercise whose page is named is the own one.
+    """
+    if see.chapter:
+        return f"“{see.text}”, in the chapter “{see.chapter}”"
     place = ", on this exercise's page in the book" if see.page.startswith("exercises/") else ""
     return f"“{see.text}”{place}"
 

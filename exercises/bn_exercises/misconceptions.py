@@ -17,8 +17,8 @@ from bn_exercises.question import Link
 from bn_exercises.steps import Root, centred, dmu, dvar, dx, root, spread
 from bn_exercises.tolerance import Array
 
-_FORWARD, _BACKWARD, _SIZE = "chapters/03-forward-pass", "chapters/04-backward-pass", "chapters/06-batch-size"
-_INFERENCE, _IMAGES = "chapters/05-training-and-inference", "chapters/07-convolutions"
+_FORWARD, _BACKWARD, _SIZE = "chapters/forward", "chapters/backward", "chapters/batch_size"
+_INFERENCE, _IMAGES = "chapters/inference", "chapters/convolutions"
 
 ALGORITHM = Link("Mean, variance, normalize, scale and shift", "sec-forward-algorithm", _FORWARD)
 BY_HAND = Link("One small batch by hand", "forward-by-hand", _FORWARD)

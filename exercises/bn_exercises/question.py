@@ -6,6 +6,15 @@
 import hashlib
 from dataclasses import dataclass
 
+# For those who read on paper, or without the book's address. Only what is linked from elsewhere is named here.
+_CHAPTERS = {
+    "chapters/forward": "The forward pass",
+    "chapters/backward": "The backward pass",
+    "chapters/inference": "Training versus inference",
+    "chapters/batch_size": "Batch size",
+    "chapters/convolutions": "Convolutions",
+}
+
 
 @dataclass(frozen=True)
 class Link:
@@ -20,6 +29,11 @@ class Link:
     text: str
     anchor: str
     page: str = ""
+
+    @property
+    def chapter(self) -> str:
+        """The title of the chapter that it is in; empty if it is elsewhere."""
+        return _CHAPTERS.get(self.page, "")
 
 
 @dataclass(frozen=True, kw_only=True)

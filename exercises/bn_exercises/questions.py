@@ -39,7 +39,7 @@ def _why_scale_matters() -> NumberQuestion:
     low, high = float(curvatures.min()), float(curvatures.max())
     return from_values(
         name="why-scale-matters",
-        page="chapters/01-why-scale-matters",
+        page="chapters/scale",
         prompt=f"Gradient descent on the loss L(w) = ½ (λ₁ w₁² + λ₂ w₂²) with the curvatures λ₁ = {low:g} and "
         f"λ₂ = {high:g}. Below which learning rate does it converge from every starting point?",
         right=2 / high,
@@ -91,7 +91,7 @@ def _internal_covariate_shift() -> Choice:
     second = _order_term(2)
     return Choice(
         name="internal-covariate-shift",
-        page="chapters/02-internal-covariate-shift",
+        page="chapters/covariate_shift",
         prompt=f"Three layers of one weight each give {_whole('y = w₁w₂w₃ x')}. One gradient step changes all three at "
         f"once: the product becomes {_whole('(w₁ − a g₁)(w₂ − a g₂)(w₃ − a g₃)')}. Which part of it is of second order "
         "in a?",
@@ -134,7 +134,7 @@ def _forward_pass() -> NumberQuestion:
         "x_hat",
         at=(asked, 0),
         name="forward-pass",
-        page="chapters/03-forward-pass",
+        page="chapters/forward",
         prompt=f"A mini-batch of one feature: {_list(x)}. With ε = {eps:g}, what is the normalized value x̂ of "
         f"{x[asked]:g}?",
         hint="First the mean of the three, then the mean of their squared distances from it.",
@@ -159,7 +159,7 @@ def _backward_pass() -> NumberQuestion:
         problem,
         part.name,
         name="backward-pass",
-        page="chapters/04-backward-pass",
+        page="chapters/backward",
         prompt=f"A mini-batch of one feature: {_whole(f'x = {_list(x)}')}. With γ = {gamma:g}, ε = {eps:g} and the "
         f"gradient {_whole(f'dy = {_list(dy)}')} of the loss with respect to y, what is dx? Three numbers.",
         because="dx = γ / √(σ² + ε) · (dy − mean(dy) − x̂ · mean(dy · x̂)). Check: the three numbers add up to 0, "
@@ -180,7 +180,7 @@ def _training_and_inference() -> NumberQuestion:
     first, last = (float(batch.mean()) for batch in batches)
     return from_values(
         name="training-and-inference",
-        page="chapters/05-training-and-inference",
+        page="chapters/inference",
         prompt=f"A layer starts with running_mean = 0 and has PyTorch's momentum, {layer.momentum:g}. It is trained on "
         f"two batches, whose means are {first:g} and {last:g}. What is running_mean then?",
         right=layer.running_mean,
@@ -230,7 +230,7 @@ def _batch_size() -> NumberQuestion:
     sigma, m = 2.0, 16
     return from_values(
         name="batch-size",
-        page="chapters/06-batch-size",
+        page="chapters/batch_size",
         prompt=f"The values of a feature have the standard deviation {sigma:g}. You average {m} independent ones. What "
         "is the standard deviation of that average?",
         right=sigma / np.sqrt(m),
@@ -277,7 +277,7 @@ def _company() -> NumberQuestion:
         "two_batches",
         at=((0, 1), tuple(batch.index(shared) for batch in batches)),
         name="company",
-        page="chapters/06-batch-size",
+        page="chapters/batch_size",
         prompt=f"The value {shared} is in two mini-batches: {first} and {second}. With ε = {eps:g}, what is its "
         "normalized value in the first, and what in the second?",
         because="Each batch is normalized with its own mean and its own variance. "
@@ -298,7 +298,7 @@ def _convolutions() -> NumberQuestion:
 
     return from_values(
         name="convolutions",
-        page="chapters/07-convolutions",
+        page="chapters/convolutions",
         prompt=f"Batch Normalization of feature maps with (N, C, H, W) = {shape}. How many values share one mean?",
         right=cache.moments.count,
         because="A channel is one feature, and it occurs at every position of every sample: N · H · W values share one "
@@ -333,7 +333,7 @@ def _making_it_fast() -> NumberQuestion:
     right = moved(apart.sum(), fused.sum())
     return from_values(
         name="making-it-fast",
-        page="chapters/08-making-it-fast",
+        page="chapters/speed",
         prompt=f"An array x has {millions} million values in float32. BN reads x for its sums, reads it again, and "
         "writes y. A ReLU follows. Nothing stays in the cache. How many MB (million bytes) move if BN and ReLU are two "
         "functions, and how many if the ReLU is in the loop that writes y?",

@@ -234,7 +234,7 @@ def _hidden(course: Sequence[str]) -> list[str]:
     may hold the gradebook's address), and the given folders.
     """
     site = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    names = ("bn_exercises", "bn_grading", "bn_lib", "nbgrader")
+    names = ("bn_book", "bn_exercises", "bn_grading", "bn_lib", "nbgrader")
     paths = [os.path.join(folder, name) for folder in sorted(site) for name in names]
     paths = [os.path.realpath(path) for path in (*paths, *ENV_CONFIG_PATH, *SYSTEM_CONFIG_PATH, *course)]
     there = [

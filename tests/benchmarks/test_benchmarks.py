@@ -17,8 +17,8 @@ import bn_lib
 from benchmarks import __main__ as program
 from benchmarks import _measure, accuracy, memory, speed
 from benchmarks.goals import CNN, GOALS, MLP, Row, judge
+from bn_book import benchmarks as report
 from bn_exercises.typography import as_in_a_book
-from bn_lib.figures import benchmarks as report
 
 BACKENDS, _ = speed.usable()
 TABLES = ("forward", "backward", "memory", "accuracy", "networks", "growth", "neighbour")

@@ -7,12 +7,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from bn_book.backward import experiments as backward
+from bn_book.backward import figures
+from bn_book.backward.experiments import BATCH_BACKWARD, CANDIDATES, CHECKS, PATHS, Candidate, numerical_gradient
+from bn_book.claims import Claim, measure
+from bn_book.drawing import show
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward
-from bn_lib.claims import Claim, measure
-from bn_lib.experiments import backward
-from bn_lib.experiments.backward import BATCH_BACKWARD, CANDIDATES, CHECKS, PATHS, Candidate, numerical_gradient
-from bn_lib.figures import backward as figures
-from bn_lib.figures import show
 
 EPS = 1e-3
 
@@ -217,7 +217,7 @@ def test_truncation_grows_as_h_squared_or_h_and_rounding_as_its_inverse():
 
 @pytest.mark.parametrize("claim", backward.CLAIMS, ids=lambda claim: claim.name)
 def test_every_claim_of_the_chapter_holds(claim: Claim):
-    assert claim.chapter == "04-backward-pass"
+    assert claim.chapter == "backward"
     measured = measure(claim)
     assert measured.holds, measured.value
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from bn_book.batch_size import experiments as exp
+from bn_book.batch_size import figures as draw
+from bn_book.data import load_digits
+from bn_book.drawing import flipbook
 from bn_lib import BatchNorm, GroupNorm, LayerNorm, batch_norm, batch_norm_backward
-from bn_lib.experiments import batch_size as exp
-from bn_lib.experiments.digits import load_digits
-from bn_lib.figures import batch_size as draw
-from bn_lib.figures import flipbook
 
 # By hand
 

@@ -41,7 +41,7 @@ def test_no_cell_failed_or_wrote_to_stderr(built_site):
                 assert output.get("name") != "stderr", (notebook.name, cell["source"], output["text"])
 
 
-@pytest.mark.parametrize("module", ["bn_lib", "bn_lib.figures", "bn_lib.explorables"])
+@pytest.mark.parametrize("module", ["bn_lib", "bn_book.drawing", "bn_book.explorables"])
 def test_the_reference_has_every_public_name(built_site, module):
     with (built_site / "objects.inv").open("rb") as file:
         inventory = InventoryFile.load(file, "", lambda base, path: path)

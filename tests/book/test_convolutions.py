@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from bn_book.convolutions import experiments as exp
+from bn_book.convolutions import figures as draw
+from bn_book.data import load_digits
 from bn_lib import batch_norm, instance_norm, layer_norm
-from bn_lib.experiments import convolutions as exp
-from bn_lib.experiments.digits import load_digits
-from bn_lib.figures import convolutions as draw
 
 # Mistakes
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bn_book.covariate_shift import experiments as shift
+from bn_book.covariate_shift import figures
+from bn_book.data import load_digits
+from bn_book.drawing import show
+from bn_book.networks import sigmoid_network
 from bn_lib import BatchNorm, Dense, Sequential, Sigmoid
-from bn_lib.experiments import covariate_shift as shift
-from bn_lib.experiments.digits import load_digits, sigmoid_network
-from bn_lib.figures import covariate_shift as figures
-from bn_lib.figures import show
 
 fractions = st.fractions(min_value=-4, max_value=4, max_denominator=16)
 

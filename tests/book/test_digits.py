@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import datasets
 
-from bn_lib.experiments.digits import TRAINING_ROWS, load_digits
+from bn_book.data import TRAINING_ROWS, load_digits
 
 ORDER = np.random.default_rng(0).permutation(1797)
 
@@ -25,7 +25,7 @@ def test_they_are_those_of_scikit_learn(flat):
 
 
 def test_the_file_is_theirs_byte_for_byte_and_its_licence_lies_beside_it():
-    data, here = files("sklearn.datasets.data"), files("bn_lib.experiments")
+    data, here = files("sklearn.datasets.data"), files("bn_book.data")
     assert here.joinpath("digits.csv.gz").read_bytes() == data.joinpath("digits.csv.gz").read_bytes()
     licence = here.joinpath("digits.LICENSE").read_text()
     assert "10.24432/C50P49" in licence

@@ -9,13 +9,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from bn_book.claims import Claim, measure
+from bn_book.drawing import show
+from bn_book.drawing._tex import decimal
+from bn_book.forward import experiments as forward
+from bn_book.forward import figures
+from bn_book.forward.experiments import BATCH, ByHand
 from bn_lib import BatchNorm, ReLU, batch_norm
-from bn_lib.claims import Claim, measure
-from bn_lib.experiments import forward
-from bn_lib.experiments.forward import BATCH, ByHand
-from bn_lib.figures import forward as figures
-from bn_lib.figures import show
-from bn_lib.figures._tex import decimal
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +183,7 @@ def test_one_pass_loses_twice_the_digits_of_the_ratio_and_two_passes_none():
 
 @pytest.mark.parametrize("claim", forward.CLAIMS, ids=lambda claim: claim.name)
 def test_every_claim_of_the_chapter_holds(claim: Claim):
-    assert claim.chapter == "03-forward-pass"
+    assert claim.chapter == "forward"
     measured = measure(claim)
     assert measured.holds, measured.value
 

@@ -1,4 +1,4 @@
-"""Chapter 5's experiments against closed forms, PyTorch, and facts that hold whatever the numbers are."""
+"""The chapter's experiments against closed forms, PyTorch, and facts that hold whatever the numbers are."""
 
 from copy import deepcopy
 from fractions import Fraction
@@ -6,11 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from bn_book.data import load_digits
+from bn_book.drawing import show
+from bn_book.inference import experiments as inference
+from bn_book.inference import figures
 from bn_lib import BatchNorm, Conv2d, Convention, Dense, Moments, ReLU, Sequential, accuracy
-from bn_lib.experiments import inference
-from bn_lib.experiments.digits import load_digits
-from bn_lib.figures import inference as figures
-from bn_lib.figures import show
 
 X, LABELS = load_digits().test
 

@@ -12,8 +12,8 @@ import vendor
 from bn_site.content import docstrings, execution
 from bs4 import BeautifulSoup
 
+from bn_book.drawing import COLOURS
 from bn_exercises.typography import as_in_a_book
-from bn_lib.figures import COLOURS
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "book" / "_static"

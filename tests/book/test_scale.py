@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bn_lib.experiments import scale
-from bn_lib.experiments.digits import load_digits
-from bn_lib.figures import scale as figures
-from bn_lib.figures import show
+from bn_book.data import load_digits
+from bn_book.drawing import show
+from bn_book.scale import experiments as scale
+from bn_book.scale import figures
 
 
 @pytest.fixture(autouse=True)

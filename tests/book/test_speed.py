@@ -12,11 +12,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from bn_book.drawing import show
+from bn_book.speed import experiments as speed
+from bn_book.speed import figures as draw
+from bn_book.speed.experiments import STEPS, Limits, Step, Timing
 from bn_lib import Moments, batch_norm, batch_norm_backward, use_backend
-from bn_lib.experiments import speed
-from bn_lib.experiments.speed import STEPS, Limits, Step, Timing
-from bn_lib.figures import show
-from bn_lib.figures import speed as draw
 
 BY_NAME = {step.name: step for step in STEPS}
 

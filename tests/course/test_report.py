@@ -28,7 +28,7 @@ from .conftest import ASSIGNMENT, BASIC, EXERCISES, SUBMISSIONS, Course, answers
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-SEE = Link("The variance divides by m", "sec-forward-variance", "chapters/03-forward-pass")
+SEE = Link("The variance divides by m", "sec-forward-variance", "chapters/forward")
 HOSTILE = "<script>alert('x')</script>\"&"
 
 
@@ -61,7 +61,7 @@ def line(student: str, status: str = "graded", **other: object) -> str:
 def test_the_last_result_of_each_student_counts(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     finding = {"part": "var", "title": "(b)", "kind": "misconception", "sentence": "S.", "misconceptions": ["ddof=1"]}
-    finding |= {"see": {"text": "T", "anchor": "a", "page": "chapters/03"}, "points": 0, "max_points": 2}
+    finding |= {"see": {"text": "T", "anchor": "a", "page": "chapters/forward"}, "points": 0, "max_points": 2}
     verdict = {"problem": "basic-calculation", "score": 0, "max_score": 2, "findings": [finding]}
     notebooks = {BASIC: {"verdicts": {"hand-in": verdict}, "seconds": 1.5, "something new": 1}}
     path.write_text("\n".join([line("ada", "failed"), line("ben"), "", line("ada", notebooks=notebooks)]))
@@ -79,7 +79,7 @@ def test_the_last_result_of_each_student_counts(tmp_path: Path) -> None:
                 "misconception",
                 "S.",
                 ("ddof=1",),
-                Link("T", "a", "chapters/03"),
+                Link("T", "a", "chapters/forward"),
                 0,
                 2,
             ),
@@ -606,9 +606,9 @@ def test_the_first_line_says_what_happened() -> None:
 
 
 def test_sections_are_linked_where_the_book_has_an_address() -> None:
-    assert "Read: “The variance divides by m”, in chapter 3." in page.report(CLASS, [])
+    assert "Read: “The variance divides by m”, in the chapter “The forward pass”." in page.report(CLASS, [])
     text = page.report(CLASS, [], "https://example.org/book/")
-    assert 'href="https://example.org/book/chapters/03-forward-pass.html#sec-forward-variance"' in text
+    assert 'href="https://example.org/book/chapters/forward.html#sec-forward-variance"' in text
 
 
 def test_scores_come_before_long_tables_and_names_lead_to_mistakes() -> None:
@@ -813,7 +813,7 @@ def test_the_page_of_the_real_course(graded: Course) -> None:
     assert "1 student of the gradebook handed in nothing." in plain
     assert "Line 9 of results.jsonl is not read." in plain
     assert "2 students Basic calculation, (b) the variance: ddof=1" in plain
-    assert 'href="https://example.org/chapters/03-forward-pass.html#sec-forward-variance"' in text
+    assert 'href="https://example.org/chapters/forward.html#sec-forward-variance"' in text
     assert "Lovelace, Augusta (ada_perfect)" in plain
     assert "&lt;b&gt;Ben&lt;/b&gt;" in text
     assert "1.5 lost for being late" in plain

@@ -831,7 +831,7 @@ def test_obvious_checks_are_blind_where_one_would_expect() -> None:
     assert found["forward"]["γ left out"] == (False, True, True)
     assert found["forward"]["ddof=1"] == (False, False, True)
     assert found["forward"]["E[x²] − E[x]²"] == (False, False, False)
-    # Chapter 4: a sum does not see the path through the variance, a sum of squares not that through the mean.
+    # The backward pass: a sum does not see the path through the variance, a sum of squares not that through the mean.
     assert found["backward"]["no path through the variance"][:2] == (False, True)
     assert found["backward"]["no path through the mean"][:2] == (True, False)
     assert found["backward"]["γ left out"] == (False, False, True, True)

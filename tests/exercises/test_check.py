@@ -54,7 +54,7 @@ def test_verdict_as_text() -> None:
         "  ✗ (b) the variance. Not yet: ddof=1. 0 of 2 points.",
         "      You divided the sum of squares by m − 1. That estimates the variance of a population from a sample. "
         "Batch Normalization standardizes the batch itself, so it divides by m.",
-        "      Read: “The variance divides by m”, in chapter 3.",
+        "      Read: “The variance divides by m”, in the chapter “The forward pass”.",
     ]
 
 
@@ -153,15 +153,13 @@ def test_html_says_what_the_text_says(problem: Problem) -> None:
 
 def test_links_lead_into_the_book_where_it_is_known() -> None:
     checked = Session(book="https://example.org/bn/").check(BASIC_CALCULATION, var=X.var(axis=0, ddof=1))
-    assert Html(checked._repr_html_()).links == [
-        "https://example.org/bn/chapters/03-forward-pass.html#sec-forward-variance"
-    ]
+    assert Html(checked._repr_html_()).links == ["https://example.org/bn/chapters/forward.html#sec-forward-variance"]
 
 
 @pytest.mark.parametrize(
     ("page", "place"),
     [
-        ("chapters/03-forward-pass", "“Epsilon”, in chapter 3."),
+        ("chapters/forward", "“Epsilon”, in the chapter “The forward pass”."),
         ("exercises/break-it", "“Epsilon”, on this exercise's page in the book."),
         ("", "“Epsilon”."),
     ],

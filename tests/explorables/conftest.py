@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from bn_lib.explorables import KINDS, Explorable
-from bn_lib.explorables._bundle import stylesheet
+from bn_book.explorables import KINDS, Explorable
+from bn_book.explorables._bundle import stylesheet
 
 ROOT = Path(__file__).parents[2]
 PHONE = {"width": 390, "height": 844}
@@ -78,7 +78,7 @@ def stage(browser: Browser, stage_folder: Path) -> Iterator[Callable[..., Page]]
 def bn_js(browser: Browser) -> Iterator[Callable[..., object]]:
     """Call a function of bn.js in Chromium: bn_js("batchNorm", [1, 2], 1, 0, 1e-5)."""
     page = browser.new_context().new_page()
-    source = (ROOT / "bn_lib/explorables/bn.js").read_text(encoding="utf-8")
+    source = (ROOT / "book/bn_book/explorables/bn.js").read_text(encoding="utf-8")
     page.evaluate(
         "async text => { window.bn = await import(URL.createObjectURL(new Blob([text], {type: 'text/javascript'}))); }",
         source,

@@ -11,8 +11,8 @@ import traitlets
 from playwright.sync_api import Page
 from shown import as_in_the_book, height, state, surprises, words
 
+from bn_book.explorables import Block
 from bn_lib import batch_norm, group_norm, instance_norm, layer_norm
-from bn_lib.explorables import Block
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 

@@ -7,9 +7,10 @@ import pytest
 import traitlets
 from shown import collisions, state, surprises, swipe, words
 
-from bn_lib.experiments import covariate_shift as shift
-from bn_lib.experiments.digits import load_digits, sigmoid_network
-from bn_lib.explorables import Drift
+from bn_book.covariate_shift import experiments as shift
+from bn_book.data import load_digits
+from bn_book.explorables import Drift
+from bn_book.networks import sigmoid_network
 from bn_lib.network import Dense, softmax_cross_entropy
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")

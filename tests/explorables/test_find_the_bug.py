@@ -7,10 +7,10 @@ import pytest
 import traitlets
 from shown import as_in_the_book, drag, height, state, surprises, words
 
+from bn_book.explorables import FindTheBug
+from bn_book.explorables.find_the_bug import LETTERS, MISTAKES
 from bn_exercises import implementations
 from bn_lib import batch_norm
-from bn_lib.explorables import FindTheBug
-from bn_lib.explorables._find_the_bug import LETTERS, MISTAKES
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 

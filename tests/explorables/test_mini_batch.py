@@ -5,8 +5,8 @@ import pytest
 import traitlets
 from shown import collisions, drag, state, swipe, words
 
+from bn_book.explorables import MiniBatch
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward, batch_norm_inference
-from bn_lib.explorables import MiniBatch
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 

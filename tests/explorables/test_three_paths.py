@@ -5,9 +5,9 @@ import pytest
 from shown import drag, state, surprises, words
 from traitlets import TraitError
 
+from bn_book.backward.experiments import BATCH_BACKWARD, PATHS, backward_along, path_terms
+from bn_book.explorables import ThreePaths
 from bn_lib import batch_norm, batch_norm_backward
-from bn_lib.experiments.backward import BATCH_BACKWARD, PATHS, backward_along, path_terms
-from bn_lib.explorables import ThreePaths
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 

@@ -5,8 +5,8 @@ import pytest
 import traitlets
 from shown import drag, state, surprises, words
 
+from bn_book.explorables import TrainingAndInference
 from bn_lib import BatchNorm, batch_norm_inference
-from bn_lib.explorables import TrainingAndInference
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 

@@ -5,8 +5,8 @@ import pytest
 from shown import collisions, drag, state, surprises, words
 from traitlets import TraitError
 
-from bn_lib.experiments import scale
-from bn_lib.explorables import TwoFeatures
+from bn_book.explorables import TwoFeatures
+from bn_book.scale import experiments as scale
 from bn_lib.standardize import standardize
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")

@@ -15,6 +15,9 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Page, Playwright
 
+from bn_book.chapters import FOLDER
+from bn_book.chapters import chapters as in_order
+
 HERE = Path(__file__).parent
 NODE_MODULES = HERE / "node_modules"
 NODE = Path(sys.executable).with_name("node")
@@ -47,8 +50,8 @@ def readable(site: Path) -> list[str]:
 
 
 def chapters() -> list[str]:
-    """The pages of the numbered part, relative to the site."""
-    return [f"book/chapters/{path.stem}.html" for path in sorted((HERE.parents[1] / "book" / "chapters").glob("*.md"))]
+    """The pages of the chapters, relative to the site, in their order."""
+    return [f"{FOLDER}{name}.html" for name in in_order()]
 
 
 @contextmanager

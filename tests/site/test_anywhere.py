@@ -15,7 +15,7 @@ pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 DEEP = "some/deep/path"
-CHAPTER = "book/chapters/03-forward-pass.html"
+CHAPTER = "book/chapters/forward.html"
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -208,7 +208,7 @@ def test_a_mistake_has_its_name_its_sentence_and_its_own_link(page: Page) -> Non
     said = one_line(answer(page, x_hat, "-1.342 -0.4472 0.4472 1.342"))
     assert said == f"Not yet: {NO_EPS.name}. {NO_EPS.says} See {NO_EPS.see.text}."
     link = page.locator(f'[data-name="{x_hat.name}"]').get_by_role("link", name=NO_EPS.see.text)
-    assert link.get_attribute("href") == "../chapters/03-forward-pass.html#sec-forward-eps"
+    assert link.get_attribute("href") == "../chapters/forward.html#sec-forward-eps"
 
 
 def test_the_reading_is_named_as_far_as_the_digits_tell(page: Page) -> None:

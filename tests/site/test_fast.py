@@ -22,7 +22,7 @@ import pytest
 from built import HANDLES, PHONE
 from playwright.sync_api import Browser
 
-from bn_lib.explorables import KINDS
+from bn_book.explorables import KINDS
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 

@@ -32,10 +32,12 @@ from bn_site.lite import button, lock, notebooks, runtime, shell, sizes, wheels
 from playwright.sync_api import Browser, Page, Playwright, expect
 from sphinx.errors import ExtensionError
 
+from bn_book.chapters import FOLDER, chapters
+
 ROOT = Path(__file__).parents[2]
 NPM = ROOT / "tests" / "site" / "node_modules" / "pyodide"
 MICROPIP = ROOT / "tests" / "site" / "wheels"  # `make test` puts it there: it installs on Python 3.14 only
-CHAPTERS = sorted(path.stem for path in (ROOT / "book" / "chapters").glob("*.md"))
+CHAPTERS = list(chapters())
 EXERCISES = sorted(path.stem for path in notebooks.EXERCISES.glob("*.md"))
 PHONE = {"width": 390, "height": 844}
 BLOCKED = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
@@ -52,25 +54,25 @@ class TestReadable:
     """A notebook says without Sphinx what a page says with it."""
 
     links: ClassVar[dict[str, tuple[str, str]]] = {
-        "book/chapters/05-late": ("book/chapters/05-late", "Late"),
+        "book/chapters/late": ("book/chapters/late", "Late"),
         "book/claims": ("book/claims", "Claims"),
-        "sec-late": ("book/chapters/05-late", "A section"),
-        "sec-here": ("book/chapters/01-early", "This section"),
+        "sec-late": ("book/chapters/late", "A section"),
+        "sec-here": ("book/chapters/early", "This section"),
     }
 
     def read(self, text: str, **numbers: str) -> str:
-        names = {"book/chapters/05-late": "05-late.ipynb"}
-        return notebooks.readable(text, "book/chapters/01-early", numbers, self.links, names)
+        names = {"book/chapters/late": "late.ipynb"}
+        return notebooks.readable(text, "book/chapters/early", numbers, self.links, names)
 
     @pytest.mark.parametrize(
         ("written", "read"),
         [
             ("{glue:text}`steps:,.0f` steps", "1,246 steps"),
             ("{glue:text}`who`", "Ada"),
-            ("{doc}`05-late`", "[Late](05-late.ipynb)"),
-            ("{doc}`the later\nchapter <05-late>`", "[the later chapter](05-late.ipynb)"),
+            ("{doc}`late`", "[Late](late.ipynb)"),
+            ("{doc}`the later\nchapter <late>`", "[the later chapter](late.ipynb)"),
             ("{doc}`../claims`, {doc}`all </book/claims>`", "*Claims*, *all*"),
-            ("{ref}`there <sec-late>`", "[there](05-late.ipynb)"),
+            ("{ref}`there <sec-late>`", "[there](late.ipynb)"),
             ("{ref}`here <sec-here>`", "here"),
             ("{ref}`sec-here`", "This section"),
             ("{cite:t}`ioffe2015batch` says", "Ioffe and Szegedy (2015) says"),
@@ -161,12 +163,23 @@ def test_the_wheels_are_those_of_the_lock_file_and_hold_this_tree(served):
     assert there == set(ours)
     for name, entry in ours.items():
         assert lock.digest(served / shell.WHEELS / name) == entry["sha256"]
-    with ZipFile(served / shell.WHEELS / packages["bn-lib"]["file_name"]) as wheel:
-        for name, folder in (("bn_lib", ROOT), ("bn_exercises", ROOT / "exercises")):
-            modules = {path.relative_to(folder).as_posix() for path in (folder / name).rglob("*.py")}
-            assert modules <= set(wheel.namelist())
-            for module in modules:
-                assert wheel.read(module) == (folder / module).read_bytes()
+    carried = {
+        "bn-lib": {"bn_lib": ROOT, "bn_exercises": ROOT / "exercises"},
+        "bn-book": {"bn_book": ROOT / "book"},
+    }
+    for package, folders in carried.items():
+        assert packages[package]["imports"] == sorted(folders), "an exercise fetches nothing of the book"
+        with ZipFile(served / shell.WHEELS / packages[package]["file_name"]) as wheel:
+            for name, folder in folders.items():
+                files = {
+                    path.relative_to(folder).as_posix()
+                    for path in (folder / name).rglob("*")
+                    if path.suffix in {".py", ".js", ".css", ".gz", ".mplstyle"}
+                }
+                there = {file for file in wheel.namelist() if file.startswith(f"{name}/")}
+                assert files <= there
+                for file in files:
+                    assert wheel.read(file) == (folder / file).read_bytes()
 
 
 def test_wheels_are_the_same_byte_for_byte_when_made_again(tmp_path):
@@ -422,7 +435,7 @@ def browse(tmp_path: Path, playwright: Playwright) -> Callable[[], Logged]:
     return launch
 
 
-PAGE = f"{button.CHAPTERS}{CHAPTERS[2]}"
+PAGE = f"{FOLDER}{CHAPTERS[2]}"
 
 
 @in_chromium

@@ -23,9 +23,13 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 STANDARD = sorted(sys.stdlib_module_names)
 EXERCISES = sorted(path.stem for path in notebooks.EXERCISES.glob("*.md"))
-CHAPTERS = ("03-forward-pass", "08-making-it-fast")
+CHAPTERS = ("forward", "speed")
 KERNELS = ("ipykernel", "piplite", "pyodide_kernel")  # what a kernel is made of, and there is none here
-OURS = {"bn_lib": ROOT / "bn_lib", "bn_exercises": ROOT / "exercises" / "bn_exercises"}
+OURS = {
+    "bn_lib": ROOT / "bn_lib",
+    "bn_exercises": ROOT / "exercises" / "bn_exercises",
+    "bn_book": ROOT / "book" / "bn_book",
+}
 
 
 def under_pyodide(pyodide: Path, program: str, packages: list[str], folders: dict[str, Path]) -> Any:

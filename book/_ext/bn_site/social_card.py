@@ -8,8 +8,8 @@ from textwrap import fill
 import numpy as np
 from matplotlib import pyplot as plt
 
+from bn_book.drawing import COLOURS, style
 from bn_lib import batch_norm
-from bn_lib.figures import COLOURS, style
 
 SIZE = (1200, 630)  # pixels, as those who show links ask for
 BATCH = np.array([1.0, 2.0, 4.0, 5.0, 8.0])

@@ -1,7 +1,6 @@
 """The two pages. Everything from students goes through the templates, which escape it; there is no script in them."""
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -155,7 +154,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{round(value, 2):g}"
-    environment.filters["chapter"] = lambda see: found[1] if (found := re.search(r"chapters/0*(\d+)", see.page)) else ""
     environment.filters["people"] = lambda count: "1 student" if count == 1 else f"{count} students"
     environment.filters["by_problem"] = lambda parts: [list(of) for _, of in groupby(parts, lambda each: each.problem)]
     environment.globals["css"] = (files("bn_grading.report") / "templates" / "report.css").read_text("utf-8")

@@ -1,7 +1,7 @@
 """Sphinx extension: `{chapter-map}` draws a numbered list of links to chapters as a map, each with its small picture.
 
-The list is Markdown like any other. The pictures are book/map/*.svg, named as the chapters; they are put into the page,
-where they follow its theme. They say nothing that the words beside them do not say.
+The list is Markdown like any other. Each picture is `map.svg` in the chapter's room of `bn_book`; it is put into the
+page, where it follows its theme. It says nothing that the words beside it do not say.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from bn_site import ROOT
 
-PICTURES = ROOT / "book" / "map"
+ROOMS = ROOT / "book" / "bn_book"
 
 
 class ChapterMap(SphinxDirective):
@@ -35,7 +35,7 @@ class ChapterMap(SphinxDirective):
             link = next(item.findall(addnodes.pending_xref), None)
             if link is None:
                 raise self.error(f"no link to a chapter: {item.astext()}")
-            picture = PICTURES / f"{Path(link['reftarget']).name}.svg"
+            picture = ROOMS / Path(link["reftarget"]).name / "map.svg"
             self.env.note_dependency(str(picture))
             item.insert(0, nodes.raw("", picture.read_text(encoding="utf-8").strip(), format="html"))
         place = nodes.raw("", '<div class="bn-progress-place"></div>', format="html")

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 SOURCES = (
     "bn_lib",
+    "book/bn_book",
     "benchmarks/results",
     "exercises/bn_exercises",
     "exercises/source",

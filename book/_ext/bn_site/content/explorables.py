@@ -11,9 +11,9 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from bn_lib.explorables import KINDS
-from bn_lib.explorables._bundle import stylesheet
-from bn_lib.explorables._still import node
+from bn_book.explorables import KINDS
+from bn_book.explorables._bundle import stylesheet
+from bn_book.explorables._still import node
 
 
 def write_scripts(app: Sphinx) -> None:

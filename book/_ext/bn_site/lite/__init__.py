@@ -28,6 +28,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
+from bn_book.chapters import FOLDER
 from bn_site.content.execution import fingerprint, read_notebook
 from bn_site.lite import button, lock, notebooks, runtime, shell, sizes, wheels
 from bn_site.lite.notebooks import Links, Numbers
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 # What the folder `lite/` is made of, beside the text of the pages.
 SOURCES = (
     "bn_lib",
+    "book/bn_book",
     "book/_ext/bn_site/lite",
     "book/chapters",
     "book/lite",
@@ -73,7 +75,7 @@ def build_lite(app: Sphinx, failure: Exception | None) -> None:
     with tempfile.TemporaryDirectory(dir=output.parent.parent, prefix=".lite-") as temporary:
         try:
             names = button.notebooks_of(app.env.found_docs)
-            numbers = {name: numbers_of(app, name) for name in names if name.startswith(button.CHAPTERS)}
+            numbers = {name: numbers_of(app, name) for name in names if name.startswith(FOLDER)}
             made = make(Path(temporary), numbers, links, names)
         except (RuntimeError, KeyError, ValueError) as error:
             raise ExtensionError(f"lite: {error}", error) from error

@@ -18,19 +18,19 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
+from bn_book.chapters import FOLDER, chapters
 from bn_site.lite import notebooks, runtime, shell, sizes
 
-CHAPTERS = "book/chapters/"
 EXERCISES = "book/exercises/"
 EXPLAINED = "book/run"
 
 
 def notebooks_of(docnames: Collection[str]) -> dict[str, str]:
-    """For each page of a chapter or an exercise, the file name of its notebook; in the order of their numbers.
+    """For each page of a chapter or an exercise, the file name of its notebook; in their order.
 
     An exercise's source has its number in front: `1-basic-calculation.md` belongs to the page `basic-calculation`.
     """
-    names = {name: name.removeprefix(CHAPTERS) for name in sorted(docnames) if name.startswith(CHAPTERS)}
+    names = {page: name for name in chapters() if (page := f"{FOLDER}{name}") in docnames}
     for stem in sorted(path.stem for path in notebooks.EXERCISES.glob("*.md")):
         if (name := f"{EXERCISES}{stem.partition('-')[2]}") in docnames:
             names[name] = stem

@@ -26,6 +26,7 @@ KERNEL = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", 
 # What a package that the site serves needs to be imported.
 NEEDS = {
     "bn-lib": ("numpy", "ipython"),
+    "bn-book": ("bn-lib",),
     "piplite": ("micropip",),
     "pyodide-kernel": ("ipython", "ipykernel", "comm", "traitlets", "typing-extensions"),
     "ipywidgets": ("comm", "ipython", "traitlets"),

@@ -228,7 +228,7 @@ def imported(code: str) -> set[str]:
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found.add(node.module or "")
-            # `from bn_lib.figures import forward` imports a module as well as a name from one.
+            # `from bn_book.drawing import forward` imports a module as well as a name from one.
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
 
@@ -252,14 +252,14 @@ def reached(names: Iterable[str], module: Callable[[str], Path | None]) -> set[s
         if file is not None:
             waiting += imported(file.read_text(encoding="utf-8"))
             waiting.append(name.rpartition(".")[0])
-        elif name and name.split(".")[0] not in {"bn_lib", "bn_exercises", *sys.stdlib_module_names}:
+        elif name and name.split(".")[0] not in {"bn_lib", "bn_exercises", "bn_book", *sys.stdlib_module_names}:
             others.add(name.split(".")[0])
     return others
 
 
 def our_module(name: str) -> Path | None:
-    """The file of a module of `bn_lib` or `bn_exercises`."""
-    top = {"bn_lib": ROOT, "bn_exercises": ROOT / "exercises"}.get(name.split(".")[0])
+    """The file of a module of `bn_lib`, `bn_exercises` or `bn_book`."""
+    top = {"bn_lib": ROOT, "bn_exercises": ROOT / "exercises", "bn_book": ROOT / "book"}.get(name.split(".")[0])
     if top is None:
         return None
     path = top.joinpath(*name.split("."))

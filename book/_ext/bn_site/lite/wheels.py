@@ -1,6 +1,7 @@
 """The wheels that the site serves: this tree's, and pure Python packages out of this environment.
 
-`bn_lib` and `bn_exercises` are built by their own build backend from a copy of the tree. The kernel's wheels come with
+`bn_lib`, `bn_exercises` and `bn_book` are built by their own build backend from a copy of the tree. What only chapters
+need, `bn_book`, is a wheel of its own, so that an exercise does not fetch it. The kernel's wheels come with
 JupyterLite. The others are packed again from what is installed here: their versions are the pinned and tested ones, and
 building the book needs no network. Every wheel made here is the same, byte for byte, from the same files.
 """
@@ -22,7 +23,7 @@ FROM_THE_KERNEL = ("piplite", "pyodide_kernel", "ipykernel")
 # Pyodide does not bring these, and what the notebooks show needs them.
 PACKED = ("ipywidgets", "anywidget", "psygnal", "comm")
 # What the build backend reads.
-TREE = ("pyproject.toml", "README.md", "LICENSE", "bn_lib", "exercises/bn_exercises")
+TREE = ("pyproject.toml", "README.md", "LICENSE", "bn_lib", "exercises/bn_exercises", "book/bn_book")
 
 # What a wheel or its installer says about itself; the new wheel says its own.
 WRITTEN_ANEW = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json"}
@@ -47,8 +48,8 @@ def entries(folder: Path) -> list[Entry]:
     return [entry_of(wheel, top_level(wheel)) for wheel in sorted(folder.glob("*.whl"))]
 
 
-def own(folder: Path) -> Path:
-    """Build the wheel of this tree, with `bn_lib` and `bn_exercises` in it."""
+def own(folder: Path) -> tuple[Path, Path]:
+    """Build this tree's two wheels: `bn_lib` and `bn_exercises`, and `bn_book`."""
     with tempfile.TemporaryDirectory() as temporary:
         tree, built = Path(temporary) / "tree", Path(temporary) / "built"
         ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -69,7 +70,16 @@ def own(folder: Path) -> Path:
             raise RuntimeError(f"the wheel of this tree could not be built:\n{done.stderr}")
         (wheel,) = built.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            return _write(folder / wheel.name, {name: archive.read(name) for name in archive.namelist()})
+            files = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/RECORD")}
+    version = wheel.name.split("-")[1]
+    of_library, of_book = (f"{name}-{version}.dist-info" for name in ("bn_lib", "bn_book"))
+    library = {name: content for name, content in files.items() if "bn_book/" not in name}
+    book = {name: content for name, content in files.items() if name.startswith("bn_book/")}
+    book[f"{of_book}/METADATA"] = f"Metadata-Version: 2.1\nName: bn-book\nVersion: {version}\n".encode()
+    return (
+        _wheel(folder / wheel.name, of_library, library),
+        _wheel(folder / wheel.name.replace("bn_lib", "bn_book"), of_book, book),
+    )
 
 
 def packed(name: str, folder: Path) -> Path:
@@ -88,9 +98,7 @@ def packed(name: str, folder: Path) -> Path:
             files[file.as_posix()] = path.read_bytes()
     stem = f"{normalized(name).replace('-', '_')}-{distribution.version}"
     dist_info = next(file.split("/")[0] for file in files if file.endswith(".dist-info/METADATA"))
-    files[f"{dist_info}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    files[f"{dist_info}/RECORD"] = "".join(f"{file},,\n" for file in sorted(files)).encode()
-    return _write(folder / f"{stem}-py3-none-any.whl", files)
+    return _wheel(folder / f"{stem}-py3-none-any.whl", dist_info, files)
 
 
 def top_level(wheel: Path) -> list[str]:
@@ -100,7 +108,10 @@ def top_level(wheel: Path) -> list[str]:
     return sorted(name.removesuffix(".py") for name in names if not name.endswith((".dist-info", ".data")))
 
 
-def _write(path: Path, files: dict[str, bytes]) -> Path:
+def _wheel(path: Path, dist_info: str, files: dict[str, bytes]) -> Path:
+    """Write a wheel of pure Python, with what a wheel says about itself in the folder `dist_info`."""
+    files = files | {f"{dist_info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+    files[f"{dist_info}/RECORD"] = "".join(f"{file},,\n" for file in sorted(files)).encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             info = zipfile.ZipInfo(name, EPOCH)

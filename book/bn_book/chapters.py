@@ -1,0 +1,41 @@
+"""The chapters and their order, which `_toc.yml` has, and nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Where their pages are, in the repository and on the site.
+FOLDER = "book/chapters/"
+
+
+def chapters(toc: Path = ROOT / "_toc.yml") -> tuple[str, ...]:
+    """The names of the chapters, in their order: each is that of a page, of a room beside this file, and of its test.
+
+    Args:
+        toc: a table of contents of Jupyter Book's. Its pages in `book/chapters` are the chapters.
+
+    Raises:
+        FileNotFoundError: if there is none, as where `bn_book` was installed without the repository.
+
+    Examples:
+        >>> "forward" in chapters()
+        True
+    """
+    pages = _pages(yaml.safe_load(toc.read_text(encoding="utf-8")))
+    return tuple(page.removeprefix(FOLDER) for page in pages if page.startswith(FOLDER))
+
+
+def _pages(entry: Any) -> Iterator[str]:
+    """The files that an entry of a table of contents names, at any depth."""
+    if isinstance(entry, list):
+        for each in entry:
+            yield from _pages(each)
+    elif isinstance(entry, dict):
+        for key, value in entry.items():
+            if key == "file":
+                yield value
+            else:
+                yield from _pages(value)

@@ -1,0 +1,1 @@
+"""The chapter "Convolutions": its experiments, with its claims, and its figures."""

@@ -1,0 +1,11 @@
+"""Figures for pages that have no kernel: the book's style, one figure (`show`), or one that moves (`flipbook`).
+
+What a figure says belongs to the modules that draw it; this package only knows how to get a drawing onto a page. It
+needs Matplotlib, and `flipbook` needs anywidget; `import bn_lib` needs neither.
+"""
+
+from bn_book.drawing._flipbook import flipbook
+from bn_book.drawing._show import InlineFigure, show
+from bn_book.drawing._style import COLOURS, style, styled, use_style
+
+__all__ = ["COLOURS", "InlineFigure", "flipbook", "show", "style", "styled", "use_style"]

@@ -1,0 +1,77 @@
+"""Put one Matplotlib figure on a page, named for those who cannot see it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from html import escape
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from bn_book.drawing._style import style
+from bn_book.drawing._svg import page_svg, raw_svg
+
+_serial = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class InlineFigure:
+    """A figure that a notebook or a page shows as inline SVG.
+
+    Attributes:
+        html: a `<figure>` element.
+        alt: what the figure says, in words.
+    """
+
+    html: str
+    alt: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return f"[figure: {self.alt}]"
+
+
+def show(fig: Figure, *, alt: str, caption: str | None = None) -> InlineFigure:
+    """Show `fig` in the page, in the page's colours, and close it.
+
+    Text stays text, the background is the page's, and every colour of `COLOURS` follows the page's theme. Two calls
+    never share an id, so any number of figures can stand on one page.
+
+    Args:
+        fig: the figure. The theme reaches its colours if it was drawn in the book's style, as by a `styled` function.
+        alt: one or two sentences that tell what the figure shows to someone who cannot see it.
+        caption: words to print below the figure. They are text, not HTML.
+
+    Returns:
+        What to leave as the last expression of a cell, or to give to `IPython.display.display`.
+
+    Raises:
+        TypeError: if `fig` is not a Matplotlib figure, or `alt` or `caption` not a string.
+        ValueError: if `alt` is empty.
+    """
+    if not isinstance(fig, Figure):
+        raise TypeError(f"fig must be a matplotlib Figure, got {type(fig).__name__}")
+    if not isinstance(alt, str):
+        raise TypeError(f"alt must be a string, got {type(alt).__name__}")
+    if not alt.strip():
+        raise ValueError("alt must say in words what the figure shows, got an empty string")
+    if caption is not None and not isinstance(caption, str):
+        raise TypeError(f"caption must be a string or None, got {type(caption).__name__}")
+    svg = _svg_of(fig, alt=" ".join(alt.split()))
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return InlineFigure(
+        html=f'<figure class="bn-figure" style="margin-left:0;margin-right:0">{svg}{below}</figure>', alt=alt
+    )
+
+
+def _svg_of(fig: Figure, *, alt: str) -> str:
+    with style():  # some settings are read only while drawing
+        raw = raw_svg(fig)
+    plt.close(fig)
+    # The serial number parts the figures of one notebook, the digest two notebooks open in one JupyterLab.
+    digest = hashlib.sha256(raw.encode()).hexdigest()[:6]
+    return page_svg(raw, alt=alt, prefix=f"bn{next(_serial)}-{digest}-")

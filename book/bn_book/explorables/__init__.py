@@ -1,0 +1,41 @@
+"""Explorables: figures you think with. Each is a widget in a notebook, and the same on a page without a kernel.
+
+One class per figure, in a file of its own beside the script that draws it (`mini_batch.js`). `bn.js` is the mathematics
+in the browser, `ui.js` what all share (plots, handles, sliders), `preact.js` a library that draws a view again when its
+state changes. This package needs anywidget; `import bn_lib` does not.
+"""
+
+from bn_book.explorables._explorable import Explorable
+from bn_book.explorables.block import Block
+from bn_book.explorables.drift import Drift
+from bn_book.explorables.find_the_bug import FindTheBug
+from bn_book.explorables.flipbook import Flipbook
+from bn_book.explorables.mini_batch import MiniBatch
+from bn_book.explorables.three_paths import ThreePaths
+from bn_book.explorables.training_and_inference import TrainingAndInference
+from bn_book.explorables.two_features import TwoFeatures
+
+#: Every kind, in the order of the book.
+KINDS: tuple[type[Explorable], ...] = (
+    Flipbook,
+    TwoFeatures,
+    Drift,
+    MiniBatch,
+    FindTheBug,
+    ThreePaths,
+    TrainingAndInference,
+    Block,
+)
+
+__all__ = [
+    "KINDS",
+    "Block",
+    "Drift",
+    "Explorable",
+    "FindTheBug",
+    "Flipbook",
+    "MiniBatch",
+    "ThreePaths",
+    "TrainingAndInference",
+    "TwoFeatures",
+]

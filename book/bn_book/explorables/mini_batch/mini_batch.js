@@ -1,0 +1,92 @@
+// The mini-batch: drag its points, and see mean, variance, x_hat and y follow.
+import { html } from "../preact.js";
+import { batchNorm } from "../bn.js";
+import { AxisX, Drawing, Handle, Slider, clamp, explorable, fixed, scale, significant } from "../ui.js";
+
+const WIDTH = 360;
+const HEIGHT = 244;
+const SPREAD = 45; // the height of the line of mean and deviation
+const IN = 72; // that of the line of x
+const OUT = 190; // and of the line of y
+const LIMIT = 10; // x is between -LIMIT and LIMIT
+const along = scale([-LIMIT, LIMIT], [18, WIDTH - 18]);
+const REACH = 5; // y beyond it is drawn at the end of its axis, hollow
+const across = scale([-REACH, REACH], [18, WIDTH - 18]);
+const atTheEnd = (value) => across(clamp(value, -REACH - 0.2, REACH + 0.2));
+const beyond = (value) => Math.abs(value) > REACH + 0.2;
+
+/** Mean and deviation above the values; an arrow where the band goes on beyond the axis. */
+function Spread({ mean, deviation }) {
+  const ends = [mean - deviation, mean + deviation];
+  const [left, right] = ends.map((end) => along(clamp(end, -LIMIT, LIMIT)));
+  return html`
+    <line class="bn-band" x1=${left} x2=${right} y1=${SPREAD} y2=${SPREAD} />
+    ${ends[0] < -LIMIT && html`<path class="bn-goes-on" d=${`M${left} ${SPREAD - 5}l-8 5l8 5z`} />`}
+    ${ends[1] > LIMIT && html`<path class="bn-goes-on" d=${`M${right} ${SPREAD - 5}l8 5l-8 5z`} />`}
+    <line class="bn-mean" x1=${along(mean)} x2=${along(mean)} y1=${SPREAD - 6} y2=${SPREAD + 6} />
+    <text class="bn-accent-text" x=${along(mean)} y=${SPREAD - 11} text-anchor="middle">μ</text>
+  `;
+}
+
+function View({ state, set, uid }) {
+  const { x, gamma, beta, eps } = state;
+  const bn = batchNorm(x, gamma, beta, eps);
+  const deviation = Math.sqrt(bn.variance);
+  const handles = x.map((value, i) => html`
+    <${Handle} key=${i} width=${WIDTH} height=${HEIGHT} at=${[along(value), IN]}
+      x=${{ value, scale: along, min: -LIMIT, max: LIMIT, step: 0.1 }}
+      label=${`value ${i + 1} of the batch`} text=${`x ${fixed(value, 1)}, normalized ${fixed(bn.xHat[i])}`}
+      move=${(to) => set({ x: x.map((old, j) => (j === i ? to.x : old)) })} />
+  `);
+  return html`
+    <div class="bn-beside">
+      <${Drawing} width=${WIDTH} height=${HEIGHT} uid=${uid} handles=${handles}>
+        <text class="bn-row" x="18" y="13">in: x</text>
+        <${Spread} mean=${bn.mean} deviation=${deviation} />
+        ${x.map((value, i) => html`<line class="bn-thread" x1=${along(value)} y1=${IN + 10} x2=${atTheEnd(bn.y[i])} y2=${OUT - 8} />`)}
+        <text class="bn-row" x="18" y=${OUT - 32}>out: y</text>
+        <${AxisX} scale=${along} y=${IN + 10} />
+        <${AxisX} scale=${across} y=${OUT + 8} label=${bn.y.some(beyond) && "hollow: beyond the axis"} />
+        ${x.map((value) => html`<circle class="bn-in" cx=${along(value)} cy=${IN} r="7" />`)}
+        ${bn.y.map((value) => html`<circle class=${beyond(value) ? "bn-out bn-beyond" : "bn-out"} cx=${atTheEnd(value)} cy=${OUT} r="6.5" />`)}
+      <//>
+      <div class="bn-worked">
+        <p>μ = ${fixed(bn.mean)}<br />σ² = ${fixed(bn.variance)}<br />√(σ² + ε) = ${fixed(Math.sqrt(bn.variance + eps))}</p>
+        <table>
+          <thead><tr><th scope="col">x</th><th scope="col">x − μ</th><th scope="col">x̂</th><th scope="col">y</th></tr></thead>
+          <tbody>
+            ${x.map((value, i) => html`
+              <tr><td>${fixed(value, 1)}</td><td>${fixed(value - bn.mean)}</td><td>${fixed(bn.xHat[i])}</td><td>${fixed(bn.y[i])}</td></tr>
+            `)}
+          </tbody>
+        </table>
+      </div>
+    </div>
+    <div class="bn-sliders">
+      <${Slider} label="γ, the scale" value=${gamma} min=${-3} max=${3} step=${0.05} set=${(v) => set({ gamma: v })} />
+      <${Slider} label="β, the shift" value=${beta} min=${-3} max=${3} step=${0.05} set=${(v) => set({ beta: v })} />
+      <${Slider} label="ε" value=${eps} min=${1e-5} max=${10} step=${0.05} log=${true} format=${significant} set=${(v) => set({ eps: v })} />
+    </div>
+  `;
+}
+
+function describe({ x, gamma, beta, eps }) {
+  const bn = batchNorm(x, gamma, beta, eps);
+  return (
+    `${x.length} values with mean ${fixed(bn.mean)} and standard deviation ${fixed(Math.sqrt(bn.variance))} ` +
+    `become ${bn.y.map((value) => fixed(value)).join(", ")}.`
+  );
+}
+
+function surprise({ x }, next) {
+  const center = 12 * (next() - 0.5);
+  const spread = 0.3 + 3.5 * next();
+  const snap = (value, step) => Number((Math.round(value / step) * step).toPrecision(6));
+  return {
+    x: x.map(() => clamp(snap(center + spread * 2 * (next() - 0.5), 0.1), -LIMIT, LIMIT)),
+    gamma: snap(0.5 + 2 * next(), 0.05),
+    beta: snap(4 * (next() - 0.5), 0.05),
+  };
+}
+
+export default explorable({ keys: ["x", "gamma", "beta", "eps"], View, describe, surprise });

@@ -1,0 +1,396 @@
+"""Experiments of the chapter on the forward pass: exact arithmetic on one batch, epsilon, the bias, where BN goes.
+
+The forward pass itself is in `bn_lib.normalizers`; what is shown of it here are its properties.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from bn_book.claims import Claim
+from bn_book.data import load_digits
+from bn_lib._arrays import Array
+from bn_lib.batchnorm import BatchNorm
+from bn_lib.layer import Layer
+from bn_lib.network import Dense, ReLU, Sequential, softmax_cross_entropy
+from bn_lib.training import SGD, accuracy, fit
+
+CHAPTER = "forward"
+
+# By hand
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """The forward pass of one feature in exact fractions: nothing is rounded.
+
+    Attributes:
+        x: the batch, m values.
+        gamma, beta, eps: scale, shift, and what is added to the variance.
+    """
+
+    x: tuple[Fraction, ...]
+    gamma: Fraction
+    beta: Fraction
+    eps: Fraction
+
+    @classmethod
+    def of(cls, x: Sequence[str], *, gamma: str, beta: str, eps: str) -> "ByHand":
+        """The batch from decimals as they are written: "0.1" is one tenth, which no float is."""
+        return cls(tuple(Fraction(value) for value in x), Fraction(gamma), Fraction(beta), Fraction(eps))
+
+    @property
+    def mean(self) -> Fraction:
+        """mu = sum(x) / m."""
+        return sum(self.x, Fraction()) / len(self.x)
+
+    @property
+    def deviations(self) -> tuple[Fraction, ...]:
+        """x - mu."""
+        return tuple(value - self.mean for value in self.x)
+
+    @property
+    def var(self) -> Fraction:
+        """sigma2 = sum((x - mu)**2) / m."""
+        return sum((d * d for d in self.deviations), Fraction()) / len(self.x)
+
+    @property
+    def root(self) -> Fraction:
+        """sqrt(sigma2 + eps), where that is a fraction.
+
+        Raises:
+            ValueError: if it is not.
+        """
+        square = self.var + self.eps
+        root = Fraction(math.isqrt(square.numerator), math.isqrt(square.denominator))
+        if root * root != square:
+            raise ValueError(f"var + eps is {square}; expected the square of a fraction")
+        return root
+
+    @property
+    def x_hat(self) -> tuple[Fraction, ...]:
+        """(x - mu) / sqrt(sigma2 + eps)."""
+        return tuple(d / self.root for d in self.deviations)
+
+    @property
+    def y(self) -> tuple[Fraction, ...]:
+        """gamma * x_hat + beta."""
+        return tuple(self.gamma * value + self.beta for value in self.x_hat)
+
+
+#: The batch that this chapter and the next work by hand. It was chosen so that the root comes out.
+BATCH = ByHand.of(["1.2", "0.4", "1.8", "0.6", "1.0"], gamma="3", beta="-1", eps="0.01")
+
+
+# Epsilon
+
+
+def output_std(std: Array, eps: float, *, outside: bool = False) -> Array:
+    """Standard deviation of x_hat for a feature with standard deviation `std`.
+
+        inside the root:   std / sqrt(std**2 + eps)
+        outside it:        std / (std + eps)
+
+    Args:
+        std: of any shape; in the units of x.
+        eps: > 0; in the units of x squared inside the root, of x outside.
+        outside: whether eps is added after the root was taken, which is a mistake.
+    """
+    return std / (std + eps) if outside else std / np.sqrt(std * std + eps)
+
+
+def linear_share(gamma: float, *, nodes: int = 80) -> float:
+    """How much of sigmoid(gamma * z) a straight line in z explains, for z normally distributed: R squared, 0 to 1.
+
+        R2 = cov(z, s)**2 / (var(z) * var(s))    with s = sigmoid(gamma * z), var(z) = 1
+
+    The expectations are Gauss-Hermite sums, so nothing is random.
+
+    Args:
+        gamma: the scale, > 0.
+        nodes: of the quadrature.
+    """
+    z, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    weights = weights / weights.sum()
+    s = 0.5 * (1 + np.tanh(0.5 * gamma * z))
+    covariance = weights @ (z * s)
+    return float(covariance**2 / (weights @ s**2 - (weights @ s) ** 2))
+
+
+# The bias before BN
+
+
+class BiasEffect(NamedTuple):
+    """What a bias between a dense layer and BN does.
+
+    Attributes:
+        output_change: largest change of any output when a bias of standard deviation 10 is added.
+        bias_gradient: largest absolute entry of the gradient with respect to the bias.
+        weight_gradient: the same for the weights of that layer, for comparison.
+        mean_change: largest difference between the change of the batch mean and the bias.
+    """
+
+    output_change: float
+    bias_gradient: float
+    weight_gradient: float
+    mean_change: float
+
+
+def bias_effect(*, seed: int = 0, batch_size: int = 60, units: int = 100) -> BiasEffect:
+    """Digits through Dense, BN, ReLU, Dense, once without and once with a large bias before BN; float64.
+
+    Args:
+        seed: of the weights and the bias.
+        batch_size: training images in the mini-batch.
+        units: outputs of the first dense layer.
+    """
+    rng = np.random.default_rng(seed)
+    dense = Dense(64, units, rng=rng)
+    model = Sequential(dense, BatchNorm(units, momentum=1.0), ReLU(), Dense(units, 10, rng=rng))
+    norm = model.stack[1]
+    assert isinstance(norm, BatchNorm)
+    images, labels = (part[:batch_size] for part in load_digits().train)
+    x = images.astype(np.float64)
+
+    before, mean_before = model.forward(x), norm.running_mean
+    dense.bias = rng.normal(size=units) * 10
+    after, mean_after = model.forward(x), norm.running_mean
+    model.backward(softmax_cross_entropy(after, labels)[1])
+    return BiasEffect(
+        output_change=float(np.abs(after - before).max()),
+        bias_gradient=float(np.abs(dense.grads["bias"]).max()),
+        weight_gradient=float(np.abs(dense.grads["weight"]).max()),
+        mean_change=float(np.abs(mean_after - mean_before - dense.bias).max()),
+    )
+
+
+# Before or after the activation
+
+Place: TypeAlias = Literal["before", "after"]
+
+
+def relu_network(place: Place, *, rng: np.random.Generator, hidden: tuple[int, ...] = (64, 64)) -> Sequential:
+    """A network for flat digits with BN before or after each ReLU, float32.
+
+    Args:
+        place: where BN stands. Before it, the dense layer has no bias.
+        rng: source of the weights.
+        hidden: units of each hidden layer.
+
+    Raises:
+        ValueError: if `place` is neither "before" nor "after".
+    """
+    if place not in ("before", "after"):
+        raise ValueError(f"place is {place!r}; expected 'before' or 'after'")
+    layers: list[Layer] = []
+    inputs = 64
+    for units in hidden:
+        layers.append(Dense(inputs, units, rng=rng, bias=place == "after", dtype=np.float32))
+        norm = BatchNorm(units, dtype=np.float32)
+        layers += [norm, ReLU()] if place == "before" else [ReLU(), norm]
+        inputs = units
+    return Sequential(*layers, Dense(inputs, 10, rng=rng, dtype=np.float32))
+
+
+@cache
+def placement(
+    learning_rate: float, *, epochs: int = 3, seeds: tuple[int, ...] = (0, 1, 2, 3, 4), batch_size: int = 60
+) -> dict[Place, tuple[float, ...]]:
+    """Test accuracy on digits with BN before and after each ReLU, in percent, one number per seed.
+
+    Both networks of a seed start from the same weights and see the same mini-batches in the same order.
+
+    Args:
+        learning_rate: of plain SGD.
+        epochs: passes over the 1437 training images.
+        seeds: of the weights and the shuffles.
+        batch_size: images per mini-batch.
+    """
+    data = load_digits()
+
+    def run(place: Place, seed: int) -> float:
+        model = relu_network(place, rng=np.random.default_rng(seed))
+        fit(
+            model,
+            SGD(model, learning_rate),
+            *data.train,
+            epochs=epochs,
+            batch_size=batch_size,
+            rng=np.random.default_rng(1000 + seed),
+            progress=False,
+        )
+        return 100 * accuracy(model, *data.test)
+
+    return {place: tuple(run(place, seed) for seed in seeds) for place in ("before", "after")}
+
+
+def placement_gain(learning_rate: float, *, epochs: int = 3, seeds: tuple[int, ...] = (0, 1, 2, 3, 4)) -> Array:
+    """Accuracy with BN after the ReLU minus accuracy with BN before it, in percentage points, one per seed."""
+    accuracies = placement(learning_rate, epochs=epochs, seeds=seeds)
+    return np.subtract(accuracies["after"], accuracies["before"])
+
+
+class Shape(NamedTuple):
+    """The shape of a distribution, whatever its mean and spread.
+
+    Attributes:
+        skewness: size of the third standardized moment, averaged over units; 0 only if every unit's is 0.
+        zeros: fraction of values that are exactly 0.
+    """
+
+    skewness: float
+    zeros: float
+
+
+@cache
+def shapes(*, seed: int = 0, epochs: int = 3) -> dict[Literal["pre-activation", "activation"], Shape]:
+    """Shapes of W u + b and of ReLU(W u + b), unit by unit, in the first hidden layer of a trained network.
+
+    The network has BN after its ReLUs, so neither place was standardized when the values were taken.
+
+    Args:
+        seed: of the weights and the shuffles.
+        epochs: passes over the training images, at a learning rate of 0.1.
+    """
+    data = load_digits()
+    model = relu_network("after", rng=np.random.default_rng(seed))
+    fit(
+        model,
+        SGD(model, 0.1),
+        *data.train,
+        epochs=epochs,
+        batch_size=60,
+        rng=np.random.default_rng(1000 + seed),
+        progress=False,
+    )
+    dense, relu = model.stack[:2]
+    pre = dense.forward(data.test[0])
+    return {"pre-activation": shape_of(pre), "activation": shape_of(relu.forward(pre))}
+
+
+def shape_of(values: Array) -> Shape:
+    """Shape of each column's distribution, averaged over the columns that are not constant.
+
+    Args:
+        values: `(N, units)`.
+    """
+    wide = values.astype(np.float64)
+    varying = wide[:, wide.std(axis=0) > 0]
+    z = (varying - varying.mean(axis=0)) / varying.std(axis=0)
+    # Without the absolute value, units that lean left and units that lean right would cancel.
+    return Shape(float(np.abs((z**3).mean(axis=0)).mean()), float((values == 0).mean()))
+
+
+# The variance, numerically
+
+VarianceFormula: TypeAlias = Literal["one pass", "two passes"]
+
+
+def variance_errors(ratios: Sequence[float], *, m: int = 1024, seed: int = 0) -> dict[VarianceFormula, Array]:
+    """Relative error of the variance of a float32 batch, for each ratio of mean to standard deviation.
+
+        one pass:     mean(x**2) - mean(x)**2
+        two passes:   mean((x - mean(x))**2)
+
+    The reference is the float64 variance of the same float32 numbers.
+
+    Args:
+        ratios: mean / standard deviation; the standard deviation is 1.
+        m: values in the batch.
+        seed: of the values.
+
+    Returns:
+        For each formula an array of the length of `ratios`.
+    """
+    noise = np.random.default_rng(seed).normal(size=m)
+    batches = [(ratio + noise).astype(np.float32) for ratio in ratios]
+    truth = np.array([batch.astype(np.float64).var() for batch in batches])
+    found: dict[VarianceFormula, list[float]] = {
+        "one pass": [float((b * b).mean() - b.mean() ** 2) for b in batches],
+        "two passes": [float(((b - b.mean()) ** 2).mean()) for b in batches],
+    }
+    return {formula: np.abs(np.array(values) - truth) / truth for formula, values in found.items()}
+
+
+def cancellation_slope(*, seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7)) -> float:
+    """Exponent p in `error ~ (mean / std)**p` of the one-pass variance in float32, fitted over three decades.
+
+    The expected 2 is the bound of Chan, Golub and LeVeque (1983), section 3.
+    """
+    ratios = np.logspace(0.5, 3.5, 13)
+    errors = [variance_errors(ratios.tolist(), seed=s)["one pass"] for s in seeds]
+    rms = np.sqrt(np.mean(np.square(errors), axis=0))
+    return float(np.polyfit(np.log10(ratios), np.log10(rms), 1)[0])
+
+
+def bias_gradient_share() -> float:
+    """Largest gradient of the bias before BN, as a fraction of the largest gradient of the weights beside it."""
+    effect = bias_effect()
+    return effect.bias_gradient / effect.weight_gradient
+
+
+def skewness_gap() -> float:
+    """Size of the skewness of ReLU(W u + b) minus that of W u + b, each averaged over units."""
+    found = shapes()
+    return found["activation"].skewness - found["pre-activation"].skewness
+
+
+CLAIMS = (
+    Claim(
+        name="bias-before-bn-has-no-gradient",
+        chapter=CHAPTER,
+        says="A bias before BN can be left out: mean subtraction cancels it, so its gradient is zero.",
+        source="ioffe2015batch",
+        run="Digits, one mini-batch of 60, Dense 64-100 with a bias of standard deviation 10, BN, ReLU, Dense; "
+        "float64; seed 0.",
+        measure=bias_gradient_share,
+        band=(0.0, 1e-12),
+        unit="largest bias gradient / largest weight gradient",
+    ),
+    Claim(
+        name="normalized-sigmoid-is-nearly-linear",
+        chapter=CHAPTER,
+        says="Normalizing the inputs of a sigmoid, with gamma = 1 and beta = 0, confines it to its linear regime.",
+        source="ioffe2015batch",
+        run="sigmoid(z) for standard normal z, by quadrature; nothing random.",
+        measure=lambda: linear_share(1.0),
+        band=(0.95, 1.0),
+        unit="share of the variance explained by a straight line",
+    ),
+    Claim(
+        name="pre-activations-are-more-gaussian",
+        chapter=CHAPTER,
+        says="W u + b is more symmetric and less sparse, closer to Gaussian, than the output of a nonlinearity.",
+        source="ioffe2015batch",
+        run="Digits, ReLU network 64-64-64-10 after 3 epochs, first hidden layer on 360 test images; seed 0.",
+        measure=skewness_gap,
+        band=(0.5, math.inf),
+        unit="mean |skewness| of units after the ReLU minus before it",
+    ),
+    Claim(
+        name="bn-after-relu-can-be-better",
+        chapter=CHAPTER,
+        says="BN after the ReLU can give the better accuracy, here at a small learning rate and early in training.",
+        source="mishkin2017systematic",
+        run="Digits, ReLU network 64-64-64-10, SGD with learning rate 0.01, 3 epochs, batches of 60; "
+        "mean of seeds 0 to 4.",
+        measure=lambda: float(placement_gain(0.01).mean()),
+        band=(2.0, 50.0),
+        unit="percentage points of test accuracy, after minus before",
+    ),
+    Claim(
+        name="one-pass-variance-loses-digits",
+        chapter=CHAPTER,
+        says="The error of mean(x²) − mean(x)² grows with the square of mean / standard deviation.",
+        source="chan1983algorithms",
+        run="Normal batches of 1024 in float32, mean / std from 3 to 3000, seeds 0 to 7.",
+        measure=cancellation_slope,
+        band=(1.7, 2.3),
+        unit="exponent",
+    ),
+)

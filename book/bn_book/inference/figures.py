@@ -1,0 +1,66 @@
+"""The figures of the chapter. Each takes the numbers of an experiment in `bn_book.inference.experiments`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from bn_book.drawing import COLOURS, styled
+from bn_book.inference.experiments import Chase, Sweep
+
+
+@styled
+def chase(run: Chase) -> Figure:
+    """A running mean behind its batch means (above), and the accuracy of a network put to use at each step (below)."""
+    fig, (above, below) = plt.subplots(2, 1, figsize=(5.2, 5.0), sharex=True, height_ratios=(3, 2))
+    steps = np.arange(1, len(run.batch_means) + 1)
+    above.plot(steps, run.batch_means, color=COLOURS["muted"], linewidth=0.8)
+    above.plot(np.arange(len(run.running_means)), run.running_means, color=COLOURS["accent"], linewidth=2.5)
+    low, high = sorted((0.0, float(run.batch_means[np.argmax(np.abs(run.batch_means))])))
+    room = 0.22 * (high - low)
+    above.set(ylim=(low - room, high + room), ylabel="mean of one channel")
+    memory = 1 / run.momentum
+    above.set_title(f"momentum {run.momentum:g}, memory {memory:,.0f} batch{'es' if memory > 1 else ''}")
+    above.text(0.99, 0.97, "batch means", color=COLOURS["muted"], transform=above.transAxes, ha="right", va="top")
+    above.text(0.99, 0.03, "running mean", color=COLOURS["accent"], transform=above.transAxes, ha="right", va="bottom")
+
+    below.plot(run.stops, run.possible, "--", color=COLOURS["muted"], label="with population statistics")
+    below.plot(run.stops, run.accuracy, "o-", color=COLOURS["accent"], markersize=4, label="with running statistics")
+    below.set(ylim=(0, 1.65), yticks=(0, 0.5, 1), xlim=(0, len(steps)))
+    below.set(xlabel="step at which training stops", ylabel="test accuracy")
+    below.legend(loc="upper left", borderaxespad=0, framealpha=0)
+    return fig
+
+
+@styled
+def lag_and_noise(sweeps: Sequence[Sweep]) -> Figure:
+    """How far running means are from the population's (above) and the accuracy in inference (below), by momentum."""
+    fig, (above, below) = plt.subplots(2, 1, figsize=(5.2, 5.4), sharex=True)
+    for sweep, colour, marker in zip(sweeps, (COLOURS["accent"], COLOURS["green"]), "os", strict=False):
+        label = f"batches of {sweep.batch_size}, {sweep.steps:,} updates"
+        above.plot(sweep.momenta, sweep.distance, marker=marker, color=colour, label=label)
+        above.plot(sweep.momenta, sweep.noise, ":", color=colour)
+        below.plot(sweep.momenta, sweep.accuracy, marker=marker, color=colour, label=label)
+    above.set(xscale="log", yscale="log", ylim=(0.008, 3), ylabel="distance from the\npopulation, deviations")
+    above.text(0.99, 0.03, "dotted: noise alone", color=COLOURS["muted"], transform=above.transAxes, ha="right")
+    below.set(ylim=(0, 1.03), ylabel="test accuracy", xlabel="momentum (weight of the new batch)")
+    below.legend(loc="lower right")
+    return fig
+
+
+@styled
+def bugs(rows: Sequence[tuple[str, float, float]]) -> Figure:
+    """For each bug: accuracy as it should be, and with the bug. Rows are (name, healthy, with the bug)."""
+    fig, ax = plt.subplots(figsize=(5.2, 0.62 * len(rows) + 1.1))
+    for y, (name, healthy, buggy) in enumerate(rows):
+        ax.plot((buggy, healthy), (y, y), color=COLOURS["grid"], linewidth=3, zorder=1)
+        ax.plot(healthy, y, "o", color=COLOURS["muted"], markersize=8, fillstyle="none", markeredgewidth=2)
+        ax.plot(buggy, y, "D", color=COLOURS["accent"], markersize=7)
+        ax.text(0.0, y - 0.3, name, color=COLOURS["ink"], va="center")
+    ax.plot([], [], "o", color=COLOURS["muted"], fillstyle="none", markeredgewidth=2, label="as it should be")
+    ax.plot([], [], "D", color=COLOURS["accent"], label="with the bug")
+    ax.set(xlim=(0, 1.03), ylim=(len(rows) - 0.6, -0.7), yticks=[], xlabel="accuracy on the 360 test digits")
+    ax.spines["left"].set_visible(False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=2)
+    return fig

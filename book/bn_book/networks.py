@@ -1,0 +1,62 @@
+"""The networks that several chapters train on the digits of `bn_book.data`: a sigmoid network and a small CNN."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bn_lib.layer import Layer
+from bn_lib.network import Conv2d, Dense, Flatten, ReLU, Sequential, Sigmoid
+
+Normalizer = Callable[[int], Layer]
+
+
+def sigmoid_network(
+    *,
+    rng: np.random.Generator,
+    normalizer: Normalizer | None = None,
+    hidden: tuple[int, ...] = (100, 100, 100),
+    init: str | float = "glorot",
+    inputs: int = 64,
+) -> Sequential:
+    """Dense layers with sigmoids, as in section 4.1 of Ioffe and Szegedy (2015), here with 64 inputs and 10 outputs.
+
+    Args:
+        rng: source of the weights.
+        normalizer: makes the normalizing layer before each sigmoid from its number of features, such as `BatchNorm`;
+            None for a network without. With one, the dense layer before it has no bias.
+        hidden: units of each hidden layer.
+        init: see `bn_lib.network.initial_weights`.
+        inputs: features of the input.
+    """
+    layers: list[Layer] = []
+    for units in hidden:
+        layers.append(Dense(inputs, units, rng=rng, bias=normalizer is None, init=init, dtype=np.float32))
+        if normalizer is not None:
+            layers.append(normalizer(units))
+        layers.append(Sigmoid())
+        inputs = units
+    return Sequential(*layers, Dense(inputs, 10, rng=rng, init=init, dtype=np.float32))
+
+
+def small_cnn(
+    *, rng: np.random.Generator, normalizer: Normalizer | None = None, channels: tuple[int, ...] = (8, 16)
+) -> Sequential:
+    """3 x 3 convolutions with ReLU on 8 x 8 images, each after the first halving the size, then one dense layer.
+
+    Args:
+        rng: source of the weights.
+        normalizer: makes the layer between a convolution and its ReLU, as `sigmoid_network`.
+        channels: channels of each convolution.
+    """
+    layers: list[Layer] = []
+    inputs, size = 1, 8
+    for i, outputs in enumerate(channels):
+        stride = 1 if i == 0 else 2
+        layers.append(
+            Conv2d(inputs, outputs, 3, padding=1, stride=stride, bias=normalizer is None, rng=rng, dtype=np.float32)
+        )
+        if normalizer is not None:
+            layers.append(normalizer(outputs))
+        layers.append(ReLU())
+        inputs, size = outputs, (size - 1) // stride + 1
+    return Sequential(*layers, Flatten(), Dense(inputs * size * size, 10, rng=rng, dtype=np.float32))

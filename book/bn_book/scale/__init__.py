@@ -1,0 +1,1 @@
+"""The chapter "Why scale matters": its experiments, with its claims, and its figures."""

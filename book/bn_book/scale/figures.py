@@ -1,0 +1,149 @@
+"""What the chapter shows: its figures, and the lines of its worked example as TeX.
+
+Each function takes the numbers that `bn_book.scale.experiments` computed.
+"""
+
+from fractions import Fraction
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from bn_book.drawing._style import COLOURS, styled
+from bn_book.drawing._tex import aligned, decimal
+from bn_book.scale.experiments import DigitsStage, Stage, Sweep, Worked, hand_problem, predicted_steps
+from bn_lib._arrays import Array
+
+
+def contour_ellipse(h: Array, minimum: Array, half_width: float, *, points: int = 72) -> Array:
+    """The points where the quadratic with Hessian `h` has one loss: an ellipse with the given half axis across.
+
+    Args:
+        h: `(2, 2)`, with positive eigenvalues.
+        minimum: the center, `(2,)`.
+        half_width: half the short axis, which lies along the direction of the largest eigenvalue.
+        points: how many points to return.
+
+    Returns:
+        `(points, 2)`; the loss above the minimum is lambda_max * half_width**2 / 2 at each of them.
+    """
+    values, axes = np.linalg.eigh(h)
+    angle = np.linspace(0, 2 * np.pi, points)
+    circle = np.column_stack([np.cos(angle), np.sin(angle)])
+    return minimum + (circle * half_width * np.sqrt(values[-1] / values)) @ axes.T
+
+
+@styled
+def rate_and_steps(sweep: Sweep) -> Figure:
+    """The largest stable learning rate, and the steps needed, against the condition number: theory and measurement."""
+    fig, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 5.4), sharex=True)
+    measured = {"ls": "", "marker": "o", "color": COLOURS["accent"], "ms": 6}
+    theory = {"color": COLOURS["muted"], "lw": 1.5}
+    conditions = np.geomspace(sweep.condition[0], sweep.condition[-1], 50)
+    top.loglog(conditions, 2 / conditions, **theory)
+    top.loglog(sweep.condition, sweep.measured_rate, **measured)
+    top.set_ylabel("largest stable\nlearning rate")
+    top.text(1.3, 0.06, r"line: 2 / $\lambda_{\max}$", color=COLOURS["muted"])
+    top.text(1.3, 0.018, "dots: where runs\nbegan to diverge", color=COLOURS["accent"], va="center")
+    bottom.loglog(conditions, predicted_steps(conditions), **theory)
+    bottom.loglog(sweep.condition, sweep.measured_steps, **measured)
+    bottom.set(
+        xlabel=r"condition number $\lambda_{\max}\,/\,\lambda_{\min}$", ylabel="steps to 1/1000\nof the distance"
+    )
+    bottom.text(28, 9, "line: worst start", color=COLOURS["muted"])
+    bottom.text(28, 2.7, "dots: counted,\nrandom start", color=COLOURS["accent"], va="center")
+    return fig
+
+
+@styled
+def prepared_features(stage: Stage) -> Figure:
+    """Descent at the best rate for one preparation of the features, in units of the distance at the start."""
+    fig, ax = plt.subplots(figsize=(5.2, 4.9))
+    unit = np.linalg.norm(stage.path[0] - stage.minimum)
+    for half_width in (0.08, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2):
+        ellipse = contour_ellipse(stage.h, np.zeros(2), half_width)
+        ax.plot(*ellipse.T, color=COLOURS["muted"], lw=0.8, alpha=0.6)
+    off = (stage.path - stage.minimum) / unit
+    ax.plot(*off.T, "o-", color=COLOURS["accent"], lw=1.2, ms=4)
+    ax.plot(0, 0, "+", color=COLOURS["ink"], ms=13, mew=2)
+    ax.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal")
+    ax.set(xlabel="weight 1, from its best value", ylabel="weight 2, from its best value")
+    what = f"{stage.what}: condition number" if stage.what else "condition number"
+    ax.set_title(
+        f"{what.capitalize()} {stage.condition:.3g}\nDistance after {len(off) - 1} steps: × {_factor(stage.left)}",
+        fontsize=11,
+    )
+    return fig
+
+
+@styled
+def digits_descent(stages: tuple[DigitsStage, ...]) -> Figure:
+    """Excess training loss on the digits against steps, for each preparation of the pixels."""
+    fig, ax = plt.subplots(figsize=(5.2, 3.8))
+    looks = (("muted", "-"), ("amber", "--"), ("green", "-."), ("accent", ":"))
+    last = len(stages[0].excess) - 1
+    steps = np.unique(np.geomspace(1, last, 60).astype(int))
+    for stage, (colour, dash) in zip(stages, looks, strict=True):
+        left = stage.excess[steps] / stage.excess[0]
+        if left[0] < 1e-6:
+            ax.plot(1, 1.4e-4, "v", color=COLOURS[colour], ms=8)
+            ax.text(1.25, 1.4e-4, f"{stage.name}: one step", color=COLOURS[colour], va="center")
+            continue
+        ax.plot(steps, left, dash, color=COLOURS[colour])
+    raw, centered, standardized, _ = stages
+    at = {raw.name: (70, 0.3), centered.name: (130, 0.019), standardized.name: (1.2, 0.018)}
+    for (name, (x, y)), (colour, _) in zip(at.items(), looks, strict=False):
+        ax.text(x, y, name, color=COLOURS[colour])
+    ax.set(xscale="log", yscale="log", xlim=(0.9, last), ylim=(1e-4, 1.2))
+    ax.set(xlabel="step", ylabel="loss above the minimum\n(start = 1)")
+    return fig
+
+
+def worked_hessian(worked: Worked) -> str:
+    """The entries of the Hessian of the problem by hand, summed up, as TeX."""
+    x = [[int(v) for v in row] for row in hand_problem().x]
+    lines = []
+    for (i, j), product, entry in zip(((0, 0), (0, 1), (1, 1)), worked.products, worked.h, strict=True):
+        terms = " + ".join(str(row[i] * row[j]) for row in x)
+        name = f"H_{{{i + 1}{j + 1}}}"
+        lines.append(
+            rf"{name} &= \tfrac{{1}}{{{len(x)}}} ({terms}) = \tfrac{{{product}}}{{{len(x)}}} = {decimal(entry)}"
+        )
+    return aligned(*lines)
+
+
+def worked_eigenvalues(worked: Worked) -> str:
+    """The eigenvalues of the problem by hand from trace and determinant, and the limit, as TeX."""
+    h11, h12, h22 = worked.h
+    trace, determinant = h11 + h22, h11 * h22 - h12**2
+    root = worked.largest - worked.smallest
+    limit = 2 / worked.largest
+    return aligned(
+        rf"\text{{trace}} &= {h11} + {h22} = {trace}",
+        rf"\text{{determinant}} &= {h11} \cdot {h22} - {h12}^2 = {determinant}",
+        rf"\lambda &= \tfrac12 \bigl({trace} \pm \sqrt{{{trace}^2 - 4 \cdot {determinant}}}\bigr)",
+        rf"&= \tfrac12 ({trace} \pm {root})",
+        rf"\lambda_{{\max}} &= {worked.largest}, \qquad \lambda_{{\min}} = {worked.smallest}",
+        rf"\eta &< \tfrac{{2}}{{{worked.largest}}} = \tfrac{{{limit.numerator}}}{{{limit.denominator}}}"
+        rf" \approx {float(limit):.5f}",
+    )
+
+
+def worked_step(worked: Worked, step: int) -> str:
+    """One step of descent on the problem by hand, `step` counting from 0, as TeX."""
+    (h11, h12, h22), rate = worked.h, decimal(worked.rate)
+    matrix = rf"\begin{{pmatrix}} {h11} & {h12} \\ {h12} & {h22} \end{{pmatrix}}"
+    before, gradient, after = worked.weights[step], worked.gradients[step], worked.weights[step + 1]
+    off = (before[0] - int(hand_problem().weights[0]), before[1] - int(hand_problem().weights[1]))
+    return aligned(
+        rf"\nabla L &= {matrix} {_column(off)} = {_column(gradient)}",
+        rf"w_{{{step + 1}}} &= {_column(before)} - {rate} {_column(gradient)} = {_column(after)}",
+    )
+
+
+def _column(values: tuple[Fraction, Fraction]) -> str:
+    return rf"\begin{{pmatrix}} {decimal(values[0])} \\ {decimal(values[1])} \end{{pmatrix}}"
+
+
+def _factor(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else "0.00" if number < 0.005 else f"{number:.2f}"
