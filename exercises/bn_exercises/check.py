@@ -19,11 +19,9 @@ from importlib.resources import files
 from typing import Any
 
 from bn_exercises.answers import plain
-from bn_exercises.problem import Problem
+from bn_exercises.problem import Answers, Problem, verify
 from bn_exercises.question import Link
-from bn_exercises.task import Answers, JudgingTask, Task
 from bn_exercises.verdict import Finding, Kind, Verdict
-from bn_exercises.verify import verify
 
 # Said in words as well as by a mark and a colour, for those who do not see one of these.
 _HEADINGS: dict[Kind, tuple[str, str]] = {
@@ -137,7 +135,7 @@ class Session:
     _tries: dict[tuple[str, str, str], list[bytes]] = field(default_factory=dict)
     _told: set[tuple[str, bytes, Finding]] = field(default_factory=set)
 
-    def check(self, problem: Problem | JudgingTask, /, **answers: Any) -> Checked:
+    def check(self, problem: Problem, /, **answers: Any) -> Checked:
         """Judge `answers`, and give one more hint for each part that is still wrong.
 
         The same wrong answer again is no new try: whoever runs all cells gets no further for it. What was said before
@@ -158,7 +156,7 @@ class Session:
         self._told.update(said.values())
         return replace(checked, told=frozenset(told))
 
-    def judge(self, problem: Problem | JudgingTask, observed: Answers) -> Checked:
+    def judge(self, problem: Problem, observed: Answers) -> Checked:
         """The same for answers that were observed already."""
         verdict = verify(problem, observed)
         hints = {}
@@ -200,7 +198,7 @@ def _digest(answer: Any) -> bytes:
 SESSION = Session()
 
 
-def check(problem: Problem | JudgingTask, /, **answers: Any) -> Checked:
+def check(problem: Problem, /, **answers: Any) -> Checked:
     """Judge `answers` and say what is right, what is wrong, and which mistake it was. Make it a cell's last line.
 
     Args:
@@ -214,7 +212,7 @@ def check(problem: Problem | JudgingTask, /, **answers: Any) -> Checked:
 class Solution:
     """The worked numbers of a problem, as text and as HTML."""
 
-    problem: Task
+    problem: Problem
 
     def __repr__(self) -> str:
         """As plain text."""
@@ -236,7 +234,7 @@ class Solution:
         )
 
 
-def solution(problem: Task) -> Solution:
+def solution(problem: Problem) -> Solution:
     """The right numbers of `problem`, and how one gets them. Ask when you are done, or stuck."""
     return Solution(problem)
 

@@ -11,7 +11,6 @@
 returns is the score, which nbgrader takes as the points of the cell.
 """
 
-import hashlib
 import os
 from typing import Any
 
@@ -22,14 +21,13 @@ from bn_exercises.check import SESSION, Checked, check, refuse_other, solution
 from bn_exercises.problem import Problem, seed_for
 from bn_exercises.problems import TASKS
 from bn_exercises.student import account
-from bn_exercises.task import JudgingTask, Task
 
 __all__ = ["check", "hand_in", "my_problem", "solution"]
 
 ANSWERS = "application/vnd.bn-exercises.answers+json"
 
 
-def my_problem(name: str, course_key: str = "", student: str | None = None) -> Problem | JudgingTask:
+def my_problem(name: str, course_key: str = "", student: str | None = None) -> Problem:
     """The problem, with the numbers of this student if the course gives each their own.
 
     Args:
@@ -56,7 +54,7 @@ class NotYetError(Exception):
         return [str(self)]
 
 
-def hand_in(problem: Problem | JudgingTask, /, **answers: Any) -> float:
+def hand_in(problem: Problem, /, **answers: Any) -> float:
     """Show the verdict on all answers, leave them in the cell's output for the grader, and return the score.
 
     Args:
@@ -70,14 +68,9 @@ def hand_in(problem: Problem | JudgingTask, /, **answers: Any) -> float:
     refuse_other(problem)
     observed = problem.observe({name: None for name in problem.points} | answers)
     checked = SESSION.judge(problem, observed)
-    emitted = {"version": 1, "problem": problem.name, "numbers": fingerprint(problem), "answers": plain(observed)}
+    emitted = {"version": 1, "problem": problem.name, "numbers": problem.fingerprint, "answers": plain(observed)}
     shown = {"text/plain": repr(checked), "text/html": checked._repr_html_(), ANSWERS: emitted}
     display(shown, raw=True)  # type: ignore[no-untyped-call]
     if os.environ.get("NBGRADER_EXECUTION") == "validate" and not checked.verdict.right:
         raise NotYetError(checked)
     return checked.verdict.score
-
-
-def fingerprint(problem: Task) -> str:
-    """Tells one variant of a problem from another, so that answers to somebody else's numbers are known as such."""
-    return hashlib.sha256(repr(problem.given).encode()).hexdigest()[:16]

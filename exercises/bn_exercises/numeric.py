@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bn_exercises.misconceptions import Misconception
-from bn_exercises.problem import Arrays, Part, Problem
+from bn_exercises.numbers.calculation import Arrays, Part
+from bn_exercises.numbers.problem import NumberProblem
+from bn_exercises.problem import Given, verify
 from bn_exercises.question import Link, Question
-from bn_exercises.task import Given
 from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Finding
-from bn_exercises.verify import verify
 
 # What NumPy takes between brackets.
 Index: TypeAlias = int | slice | EllipsisType | tuple[Any, ...]
@@ -32,7 +32,7 @@ class NumberQuestion(Question):
         problem: has one part, whose answer is these numbers in a row.
     """
 
-    problem: Problem
+    problem: NumberProblem
 
     @property
     def part(self) -> Part:
@@ -55,7 +55,7 @@ class NumberQuestion(Question):
 
 
 def from_part(
-    problem: Problem,
+    problem: NumberProblem,
     part: str,
     *,
     page: str,
@@ -144,7 +144,7 @@ def from_values(
         tuple(Misconception(each.name, each.says, _constant(each.value), each.see or see) for each in wrong),
         lambda given: (hint, because, ""),
     )
-    problem = Problem(name, prompt, {}, (part,), draw=lambda rng: {})
+    problem = NumberProblem(name, prompt, {}, (part,), draw=lambda rng: {})
     question = NumberQuestion(name=name, page=page, prompt=prompt, because=because, hint=hint, see=see, problem=problem)
     for each in wrong:
         if np.size(each.value) != question.count:
@@ -154,7 +154,7 @@ def from_values(
     return question
 
 
-def _only(problem: Problem, name: str, at: Index) -> Problem:
+def _only(problem: NumberProblem, name: str, at: Index) -> NumberProblem:
     """Nothing of the problem but some numbers of one part, in a row. The parts before are answered right."""
     part = problem.part(name)
 
@@ -187,7 +187,7 @@ def _row(value: ArrayLike) -> Array:
     return np.ravel(np.asarray(value, dtype=float))
 
 
-def _refuse_what_hides_mistakes(question: NumberQuestion, problem: Problem, name: str, at: Index) -> None:
+def _refuse_what_hides_mistakes(question: NumberQuestion, problem: NumberProblem, name: str, at: Index) -> None:
     """Raise `ValueError` unless the numbers asked for tell the mistakes apart as well as all numbers of the part do.
 
     What gives all the right numbers (γ left out, where γ is 1) is no mistake here, and needs no telling.

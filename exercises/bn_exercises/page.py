@@ -18,12 +18,13 @@ from importlib.resources import files
 from typing import Any
 
 from bn_exercises.misconceptions import Misconception
+from bn_exercises.numbers.calculation import Outcomes
+from bn_exercises.numbers.judging import _MOST_SLIPS, _TELLING, _TIE, CUT_SHORT
 from bn_exercises.numeric import NumberQuestion
-from bn_exercises.problem import Outcomes, Reading
+from bn_exercises.problem import Reading
 from bn_exercises.question import Choice, Link
 from bn_exercises.tolerance import DIGITS, EQUAL, NEARER, Array, distance, rooms
 from bn_exercises.typography import as_in_a_book
-from bn_exercises.verify import _MOST_SLIPS, _TELLING, _TIE, CUT_SHORT
 
 # How `verify` decides, for the script that decides as it does.
 _RULE = {"equal": EQUAL, "nearer": NEARER, "digits": DIGITS, "tie": _TIE, "slips": _MOST_SLIPS, "telling": _TELLING}

@@ -18,8 +18,8 @@ import numpy as np
 
 from bn_exercises import misconceptions, problems, slips
 from bn_exercises.misconceptions import Misconception
+from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.numeric import Index, NumberQuestion, WrongNumbers, from_part, from_values
-from bn_exercises.problem import Problem
 from bn_exercises.question import Choice, Link, WrongChoice
 from bn_exercises.tolerance import Array
 from bn_lib import BatchNorm, batch_norm
@@ -380,7 +380,7 @@ def _making_it_fast() -> NumberQuestion:
     )
 
 
-def _exercise(problem: Problem, see: Link, asked: Mapping[str, tuple[str, Index]]) -> tuple[NumberQuestion, ...]:
+def _exercise(problem: NumberProblem, see: Link, asked: Mapping[str, tuple[str, Index]]) -> tuple[NumberQuestion, ...]:
     """A question for each part: with what words it goes on from the part's title, and which numbers it asks for."""
     questions = []
     for part in problem.parts:

@@ -1,4 +1,4 @@
-"""Numbers in running text, set as a book sets them and not as Python prints them: for the pages and their questions."""
+"""Numbers as a reader sees them: as one would write them, and in running text as a book sets them."""
 
 import re
 
@@ -6,6 +6,14 @@ _POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d+)(?![\w.]*\w)")
 _MINUS = re.compile(r"(?<![\w.)\]–—-])-(?=\d)")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+DECIMALS = 4
+
+
+def decimal(value: float, places: int = DECIMALS) -> str:
+    """A number as one would write it: 5, 0.01, -1.3403; four decimals at most, or `places`."""
+    text = f"{value:.{places}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 def as_in_a_book(text: str) -> str:

@@ -4,30 +4,18 @@ Formulas come in lines that fit a phone. Where a function takes `of`, that is th
 variance; `samples` are the subscripts of the values, 1, 2, 3, ... if none are given.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bn_exercises import steps
+from bn_exercises.numbers.calculation import Outcomes
 from bn_exercises.tolerance import Array
+from bn_exercises.typography import DECIMALS, decimal
 
-if TYPE_CHECKING:
-    from bn_exercises.problem import Outcomes
-
-DECIMALS = 4
 # So many squares fit on one line of a phone.
 _IN_A_ROW = 4
-
-
-def decimal(value: float, places: int = DECIMALS) -> str:
-    """A number as one would write it: 5, 0.01, -1.3403; four decimals at most, or `places`."""
-    text = f"{value:.{places}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
 
 
 # The forward pass

@@ -13,7 +13,6 @@ from nbgrader.api import Gradebook, MissingEntry  # type: ignore[import-untyped]
 
 from bn_exercises.problem import Problem, seed_for
 from bn_exercises.problems import TASKS
-from bn_exercises.task import JudgingTask
 
 _PROBLEM = re.compile(r"my_problem\(\s*(['\"])(?P<name>[\w-]+)\1\s*(?:,\s*course_key=(['\"])(?P<key>.*?)\3\s*)?\)")
 _HAND_IN = re.compile(r"^hand_in\(", re.MULTILINE)
@@ -45,7 +44,7 @@ class Source:
     cells: dict[str, str]
     metadata: dict[str, dict[str, Any]]
 
-    def task(self, student: str) -> Problem | JudgingTask | None:
+    def task(self, student: str) -> Problem | None:
         """The problem with this student's numbers; None, if the notebook is about none of ours."""
         if not self.problem:
             return None

@@ -12,9 +12,8 @@ from nbformat.v4 import new_output
 
 from bn_exercises.answers import from_plain
 from bn_exercises.check import Checked, Session
-from bn_exercises.notebook import fingerprint, my_problem
+from bn_exercises.notebook import my_problem
 from bn_exercises.problem import Problem
-from bn_exercises.task import JudgingTask
 from bn_grading import outputs
 
 OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not looked at."
@@ -47,14 +46,14 @@ def look(
     return read, verdicts
 
 
-def _verdict(task: Problem | JudgingTask, untrusted: Any) -> tuple[Checked, NotebookNode]:
+def _verdict(task: Problem, untrusted: Any) -> tuple[Checked, NotebookNode]:
     """The verdict on what a cell handed in, and the output that shows it."""
     emitted = untrusted if isinstance(untrusted, dict) else {}
     given = emitted.get("answers")
     note = ""
     if untrusted is None:
         note, given = NOTHING_CAME, None
-    elif emitted.get("problem") != task.name or emitted.get("numbers") != fingerprint(task):
+    elif emitted.get("problem") != task.name or emitted.get("numbers") != task.fingerprint:
         note, given = OTHER_NUMBERS, None
     answers = {name: from_plain(value) for name, value in given.items()} if isinstance(given, dict) else {}
     checked = Session().judge(task, {name: None for name in task.points} | answers)

@@ -16,6 +16,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
+from bn_exercises.problem import Problem
 from bn_grading import places
 
 PACKAGES = ("bn_exercises", "bn_exercises.problems", "bn_exercises.problems.implement")
@@ -64,6 +65,11 @@ def assemble(folder: Path) -> Path:
 def suspects() -> dict[str, str]:
     """The modules that the notebook of "Break it" is sent, with their sources."""
     return {"bn_exercises.problems.break_it": _EMPTY} | {module: _source(module) for module in SUSPECTS}
+
+
+def modules(problem: Problem) -> dict[str, str]:
+    """Sources that only the notebook of this problem gets."""
+    return suspects() if problem.asks_for == "evidence" else {}
 
 
 def _source(module: str) -> str:

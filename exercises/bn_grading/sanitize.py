@@ -20,7 +20,7 @@ from nbgrader.converters import Autograde  # type: ignore[import-untyped]
 from nbgrader.preprocessors.base import NbGraderPreprocessor  # type: ignore[import-untyped]
 from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
-from bn_grading import apart, notebooks, sheets
+from bn_grading import apart, kit, notebooks
 from bn_grading.apart import TooMuchError
 from bn_grading.assignment import Source
 from bn_grading.container import Container
@@ -84,7 +84,7 @@ class Sanitized:
                 for index, cell in enumerate(notebook.cells)
                 if cell.cell_type == "code"
             ]
-            told = ({}, {}) if task is None else (sheets.sheet(task), sheets.modules(task))
+            told = ({}, {}) if task is None else (task.sheet(), kit.modules(task))
             notebooks.append(Notebook(name, cells, *told))
         written = {f"{name}.ipynb": nbformat.writes(each).encode() for name, each in self.notebooks.items()}
         beside = self.files | self.beside | written

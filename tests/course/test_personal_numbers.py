@@ -4,14 +4,14 @@ import shutil
 from pathlib import Path
 
 from bn_exercises.notebook import my_problem
-from bn_exercises.problem import Problem
+from bn_exercises.numbers.problem import NumberProblem
 
 from .conftest import ASSIGNMENT, BASIC, BATCHES, COURSE, NOTEBOOKS, answers, make_course, solved
 
 KEY = "autumn-2026"
 
 
-def typed(problem: Problem) -> dict[str, str]:
+def typed(problem: NumberProblem) -> dict[str, str]:
     """Cells in which the right answers stand as numbers, as one who has them from somewhere writes them."""
     return {part: f"{part} = {value.round(4).tolist()}" for part, value in problem.reference().items()}
 
@@ -30,7 +30,7 @@ def test_everybody_is_graded_on_numbers_of_their_own(tmp_path: Path) -> None:
     for name in (BASIC, BATCHES):
         assert f"course_key='{KEY}')" in course.released(name).read_text()
     ada = my_problem("basic-calculation", KEY, "ada")
-    assert isinstance(ada, Problem)
+    assert isinstance(ada, NumberProblem)
 
     submitted = course.root / "submitted"
     # ada computes; bob types what is right for ada, cyn what is right for cyn, dan what is right in the book.
@@ -43,7 +43,7 @@ def test_everybody_is_graded_on_numbers_of_their_own(tmp_path: Path) -> None:
             elif name == BASIC:
                 source = {"bob": ada, "cyn": my_problem("basic-calculation", KEY, "cyn"), "dan": my_problem(ada.name)}
                 problem = source[student]
-                assert isinstance(problem, Problem)
+                assert isinstance(problem, NumberProblem)
                 answers(**typed(problem))(path)
     course.nbgrader("autograde", ASSIGNMENT)
     by_nbgrader = course.rows()

@@ -17,10 +17,10 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from bn_exercises.notebook import my_problem
+from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problem import Problem
 from bn_exercises.problems import ALL, IMPLEMENT, NUMERIC
-from bn_exercises.task import JudgingTask
-from bn_grading import cgroup, execute, kit, places, sheets
+from bn_grading import cgroup, execute, kit, places
 from bn_grading.container import Container
 from bn_grading.execute import Notebook, SandboxFailedError, Submission, run_submission, try_sandbox
 from bn_grading.sandbox import Limits, NoSandboxError
@@ -30,12 +30,12 @@ from .conftest import environment_in
 
 def ran(
     *cells: str,
-    task: Problem | JudgingTask | None = None,
+    task: Problem | None = None,
     limits: Limits | None = None,
     container: Container | None = None,
 ) -> list[str]:
     """What the cells of a notebook put out in a sandbox, each as text; why, if one was stopped."""
-    told = ({}, {}) if task is None else (sheets.sheet(task), sheets.modules(task))
+    told = ({}, {}) if task is None else (task.sheet(), kit.modules(task))
     notebook = Notebook("1", [{"index": i, "source": source} for i, source in enumerate(cells)], *told)
     (executed,) = run_submission(Submission("ada", [notebook], limits=limits or Limits(), container=container))
     said = []
@@ -98,26 +98,18 @@ def test_only_reading_answers_enters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ALL, ids=lambda task: task.name)
-def test_no_expected_value_is_on_a_sheet(task: Problem | JudgingTask) -> None:
-    sheet = sheets.sheet(task)
+def test_no_expected_value_is_on_a_sheet(task: Problem) -> None:
+    sheet = task.sheet()
     expected = {"name", "title", "given", "points", "numbers", "asks_for"} | (
         {"probes"} if task is IMPLEMENT else set()
     )
     assert set(sheet) == expected
     # As the notebook states it.
     assert ast.literal_eval(sheet["given"]) == dict(task.given)
-    if isinstance(task, Problem):
+    if isinstance(task, NumberProblem):
         for reference in task.references:
             for value in reference.values():
                 assert repr(value.tolist()) not in repr(sheet)
-
-
-def test_there_is_no_sheet_for_a_problem_of_an_unknown_kind() -> None:
-    class Other:
-        name = "other"
-
-    with pytest.raises(TypeError, match=r"other: no sheet is known for a Other; expected one of Problem, "):
-        sheets.sheet(Other())  # type: ignore[arg-type]
 
 
 @pytest.mark.needs("bwrap", package="bubblewrap")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bn_exercises.answers import from_plain
-from bn_exercises.notebook import ANSWERS, fingerprint, my_problem
-from bn_exercises.verify import verify
+from bn_exercises.notebook import ANSWERS, my_problem
+from bn_exercises.problem import verify
 
 from .conftest import ASSIGNMENT, BASIC, BATCHES, BY_HAND, COURSE, NOTEBOOKS, POINTS, SUBMISSIONS, Course
 
@@ -151,7 +151,7 @@ def test_the_answers_in_the_output_give_the_same_score_elsewhere(course: Course,
     # So a grader can take the answers out of the notebook and judge them in a process of its own.
     left = handed_in(course, student, notebook)
     task = my_problem(left["problem"])
-    assert left["numbers"] == fingerprint(task)
+    assert left["numbers"] == task.fingerprint
     assert verify(task, from_plain(left["answers"])).score == SUBMISSIONS[student][notebook].score
 
 

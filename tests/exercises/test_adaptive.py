@@ -17,7 +17,7 @@ from bn_exercises.answers import Unusable, from_plain, plain
 from bn_exercises.check import Session, solution
 from bn_exercises.formula import MOST_NODES, MOST_WORK, Formula, parse
 from bn_exercises.notebook import ANSWERS
-from bn_exercises.problem import seed_for
+from bn_exercises.problem import seed_for, verify
 from bn_exercises.problems import ADAPTIVE
 from bn_exercises.problems.adaptive import design as of
 from bn_exercises.problems.adaptive.design import Mistake
@@ -26,7 +26,6 @@ from bn_exercises.problems.adaptive.problem import ASKED, AT_EACH_VALUE, MOST_PA
 from bn_exercises.problems.adaptive.smoothness import Break, breaks
 from bn_exercises.sources import to_notebook
 from bn_exercises.verdict import Finding, Verdict
-from bn_exercises.verify import verify
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {"a": 0.5, "b": 0.5}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bn_exercises.answers import LARGEST, MOST_NUMBERS, Unusable, described, fit, read
+from bn_exercises.problem import verify
 from bn_exercises.problems import NUMERIC
-from bn_exercises.verify import verify
 
 
 class Pair(NamedTuple):

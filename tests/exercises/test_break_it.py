@@ -17,7 +17,7 @@ from bn_exercises import formula, mutants
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
 from bn_exercises.implementations import RIGHT
-from bn_exercises.notebook import fingerprint
+from bn_exercises.problem import verify
 from bn_exercises.problems import BREAK_IT
 from bn_exercises.problems.break_it import evidence, exposure
 from bn_exercises.problems.break_it import problem as break_it
@@ -33,7 +33,6 @@ from bn_exercises.problems.break_it.suspects import SUSPECTS, CannotCopeError
 from bn_exercises.question import Link
 from bn_exercises.sources import to_notebook
 from bn_exercises.verdict import Finding
-from bn_exercises.verify import verify
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = [BREAK_IT, *map(BREAK_IT.variant, range(21))]
@@ -634,7 +633,7 @@ def test_variants(seed: int) -> None:
 
 
 def test_variants_differ() -> None:
-    assert len({fingerprint(BREAK_IT.variant(seed)) for seed in range(200)} | {fingerprint(BREAK_IT)}) == 201
+    assert len({BREAK_IT.variant(seed).fingerprint for seed in range(200)} | {BREAK_IT.fingerprint}) == 201
     drawn = {(each.function, each.number) for seed in range(400) for each in BREAK_IT.variant(seed).drawn}
     assert drawn == {(each.function, each.number) for each in GALLERY}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bn_exercises.check import Checked, Session, check, solution
-from bn_exercises.problem import Problem
+from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problems import BASIC_CALCULATION, CONDITIONAL, NUMERIC
 from bn_exercises.question import Link
 from bn_exercises.verdict import Finding, Verdict
@@ -141,7 +141,7 @@ def test_a_foreign_answer_is_asked_for_its_numbers_once() -> None:
 
 
 @pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
-def test_html_says_what_the_text_says(problem: Problem) -> None:
+def test_html_says_what_the_text_says(problem: NumberProblem) -> None:
     answers = {part: value * 1.1 for part, value in problem.reference().items()}
     checked = Session().check(problem, **answers)
     page = Html(checked._repr_html_())
@@ -187,7 +187,7 @@ def test_colour_is_not_the_only_sign() -> None:
 
 
 @pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
-def test_solution_shows_every_number(problem: Problem) -> None:
+def test_solution_shows_every_number(problem: NumberProblem) -> None:
     shown = repr(solution(problem))
     page = Html(solution(problem)._repr_html_())
     for reference in problem.references:

@@ -19,13 +19,13 @@ from bn_exercises import mutants
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
 from bn_exercises.implementations import MISTAKES, RIGHT, WAYS, pairs
+from bn_exercises.problem import verify
 from bn_exercises.problems import IMPLEMENT
 from bn_exercises.problems.implement.problem import POINTS, Implement, source
 from bn_exercises.problems.implement.recording import ARGUMENTS
 from bn_exercises.problems.implement.styles import STYLES
 from bn_exercises.sources import to_notebook
 from bn_exercises.verdict import Verdict
-from bn_exercises.verify import verify
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward, batch_norm_inference
 
 NOTEBOOK = Path(__file__).parents[2] / "exercises" / "source" / "batch-norm" / "6-implement.md"

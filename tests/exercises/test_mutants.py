@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bn_exercises import misconceptions, mutants
-from bn_exercises.problem import Problem
+from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problems import ALL, BASIC_CALCULATION
 
 # Those that the course asks for, by the names they have here. Whether the running variance is biased is a convention.
@@ -38,11 +39,7 @@ ASKED_FOR = {
 
 
 def test_every_misconception_that_was_asked_for_is_made_somewhere() -> None:
-    made = {
-        name
-        for task in ALL
-        for _, name, _ in (mutants.mistaken(task, 0) if isinstance(task, Problem) else task.mistaken())
-    }
+    made = {name for problem in ALL for _, name, _ in problem.mistaken()}
     assert made >= ASKED_FOR, ASKED_FOR - made
     assert len(ASKED_FOR) == 24
 
@@ -54,14 +51,14 @@ def tallies() -> dict[str, mutants.Tally]:
 
 
 @pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
-def test_the_grader_is_good_enough(problem: Problem, tallies: dict[str, mutants.Tally]) -> None:
+def test_the_grader_is_good_enough(problem: NumberProblem, tallies: dict[str, mutants.Tally]) -> None:
     tally = tallies[problem.name]
     assert tally.caught == tally.mistakes, tally.failures
     assert tally.once >= mutants.ONCE_AT_LEAST * tally.mistakes, tally.failures
     assert tally.accepted == tally.right, tally.failures
     assert tally.named >= mutants.NAMED_AT_LEAST * tally.mistakes, tally.failures
     # Every mistake ran, in several ways, on every seed that it applies to.
-    listed = 2 * sum(len(part.mistakes) for part in problem.parts) if isinstance(problem, Problem) else 90
+    listed = 2 * sum(len(part.mistakes) for part in problem.parts) if isinstance(problem, NumberProblem) else 90
     assert tally.mistakes > mutants.SEEDS * listed * 0.9
     assert tally.right > 15 * mutants.SEEDS
 
@@ -75,7 +72,7 @@ def test_a_grader_that_is_not_is_noticed() -> None:
     parts = tuple(replace(part, mistakes=()) for part in BASIC_CALCULATION.parts)
     lenient = replace(BASIC_CALCULATION, parts=parts)
     answers = BASIC_CALCULATION.reference()
-    answers = answers | {"x_hat": misconceptions.NO_EPS.compute(mutants.np.array(lenient.given["x"]), 0.01)}
+    answers = answers | {"x_hat": misconceptions.NO_EPS.compute(np.array(lenient.given["x"]), 0.01)}
     assert mutants.verify(lenient, answers).right
     assert not mutants.verify(BASIC_CALCULATION, answers).right
     missed = mutants.Tally(mistakes=10, caught=9, once=10, named=9, right=1, accepted=1)

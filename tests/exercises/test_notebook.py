@@ -12,10 +12,9 @@ import pytest
 
 from bn_exercises import notebook
 from bn_exercises.answers import from_plain, plain
-from bn_exercises.notebook import ANSWERS, NotYetError, fingerprint, hand_in, my_problem
-from bn_exercises.problem import Problem
+from bn_exercises.notebook import ANSWERS, NotYetError, hand_in, my_problem
+from bn_exercises.problem import Problem, verify
 from bn_exercises.problems import BASIC_CALCULATION, NUMERIC
-from bn_exercises.verify import verify
 
 RIGHT = BASIC_CALCULATION.reference()
 
@@ -94,14 +93,14 @@ def test_what_is_left_in_the_output_gives_the_same_verdict(task: Problem, shown:
     for each in answers:
         hand_in(task, **each)
         left = shown[-1][ANSWERS]
-        assert (left["version"], left["problem"], left["numbers"]) == (1, task.name, fingerprint(task))
+        assert (left["version"], left["problem"], left["numbers"]) == (1, task.name, task.fingerprint)
         expected = verify(task, {name: None for name in task.points} | each)
         assert verify(task, from_plain(left["answers"])) == expected
 
 
 def test_fingerprint_tells_variants_apart() -> None:
     given = [task.variant(seed) for task in NUMERIC for seed in range(20)] + list(NUMERIC)
-    assert len({fingerprint(task) for task in given}) == len(given)
+    assert len({task.fingerprint for task in given}) == len(given)
 
 
 def test_plain_and_back() -> None:

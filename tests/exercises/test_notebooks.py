@@ -29,10 +29,9 @@ from bn_exercises import misconceptions as wrong
 from bn_exercises import slips
 from bn_exercises.check import SESSION, Checked
 from bn_exercises.notebook import ANSWERS
-from bn_exercises.problem import Problem
+from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problems import TASKS
 from bn_exercises.sources import to_notebook
-from bn_exercises.task import JudgingTask
 
 EXERCISES = Path(__file__).parents[2] / "exercises"
 SOURCES = {path.stem: to_notebook(path.read_text()) for path in sorted((EXERCISES / "source").glob("*/*.md"))}
@@ -42,13 +41,15 @@ REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION$", re.DO
 CRITERION = re.compile(r"^- (\*\*.+?\*\*)", re.MULTILINE)
 
 
-def task(name: str) -> Problem | JudgingTask:
+def task(name: str) -> NumberProblem:
     """The problem that a notebook asks, by its file name."""
     return TASKS[name.partition("-")[2]]
 
 
 each_notebook = pytest.mark.parametrize("name", SOURCES)
-each_number_problem = pytest.mark.parametrize("name", [name for name in SOURCES if isinstance(task(name), Problem)])
+each_number_problem = pytest.mark.parametrize(
+    "name", [name for name in SOURCES if isinstance(task(name), NumberProblem)]
+)
 
 
 def cell_of(answer: str) -> str:
@@ -178,7 +179,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 def test_the_problems_that_ask_for_numbers_have_notebooks() -> None:
     asked = [task(name).name for name in SOURCES]
     assert asked == [name for name in TASKS if name in asked]
-    assert {name for name, problem in TASKS.items() if isinstance(problem, Problem)} <= set(asked)
+    assert {name for name, problem in TASKS.items() if isinstance(problem, NumberProblem)} <= set(asked)
 
 
 # What a notebook asks
@@ -289,7 +290,7 @@ def test_released_notebook_runs_and_earns_nothing(name: str, releases: dict[str,
         checked = shown[f"{cell_id}-check"].value
         assert isinstance(checked, Checked)
         assert checked.verdict.score == 0
-        if isinstance(task(name), Problem):
+        if isinstance(task(name), NumberProblem):
             assert checked.verdict.of(answer).kind == "missing"
 
 
@@ -307,7 +308,7 @@ def test_solution_earns_all_points_whatever_the_numbers(name: str, student: str,
     assert shown["hand-in"].value == sum(problem.points.values())
     (displayed,) = shown["hand-in"].data
     assert displayed[ANSWERS]["problem"] == problem.name
-    if isinstance(problem, Problem):
+    if isinstance(problem, NumberProblem):
         assert set(displayed[ANSWERS]["answers"]) == set(problem.points)
         for part in problem.points:
             assert shown[f"{cell_of(part)}-check"].value.verdict.of(part).kind == "right", part

@@ -17,17 +17,17 @@ from bn_book.chapters import chapters
 from bn_book.speed import experiments as speed
 from bn_exercises import questions
 from bn_exercises.misconceptions import NO_EPS, OVER_ROWS, PATHS
+from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.numeric import NumberQuestion, WrongNumbers, from_part, from_values
 from bn_exercises.page import check_yourself, to_html
-from bn_exercises.problem import Problem
+from bn_exercises.problem import verify
 from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, CONDITIONAL, TASKS
 from bn_exercises.question import Choice, Link, Question, WrongChoice
 from bn_exercises.tolerance import round_to
 from bn_exercises.typography import as_in_a_book
-from bn_exercises.verify import verify
 
 BOOK = Path(__file__).parents[2] / "book"
-PROBLEMS = {name: task for name, task in TASKS.items() if isinstance(task, Problem)}
+PROBLEMS = {name: task for name, task in TASKS.items() if isinstance(task, NumberProblem)}
 NUMERIC = [question for question in questions.ALL if isinstance(question, NumberQuestion)]
 OF_EXERCISES = [
     (question, PROBLEMS[name], part)
@@ -57,7 +57,9 @@ def test_every_chapter_and_every_part_of_a_problem_has_a_question() -> None:
 
 
 @each_of_an_exercise
-def test_question_of_an_exercise_is_asked_on_its_page(question: NumberQuestion, problem: Problem, part: str) -> None:
+def test_question_of_an_exercise_is_asked_on_its_page(
+    question: NumberQuestion, problem: NumberProblem, part: str
+) -> None:
     assert question.page == f"exercises/{problem.name}"
     assert question.part.name == part
     label = problem.part(part).title.split()[0]
@@ -116,7 +118,7 @@ def test_every_mistake_is_told(question: NumberQuestion, digits: int) -> None:
 @each_of_an_exercise
 @pytest.mark.parametrize("digits", [3, 4, 6, ALL_DIGITS])
 def test_question_of_an_exercise_is_judged_as_the_problem_is(
-    question: NumberQuestion, problem: Problem, part: str, digits: int
+    question: NumberQuestion, problem: NumberProblem, part: str, digits: int
 ) -> None:
     at = AT.get(question.name, ...)
     for reference, outcomes in zip(problem.references, problem.outcomes, strict=True):

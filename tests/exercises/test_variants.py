@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bn_exercises.implementations import MISTAKES
-from bn_exercises.problem import Problem, is_told_apart, seed_for
+from bn_exercises.numbers.problem import NumberProblem, is_told_apart
+from bn_exercises.problem import seed_for
 from bn_exercises.problems import (
     BACKPROPAGATION,
     BASIC_CALCULATION,
@@ -33,7 +34,7 @@ def root_comes_out(var: Any, eps: float) -> bool:
 
 
 @each_problem
-def test_a_seed_always_gives_the_same_numbers(problem: Problem) -> None:
+def test_a_seed_always_gives_the_same_numbers(problem: NumberProblem) -> None:
     for seed in range(5):
         assert problem.variant(seed).given == problem.variant(seed).given
 
@@ -151,14 +152,14 @@ def test_the_inputs_of_implement_do_not_change() -> None:
 
 
 @each_problem
-def test_seeds_give_different_numbers(problem: Problem) -> None:
+def test_seeds_give_different_numbers(problem: NumberProblem) -> None:
     variants = {repr(problem.variant(seed).given) for seed in SEEDS}
     assert len(variants) > 0.9 * len(SEEDS)
     assert repr(problem.given) not in variants
 
 
 @each_problem
-def test_same_form_and_points(problem: Problem) -> None:
+def test_same_form_and_points(problem: NumberProblem) -> None:
     for seed in SEEDS:
         variant = problem.variant(seed)
         assert variant.points == problem.points
@@ -168,7 +169,7 @@ def test_same_form_and_points(problem: Problem) -> None:
 
 
 @each_problem
-def test_no_mistake_comes_near_the_right_answer(problem: Problem) -> None:
+def test_no_mistake_comes_near_the_right_answer(problem: NumberProblem) -> None:
     for seed in SEEDS:
         assert is_told_apart(problem.variant(seed))
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from bn_exercises import misconceptions as wrong
 from bn_exercises.misconceptions import Misconception
-from bn_exercises.problem import Problem
+from bn_exercises.numbers.judging import CUT_SHORT
+from bn_exercises.numbers.problem import NumberProblem
+from bn_exercises.problem import verify
 from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, BATCH_SIZE, CONDITIONAL, NUMERIC
 from bn_exercises.tolerance import round_to
 from bn_exercises.verdict import Verdict
-from bn_exercises.verify import CUT_SHORT, verify
 
 BOOK = Path(__file__).parents[2] / "book"
 X = np.array(BASIC_CALCULATION.given["x"], dtype=float)
@@ -29,7 +30,7 @@ def kinds(verdict: Verdict) -> dict[str, str]:
     return {finding.part: finding.kind for finding in verdict.findings if finding.part}
 
 
-def all_mistakes(problem: Problem) -> dict[tuple[str, str], tuple[Misconception, Any]]:
+def all_mistakes(problem: NumberProblem) -> dict[tuple[str, str], tuple[Misconception, Any]]:
     found = {}
     for part, outcomes in problem.outcomes[0].items():
         for m, value in [*zip(outcomes.mistakes, outcomes.wrong, strict=True), *outcomes.other_shapes]:
@@ -41,7 +42,7 @@ def all_mistakes(problem: Problem) -> dict[tuple[str, str], tuple[Misconception,
 
 
 @each_problem
-def test_right_answers_earn_everything(problem: Problem) -> None:
+def test_right_answers_earn_everything(problem: NumberProblem) -> None:
     verdict = verify(problem, problem.reference())
     assert verdict.right
     assert verdict.score == verdict.max_score == sum(problem.points.values())
@@ -49,7 +50,7 @@ def test_right_answers_earn_everything(problem: Problem) -> None:
 
 
 @each_problem
-def test_each_part_earns_its_own_points(problem: Problem) -> None:
+def test_each_part_earns_its_own_points(problem: NumberProblem) -> None:
     for part, points in problem.points.items():
         verdict = verify(problem, {part: problem.reference()[part]})
         assert verdict.score == points
@@ -57,7 +58,7 @@ def test_each_part_earns_its_own_points(problem: Problem) -> None:
 
 
 @each_problem
-def test_nothing_earns_nothing(problem: Problem) -> None:
+def test_nothing_earns_nothing(problem: NumberProblem) -> None:
     for answers in ({}, None, [1, 2], "text"):
         verdict = verify(problem, answers)  # type: ignore[arg-type]
         assert verdict.score == 0
@@ -66,7 +67,7 @@ def test_nothing_earns_nothing(problem: Problem) -> None:
 
 @each_problem
 @pytest.mark.parametrize("factor", [1.02, 0.98, -1.0, 0.5, 10.0])
-def test_other_numbers_earn_nothing(problem: Problem, factor: float) -> None:
+def test_other_numbers_earn_nothing(problem: NumberProblem, factor: float) -> None:
     for part, value in problem.reference().items():
         verdict = verify(problem, {**problem.reference(), part: factor * value})
         if np.allclose(factor * value, value):
@@ -75,7 +76,7 @@ def test_other_numbers_earn_nothing(problem: Problem, factor: float) -> None:
 
 
 @each_problem
-def test_one_wrong_number_of_many_is_noticed_and_pointed_at(problem: Problem) -> None:
+def test_one_wrong_number_of_many_is_noticed_and_pointed_at(problem: NumberProblem) -> None:
     for part, value in problem.reference().items():
         if value.size < 3:
             continue
@@ -116,7 +117,7 @@ def test_the_same_answers_get_the_same_verdict_and_are_not_changed() -> None:
     st.lists(st.floats(-1e12, 1e12), min_size=40, max_size=40),
     st.booleans(),
 )
-def test_any_numbers_get_a_verdict(problem: Problem, random: Random, numbers: list[float], keep: bool) -> None:
+def test_any_numbers_get_a_verdict(problem: NumberProblem, random: Random, numbers: list[float], keep: bool) -> None:
     # Warnings are errors here, so this also finds overflows and divisions by zero.
     answers = {}
     for part, value in problem.reference().items():
@@ -276,7 +277,7 @@ def test_the_mean_of_a_class_may_be_rounded_too() -> None:
         (BACKPROPAGATION, "dx", [-0.002, 0, 0.002]),
     ],
 )
-def test_too_few_digits_are_said_and_no_mistake_is(problem: Problem, part: str, answer: Any) -> None:
+def test_too_few_digits_are_said_and_no_mistake_is(problem: NumberProblem, part: str, answer: Any) -> None:
     finding = verify(problem, problem.reference() | {part: answer}).of(part)
     assert (finding.kind, finding.points, finding.misconceptions) == ("form", 0, ())
     assert finding.sentence == CUT_SHORT
@@ -445,7 +446,7 @@ def test_a_mistake_is_recognised_under_the_reading_of_the_rest() -> None:
 
 
 @each_problem
-def test_sentences_depend_on_the_mistake_and_not_on_the_numbers(problem: Problem) -> None:
+def test_sentences_depend_on_the_mistake_and_not_on_the_numbers(problem: NumberProblem) -> None:
     # So they cannot contain a right number, nor anything the learner wrote.
     one, other = problem.variant(1), problem.variant(2)
     others = all_mistakes(other)
@@ -464,7 +465,7 @@ def _shown(value: Any) -> set[str]:
 
 
 @each_problem
-def test_no_hint_and_no_finding_gives_an_answer_away(problem: Problem) -> None:
+def test_no_hint_and_no_finding_gives_an_answer_away(problem: NumberProblem) -> None:
     for variant in (problem, *map(problem.variant, range(20))):
         stated = {f"{abs(v):g}" for value in variant.given.values() for v in np.ravel(value)}
         for part in variant.parts:
@@ -478,7 +479,7 @@ def test_no_hint_and_no_finding_gives_an_answer_away(problem: Problem) -> None:
 
 
 @each_problem
-def test_hints_are_three_sentences_and_end_like_one(problem: Problem) -> None:
+def test_hints_are_three_sentences_and_end_like_one(problem: NumberProblem) -> None:
     for part in problem.parts:
         hints = part.hints(problem.given)
         assert len(set(hints)) == 3

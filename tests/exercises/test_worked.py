@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bn_exercises import misconceptions, steps, worked
-from bn_exercises.problem import Problem
+from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, BATCH_SIZE, CONDITIONAL, NUMERIC
 from bn_lib import batch_norm, batch_norm_backward
 
@@ -92,11 +92,11 @@ def test_the_reader_notices_a_wrong_number() -> None:
         check(line, {"a": 1.51}, IN_FOUR)
 
 
-def variants(problem: Problem) -> list[Problem]:
+def variants(problem: NumberProblem) -> list[NumberProblem]:
     return [problem, *(problem.variant(seed) for seed in range(5))]
 
 
-def case(problem: Problem) -> str:
+def case(problem: NumberProblem) -> str:
     return repr(dict(problem.given))
 
 
@@ -104,7 +104,7 @@ def case(problem: Problem) -> str:
 
 
 @pytest.mark.parametrize("problem", variants(BASIC_CALCULATION), ids=case)
-def test_basic_calculation(problem: Problem) -> None:
+def test_basic_calculation(problem: NumberProblem) -> None:
     x, right = np.array(problem.given["x"], dtype=float), problem.reference()
     gamma, beta, eps = (problem.given[name] for name in ("gamma", "beta", "eps"))
     features = range(1, 1 + x.shape[1])
@@ -129,7 +129,7 @@ def test_steps_as_they_are_written() -> None:
 
 
 @pytest.mark.parametrize("problem", [*variants(BATCH_SIZE), *variants(CONDITIONAL)], ids=case)
-def test_statistics_of_many_values_break_into_lines(problem: Problem) -> None:
+def test_statistics_of_many_values_break_into_lines(problem: NumberProblem) -> None:
     x = np.ravel(problem.given["x"]).astype(float)
     assert len(x) == 6
     check(worked.statistics(x), {r"\mu": x.mean(), r"\sigma^2": x.var()}, IN_FOUR)
@@ -142,7 +142,7 @@ def test_statistics_of_many_values_break_into_lines(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("problem", variants(BACKPROPAGATION), ids=case)
-def test_gradients(problem: Problem) -> None:
+def test_gradients(problem: NumberProblem) -> None:
     x, dx_hat, eps = np.array(problem.given["x"], dtype=float), np.array(problem.given["dx_hat"]), problem.given["eps"]
     right, sum_of_products = problem.reference(), (dx_hat * (x - x.mean())).sum()
     _, cache = batch_norm(x[:, None], np.ones(1), np.zeros(1), eps=eps)
@@ -199,7 +199,7 @@ def test_table() -> None:
 
 
 @pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
-def test_table_of_mistakes_has_each_that_shows_once(problem: Problem) -> None:
+def test_table_of_mistakes_has_each_that_shows_once(problem: NumberProblem) -> None:
     for name, outcomes in problem.outcomes[0].items():
         _, _, right, *wrong = rows(worked.mistakes(outcomes))
         assert right == [worked.numbers(outcomes.right), "**right**"]
@@ -235,17 +235,17 @@ def test_first_rows_are_those_of_tables_only() -> None:
 # The pages
 
 
-def page(problem: Problem) -> str:
+def page(problem: NumberProblem) -> str:
     return (ROOT / "book" / "exercises" / f"{problem.name}.md").read_text(encoding="utf-8")
 
 
-def notebook(problem: Problem) -> str:
+def notebook(problem: NumberProblem) -> str:
     number = 1 + NUMERIC.index(problem)
     return (ROOT / "exercises" / "source" / "batch-norm" / f"{number}-{problem.name}.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
-def test_page_and_notebook_have_one_title(problem: Problem) -> None:
+def test_page_and_notebook_have_one_title(problem: NumberProblem) -> None:
     titles = [re.findall(r"^# Exercise .+$", text, re.MULTILINE) for text in (page(problem), notebook(problem))]
     assert len(titles[0]) == 1
     assert titles[0] == titles[1]
@@ -253,7 +253,7 @@ def test_page_and_notebook_have_one_title(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
-def test_solution_is_folded(problem: Problem) -> None:
+def test_solution_is_folded(problem: NumberProblem) -> None:
     text = re.sub(r"^````\{dropdown\}.*?^````$", "", page(problem), flags=re.DOTALL | re.MULTILINE)
     given = {"X", "x", "dx_hat"}
     assert set(re.findall(r"\{glue:(?:math|md)\} (\w+)", text)) <= given

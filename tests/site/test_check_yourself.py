@@ -15,13 +15,15 @@ from playwright.sync_api import Browser, Page
 
 from bn_exercises import questions
 from bn_exercises.misconceptions import NO_EPS, Misconception
+from bn_exercises.numbers.calculation import AlsoRight, Part
+from bn_exercises.numbers.judging import CUT_SHORT
+from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.numeric import NumberQuestion, WrongNumbers, from_part, from_values
 from bn_exercises.page import check_yourself
-from bn_exercises.problem import AlsoRight, Part, Problem
+from bn_exercises.problem import verify
 from bn_exercises.question import Choice, Link
 from bn_exercises.tolerance import round_to
 from bn_exercises.typography import as_in_a_book
-from bn_exercises.verify import CUT_SHORT, verify
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
@@ -66,7 +68,7 @@ def _edges() -> NumberQuestion:
         also_right=(AlsoRight(lambda shift: base + shift + 0.006, "Right, in another way. This is how."),),
     )
     open_ways = ({"one thing": {"shift": 0.0}, "another": {"shift": 0.0065}},)
-    problem = Problem("edges", "Edges", {}, (part,), draw=lambda rng: {}, open=open_ways)
+    problem = NumberProblem("edges", "Edges", {}, (part,), draw=lambda rng: {}, open=open_ways)
     return from_part(problem, "numbers", page="here", prompt="Seven numbers?", see=Link("Here", "here"))
 
 

@@ -8,7 +8,6 @@ from bn_exercises.problems.batch_size import BATCH_SIZE
 from bn_exercises.problems.break_it import BREAK_IT
 from bn_exercises.problems.conditional import BATCH, CLASS, CONDITIONAL
 from bn_exercises.problems.implement import IMPLEMENT
-from bn_exercises.task import JudgingTask
 
 __all__ = [
     "ADAPTIVE",
@@ -29,5 +28,5 @@ __all__ = [
 NUMERIC = (BASIC_CALCULATION, BACKPROPAGATION, BATCH_SIZE, CONDITIONAL)
 
 # In the order of the course.
-ALL: tuple[Problem | JudgingTask, ...] = (*NUMERIC, ADAPTIVE, IMPLEMENT, BREAK_IT)
-TASKS = {task.name: task for task in ALL}
+ALL: tuple[Problem, ...] = (*NUMERIC, ADAPTIVE, IMPLEMENT, BREAK_IT)
+TASKS = {problem.name: problem for problem in ALL}

@@ -1,14 +1,18 @@
 """Problem 2, Backpropagation: the gradients of Batch Normalization for one feature."""
 
+from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import numpy as np
 
 from bn_exercises import misconceptions as wrong
 from bn_exercises import steps
-from bn_exercises.problem import AlsoRight, Part, Problem, choose, shuffled
+from bn_exercises.numbers.calculation import AlsoRight, Part
+from bn_exercises.numbers.hand import Hand
+from bn_exercises.numbers.problem import NumberProblem
+from bn_exercises.problem import Given, choose, shuffled
 from bn_exercises.problems.by_hand import SIX, TWO, joined
-from bn_exercises.task import Given
 from bn_exercises.tolerance import BY_HAND, Array, Rounding
 from bn_lib import batch_norm, batch_norm_backward
 
@@ -81,7 +85,29 @@ def _gradient(x: Array, dx_hat: Array, eps: float) -> Array:
     return batch_norm_backward(dx_hat[:, None], cache)[0][:, 0]
 
 
-BACKPROPAGATION = Problem(
+def _gradient_by_hand(given: Given, hand: Hand) -> Iterator[tuple[str, dict[str, Any]]]:
+    x, dx_hat = (np.array(given[name], dtype=float) for name in ("x", "dx_hat"))
+    r, over, centred, m = hand.r, hand.over, x - hand.mean(x), len(x)
+    root = hand.root(x, given["eps"])
+    total = r((dx_hat * centred).sum())
+    dmu = r(over(-dx_hat.sum(), root))
+    # The power -3/2: of the rounded reciprocal, or of the rounded root, itself rounded or not. The half first or last.
+    cubed = r(r(1 / root) ** 3) if hand.inverses else 1 / r(root**3)
+    dvars = {
+        "power": -0.5 * total * cubed,
+        "power in the head": -0.5 * total * (cubed if hand.inverses else 1 / root**3),
+        "half last": -0.5 * r(total * cubed),
+    }
+    for way, dvar in dvars.items():
+        dvar = r(dvar)
+        three_paths = r(over(dx_hat, root)) + r(dvar * 2 * centred / m) + r(dmu / m)
+        yield f", {way}, three paths", {"dx": three_paths, "dmu": dmu, "dvar": dvar}
+        x_hat = r(over(centred, root))
+        inside = r(dx_hat - r(dx_hat.mean()) - r(x_hat * r((dx_hat * x_hat).mean())))
+        yield f", {way}, compact form", {"dx": over(inside, root), "dmu": dmu, "dvar": dvar}
+
+
+BACKPROPAGATION = NumberProblem(
     name="backpropagation",
     title="Backpropagation",
     given={"x": (1, 2, 3), "dx_hat": (0.1, 0.2, 0.3), "eps": 0.01},
@@ -131,4 +157,5 @@ BACKPROPAGATION = Problem(
         ),
     ),
     draw=_draw_gradient,
+    by_hand=_gradient_by_hand,
 )

@@ -1,14 +1,18 @@
 """Problem 1, Basic calculation: a batch of 4 samples and 3 features through the four lines of Algorithm 1."""
 
+from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import numpy as np
 
 from bn_exercises import misconceptions as wrong
 from bn_exercises import steps
-from bn_exercises.problem import Part, Problem, choose, shuffled
+from bn_exercises.numbers.calculation import Part
+from bn_exercises.numbers.hand import Hand
+from bn_exercises.numbers.problem import NumberProblem
+from bn_exercises.problem import Given, choose, shuffled
 from bn_exercises.problems.by_hand import NORMALIZED_BY_HAND, added, joined
-from bn_exercises.task import Given
 from bn_exercises.tolerance import Array
 
 
@@ -82,7 +86,16 @@ def _draw_table(rng: Random) -> Given:
     }
 
 
-BASIC_CALCULATION = Problem(
+def _table_by_hand(given: Given, hand: Hand) -> Iterator[tuple[str, dict[str, Any]]]:
+    x = np.array(given["x"], dtype=float)
+    x_hat = hand.x_hat(x, given["eps"], x)
+    y = given["gamma"] * hand.r(x_hat) + given["beta"]
+    yield "", {"mean": x.mean(axis=0), "var": hand.r(x.var(axis=0)), "x_hat": x_hat, "y": y}
+    y = given["gamma"] * x_hat + given["beta"]
+    yield ", x̂ on paper only", {"mean": x.mean(axis=0), "var": hand.r(x.var(axis=0)), "x_hat": hand.r(x_hat), "y": y}
+
+
+BASIC_CALCULATION = NumberProblem(
     name="basic-calculation",
     title="Basic calculation",
     given={
@@ -127,4 +140,5 @@ BASIC_CALCULATION = Problem(
         ),
     ),
     draw=_draw_table,
+    by_hand=_table_by_hand,
 )

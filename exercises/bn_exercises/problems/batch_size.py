@@ -1,15 +1,18 @@
 """Problem 3, Batch size: six values as one batch and as two."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
+from typing import Any
 
 import numpy as np
 
 from bn_exercises import misconceptions as wrong
 from bn_exercises import steps
-from bn_exercises.problem import AlsoRight, Part, Problem, choose, shuffled
+from bn_exercises.numbers.calculation import AlsoRight, Part
+from bn_exercises.numbers.hand import Hand
+from bn_exercises.numbers.problem import NumberProblem
+from bn_exercises.problem import Given, choose, shuffled
 from bn_exercises.problems.by_hand import NORMALIZED_BY_HAND, SIX, TWO, column, joined
-from bn_exercises.task import Given
 from bn_exercises.tolerance import Array
 
 
@@ -53,7 +56,13 @@ def _draw_batches(rng: Random) -> Given:
     return {"x": tuple(x), "eps": 0.25}
 
 
-BATCH_SIZE = Problem(
+def _batches_by_hand(given: Given, hand: Hand) -> Iterator[tuple[str, dict[str, Any]]]:
+    x, eps = np.array(given["x"], dtype=float), given["eps"]
+    halves = [hand.x_hat(half, eps, half) for half in x.reshape(2, -1)]
+    yield "", {"one_batch": hand.x_hat(x, eps, x), "two_batches": np.stack(halves)}
+
+
+BATCH_SIZE = NumberProblem(
     name="batch-size",
     title="Batch size",
     given={"x": (1, 2, 3, 4, 5, 6), "eps": 0.01},
@@ -84,4 +93,5 @@ BATCH_SIZE = Problem(
         ),
     ),
     draw=_draw_batches,
+    by_hand=_batches_by_hand,
 )

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bn_exercises import steps
-from bn_exercises.problem import AlsoRight
-from bn_exercises.task import Given
+from bn_exercises.numbers.calculation import AlsoRight
+from bn_exercises.problem import Given
 from bn_exercises.tolerance import BY_HAND, DIGITS, Array
 
 

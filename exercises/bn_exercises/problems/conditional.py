@@ -1,6 +1,6 @@
 """Problem 4, Conditional Batch Normalization: two classes, each with its own gamma and beta."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, TypeAlias
 
@@ -9,9 +9,11 @@ import numpy as np
 from bn_exercises import misconceptions as wrong
 from bn_exercises import steps
 from bn_exercises.misconceptions import Misconception
-from bn_exercises.problem import AlsoRight, Arrays, Part, Problem, choose, shuffled
+from bn_exercises.numbers.calculation import AlsoRight, Arrays, Part
+from bn_exercises.numbers.hand import Hand
+from bn_exercises.numbers.problem import NumberProblem
+from bn_exercises.problem import Given, choose, shuffled
 from bn_exercises.problems.by_hand import added
-from bn_exercises.task import Given
 from bn_exercises.tolerance import BY_HAND, Array, Rounding
 
 BATCH, CLASS = "the statistics of the whole batch", "the statistics of each class"
@@ -140,7 +142,17 @@ def _draw_classes(rng: Random) -> Given:
     }
 
 
-CONDITIONAL = Problem(
+def _classes_by_hand(given: Given, hand: Hand) -> Iterator[tuple[str, dict[str, Any]]]:
+    classes = [np.array(x, dtype=float) for x in given["x"]]
+    answers = {}
+    for label, x in enumerate(classes):
+        company = x if given["statistics"] == CLASS else np.concatenate(classes)
+        x_hat = hand.r(hand.x_hat(x, given["eps"], company))
+        answers[f"y{label}"] = given["gamma"][label] * x_hat + given["beta"][label]
+    yield "", answers
+
+
+CONDITIONAL = NumberProblem(
     name="conditional",
     title="Conditional Batch Normalization",
     given={"x": ((1, 2, 3), (4, 5, 6)), "gamma": (1.0, 2.0), "beta": (0.0, 1.0)},
@@ -159,6 +171,7 @@ CONDITIONAL = Problem(
         for label in (0, 1)
     ),
     draw=_draw_classes,
+    by_hand=_classes_by_hand,
     open=(
         # de Vries et al. (2017) take those of the whole batch.
         {BATCH: {"statistics": BATCH}, CLASS: {"statistics": CLASS}},

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -23,15 +23,15 @@ from bn_exercises.answers import Unusable, read
 from bn_exercises.answers import plain as plain_data
 from bn_exercises.formula import LONGEST, RESERVED, FormulaError, parse, spelled
 from bn_exercises.misconceptions import Misconception
-from bn_exercises.problem import AlsoRight, Part, Problem, choose, random_for, shuffled
+from bn_exercises.numbers.calculation import AlsoRight, Part
+from bn_exercises.numbers.problem import NumberProblem
+from bn_exercises.problem import Answers, Given, Problem, Solved, choose, random_for, shuffled, verify
 from bn_exercises.problems.adaptive.design import OF_THE_BATCH, PAGE, PROPERTIES, Coefficient, Design, Fault, changing
 from bn_exercises.problems.adaptive.examples import FAILING, GOOD, STEEP, SUCCEEDING, WORKED
 from bn_exercises.problems.by_hand import ROUNDED, SIX, TWO, column, joined
 from bn_exercises.question import Link
-from bn_exercises.task import Answers, Given
 from bn_exercises.tolerance import Array, round_to
 from bn_exercises.verdict import Finding, Kind, Verdict, unknown_names
-from bn_exercises.verify import verify
 from bn_exercises.worked import numbers
 
 # What is asked for. The parts are properties of the design, so their names are others.
@@ -60,18 +60,10 @@ _JUDGED_ON: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class AdaptiveNormalization:
-    """The problem.
+class AdaptiveNormalization(Problem):
+    """The problem. Given are the batch x of the example, and eps."""
 
-    Attributes:
-        given: the batch x of the example, and eps.
-        name: as in the file names of its notebook and its page of the book.
-        title: as a reader sees it.
-    """
-
-    given: Given
-    name: str = "adaptive"
-    title: str = "Adaptive normalization"
+    asks_for: ClassVar[str] = "formulas"
 
     @property
     def points(self) -> dict[str, int]:
@@ -117,7 +109,7 @@ class AdaptiveNormalization:
             return _finding("example", "wrong", sentence)
         return verify(self.by_hand(design), {"example": y}).of("example")
 
-    def by_hand(self, design: Design) -> Problem:
+    def by_hand(self, design: Design) -> NumberProblem:
         """What is asked by hand: the output of a design on the given batch, as a problem by itself."""
         part = Part(
             "example",
@@ -130,7 +122,7 @@ class AdaptiveNormalization:
             also_right=tuple(AlsoRight(_output_by_hand(digits)) for digits in ROUNDED),
             carried=lambda x, eps, gamma, beta, design: gamma * steps.normalized(x, eps),
         )
-        return Problem(self.name, self.title, {**self.given, "design": design}, (part,), _draw)
+        return NumberProblem(self.name, self.title, {**self.given, "design": design}, (part,), _draw)
 
     def hints(self, part: str) -> tuple[str, ...]:
         """Where to look, what rule, and the step itself."""
@@ -159,7 +151,7 @@ class AdaptiveNormalization:
             raise ValueError(design.sentence)
         return design
 
-    def solved(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    def solved(self) -> Solved:
         """One design of many, and why it has each property."""
         design = self.design(WORKED)
         x, eps, gamma, beta, _ = _arguments(self.given, design)
@@ -196,7 +188,7 @@ class AdaptiveNormalization:
         }
         return [(_TITLES[part], *said) for part, said in steps_of.items()]
 
-    def mistaken(self) -> Iterator[tuple[str, str, Answers]]:
+    def mistaken(self, reading: int = 0) -> Iterator[tuple[str, str, Answers]]:
         """Designs that fail in one part, and wrong outputs of a right one: the part, the mistake, the answers."""
         for part, mistake, changes in FAILING:
             yield part, mistake, self.answers(**{**GOOD, **changes})
@@ -206,7 +198,7 @@ class AdaptiveNormalization:
             yield "example", misconception.name, {**right, "y": y}
             yield "example", misconception.name, {**right, "y": round_to(4, y)}
 
-    def rightly(self) -> Iterator[tuple[str, Answers]]:
+    def rightly(self, reading: int = 0) -> Iterator[tuple[str, Answers]]:
         """Good designs, in every good style."""
         for style, changes in SUCCEEDING.items():
             yield style, self.answers(**{**GOOD, **changes})
@@ -516,4 +508,4 @@ _STYLES: Mapping[str, Callable[[Array], Any]] = {
     "off in the last bits": lambda y: y * (1 + 4e-16),
 }
 
-ADAPTIVE = AdaptiveNormalization({"x": (1, 2, 3), "eps": 0.01})
+ADAPTIVE = AdaptiveNormalization("adaptive", "Adaptive normalization", {"x": (1, 2, 3), "eps": 0.01})

@@ -7,15 +7,15 @@ solution come from what exposes a mistake, in `probes`.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from typing import Any
+from functools import cache, cached_property, lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.implementations import RIGHT, biased
 from bn_exercises.misconceptions import Misconception
-from bn_exercises.problem import choose, random_for, shuffled
+from bn_exercises.problem import Answers, Problem, Solved, choose, random_for, shuffled
 from bn_exercises.problems.break_it import examples
 from bn_exercises.problems.break_it.evidence import SIGNATURES, Signature, call, is_alike, observed, tried
 from bn_exercises.problems.break_it.exposure import Judged, judge
@@ -23,9 +23,8 @@ from bn_exercises.problems.break_it.hiding import Values
 from bn_exercises.problems.break_it.probes import PROBES, Probe
 from bn_exercises.problems.break_it.suspects import GALLERY, as_function, passes
 from bn_exercises.slips import Function
-from bn_exercises.task import Answers, Given
+from bn_exercises.typography import decimal
 from bn_exercises.verdict import Finding, Verdict, unknown_names
-from bn_exercises.worked import decimal
 
 POINTS = 2
 LETTERS = "ABCDE"
@@ -123,21 +122,18 @@ _WHERE = {
 
 
 @dataclass(frozen=True)
-class BreakIt:
+class BreakIt(Problem):
     """Five suspects, and whoever writes a test that tells one from a right implementation has broken it.
 
-    Attributes:
-        drawn: the suspects, in the order of their letters.
+    Given is for each suspect its letter, what it pretends to be, and a number that tells a reader nothing.
     """
 
-    drawn: tuple[Suspect, ...]
-    name: str = "break-it"
-    title: str = "Break it"
+    asks_for: ClassVar[str] = "evidence"
 
-    @property
-    def given(self) -> Given:
-        """For each suspect its letter, what it pretends to be, and a number that tells a reader nothing."""
-        return {"suspects": tuple((each.letter, each.function, each.number) for each in self.drawn)}
+    @cached_property
+    def drawn(self) -> tuple[Suspect, ...]:
+        """The suspects, in the order of their letters."""
+        return tuple(Suspect(*each) for each in self.given["suspects"])
 
     @property
     def points(self) -> dict[str, int]:
@@ -162,11 +158,12 @@ class BreakIt:
         while True:
             functions = shuffled(rng, (*GALLERY, "forward"))
             suspects = tuple(
-                Suspect(letter, function, choose(rng, range(len(GALLERY[function]))))
+                (letter, function, choose(rng, range(len(GALLERY[function]))))
                 for letter, function in zip(LETTERS, functions, strict=True)
             )
-            if len({each.mistake.name for each in suspects}) == len(suspects) and suspects != self.drawn:
-                return replace(self, drawn=suspects)
+            variant = replace(self, given={"suspects": suspects})
+            if len({each.mistake.name for each in variant.drawn}) == len(suspects) and variant.given != self.given:
+                return variant
 
     def observe(self, answers: Answers) -> dict[str, Any]:
         """The evidence as bounded data. It runs nothing."""
@@ -183,18 +180,18 @@ class BreakIt:
         suspect = self._suspect(part)
         return _WHERE[suspect.function], suspect.probe.rule, suspect.probe.step
 
-    def solved(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    def solved(self) -> Solved:
         """For each suspect what it does wrong, evidence against it, and what comes out on both sides."""
         return [(suspect.title, *_solved(suspect)) for suspect in self.drawn]
 
-    def mistaken(self) -> Iterator[tuple[str, str, Answers]]:
+    def mistaken(self, reading: int = 0) -> Iterator[tuple[str, str, Answers]]:
         """Evidence that is none, for each suspect, with the reason."""
         right = self.observe({suspect.letter: suspect.probe.evidence for suspect in self.drawn})
         for suspect in self.drawn:
             for name, evidence in examples.useless(suspect.function, suspect.mistake.compute, right[suspect.letter]):
                 yield suspect.letter, name, right | {suspect.letter: evidence}
 
-    def rightly(self) -> Iterator[tuple[str, Answers]]:
+    def rightly(self, reading: int = 0) -> Iterator[tuple[str, Answers]]:
         """Evidence against all of them, in every good style."""
         for style, write in examples.STYLES.items():
             yield style, {s.letter: write(s.function, s.probe.evidence) for s in self.drawn}
@@ -229,19 +226,20 @@ def _number(function: str, name: str) -> int:
     return next(number for number, mistake in enumerate(GALLERY[function]) if mistake.name == name)
 
 
+_ACCUSED = (
+    ("forward", "ddof=1"),
+    ("forward", "E[x²] − E[x]²"),
+    ("backward", "no path through the mean"),
+    ("update_running", "momentum the other way round"),
+    ("inference", "inference with batch statistics"),
+)
 BREAK_IT = BreakIt(
-    tuple(
-        Suspect(letter, function, _number(function, name))
-        for letter, (function, name) in zip(
-            LETTERS,
-            (
-                ("forward", "ddof=1"),
-                ("forward", "E[x²] − E[x]²"),
-                ("backward", "no path through the mean"),
-                ("update_running", "momentum the other way round"),
-                ("inference", "inference with batch statistics"),
-            ),
-            strict=True,
+    "break-it",
+    "Break it",
+    {
+        "suspects": tuple(
+            (letter, function, _number(function, name))
+            for letter, (function, name) in zip(LETTERS, _ACCUSED, strict=True)
         )
-    )
+    },
 )

@@ -11,17 +11,17 @@ numbers as rows. And given statistics ask only for what is new with them.
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from bn_exercises.answers import Unusable
 from bn_exercises.implementations import IN_PLACE, MISTAKES, MOVES, RIGHT, WAYS
 from bn_exercises.misconceptions import OVER_ROWS
-from bn_exercises.problem import random_for
+from bn_exercises.problem import Answers, Problem, Solved, random_for
 from bn_exercises.problems.implement.probes import AS, DELICATE, FUNCTION, IMAGES, ROWS, WHERE, Probe, all_probes
 from bn_exercises.problems.implement.recognition import AND, Known, Recognition, Records, together, ways
 from bn_exercises.problems.implement.recording import (
@@ -36,7 +36,6 @@ from bn_exercises.problems.implement.recording import (
 )
 from bn_exercises.problems.implement.styles import STYLES, as_images
 from bn_exercises.slips import LAYER, Function
-from bn_exercises.task import Answers, Given
 from bn_exercises.verdict import Finding, Kind, Verdict, unknown_names
 
 POINTS = {"forward": 2, "backward": 3, "frozen": 1, "update_running": 1, "inference": 2, "images": 1}
@@ -63,18 +62,10 @@ NOT_KNOWN = "Not right, and not a mistake that is known here."
 
 
 @dataclass(frozen=True)
-class Implement:
-    """The problem: four functions, asked for in six parts.
+class Implement(Problem):
+    """The problem: four functions, asked for in six parts. Given are the probes: those of the book, or of a variant."""
 
-    Attributes:
-        name: as in the file names of its notebook and its page of the book.
-        title: as a reader sees it.
-        given: which probes are used: those of the book, or of a variant.
-    """
-
-    name: str = "implement"
-    title: str = "Implement it"
-    given: Given = field(default_factory=lambda: {"probes": "the book's"})
+    asks_for: ClassVar[str] = "functions"
 
     @property
     def points(self) -> dict[str, int]:
@@ -97,7 +88,7 @@ class Implement:
         """Where to look, what rule, and the step itself."""
         return HINTS[part]
 
-    def solved(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    def solved(self) -> Solved:
         """For each part its title, the rule and the step, and the function, line by line."""
         return [(TITLES[p], HINTS[p][1:], source(p) if p in RIGHT else ()) for p in POINTS]
 
@@ -128,7 +119,7 @@ class Implement:
         notes = unknown_names((name for name in observed if name not in POINTS), RIGHT)
         return Verdict(self.name, score, sum(POINTS.values()), (*findings.values(), *notes))
 
-    def mistaken(self) -> Iterator[tuple[str, str, Answers]]:
+    def mistaken(self, reading: int = 0) -> Iterator[tuple[str, str, Answers]]:
         """Four functions of which one has a mistake: the part that it costs, its name, the functions."""
         # On the book's own numbers every way of every mistake; on those of a variant the usual ways, every second one.
         seed = self.given["probes"]
@@ -139,9 +130,17 @@ class Implement:
                     if parts := [part for part, _ in self.exposed(function, wrong)]:
                         yield parts[0], misconception.name, RIGHT | {function: wrong}
 
-    def rightly(self) -> Iterator[tuple[str, Answers]]:
+    def rightly(self, reading: int = 0) -> Iterator[tuple[str, Answers]]:
         """Right functions in every good style."""
         yield from STYLES.items()
+
+    def sheet(self) -> dict[str, Any]:
+        """What a notebook in the grader's sandbox is told: the probes, too, for the functions are run there."""
+        probes = [
+            {"part": p.part, "name": p.name, "function": p.function, "arguments": [_on_sheet(a) for a in p.arguments]}
+            for p in self.probes
+        ]
+        return super().sheet() | {"probes": probes}
 
     def exposed(self, name: str, function: Function) -> list[tuple[str, Probe]]:
         """The probes that tell this function from a right one, each with its part; parts in order."""
@@ -455,6 +454,14 @@ def _finding(part: str, kind: Kind, sentence: str) -> Finding:
     return Finding(part, TITLES[part], kind, sentence, points=points, max_points=POINTS[part])
 
 
+def _on_sheet(argument: Any) -> Any:
+    if isinstance(argument, tuple):
+        return [_on_sheet(each) for each in argument]
+    if isinstance(argument, np.ndarray):
+        return {"values": argument.tolist(), "dtype": str(argument.dtype)}
+    return argument
+
+
 def _label(part: str) -> str:
     """The title without its letter."""
     return TITLES[part].partition(" ")[2]
@@ -509,4 +516,4 @@ HINTS = {
 }
 
 
-IMPLEMENT = Implement()
+IMPLEMENT = Implement("implement", "Implement it", {"probes": "the book's"})

@@ -1,4 +1,4 @@
-"""Judge answers to a problem: `verify(problem, answers)`, a pure function of data.
+"""Judge answers to a problem that asks for numbers: a pure function of data.
 
 An answer to a part is compared with
 
@@ -19,8 +19,8 @@ import numpy as np
 
 from bn_exercises.answers import Unusable, described, fit, read
 from bn_exercises.misconceptions import Misconception
-from bn_exercises.problem import Outcomes, Part, Problem, Reading
-from bn_exercises.task import Answers, JudgingTask
+from bn_exercises.numbers.calculation import Calculation, Outcomes, Part
+from bn_exercises.problem import Answers, Reading
 from bn_exercises.tolerance import (
     EQUAL,
     Array,
@@ -46,18 +46,8 @@ _TELLING = 5
 _MOST_SLIPS = 3
 
 
-def verify(problem: Problem | JudgingTask, answers: Answers) -> Verdict:
-    """Judge `answers`, a value for each part's name: anything at all, for a problem makes sense of it.
-
-    Never raises because of an answer, and takes milliseconds. What is no mapping answers nothing. Where functions are
-    asked for, `problem.observe` runs them first: they are not run here.
-    """
-    if not isinstance(answers, Mapping):
-        answers = {}
-    return _verify_numbers(problem, answers) if isinstance(problem, Problem) else problem.judge(answers)
-
-
-def _verify_numbers(problem: Problem, answers: Answers) -> Verdict:
+def judge(problem: Calculation, answers: Answers) -> Verdict:
+    """The verdict on answers: a value for each part's name, anything at all."""
     given = {part.name: read(answers.get(part.name)) for part in problem.parts}
     judged = [_under(problem, index, given) for index in range(len(problem.readings))]
     most = max(each.merit for each in judged)
@@ -140,7 +130,7 @@ def _earning(judged: _Judged) -> set[str]:
     return {name for name, finding in judged.findings.items() if finding.kind in _EARNS}
 
 
-def _under(problem: Problem, index: int, given: Mapping[str, Array | Unusable]) -> _Judged:
+def _under(problem: Calculation, index: int, given: Mapping[str, Array | Unusable]) -> _Judged:
     """Each part, under one reading."""
     parts: dict[str, _Part] = {}
     for part in problem.in_order():
@@ -167,7 +157,7 @@ class _Context:
 
 
 def _judge(
-    problem: Problem,
+    problem: Calculation,
     index: int,
     part: Part,
     answer: Array,
@@ -237,7 +227,7 @@ def _cut_short(array: Array, outcomes: Outcomes, rivals: Array, trusted: bool) -
 
 
 def _own_contexts(
-    problem: Problem,
+    problem: Calculation,
     index: int,
     part: Part,
     given: Mapping[str, Array | Unusable],
@@ -291,7 +281,7 @@ def _nearest(matches: Iterable[_Match]) -> list[Misconception]:
     return list(kept.values())
 
 
-def _in_all(problem: Problem, read_with: list[int], finding: Finding, judged: list[_Judged]) -> Finding:
+def _in_all(problem: Calculation, read_with: list[int], finding: Finding, judged: list[_Judged]) -> Finding:
     """`finding`; if a mistake was recognised, with all that give these numbers under one of the readings."""
     if finding.kind != "misconception":
         return finding
@@ -352,12 +342,12 @@ def _finding(part: Part, kind: Kind, sentence: str, matched: Iterable[Misconcept
 # Readings
 
 
-def _reading_note(problem: Problem, best: list[int]) -> Finding:
+def _reading_note(problem: Calculation, best: list[int]) -> Finding:
     sentence = f"What you earned points for was read with {_described(problem, best)}."
     return Finding("", "", "note", sentence)
 
 
-def _described(problem: Problem, indices: Iterable[int]) -> str:
+def _described(problem: Calculation, indices: Iterable[int]) -> str:
     """Readings in words. Where several are possible, the answer's digits do not tell them apart."""
     chosen = [dict.fromkeys(way) for way in zip(*(problem.readings[index].choices for index in indices), strict=True)]
     # That everything is possible says nothing.
@@ -366,7 +356,7 @@ def _described(problem: Problem, indices: Iterable[int]) -> str:
 
 
 def _mixture(
-    problem: Problem,
+    problem: Calculation,
     read_with: list[int],
     given: Mapping[str, Array | Unusable],
     finding: Finding,
@@ -401,7 +391,7 @@ def _mixture(
     return _finding(part, "mixture", sentence)
 
 
-def _is_patchwork(problem: Problem, part: Part, array: Array) -> bool:
+def _is_patchwork(problem: Calculation, part: Part, array: Array) -> bool:
     """Whether the numbers that show many digits are the right ones under some reading, and not all under the same."""
     rights = [np.ravel(outcomes[part.name].right) for outcomes in problem.outcomes]
     follows = [
@@ -412,7 +402,7 @@ def _is_patchwork(problem: Problem, part: Part, array: Array) -> bool:
     return all(follows) and not set(range(len(rights))).intersection(*follows)
 
 
-def _by_sample(problem: Problem, part: Part, array: Array) -> dict[tuple[int, ...], list[int]] | None:
+def _by_sample(problem: Calculation, part: Part, array: Array) -> dict[tuple[int, ...], list[int]] | None:
     """Which samples follow which readings; None if one follows none, or all follow the same."""
     readings = [outcomes[part.name] for outcomes in problem.outcomes]
     off = np.stack([np.abs(array - outcomes.right) / outcomes.room for outcomes in readings])

@@ -1,0 +1,90 @@
+"""A problem that asks for numbers: variants that tell every mistake apart, verdicts, examples, and the solution."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from bn_exercises.answers import read
+from bn_exercises.numbers import examples, judging
+from bn_exercises.numbers.calculation import Calculation
+from bn_exercises.problem import Answers, Solved, random_for
+from bn_exercises.tolerance import Array, distances
+from bn_exercises.typography import DECIMALS, decimal
+from bn_exercises.verdict import Verdict
+
+# In units of the room of `tolerance`: mistakes at least so far from the right numbers are told from them by an answer
+# with four digits, and nearly always with three.
+APART = 0.15
+MOST_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class NumberProblem(Calculation):
+    """A problem that asks for numbers."""
+
+    asks_for: ClassVar[str] = "numbers"
+
+    def variant(self, seed: int) -> Self:
+        """The same problem with other numbers, always the same ones for a seed.
+
+        No listed mistake comes near the right answer, so what is wrong can be told.
+        """
+        rng = random_for(self.name, seed)
+        for _ in range(MOST_DRAWS):
+            problem = replace(self, given=self.draw(rng))
+            if problem.given != self.given and is_told_apart(problem):
+                return problem
+        raise RuntimeError(f"{self.name}: {MOST_DRAWS} draws and no numbers that tell the mistakes apart")
+
+    def observe(self, answers: Answers) -> dict[str, Any]:
+        """What was answered, as arrays, or what keeps it from being one."""
+        return {name: read(value) for name, value in answers.items()}
+
+    def judge(self, observed: Answers) -> Verdict:
+        """The verdict: each part by itself, under the reading that suits the answers best. Takes milliseconds."""
+        return judging.judge(self, observed)
+
+    def hints(self, part: str) -> tuple[str, ...]:
+        """Where to look, what rule, and the step itself."""
+        return self.part(part).hints(self.given)
+
+    def solved(self) -> Solved:
+        """For each part its title, the rule and the step, and the numbers under each reading."""
+        solved: Solved = []
+        for part in self.parts:
+            results = []
+            for reading, reference in zip(self.readings, self.references, strict=True):
+                label = f"With {' and '.join(reading.choices)}: " if reading.choices else ""
+                results.append(label + _shown(reference[part.name]))
+            solved.append((part.title, part.hints(self.given)[1:], tuple(results)))
+        return solved
+
+    def mistaken(self, reading: int = 0) -> Iterator[tuple[str, str, Answers]]:
+        """Answers with one mistake: the part, the mistake's name, the answers."""
+        return examples.mistaken(self, reading)
+
+    def rightly(self, reading: int = 0) -> Iterator[tuple[str, Answers]]:
+        """Right answers in every good style: the style and the answers."""
+        return examples.rightly(self, reading)
+
+
+def is_told_apart(problem: Calculation) -> bool:
+    """Whether no mistake comes near what is right, under any reading."""
+    return not any(
+        len(outcomes[part.name].wrong)
+        and distances(right[part.name].right, outcomes[part.name].wrong, right[part.name].room).min() < APART
+        for part in problem.parts
+        for outcomes in problem.outcomes
+        for right in problem.outcomes
+    )
+
+
+def _shown(value: Array) -> str:
+    if value.ndim == 2:
+        return "; ".join(_shown(row) for row in value)
+    # Where all numbers are small, four decimals are fewer than four digits.
+    places = DECIMALS + max(0, -math.floor(math.log10(np.abs(value).max() or 1)) - 1)
+    return ", ".join(decimal(float(v), places) for v in np.ravel(value))
