@@ -59,7 +59,7 @@ linkcheck: $(VENV)/.book ## Ask the other sites that the book links to whether t
 	$(BIN)/jupyter-book build . --builder linkcheck
 
 mutants: $(VENV)/.book ## Grade the grader: known mistakes and known right answers through every problem
-	$(BIN)/python -m bn_exercises.mutants
+	$(BIN)/python -m bn_exercises.accuracy
 
 format: $(VENV)/.test ## Put the code in its standard form
 	$(BIN)/ruff check --fix .

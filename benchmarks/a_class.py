@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bn_exercises.answers import plain
+from bn_exercises.course.sources import to_notebook
 from bn_exercises.notebook import my_problem
-from bn_exercises.sources import to_notebook
 
 EXERCISES = Path(__file__).parents[1] / "exercises"
 ASSIGNMENT = "batch-norm"

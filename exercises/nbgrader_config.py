@@ -48,8 +48,8 @@ c.ExportApp.plugin_class = "bn_grading.report.tables.Export"
 try:
     from nbgrader.converters import Autograde, GenerateAssignment
 
-    from bn_exercises.personal import PutKey, TellStudent
-    from bn_exercises.sources import sync
+    from bn_exercises.course.personal import PutKey, TellStudent
+    from bn_exercises.course.sources import sync
 
     # Both do nothing without a course key.
     c.GenerateAssignment.preprocessors = [PutKey, *GenerateAssignment.preprocessors.default()]

@@ -77,7 +77,7 @@ OPTIONAL: dict[str, Callable[[], bool]] = {
 FIRST = (
     "course/test_whole_course.py",
     "book/test_build.py",
-    "exercises/test_mutants.py",
+    "exercises/test_accuracy.py",
     "course/attacks/test_attacks.py",
     "site/test_accessible.py",
     "course/test_grading.py",

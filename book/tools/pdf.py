@@ -143,7 +143,9 @@ def answers(document: BeautifulSoup, articles: Mapping[str, Tag]) -> Tag:
             question["id"] = f"question-{count}"
             kicker, folded = question.select_one(".bn-kicker"), question.select_one("details")
             if kicker is None or folded is None:
-                raise RuntimeError(f"question {count} has no prompt or no answer: has bn_exercises.page changed?")
+                raise RuntimeError(
+                    f"question {count} has no prompt or no answer: has bn_exercises.check_yourself.page changed?"
+                )
             kicker.string = f"Check yourself {count}"
             see = document.new_tag("p", attrs={"class": "bn-see-answer"})
             see.append(document.new_tag("a", string=f"Answer {count}", attrs={"href": f"#answer-{count}"}))

@@ -20,8 +20,7 @@ from typing import Any
 
 from bn_exercises.answers import plain
 from bn_exercises.problem import Answers, Problem, verify
-from bn_exercises.question import Link
-from bn_exercises.verdict import Finding, Kind, Verdict
+from bn_exercises.verdict import Finding, Kind, Link, Verdict
 
 # Said in words as well as by a mark and a colour, for those who do not see one of these.
 _HEADINGS: dict[Kind, tuple[str, str]] = {

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bn_exercises.question import Link
-from bn_exercises.steps import Root, centred, dmu, dvar, dx, root, spread
+from bn_exercises.algorithm import Root, centred, dmu, dvar, dx, root, spread
 from bn_exercises.tolerance import Array
+from bn_exercises.verdict import Link
 
 _FORWARD, _BACKWARD, _SIZE = "chapters/forward", "chapters/backward", "chapters/batch_size"
 _INFERENCE, _IMAGES = "chapters/inference", "chapters/convolutions"

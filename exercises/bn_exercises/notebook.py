@@ -18,9 +18,9 @@ from IPython.display import display
 
 from bn_exercises.answers import plain
 from bn_exercises.check import SESSION, Checked, check, refuse_other, solution
+from bn_exercises.course.student import account
 from bn_exercises.problem import Problem, seed_for
 from bn_exercises.problems import TASKS
-from bn_exercises.student import account
 
 __all__ = ["check", "hand_in", "my_problem", "solution"]
 

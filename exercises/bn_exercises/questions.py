@@ -1,7 +1,7 @@
 """The book's "check yourself" questions: those of the chapters, and those of each exercise's page.
 
     from bn_exercises import questions
-    from bn_exercises.page import check_yourself
+    from bn_exercises.check_yourself.page import check_yourself
 
     check_yourself(questions.FORWARD_PASS)
     check_yourself(*questions.EXERCISES["basic-calculation"])
@@ -16,12 +16,14 @@ from itertools import combinations
 
 import numpy as np
 
-from bn_exercises import misconceptions, problems, slips
+from bn_exercises import misconceptions, problems
+from bn_exercises.check_yourself.numeric import Index, NumberQuestion, WrongNumbers, from_part, from_values
+from bn_exercises.check_yourself.question import Choice, WrongChoice
+from bn_exercises.functions import slips
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.numbers.problem import NumberProblem
-from bn_exercises.numeric import Index, NumberQuestion, WrongNumbers, from_part, from_values
-from bn_exercises.question import Choice, Link, WrongChoice
 from bn_exercises.tolerance import Array
+from bn_exercises.verdict import Link
 from bn_lib import BatchNorm, batch_norm
 
 

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-from bn_exercises.question import Link
-
 Kind: TypeAlias = Literal[
     "right",  # agrees with the reference
     "follow-on",  # right for the learner's own, wrong, earlier answer: counts
@@ -20,6 +18,36 @@ Kind: TypeAlias = Literal[
     "missing",  # nothing there
     "note",  # about the whole answer, no points in it: which reading it follows
 ]
+
+
+# For those who read on paper, or without the book's address. Only what is linked from elsewhere is named here.
+_CHAPTERS = {
+    "chapters/forward": "The forward pass",
+    "chapters/backward": "The backward pass",
+    "chapters/inference": "Training versus inference",
+    "chapters/batch_size": "Batch size",
+    "chapters/convolutions": "Convolutions",
+}
+
+
+@dataclass(frozen=True)
+class Link:
+    """A place in the book.
+
+    Attributes:
+        text: the words a reader sees: the section's title.
+        anchor: the label of the section, without `#`.
+        page: the page's path in the book, without an ending; empty for a place on the same page.
+    """
+
+    text: str
+    anchor: str
+    page: str = ""
+
+    @property
+    def chapter(self) -> str:
+        """The title of the chapter that it is in; empty if it is elsewhere."""
+        return _CHAPTERS.get(self.page, "")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What of this project enters the sandbox: a folder with a few modules, made for one run of the grader.
 
 `ENTERS` reads answers and records functions. Everything else stays outside: the problems' references,
-misconceptions and hints, `verify`, the sources with the solutions.
+misconceptions and hints, what judges, the sources with the solutions.
 
 But for the notebook of "Break it", and only for that: its suspects have to be there to be called, and tests of
 one's own to be run on them. So it is sent `SUSPECTS`, the gallery of right and wrong functions with the mistakes'
@@ -19,18 +19,18 @@ from pathlib import Path
 from bn_exercises.problem import Problem
 from bn_grading import places
 
-PACKAGES = ("bn_exercises", "bn_exercises.problems", "bn_exercises.problems.implement")
-ENTERS = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.problems.implement.recording")
+PACKAGES = ("bn_exercises", "bn_exercises.functions", "bn_exercises.functions.implement")
+ENTERS = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.functions.implement.recording")
 SUSPECTS = (
-    "bn_exercises.formula",
-    "bn_exercises.implementations",
+    "bn_exercises.algorithm",
     "bn_exercises.misconceptions",
-    "bn_exercises.question",
-    "bn_exercises.slips",
-    "bn_exercises.steps",
-    "bn_exercises.problems.break_it.evidence",
-    "bn_exercises.problems.break_it.hiding",
-    "bn_exercises.problems.break_it.suspects",
+    "bn_exercises.verdict",
+    "bn_exercises.formulas.formula",
+    "bn_exercises.functions.implementations",
+    "bn_exercises.functions.slips",
+    "bn_exercises.functions.break_it.evidence",
+    "bn_exercises.functions.break_it.hiding",
+    "bn_exercises.functions.break_it.suspects",
 )
 _EMPTY = '"""In the sandbox: only what reads answers."""\n'
 
@@ -64,7 +64,8 @@ def assemble(folder: Path) -> Path:
 @cache
 def suspects() -> dict[str, str]:
     """The modules that the notebook of "Break it" is sent, with their sources."""
-    return {"bn_exercises.problems.break_it": _EMPTY} | {module: _source(module) for module in SUSPECTS}
+    packages = dict.fromkeys(("bn_exercises.formulas", "bn_exercises.functions.break_it"), _EMPTY)
+    return packages | {module: _source(module) for module in SUSPECTS}
 
 
 def modules(problem: Problem) -> dict[str, str]:

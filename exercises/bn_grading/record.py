@@ -31,7 +31,7 @@ from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
 from nbgrader.utils import determine_grade, is_grade  # type: ignore[import-untyped]
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from bn_exercises.personal import PersonalNumbers
+from bn_exercises.course.personal import PersonalNumbers
 from bn_exercises.verdict import Finding
 from bn_grading import apart
 from bn_grading.assignment import Source

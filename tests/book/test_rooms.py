@@ -52,7 +52,7 @@ def test_imports_run_one_way(room):
     ("room", "code"),
     [
         ("bn_lib", "def f():\n    from bn_book.data import load_digits"),
-        ("bn_lib", "import bn_exercises.verify as v"),
+        ("bn_lib", "import bn_exercises.verdict as v"),
         ("bn_exercises", "from importlib import import_module\nimport_module('bn_book.scale')"),
         ("bn_book", "from bn_grading import record"),
     ],

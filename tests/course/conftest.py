@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from bn_exercises.sources import to_notebook
+from bn_exercises.course.sources import to_notebook
 
 EXERCISES = Path(__file__).parents[2] / "exercises"
 COURSE = "batch-normalization"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bn_exercises.sources import sync
+from bn_exercises.course.sources import sync
 
 from .conftest import ASSIGNMENT, NOTEBOOK, make_course
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bn_exercises.question import Link
+from bn_exercises.verdict import Link
 from bn_grading.report import anonymous, compute, page, tables
 from bn_grading.report.alike import FEWEST, Alike, alike, tokens
 from bn_grading.report.read import Class, Found, NoResultsError, Outcome, Person, Score, outcomes

@@ -93,7 +93,7 @@ def test_only_reading_answers_enters(tmp_path: Path) -> None:
         *kit.ENTERS,
         "bn_exercises.notebook",
     }
-    for name in ("verify", "problem", "steps", "misconceptions", "implementations", "check", "worked"):
+    for name in ("problem", "problems", "numbers", "algorithm", "misconceptions", "check", "accuracy"):
         assert f"bn_exercises.{name}" not in inside
 
 
@@ -121,9 +121,9 @@ def test_nothing_inside_knows_what_is_right() -> None:
         "check(problem, mean=[5, 7, 9])",
         "check(problem, mean=[0, 0, 0])",
         "solution(problem)",
-        "import bn_exercises.verify",
+        "import bn_exercises.numbers.judging",
         "from bn_exercises.problems import BASIC_CALCULATION",
-        "import bn_exercises.implementations",
+        "import bn_exercises.functions.implementations",
         "import nbgrader.api",
         "import bn_grading",
         'my_problem("implement")',
@@ -132,9 +132,9 @@ def test_nothing_inside_knows_what_is_right() -> None:
     )
     assert said[1] == said[2] == said[3]
     assert said[1].startswith("What was found in your answers stands beside them")
-    assert said[4] == "ModuleNotFoundError: No module named 'bn_exercises.verify'"
-    assert said[5].startswith("ImportError: cannot import name 'BASIC_CALCULATION'")
-    assert said[6] == "ModuleNotFoundError: No module named 'bn_exercises.implementations'"
+    assert said[4] == "ModuleNotFoundError: No module named 'bn_exercises.numbers'"
+    assert said[5] == "ModuleNotFoundError: No module named 'bn_exercises.problems'"
+    assert said[6] == "ModuleNotFoundError: No module named 'bn_exercises.functions.implementations'"
     assert said[7] == "ModuleNotFoundError: No module named 'nbgrader.api'"
     assert said[8] == "ModuleNotFoundError: No module named 'bn_grading'"
     assert said[9].startswith("ValueError: this notebook is about 'basic-calculation'")
@@ -147,7 +147,7 @@ def test_the_suspects_are_only_where_they_are_called() -> None:
     task = my_problem("break-it")
     assert ran(source, task=task) == ["['A', 'B', 'C', 'D', 'E']"]
     for judges in ("probes", "exposure", "problem", "examples"):
-        module = f"bn_exercises.problems.break_it.{judges}"
+        module = f"bn_exercises.functions.break_it.{judges}"
         assert ran(f"import {module}", task=task) == [f"ModuleNotFoundError: No module named {module!r}"]
 
 

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bn_exercises import mutants, problems
+from bn_exercises import accuracy, problems
 from bn_exercises.answers import Unusable, from_plain, plain
 from bn_exercises.check import Session, solution
-from bn_exercises.formula import MOST_NODES, MOST_WORK, Formula, parse
+from bn_exercises.course.sources import to_notebook
+from bn_exercises.formulas import design as of
+from bn_exercises.formulas.design import Mistake
+from bn_exercises.formulas.examples import FAILING, GOOD, STEEP, SUCCEEDING, WORKED
+from bn_exercises.formulas.formula import MOST_NODES, MOST_WORK, Formula, parse
+from bn_exercises.formulas.problem import ASKED, AT_EACH_VALUE, MOST_PARAMETERS, OUTPUT_MISTAKES
+from bn_exercises.formulas.smoothness import Break, breaks
 from bn_exercises.notebook import ANSWERS
 from bn_exercises.problem import seed_for, verify
 from bn_exercises.problems import ADAPTIVE
-from bn_exercises.problems.adaptive import design as of
-from bn_exercises.problems.adaptive.design import Mistake
-from bn_exercises.problems.adaptive.examples import FAILING, GOOD, STEEP, SUCCEEDING, WORKED
-from bn_exercises.problems.adaptive.problem import ASKED, AT_EACH_VALUE, MOST_PARAMETERS, OUTPUT_MISTAKES
-from bn_exercises.problems.adaptive.smoothness import Break, breaks
-from bn_exercises.sources import to_notebook
 from bn_exercises.verdict import Finding, Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def test_variants_differ() -> None:
 
 @pytest.mark.parametrize("seed", [None, *range(21)])
 def test_every_failing_design_is_caught_placed_and_named_and_every_good_one_accepted(seed: int | None) -> None:
-    tally = mutants.run(ADAPTIVE if seed is None else ADAPTIVE.variant(seed))
+    tally = accuracy.run(ADAPTIVE if seed is None else ADAPTIVE.variant(seed))
     assert tally.failures == []
     assert tally.caught == tally.once == tally.named == tally.mistakes
     assert tally.accepted == tally.right
@@ -755,7 +755,7 @@ def test_the_notebook_asks_for_everything() -> None:
 
 
 def test_the_notebook_lists_the_functions_that_there_are() -> None:
-    from bn_exercises.formula import FUNCTIONS
+    from bn_exercises.formulas.formula import FUNCTIONS
 
     listed = CELLS["title"].source.partition("`abs ")[2].partition("`")[0].split()
     assert {"abs", *listed} == set(FUNCTIONS) - {"minimum", "maximum"}

@@ -5,7 +5,7 @@ import inspect
 import json
 import re
 import traceback
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,26 +13,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises import formula, mutants
+from bn_exercises import accuracy
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
-from bn_exercises.implementations import RIGHT
+from bn_exercises.course.sources import to_notebook
+from bn_exercises.formulas import formula
+from bn_exercises.functions.break_it import evidence, exposure
+from bn_exercises.functions.break_it import problem as break_it
+from bn_exercises.functions.break_it.evidence import SIGNATURES, Fault, call, observed, rights
+from bn_exercises.functions.break_it.examples import STYLES
+from bn_exercises.functions.break_it.exposure import judge
+from bn_exercises.functions.break_it.hiding import HIDES
+from bn_exercises.functions.break_it.obvious_checks import CHECKS, caught
+from bn_exercises.functions.break_it.probes import PROBES
+from bn_exercises.functions.break_it.problem import BreakIt, Suspect
+from bn_exercises.functions.break_it.suspects import GALLERY as KNOWN
+from bn_exercises.functions.break_it.suspects import SUSPECTS, CannotCopeError
+from bn_exercises.functions.implementations import RIGHT
 from bn_exercises.problem import verify
 from bn_exercises.problems import BREAK_IT
-from bn_exercises.problems.break_it import evidence, exposure
-from bn_exercises.problems.break_it import problem as break_it
-from bn_exercises.problems.break_it.evidence import SIGNATURES, Fault, call, observed, rights
-from bn_exercises.problems.break_it.examples import STYLES
-from bn_exercises.problems.break_it.exposure import judge
-from bn_exercises.problems.break_it.hiding import HIDES
-from bn_exercises.problems.break_it.obvious_checks import CHECKS, caught
-from bn_exercises.problems.break_it.probes import PROBES
-from bn_exercises.problems.break_it.problem import BreakIt, Suspect
-from bn_exercises.problems.break_it.suspects import GALLERY as KNOWN
-from bn_exercises.problems.break_it.suspects import SUSPECTS, CannotCopeError
-from bn_exercises.question import Link
-from bn_exercises.sources import to_notebook
-from bn_exercises.verdict import Finding
+from bn_exercises.verdict import Finding, Link
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = [BREAK_IT, *map(BREAK_IT.variant, range(21))]
@@ -55,6 +55,10 @@ def suspect(function: str, name: str) -> Suspect:
 
 def found(function: str, name: str, answer: Any) -> Finding:
     return suspect(function, name).finding(answer)
+
+
+def accusing(*suspects: Suspect) -> BreakIt:
+    return replace(BREAK_IT, given={"suspects": tuple(map(astuple, suspects))})
 
 
 def named(accused: Suspect) -> str:
@@ -438,13 +442,13 @@ def test_no_sentence_about_useless_evidence_names_the_mistake_or_a_right_number(
 
 
 def test_mutants() -> None:
-    tally = mutants.Tally()
+    tally = accuracy.Tally()
     for problem in VARIANTS:
-        tally.add(mutants.run(problem))
+        tally.add(accuracy.run(problem))
     assert tally.caught == tally.mistakes, tally.failures
     assert tally.accepted == tally.right, tally.failures
-    assert tally.named >= mutants.NAMED_AT_LEAST * tally.mistakes, tally.failures
-    assert tally.once >= mutants.ONCE_AT_LEAST * tally.mistakes, tally.failures
+    assert tally.named >= accuracy.NAMED_AT_LEAST * tally.mistakes, tally.failures
+    assert tally.once >= accuracy.ONCE_AT_LEAST * tally.mistakes, tally.failures
     assert tally.mistakes > 100 * len(VARIANTS)
     assert tally.right == len(STYLES) * len(VARIANTS) >= 12 * len(VARIANTS)
 
@@ -460,7 +464,7 @@ def test_a_judge_that_is_lenient_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     # Without the cache, in which its verdicts would stay.
     monkeypatch.setattr(break_it, "_judged", break_it._judged.__wrapped__)
     monkeypatch.setattr(exposure, "_passes", lambda test, right, wrong: False)
-    tally = mutants.run(BREAK_IT)
+    tally = accuracy.run(BREAK_IT)
     assert tally.caught < tally.mistakes
 
 
@@ -661,7 +665,7 @@ def test_what_is_given_tells_no_mistake() -> None:
 
 @pytest.mark.parametrize("accused", GALLERY, ids=named)
 def test_suspects_take_what_the_right_function_takes(accused: Suspect) -> None:
-    problem = BreakIt((accused,))
+    problem = accusing(accused)
     function = problem.suspects()["A"]
     assert list(inspect.signature(function).parameters) == list(inspect.signature(RIGHT[accused.function]).parameters)
     inputs = {"forward": FORWARD, "backward": BACKWARD, "update_running": UPDATE, "inference": INFERENCE}[
@@ -682,13 +686,13 @@ def test_suspects_take_what_the_right_function_takes(accused: Suspect) -> None:
 
 def test_a_suspect_may_change_what_it_is_given() -> None:
     x = np.array(X)
-    BreakIt((suspect("forward", "an argument changed in place"),)).suspects()["A"](x, 1.0, 0.0, 0.0)
+    accusing(suspect("forward", "an argument changed in place")).suspects()["A"](x, 1.0, 0.0, 0.0)
     assert not np.array_equal(x, X)
 
 
 def test_a_traceback_does_not_show_what_a_suspect_does() -> None:
     accused = suspect("update_running", "each position by itself")
-    function = BreakIt((accused,)).suspects()["A"]
+    function = accusing(accused).suspects()["A"]
     with pytest.raises(CannotCopeError, match="suspect A cannot cope with these inputs: ValueError") as error:
         function([1.0, 2.0], [1.0, 2.0], IMAGES, 0.1)
     shown = "".join(traceback.format_exception(error.value))
@@ -714,7 +718,7 @@ def test_suspects_and_functions_of_ones_own_can_be_tried() -> None:
     assert not BREAK_IT.holds(a, lambda x, gamma, beta, eps: np.zeros((2, 2, 2)))
     # A suspect that raises fails. What a function of one's own raises is shown.
     crash = UPDATE | {"x": IMAGES, "claim": "all(isfinite(new_mean))"}
-    assert not BREAK_IT.holds(crash, BreakIt((suspect("update_running", "each position by itself"),)).suspects()["A"])
+    assert not BREAK_IT.holds(crash, accusing(suspect("update_running", "each position by itself")).suspects()["A"])
     with pytest.raises(ZeroDivisionError):
         BREAK_IT.holds(a, lambda x, gamma, beta, eps: 1 / 0)
 
@@ -743,7 +747,7 @@ def test_what_cannot_be_tried_is_said(answer: Any, says: str) -> None:
 
 @pytest.mark.parametrize("accused", GALLERY, ids=named)
 def test_hints_lead_there_and_are_no_evidence(accused: Suspect) -> None:
-    hints = BreakIt((accused,)).hints("A")
+    hints = accusing(accused).hints("A")
     assert len(hints) == len(set(hints)) == 3
     for hint in hints:
         assert hint.endswith(".")
@@ -791,7 +795,7 @@ def test_the_notebook_s_solution_exposes_every_suspect(function: str, capsys: py
     accused = [each for each in GALLERY if each.function == function]
     for start in range(0, len(accused), 5):
         five = (accused[start:] + accused)[:5]
-        problem = BreakIt(tuple(replace(each, letter=letter) for each, letter in zip(five, "ABCDE", strict=True)))
+        problem = accusing(*(replace(each, letter=letter) for each, letter in zip(five, "ABCDE", strict=True)))
         asks = 'problem = my_problem("break-it")\n'
         assert asks in CELLS["numbers"]
         names: dict[str, Any] = {"problem": problem}

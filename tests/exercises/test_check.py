@@ -9,8 +9,7 @@ import pytest
 from bn_exercises.check import Checked, Session, check, solution
 from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problems import BASIC_CALCULATION, CONDITIONAL, NUMERIC
-from bn_exercises.question import Link
-from bn_exercises.verdict import Finding, Verdict
+from bn_exercises.verdict import Finding, Link, Verdict
 
 X = np.array(BASIC_CALCULATION.given["x"], dtype=float)
 RIGHT = BASIC_CALCULATION.reference()

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bn_exercises import formula
-from bn_exercises.formula import (
+from bn_exercises.formulas import formula
+from bn_exercises.formulas.formula import (
     ARRAY_FUNCTIONS,
     ATOL,
     DEEPEST,

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises import mutants
+from bn_exercises import accuracy
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
-from bn_exercises.implementations import MISTAKES, RIGHT, WAYS, pairs
+from bn_exercises.course.sources import to_notebook
+from bn_exercises.functions.implement.problem import POINTS, Implement, source
+from bn_exercises.functions.implement.recording import ARGUMENTS
+from bn_exercises.functions.implement.styles import STYLES
+from bn_exercises.functions.implementations import MISTAKES, RIGHT, WAYS, pairs
 from bn_exercises.problem import verify
 from bn_exercises.problems import IMPLEMENT
-from bn_exercises.problems.implement.problem import POINTS, Implement, source
-from bn_exercises.problems.implement.recording import ARGUMENTS
-from bn_exercises.problems.implement.styles import STYLES
-from bn_exercises.sources import to_notebook
 from bn_exercises.verdict import Verdict
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward, batch_norm_inference
 
@@ -124,10 +124,10 @@ def test_links_lead_to_sections_of_the_book() -> None:
 
 
 def test_the_grader_is_good_enough() -> None:
-    tally = mutants.run_all(SEEDS, [IMPLEMENT])["implement"]
+    tally = accuracy.run_all(SEEDS, [IMPLEMENT])["implement"]
     assert tally.caught == tally.mistakes, tally.failures
-    assert tally.once >= mutants.ONCE_AT_LEAST * tally.mistakes, tally.failures
-    assert tally.named >= mutants.NAMED_AT_LEAST * tally.mistakes, tally.failures
+    assert tally.once >= accuracy.ONCE_AT_LEAST * tally.mistakes, tally.failures
+    assert tally.named >= accuracy.NAMED_AT_LEAST * tally.mistakes, tally.failures
     assert tally.accepted == tally.right, tally.failures
     # Every way of every mistake on the book's inputs, and a half of the usual ways on each variant's.
     both_conventions = sum(map(len, WAYS.values())) + len(WAYS["update_running"])

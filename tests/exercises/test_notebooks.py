@@ -26,12 +26,12 @@ from nbgrader.preprocessors import SaveCells
 from traitlets.config import Config, PyFileConfigLoader
 
 from bn_exercises import misconceptions as wrong
-from bn_exercises import slips
 from bn_exercises.check import SESSION, Checked
+from bn_exercises.course.sources import to_notebook
+from bn_exercises.functions import slips
 from bn_exercises.notebook import ANSWERS
 from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problems import TASKS
-from bn_exercises.sources import to_notebook
 
 EXERCISES = Path(__file__).parents[2] / "exercises"
 SOURCES = {path.stem: to_notebook(path.read_text()) for path in sorted((EXERCISES / "source").glob("*/*.md"))}

@@ -7,7 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from traitlets.config import Config
 
-from bn_exercises.personal import PutKey, TellStudent
+from bn_exercises.course.personal import PutKey, TellStudent
 
 RESOURCES = {"nbgrader": {"student": "ada"}}
 

@@ -16,15 +16,16 @@ import sympy
 from bn_book.chapters import chapters
 from bn_book.speed import experiments as speed
 from bn_exercises import questions
+from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_part, from_values
+from bn_exercises.check_yourself.page import check_yourself, to_html
+from bn_exercises.check_yourself.question import Choice, Question, WrongChoice
 from bn_exercises.misconceptions import NO_EPS, OVER_ROWS, PATHS
 from bn_exercises.numbers.problem import NumberProblem
-from bn_exercises.numeric import NumberQuestion, WrongNumbers, from_part, from_values
-from bn_exercises.page import check_yourself, to_html
 from bn_exercises.problem import verify
 from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, CONDITIONAL, TASKS
-from bn_exercises.question import Choice, Link, Question, WrongChoice
 from bn_exercises.tolerance import round_to
 from bn_exercises.typography import as_in_a_book
+from bn_exercises.verdict import Link
 
 BOOK = Path(__file__).parents[2] / "book"
 PROBLEMS = {name: task for name, task in TASKS.items() if isinstance(task, NumberProblem)}

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from bn_exercises.check import Session
-from bn_exercises.implementations import RIGHT
+from bn_exercises.functions.implement.recording import LONGEST_LINE
+from bn_exercises.functions.implementations import RIGHT
 from bn_exercises.problems import BREAK_IT, IMPLEMENT
-from bn_exercises.problems.implement.recording import LONGEST_LINE
 from bn_exercises.verdict import Finding
 
 right, gradients, updated = (RIGHT[name] for name in ("forward", "backward", "update_running"))

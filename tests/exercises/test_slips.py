@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises.implementations import MISTAKES, RIGHT, WAYS
+from bn_exercises.functions.implement.problem import FOLLOWS, POINTS
+from bn_exercises.functions.implement.recognition import ways
+from bn_exercises.functions.implement.recording import Record
+from bn_exercises.functions.implementations import MISTAKES, RIGHT, WAYS
 from bn_exercises.problem import verify
 from bn_exercises.problems import IMPLEMENT
-from bn_exercises.problems.implement.problem import FOLLOWS, POINTS
-from bn_exercises.problems.implement.recognition import ways
-from bn_exercises.problems.implement.recording import Record
 from bn_exercises.verdict import Verdict
 
 Array = Any

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from bn_exercises.sources import EditedNotebookError, check, sync, take_edits, to_notebook
+from bn_exercises.course.sources import EditedNotebookError, check, sync, take_edits, to_notebook
 
 SOURCE = Path(__file__).parents[2] / "exercises" / "source"
 NOTEBOOKS = sorted(SOURCE.glob("*/*.md"))
@@ -82,7 +82,7 @@ def test_sync_leaves_other_notebooks_alone(source: Path) -> None:
 def test_sync_is_cheap_when_nothing_is_stale(source: Path) -> None:
     sync(source)
     script = (
-        "import sys; from bn_exercises.sources import sync; assert sync(sys.argv[1]) == [];"
+        "import sys; from bn_exercises.course.sources import sync; assert sync(sys.argv[1]) == [];"
         "heavy = {'jupytext', 'nbformat', 'numpy', 'bn_lib'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", script, str(source)], check=True)
@@ -136,7 +136,7 @@ def test_take_edits_without_edits_changes_nothing(source: Path) -> None:
 
 
 def test_command_line(source: Path) -> None:
-    run = [sys.executable, "-m", "bn_exercises.sources", str(source)]
+    run = [sys.executable, "-m", "bn_exercises.course.sources", str(source)]
     assert subprocess.run(run, check=True, capture_output=True, text=True).stdout.strip().endswith("one.ipynb")
     _edit(source / "batch-norm" / "one.ipynb")
     done = subprocess.run([*run, "--take-edits"], check=True, capture_output=True, text=True)
@@ -202,7 +202,7 @@ def test_check_finds_notebooks_in_git(source: Path) -> None:
 
 
 def test_check_from_the_command_line(source: Path) -> None:
-    run = [sys.executable, "-m", "bn_exercises.sources", str(source), "--check"]
+    run = [sys.executable, "-m", "bn_exercises.course.sources", str(source), "--check"]
     done = subprocess.run(run, check=True, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("", "")
     (source / "batch-norm" / "two.md").write_text("# A cell without an id\n")

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises.implementations import MISTAKES
+from bn_exercises.functions.break_it.suspects import GALLERY
+from bn_exercises.functions.implementations import MISTAKES
 from bn_exercises.numbers.problem import NumberProblem, is_told_apart
 from bn_exercises.problem import seed_for
 from bn_exercises.problems import (
@@ -18,7 +19,6 @@ from bn_exercises.problems import (
     NUMERIC,
     TASKS,
 )
-from bn_exercises.problems.break_it.suspects import GALLERY
 
 SEEDS = range(200)
 each_problem = pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)

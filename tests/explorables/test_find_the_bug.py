@@ -9,7 +9,7 @@ from shown import as_in_the_book, drag, height, state, surprises, words
 
 from bn_book.explorables import FindTheBug
 from bn_book.explorables.find_the_bug import LETTERS, MISTAKES
-from bn_exercises import implementations
+from bn_exercises.functions import implementations
 from bn_lib import batch_norm
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")

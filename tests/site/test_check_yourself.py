@@ -14,16 +14,17 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from bn_exercises import questions
+from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_part, from_values
+from bn_exercises.check_yourself.page import check_yourself
+from bn_exercises.check_yourself.question import Choice
 from bn_exercises.misconceptions import NO_EPS, Misconception
 from bn_exercises.numbers.calculation import AlsoRight, Part
 from bn_exercises.numbers.judging import CUT_SHORT
 from bn_exercises.numbers.problem import NumberProblem
-from bn_exercises.numeric import NumberQuestion, WrongNumbers, from_part, from_values
-from bn_exercises.page import check_yourself
 from bn_exercises.problem import verify
-from bn_exercises.question import Choice, Link
 from bn_exercises.tolerance import round_to
 from bn_exercises.typography import as_in_a_book
+from bn_exercises.verdict import Link
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 

@@ -569,7 +569,7 @@ def stand_in(built_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     cells = [
         "import sys; print(sys.version_info[:2], sys.platform)",
         # No installing before it: the kernel finds the site's wheel by the name.
-        "from bn_exercises import question, sources, student, task\n"
+        "from bn_exercises import problem, verdict\n"
         "from bn_exercises.verdict import Finding, Verdict\n"
         "verdict = Verdict('p', 1, 2, (Finding('mean', 'Mean', 'right', 'It is.', points=1, max_points=1),))\n"
         "print(Verdict.from_json(verdict.to_json()) == verdict, verdict.right)",

@@ -42,13 +42,13 @@ class Asked:
 
     def suspects(self) -> dict[str, Any]:
         """The suspects of "Break it", by letter."""
-        from bn_exercises.problems.break_it.suspects import as_function
+        from bn_exercises.functions.break_it.suspects import as_function
 
         return {letter: as_function(letter, *suspect) for letter, *suspect in self.given["suspects"]}
 
     def holds(self, evidence: Any, function: Any) -> bool:
         """Whether a function passes the test that evidence is, in "Break it"."""
-        from bn_exercises.problems.break_it.suspects import passes
+        from bn_exercises.functions.break_it.suspects import passes
 
         return passes(evidence, function)
 
@@ -111,7 +111,7 @@ def _bounded(value: Any, depth: int = 0) -> Any:
 
 def _tried(probes: list[dict[str, Any]], answers: dict[str, Any]) -> dict[str, Any]:
     """What functions do with the probes: for each part, for each probe of it."""
-    from bn_exercises.problems.implement.recording import as_data, record
+    from bn_exercises.functions.implement.recording import as_data, record
 
     observed: dict[str, Any] = {}
     for probe in probes:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bn_exercises.question import Link
+from bn_exercises.verdict import Link
 from bn_grading.report.read import Class, Found
 
 # More bars than this cannot be labelled on a phone; a bar narrower than this share of the others neither.

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bn_exercises.problems import TASKS
-from bn_exercises.question import Link
+from bn_exercises.verdict import Link
 from bn_grading.report import anonymous, compute
 from bn_grading.report.alike import NEARLY, SHARE, SHINGLE, Alike
 from bn_grading.report.read import Class

@@ -21,8 +21,7 @@ from nbgrader.api import (  # type: ignore[import-untyped]
     SubmittedNotebook,
 )
 
-from bn_exercises.question import Link
-from bn_exercises.verdict import Kind
+from bn_exercises.verdict import Kind, Link
 from bn_grading.command import submitted
 from bn_grading.results import Status, not_collected
 

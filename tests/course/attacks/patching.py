@@ -23,7 +23,7 @@ PATCHING = Theme(
         Attack(
             "patch_verify",
             nothing(
-                'attempt("verify", lambda: __import__("bn_exercises.verify"))\n'
+                'attempt("judging", lambda: __import__("bn_exercises.numbers.judging"))\n'
                 'attempt("check", lambda: __import__("bn_exercises.check"))'
             ),
             0,

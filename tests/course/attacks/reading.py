@@ -11,14 +11,16 @@ def _open(*paths: str) -> str:
 
 
 _IMPORTS = (
-    "bn_exercises.verify",
-    "bn_exercises.problems.basic",
-    "bn_exercises.problems.implement.problem",
-    "bn_exercises.implementations",
+    "bn_exercises.problem",
+    "bn_exercises.problems",
+    "bn_exercises.numbers.basic_calculation",
+    "bn_exercises.numbers.judging",
+    "bn_exercises.functions.implement.problem",
+    "bn_exercises.functions.implementations",
     "bn_exercises.misconceptions",
-    "bn_exercises.steps",
-    "bn_exercises.mutants",
-    "bn_exercises.worked",
+    "bn_exercises.algorithm",
+    "bn_exercises.accuracy",
+    "bn_exercises.numbers.typeset",
     "bn_grading",
     "bn_grading.judge",
     "bn_grading.record",
@@ -148,10 +150,10 @@ READING = Theme(
         Attack(
             "read_engine_suspects",
             own(
-                'attempt("suspects", lambda: __import__("bn_exercises.problems.break_it.problem"))\n'
-                'attempt("verify", lambda: __import__("bn_exercises.verify"))\n'
-                'attempt("implement", lambda: __import__("bn_exercises.problems.implement.problem"))\n'
-                'import bn_exercises.implementations\nprint("by design")',
+                'attempt("suspects", lambda: __import__("bn_exercises.functions.break_it.problem"))\n'
+                'attempt("judging", lambda: __import__("bn_exercises.numbers.judging"))\n'
+                'attempt("implement", lambda: __import__("bn_exercises.functions.implement.problem"))\n'
+                'import bn_exercises.functions.implementations\nprint("by design")',
                 before="A-question",
             ),
             0,
@@ -180,7 +182,7 @@ READING = Theme(
             nothing(
                 "import gc\nwords = ('expected', 'reference', 'misconception', 'solution', 'gradebook', 'canary')\n"
                 "found = {type(o).__module__ for o in gc.get_objects() if str(type(o).__module__).startswith("
-                "('bn_grading', 'nbgrader', 'bn_exercises.verify', 'bn_exercises.problem'))}\n"
+                "('bn_grading', 'nbgrader', 'bn_exercises.numbers', 'bn_exercises.problem'))}\n"
                 "attempt('objects', lambda: found or None)"
             ),
             0,

@@ -15,8 +15,8 @@ from sphinx.application import Sphinx
 
 ASSETS = files("bn_exercises")
 SHARED = {
-    "script": ("page.js",),
-    "style": ("page.css", "check.css"),
+    "script": ("check_yourself/page.js",),
+    "style": ("check_yourself/page.css", "check.css"),
 }
 
 
@@ -30,9 +30,9 @@ def hoist(app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doc
                 continue
             body = body.replace(inline, "")
             if tag == "script":
-                app.add_js_file(f"questions/{name}", loading_method="defer")
+                app.add_js_file(f"questions/{Path(name).name}", loading_method="defer")
             else:
-                app.add_css_file(f"questions/{name}")
+                app.add_css_file(f"questions/{Path(name).name}")
     context["body"] = body
 
 
@@ -41,7 +41,8 @@ def copy_assets(app: Sphinx) -> None:
     folder = Path(app.outdir).parent / "questions"
     (folder / "questions").mkdir(parents=True, exist_ok=True)
     for name in (name for names in SHARED.values() for name in names):
-        (folder / "questions" / name).write_text(ASSETS.joinpath(name).read_text(encoding="utf-8"), encoding="utf-8")
+        text = ASSETS.joinpath(name).read_text(encoding="utf-8")
+        (folder / "questions" / Path(name).name).write_text(text, encoding="utf-8")
     app.config.html_static_path.append(str(folder))
 
 

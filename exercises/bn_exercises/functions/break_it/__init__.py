@@ -1,0 +1,1 @@
+"""Problem 7, Break it: tests, judged by what they expose."""
