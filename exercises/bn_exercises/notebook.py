@@ -19,7 +19,7 @@ from IPython.display import display
 from bn_exercises.answers import plain
 from bn_exercises.check import SESSION, Checked, check, refuse_other, solution
 from bn_exercises.course.student import account
-from bn_exercises.problem import Problem, seed_for
+from bn_exercises.problem import EDITIONS, Problem, seed_for
 from bn_exercises.problems import TASKS
 
 __all__ = ["check", "hand_in", "my_problem", "solution"]
@@ -27,21 +27,24 @@ __all__ = ["check", "hand_in", "my_problem", "solution"]
 ANSWERS = "application/vnd.bn-exercises.answers+json"
 
 
-def my_problem(name: str, course_key: str = "", student: str | None = None) -> Problem:
+def my_problem(name: str, course_key: str = "", student: str | None = None, edition: int = 1) -> Problem:
     """The problem, with the numbers of this student if the course gives each their own.
 
     Args:
         name: as in the notebook's file name, "basic-calculation".
         course_key: what the course's numbers are drawn with; empty, and everybody has those of the book.
         student: the id; by default the grader's word for it, or the name of this account, as nbgrader takes it.
+        edition: of the lists that they are drawn with. A course keeps the one that it began with.
 
     Raises:
-        ValueError: if there is no such problem, or the course needs to know who you are and cannot.
+        ValueError: if there is no such problem or edition, or the course needs to know who you are and cannot.
     """
     if name not in TASKS:
         raise ValueError(f"there is no problem {name!r}; expected one of {', '.join(TASKS)}")
-    task = TASKS[name]
-    return task.variant(seed_for(student or account(), course_key, name)) if course_key else task
+    if edition not in range(1, EDITIONS + 1):
+        raise ValueError(f"there is no edition {edition} of the numbers; expected 1 to {EDITIONS}")
+    problem = TASKS[name]
+    return problem.variant(seed_for(student or account(), course_key, name), edition) if course_key else problem
 
 
 class NotYetError(Exception):

@@ -18,6 +18,10 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 from bn_exercises.verdict import Verdict
 
+# How many editions of the lists that variants are drawn with there are. A list that shall grow becomes a new edition;
+# the old ones stay, so that whoever began with one keeps the same numbers.
+EDITIONS = 1
+
 Given: TypeAlias = Mapping[str, Any]
 Answers: TypeAlias = Mapping[str, Any]
 # For each part its title, how one gets to the answer, and the answer.
@@ -64,8 +68,8 @@ class Problem(ABC):
         return (Reading((), self.given),)
 
     @abstractmethod
-    def variant(self, seed: int) -> Self:
-        """The same problem with other numbers, always the same ones for a seed."""
+    def variant(self, seed: int, edition: int = 1) -> Self:
+        """The same problem with other numbers, always the same ones for a seed and an edition of what is drawn from."""
 
     @abstractmethod
     def observe(self, answers: Answers) -> dict[str, Any]:

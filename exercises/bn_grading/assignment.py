@@ -11,10 +11,14 @@ from typing import Any
 
 from nbgrader.api import Gradebook, MissingEntry  # type: ignore[import-untyped]
 
-from bn_exercises.problem import Problem, seed_for
+from bn_exercises.notebook import my_problem
+from bn_exercises.problem import Problem
 from bn_exercises.problems import TASKS
 
-_PROBLEM = re.compile(r"my_problem\(\s*(['\"])(?P<name>[\w-]+)\1\s*(?:,\s*course_key=(['\"])(?P<key>.*?)\3\s*)?\)")
+_PROBLEM = re.compile(
+    r"my_problem\(\s*(['\"])(?P<name>[\w-]+)\1\s*"
+    r"(?:,\s*course_key=(['\"])(?P<key>.*?)\3\s*(?:,\s*edition=(?P<edition>\d+)\s*)?)?\)"
+)
 _HAND_IN = re.compile(r"^hand_in\(", re.MULTILINE)
 
 
@@ -30,6 +34,7 @@ class Source:
         name: without ".ipynb".
         problem: the name of the problem that it is about; empty, if it is none of ours.
         course_key: what students' own numbers are drawn with; empty, and all have the same.
+        edition: of the lists that they are drawn with.
         hands_in: the grade_ids of the cells whose answers we judge.
         graded: the grade_ids of all cells that are graded by running them, in order.
         cells: the sources of all cells of the instructor's, by grade_id, in order.
@@ -39,6 +44,7 @@ class Source:
     name: str
     problem: str
     course_key: str
+    edition: int
     hands_in: tuple[str, ...]
     graded: tuple[str, ...]
     cells: dict[str, str]
@@ -48,8 +54,7 @@ class Source:
         """The problem with this student's numbers; None, if the notebook is about none of ours."""
         if not self.problem:
             return None
-        task = TASKS[self.problem]
-        return task.variant(seed_for(student, self.course_key, self.problem)) if self.course_key else task
+        return my_problem(self.problem, self.course_key, student, self.edition)
 
 
 def sources(db_url: str, course_id: str, assignment: str) -> dict[str, Source]:
@@ -94,6 +99,7 @@ def _source(notebook: Any) -> Source:
             f'expected one, with my_problem("NAME"), where NAME is one of {", ".join(TASKS)}'
         )
     problem, key = (asked[0]["name"], asked[0]["key"] or "") if hands_in else ("", "")
+    edition = int(asked[0]["edition"] or 1) if hands_in else 1
     tasks = {each.name: float(each.max_score) for each in notebook.task_cells}
     metadata = {
         each: {
@@ -109,4 +115,6 @@ def _source(notebook: Any) -> Source:
         | ({"points": (grades | tasks)[each]} if each in grades | tasks else {})
         for each, cell in cells.items()
     }
-    return Source(name, problem, key, hands_in, graded, {n: cell.source for n, cell in cells.items()}, metadata)
+    return Source(
+        name, problem, key, edition, hands_in, graded, {n: cell.source for n, cell in cells.items()}, metadata
+    )

@@ -25,7 +25,7 @@ _MOST_KEPT = 200_000
 
 
 def look(
-    put_out: Mapping[int, Any], hand_in: Iterable[int], problem: str, course_key: str, student: str
+    put_out: Mapping[int, Any], hand_in: Iterable[int], problem: str, course_key: str, edition: int, student: str
 ) -> tuple[dict[int, list[NotebookNode]], dict[int, tuple[Checked, NotebookNode]]]:
     """Whatever cells put out as outputs of a notebook, and the verdicts on what some of them handed in.
 
@@ -34,6 +34,7 @@ def look(
         hand_in: the places of the cells whose answers are judged.
         problem: the name of the problem to which they are.
         course_key: what the student's numbers are drawn with; empty, and all have the same.
+        edition: of the lists that they are drawn with.
         student: the id.
 
     Returns:
@@ -42,7 +43,9 @@ def look(
     read = {index: outputs.read(each) for index, each in put_out.items()}
     verdicts = {}
     for index in hand_in:
-        verdicts[index] = _verdict(my_problem(problem, course_key, student), outputs.answers(put_out.get(index)))
+        verdicts[index] = _verdict(
+            my_problem(problem, course_key, student, edition), outputs.answers(put_out.get(index))
+        )
     return read, verdicts
 
 

@@ -189,7 +189,8 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         graded.missing = [grade_id for grade_id in source.metadata if grade_id not in there]
         grade_ids = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells]
         hand_in = [index for index, grade_id in enumerate(grade_ids) if grade_id in source.hands_in and source.problem]
-        outputs, verdicts = apart.run(look, done.outputs, hand_in, source.problem, source.course_key, student)
+        whose = source.problem, source.course_key, source.edition, student
+        outputs, verdicts = apart.run(look, done.outputs, hand_in, *whose)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":
                 continue

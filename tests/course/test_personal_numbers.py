@@ -1,10 +1,15 @@
 """Other numbers for every student, through real nbgrader: one line of configuration, and nobody gains by copying."""
 
+import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from bn_exercises.notebook import my_problem
 from bn_exercises.numbers.problem import NumberProblem
+from bn_grading import assignment
 
 from .conftest import ASSIGNMENT, BASIC, BATCHES, COURSE, NOTEBOOKS, answers, make_course, solved
 
@@ -14,6 +19,23 @@ KEY = "autumn-2026"
 def typed(problem: NumberProblem) -> dict[str, str]:
     """Cells in which the right answers stand as numbers, as one who has them from somewhere writes them."""
     return {part: f"{part} = {value.round(4).tolist()}" for part, value in problem.reference().items()}
+
+
+@pytest.mark.parametrize(("call", "edition"), [("", 1), (", edition=1", 1), (",\n    edition=2", 2)])
+def test_the_instructor_s_cell_says_which_edition(call: str, edition: int) -> None:
+    sources = {"numbers": f'problem = my_problem("break-it", course_key="k"{call})', "hand-in": "hand_in(problem)"}
+    cells = [
+        SimpleNamespace(name=name, source=source, locked=True, cell_type="code", checksum="")
+        for name, source in sources.items()
+    ]
+    graded = [SimpleNamespace(name="hand-in", max_score=10)]
+    kernel = json.dumps({"language": "python"})
+    source = assignment._source(
+        SimpleNamespace(
+            name="7", kernelspec=kernel, source_cells=cells, grade_cells=graded, solution_cells=[], task_cells=[]
+        )
+    )
+    assert (source.problem, source.course_key, source.edition) == ("break-it", "k", edition)
 
 
 def test_everybody_is_graded_on_numbers_of_their_own(tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ def test_the_key_goes_where_the_problem_is_asked_for() -> None:
     )
 
 
+def test_an_edition_goes_with_the_key() -> None:
+    config = Config({"PersonalNumbers": {"course_key": "k", "edition": 2}})
+    released, _ = PutKey(config=config).preprocess(notebook(), RESOURCES)
+    assert "my_problem(\"basic-calculation\", course_key='k', edition=2)" in released.cells[1].source
+
+
 @pytest.mark.parametrize("key", [r"\1", r"a\g<0>b"])
 def test_a_key_is_taken_as_it_is(key: str) -> None:
     released, _ = PutKey(config=Config({"PersonalNumbers": {"course_key": key}})).preprocess(notebook(), RESOURCES)

@@ -1,14 +1,25 @@
 """Other numbers of the same form: round, told apart from every mistake, and the same wherever they are drawn."""
 
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bn_exercises import misconceptions as wrong
+from bn_exercises.functions.break_it import problem as break_it
+from bn_exercises.functions.break_it import suspects
 from bn_exercises.functions.break_it.suspects import GALLERY
 from bn_exercises.functions.implementations import MISTAKES
+from bn_exercises.misconceptions import Misconception
+from bn_exercises.notebook import my_problem
+from bn_exercises.numbers import editions
+from bn_exercises.numbers import problem as number_problem
+from bn_exercises.numbers.calculation import Part
 from bn_exercises.numbers.problem import NumberProblem, is_told_apart
-from bn_exercises.problem import seed_for
+from bn_exercises.problem import EDITIONS, Problem, seed_for
 from bn_exercises.problems import (
     BACKPROPAGATION,
     BASIC_CALCULATION,
@@ -103,6 +114,16 @@ PINNED: dict[str, dict[int, dict[str, Any]]] = {
         },
     },
 }
+# The book's own, and those of the seeds 0 to 199.
+FINGERPRINTS = {
+    "basic-calculation": ("bdb9939f4cc282a5", "4683c69f9ac16f2d"),
+    "backpropagation": ("bb44cc049f2136cf", "1369af370eb7b6b8"),
+    "batch-size": ("81672cd2410c56c2", "c101402c914f5985"),
+    "conditional": ("635bdd75439933f5", "7d00fffbf668de31"),
+    "adaptive": ("cc7c3349fc9632c1", "40b59e7184e02146"),
+    "implement": ("0074d8b0037cad4e", "fc5666a615e35c68"),
+    "break-it": ("85d2b79d6823f10c", "8871391922c56678"),
+}
 # By name, as a number says nothing of what it stands for.
 ACCUSED = {
     0: ("ddof=1", "over everything", "old value dropped", "no path through the variance", "ε added twice"),
@@ -134,6 +155,86 @@ ACCUSED = {
 def test_what_students_have_who_began_does_not_change(name: str, seed: int) -> None:
     assert set(PINNED) == set(TASKS)
     assert TASKS[name].variant(seed).given == PINNED[name][seed]
+
+
+def digest(of: Iterable[Any]) -> str:
+    return hashlib.sha256("".join(map(str, of)).encode()).hexdigest()[:16]
+
+
+def of_all_seeds(problem: Problem, edition: int = 1) -> str:
+    return digest(problem.variant(seed, edition).fingerprint for seed in SEEDS)
+
+
+@pytest.mark.parametrize("name", FINGERPRINTS)
+def test_nobody_s_numbers_change(name: str) -> None:
+    assert set(FINGERPRINTS) == set(TASKS)
+    assert (TASKS[name].fingerprint, of_all_seeds(TASKS[name])) == FINGERPRINTS[name]
+
+
+def test_nobody_is_given_other_suspects_under_the_same_numbers() -> None:
+    accused = [tuple(each.mistake.name for each in BREAK_IT.variant(seed).drawn) for seed in SEEDS]
+    assert digest(accused) == "ae7fc084e3bb5d09"
+
+
+# What becomes known later
+
+
+def near(part: Part) -> Misconception:
+    """A mistake that comes near what is right, whatever the numbers are."""
+    return Misconception("known later", "...", lambda *a: part.solve(*a) * 1.0001, wrong.ALGORITHM)
+
+
+@each_problem
+def test_a_mistake_that_becomes_known_changes_no_variant(
+    problem: NumberProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = tuple(replace(part, mistakes=(near(part), *part.mistakes, near(part))) for part in problem.parts)
+    assert of_all_seeds(replace(problem, parts=parts)) == FINGERPRINTS[problem.name][1]
+    # In a problem that no edition knows, all mistakes count.
+    monkeypatch.setattr(number_problem, "MOST_DRAWS", 5)
+    with pytest.raises(RuntimeError, match="no numbers that tell the mistakes apart"):
+        replace(problem, parts=parts, name="new").variant(0)
+
+
+@each_problem
+def test_a_mistake_that_is_no_longer_there_is_noticed(problem: NumberProblem) -> None:
+    first, *others = problem.parts
+    shorter = replace(problem, parts=(replace(first, mistakes=first.mistakes[1:]), *others))
+    with pytest.raises(LookupError, match=f"not there: {first.mistakes[0].name}"):
+        shorter.variant(0)
+
+
+def test_a_suspect_that_becomes_known_changes_no_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    longer = {name: (*each, MISTAKES[name][-1]) for name, each in GALLERY.items()}
+    monkeypatch.setattr(suspects, "GALLERY", longer)
+    monkeypatch.setattr(break_it, "GALLERY", longer)
+    assert of_all_seeds(BREAK_IT) == FINGERPRINTS["break-it"][1]
+    # Those of a second edition are drawn, too, and the first stays what it was.
+    later = {name: len(each) for name, each in longer.items()}
+    monkeypatch.setattr(break_it, "EDITIONS", (*break_it.EDITIONS, later))
+    drawn = [each for seed in SEEDS for each in BREAK_IT.variant(seed, 2).drawn]
+    assert {each.function for each in drawn if each.mistake is longer[each.function][-1]} == set(longer)
+    assert of_all_seeds(BREAK_IT) == FINGERPRINTS["break-it"][1]
+    # A suspect is the same in both.
+    names = {(each.function, each.number): each.mistake for seed in SEEDS for each in BREAK_IT.variant(seed).drawn}
+    assert all(names.get((each.function, each.number), each.mistake) is each.mistake for each in drawn)
+
+
+def test_every_list_has_all_editions() -> None:
+    assert len(editions.EDITIONS) == len(break_it.EDITIONS) == EDITIONS
+    assert set(editions.EDITIONS[-1]) == {problem.name for problem in NUMERIC}
+    assert all(
+        set(problem.points) == set(edition[problem.name])
+        for edition in editions.EDITIONS
+        for problem in NUMERIC
+        if problem.name in edition
+    )
+
+
+def test_an_edition_that_is_not_there_is_refused() -> None:
+    for edition in (0, EDITIONS + 1):
+        with pytest.raises(ValueError, match=rf"no edition {edition} of the numbers; expected 1 to {EDITIONS}"):
+            my_problem("break-it", "key", "ada", edition)
 
 
 @pytest.mark.parametrize("seed", ACCUSED)
@@ -171,7 +272,7 @@ def test_same_form_and_points(problem: NumberProblem) -> None:
 @each_problem
 def test_no_mistake_comes_near_the_right_answer(problem: NumberProblem) -> None:
     for seed in SEEDS:
-        assert is_told_apart(problem.variant(seed))
+        assert is_told_apart(problem.variant(seed).of_edition(1))
 
 
 def test_a_problem_whose_mistakes_hide_is_noticed() -> None:
@@ -227,11 +328,10 @@ def test_conditional_can_be_done_by_hand() -> None:
         assert (x.var(axis=1) > 0).all()
 
 
-def test_draws_that_never_tell_the_mistakes_apart_are_an_error() -> None:
-    from dataclasses import replace
-
+def test_draws_that_never_tell_the_mistakes_apart_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(number_problem, "MOST_DRAWS", 5)
     hopeless = replace(BASIC_CALCULATION, draw=lambda _: BASIC_CALCULATION.given | {"gamma": 1.0, "beta": 0.0})
-    with pytest.raises(RuntimeError, match="basic-calculation: 1000 draws"):
+    with pytest.raises(RuntimeError, match="basic-calculation: 5 draws"):
         hopeless.variant(0)
 
 

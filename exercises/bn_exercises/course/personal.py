@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
-from traitlets import Unicode
+from traitlets import Integer, Unicode
 
 from bn_exercises.course.student import STUDENT
 
@@ -26,6 +26,9 @@ class PersonalNumbers(NbGraderPreprocessor):  # type: ignore[misc]
     """What the two have in common: the course's key. Empty, they do nothing."""
 
     course_key = Unicode("", help="What the students' numbers are drawn with; empty, and everybody has the same.").tag(
+        config=True
+    )
+    edition = Integer(1, help="Of the lists they are drawn with. Keep the one that a course began with.").tag(
         config=True
     )
 
@@ -51,7 +54,8 @@ class PutKey(PersonalNumbers):
         return nb, resources
 
     def _with_key(self, call: re.Match[str]) -> str:
-        return f"my_problem({call[1]}, course_key={self.course_key!r})"
+        edition = "" if self.edition == 1 else f", edition={self.edition}"
+        return f"my_problem({call[1]}, course_key={self.course_key!r}{edition})"
 
 
 class TellStudent(PersonalNumbers):

@@ -5,7 +5,7 @@ that somebody edited; `take_edits` carries such edits back into the Markdown. `c
 comparison of two versions hard to read.
 
     python -m bn_exercises.course.sources exercises/source               # make stale .ipynb files anew
-    python -m bn_exercises.course.sources exercises/source --take-edits  # carry edits of .ipynb files into the .md files
+    python -m bn_exercises.course.sources exercises/source --take-edits  # carry edits of .ipynb files into the .md
     python -m bn_exercises.course.sources exercises/source --check       # are the sources as they should be?
 """
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class AdaptiveNormalization(Problem):
         """What each part is worth; its keys are the parts' names, in order."""
         return dict(_POINTS)
 
-    def variant(self, seed: int) -> "AdaptiveNormalization":
+    def variant(self, seed: int, edition: int = 1) -> Self:
         """The same problem with another batch for the example."""
         return replace(self, given=_draw(random_for(self.name, seed)))
 

@@ -10,6 +10,7 @@ import numpy as np
 from bn_exercises.answers import read
 from bn_exercises.numbers import examples, judging
 from bn_exercises.numbers.calculation import Calculation
+from bn_exercises.numbers.editions import EDITIONS, of_edition
 from bn_exercises.problem import Answers, Solved, random_for
 from bn_exercises.tolerance import Array, distances
 from bn_exercises.typography import DECIMALS, decimal
@@ -27,17 +28,25 @@ class NumberProblem(Calculation):
 
     asks_for: ClassVar[str] = "numbers"
 
-    def variant(self, seed: int) -> Self:
-        """The same problem with other numbers, always the same ones for a seed.
+    def variant(self, seed: int, edition: int = 1) -> Self:
+        """The same problem with other numbers, always the same ones for a seed and an edition.
 
-        No listed mistake comes near the right answer, so what is wrong can be told.
+        No mistake of the edition comes near the right answer, so what is wrong can be told.
         """
-        rng = random_for(self.name, seed)
+        rng, listed = random_for(self.name, seed), self.of_edition(edition)
         for _ in range(MOST_DRAWS):
-            problem = replace(self, given=self.draw(rng))
-            if problem.given != self.given and is_told_apart(problem):
-                return problem
+            given = self.draw(rng)
+            if given != self.given and is_told_apart(replace(listed, given=given)):
+                return replace(self, given=given)
         raise RuntimeError(f"{self.name}: {MOST_DRAWS} draws and no numbers that tell the mistakes apart")
+
+    def of_edition(self, edition: int) -> Self:
+        """The same problem with the mistakes that an edition lists; with all, where it does not know the problem."""
+        listed = EDITIONS[edition - 1].get(self.name)
+        if listed is None:
+            return self
+        parts = (replace(part, mistakes=of_edition(part.mistakes, listed[part.name])) for part in self.parts)
+        return replace(self, parts=tuple(parts))
 
     def observe(self, answers: Answers) -> dict[str, Any]:
         """What was answered, as arrays, or what keeps it from being one."""

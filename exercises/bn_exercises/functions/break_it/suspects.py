@@ -15,8 +15,8 @@ from bn_exercises.functions.implementations import MISTAKES, RIGHT
 from bn_exercises.functions.slips import Function
 from bn_exercises.misconceptions import Misconception
 
-# Who can be accused: mistakes of `implementations`, by name. A variant draws by place, so a mistake that becomes known
-# is no suspect of itself: whoever changes these lists changes the suspects of students who have begun.
+# Who can be accused: mistakes of `implementations`, by name. A suspect is known by its place, so a new name goes to the
+# end. That changes nobody's suspects: an edition (`problem.EDITIONS`) says how many are drawn from.
 SUSPECTS: dict[str, tuple[str, ...]] = {
     "forward": (
         "ddof=1",

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Implement(Problem):
         """What each part is worth; its keys are the parts' names, in order."""
         return dict(POINTS)
 
-    def variant(self, seed: int) -> "Implement":
+    def variant(self, seed: int, edition: int = 1) -> Self:
         """The same problem with other numbers in its probes, always the same ones for a seed."""
         return replace(self, given={"probes": seed})
 
