@@ -15,6 +15,8 @@ import numpy as np
 
 from bn_exercises.tolerance import Array
 
+# Where a cell's output holds the answers that were handed in, as plain data.
+ANSWERS = "application/vnd.bn-exercises.answers+json"
 # Beyond what any problem asks, and small enough to look at each.
 MOST_NUMBERS = 1000
 DEEPEST = 8

@@ -16,15 +16,13 @@ from typing import Any
 
 from IPython.display import display
 
-from bn_exercises.answers import plain
+from bn_exercises.answers import ANSWERS, plain
 from bn_exercises.check import SESSION, Checked, check, refuse_other, solution
 from bn_exercises.course.student import account
 from bn_exercises.problem import EDITIONS, Problem, seed_for
 from bn_exercises.problems import TASKS
 
 __all__ = ["check", "hand_in", "my_problem", "solution"]
-
-ANSWERS = "application/vnd.bn-exercises.answers+json"
 
 
 def my_problem(name: str, course_key: str = "", student: str | None = None, edition: int = 1) -> Problem:

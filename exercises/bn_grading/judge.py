@@ -10,7 +10,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-from bn_exercises.answers import from_plain
+from bn_exercises.answers import ANSWERS, from_plain
 from bn_exercises.check import Checked, Session
 from bn_exercises.notebook import my_problem
 from bn_exercises.problem import Problem
@@ -64,5 +64,5 @@ def _verdict(task: Problem, untrusted: Any) -> tuple[Checked, NotebookNode]:
     if note:
         shown = {"text/plain": f"{note}\n{shown['text/plain']}", "text/html": f"<p>{note}</p>{shown['text/html']}"}
     elif len(json.dumps(untrusted)) <= _MOST_KEPT:
-        shown[outputs.ANSWERS] = untrusted
+        shown[ANSWERS] = untrusted
     return checked, new_output("display_data", data=shown)

@@ -15,9 +15,9 @@ import bleach  # type: ignore[import-untyped]
 from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_output
 
+from bn_exercises.answers import ANSWERS
 from bn_grading.markup import is_tame
 
-ANSWERS = "application/vnd.bn-exercises.answers+json"
 MOST_OUTPUTS = 1000
 MOST_LINES = 1000
 # {"answers": {part: {probe: {"outputs": [array of images]}}}} is the deepest.

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from bn_exercises.notebook import ANSWERS
+from bn_exercises.answers import ANSWERS
 from bn_grading import cgroup
 from bn_grading.record import STAGING
 from bn_grading.results import Results

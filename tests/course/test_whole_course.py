@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bn_exercises.answers import from_plain
-from bn_exercises.notebook import ANSWERS, my_problem
+from bn_exercises.answers import ANSWERS, from_plain
+from bn_exercises.notebook import my_problem
 from bn_exercises.problem import verify
 
 from .conftest import ASSIGNMENT, BASIC, BATCHES, BY_HAND, COURSE, NOTEBOOKS, POINTS, SUBMISSIONS, Course

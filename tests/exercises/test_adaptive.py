@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bn_exercises import accuracy, problems
-from bn_exercises.answers import Unusable, from_plain, plain
+from bn_exercises.answers import ANSWERS, Unusable, from_plain, plain
 from bn_exercises.check import Session, solution
 from bn_exercises.course.sources import to_notebook
 from bn_exercises.formulas import design as of
@@ -22,7 +22,6 @@ from bn_exercises.formulas.examples import FAILING, GOOD, STEEP, SUCCEEDING, WOR
 from bn_exercises.formulas.formula import MOST_NODES, MOST_WORK, Formula, parse
 from bn_exercises.formulas.problem import ASKED, AT_EACH_VALUE, MOST_PARAMETERS, OUTPUT_MISTAKES
 from bn_exercises.formulas.smoothness import Break, breaks
-from bn_exercises.notebook import ANSWERS
 from bn_exercises.problem import seed_for, verify
 from bn_exercises.problems import ADAPTIVE
 from bn_exercises.verdict import Finding, Verdict

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bn_exercises import notebook
-from bn_exercises.answers import from_plain, plain
-from bn_exercises.notebook import ANSWERS, NotYetError, hand_in, my_problem
+from bn_exercises.answers import ANSWERS, from_plain, plain
+from bn_exercises.notebook import NotYetError, hand_in, my_problem
 from bn_exercises.problem import Problem, verify
 from bn_exercises.problems import BASIC_CALCULATION, NUMERIC
 

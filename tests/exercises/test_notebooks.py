@@ -26,10 +26,10 @@ from nbgrader.preprocessors import SaveCells
 from traitlets.config import Config, PyFileConfigLoader
 
 from bn_exercises import misconceptions as wrong
+from bn_exercises.answers import ANSWERS
 from bn_exercises.check import SESSION, Checked
 from bn_exercises.course.sources import to_notebook
 from bn_exercises.functions import slips
-from bn_exercises.notebook import ANSWERS
 from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problems import TASKS
 

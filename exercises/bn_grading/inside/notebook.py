@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from IPython.display import display
 
-from bn_exercises.answers import LONGEST_SENTENCE, Unusable, plain, read
+from bn_exercises.answers import ANSWERS, LONGEST_SENTENCE, Unusable, plain, read
 
 __all__ = ["check", "hand_in", "my_problem", "solution"]
 
-ANSWERS = "application/vnd.bn-exercises.answers+json"
 # Read in the feedback, by who wrote the answers.
 LATER = "What was found in your answers stands beside them, and all of it below the cell that hands in."
 # Of a text or a dictionary. The grader reads these once more, with the limits of the problem.

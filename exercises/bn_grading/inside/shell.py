@@ -21,9 +21,9 @@ from traitlets import Any as AnyTrait
 from traitlets import Type
 from traitlets.config import Config
 
+from bn_exercises.answers import ANSWERS
+
 CUT = "\n... the rest of this output was cut ...\n"
-# In the data of a display: the answers that a cell hands in.
-ANSWERS = "application/vnd.bn-exercises.answers+json"
 MOST_OF_ANSWERS = 2_000_000
 # Characters; it keeps its beginning and its end.
 MOST_OF_ERROR = 20_000
