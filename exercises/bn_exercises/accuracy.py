@@ -89,7 +89,7 @@ def run_in_parallel(seeds: Iterable[int]) -> dict[str, Tally]:
     """`run_all` for all problems of the course, on all cores."""
     jobs = [(name, seed) for seed in (None, *seeds) for name in TASKS]
     tallies = {name: Tally() for name in TASKS}
-    # A problem holds functions, which do not travel; its name does.
+    # A problem holds functions, which cannot be sent to another process. Its name can.
     from concurrent.futures import ProcessPoolExecutor  # a browser has no processes, and runs all the rest
 
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:

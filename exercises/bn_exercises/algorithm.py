@@ -1,4 +1,4 @@
-"""The steps of Batch Normalization as one does them by hand: what is right, for `problems`; `misconceptions` vary it.
+"""The steps of Batch Normalization, one by one: what is right. `misconceptions` has what goes wrong in them.
 
 Each takes the results of the steps before, right or wrong. `bn_lib` does all steps at once; a test compares the two.
 """

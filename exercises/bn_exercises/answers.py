@@ -17,13 +17,13 @@ from bn_exercises.tolerance import Array
 
 # Where a cell's output holds the answers that were handed in, as plain data.
 ANSWERS = "application/vnd.bn-exercises.answers+json"
-# Beyond what any problem asks, and small enough to look at each.
+# More than any problem asks for, and few enough to look at each.
 MOST_NUMBERS = 1000
 DEEPEST = 8
 LARGEST = 1e12
 LONGEST_TEXT = 40
 LONGEST_SENTENCE = 500
-# What is said of numbers that are none.
+# What is said of nan, and of infinities.
 NOT_A_NUMBER = "This holds a value that is not a number (nan). Was something divided by zero?"
 TOO_LARGE = "This holds a value that is infinite, or too large to be meant."
 
@@ -46,7 +46,7 @@ class Unusable:
 
 def read(value: object) -> Array | Unusable:
     """The numbers in `value` as a float64 array that shares no memory with it, or what keeps it from being one."""
-    # What was read before, where the learner works.
+    # It was read before, where the learner works.
     if type(value) is Unusable:
         return value
     try:

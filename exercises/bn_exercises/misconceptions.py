@@ -502,7 +502,7 @@ DX = (
 )
 
 
-# Two batches or one, normalized values: (x, eps), where x is (2, N, 1) or (N, 1). The functions are in `problems`.
+# Two batches or one, normalized values: (x, eps), where x is (2, N, 1) or (N, 1)
 
 ONE_FOR_BOTH = Misconception(
     "one mean and variance for both batches",
@@ -533,7 +533,7 @@ def _halves(x: Array, eps: float) -> Array:
 SPLIT_IN_TWO = SPLIT.at(_halves)
 
 
-# By class: what `problems` computes for the class that was not meant, and from the values that were not meant
+# By class: x̂ with the statistics of two sets of values, `one` and `other`; the output with the other class's γ and β
 
 STATISTICS_MIXED = Misconception(
     "mean and variance of different values",

@@ -105,7 +105,7 @@ class Problem(ABC):
         return {
             "name": self.name,
             "title": self.title,
-            # Tuples and all; the sandbox reads it as a literal.
+            # As Python writes it, because JSON has no tuples: the sandbox reads a literal.
             "given": repr(dict(self.given)),
             "points": self.points,
             "numbers": self.fingerprint,

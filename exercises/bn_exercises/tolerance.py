@@ -5,7 +5,7 @@ what some mistakes change (ε = 0.01 beside a variance of 5 moves the third digi
 also be nearer to the right numbers than to those of a mistake: `overruled`.
 
 Three digits at the end are not the same as three digits on the way, which can move a result further than that. How one
-rounds on the way is a `Rounding`; `BY_HAND` are those that count, and `steps` has what they come to.
+rounds on the way is a `Rounding`; `BY_HAND` are those that count, and `numbers.rounded` computes with them.
 """
 
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ DIGITS = 3
 # Among numbers of ordinary size this is what is left of 0 by subtraction in float64.
 ZERO = 1e-12
 
-# In units of the room. Nearer than this is equal: float32 is 20 times nearer.
+# In units of the room: an answer nearer than this is equal. Rounding to float32 moves a number 20 times less.
 EQUAL = 1e-3
-# A mistake overrules the right answer if it is nearer by more than this factor: in doubt, for the learner.
+# A mistake overrules the right answer only if it is nearer by more than this factor. In doubt the answer is right.
 NEARER = 0.5
 
 
@@ -52,7 +52,7 @@ def rooms(value: Array, carried: Array | None = None) -> Array:
             rounding stays when β cancels most of it.
     """
     size = np.abs(value) if carried is None else np.maximum(np.abs(value), np.abs(carried))
-    # The last term is for a value that is zero throughout.
+    # The last term leaves some room where all numbers are 0.
     return RELATIVE * size + OF_LARGEST * size.max() + 1e-100
 
 
@@ -64,7 +64,7 @@ def distances(answer: Array, values: Array, room: Array) -> Array:
         values: any number of arrays of that shape, stacked along axis 0.
         room: as of `rooms`, of that shape; or stacked, one for each of `values`.
     """
-    # So a right 0 may come as 1e-17. Division by a variance of 1e-307 overflows: that is infinitely far.
+    # Less ZERO: a right 0 may come as 1e-17. A division by a tiny room overflows, and that is infinitely far.
     with np.errstate(over="ignore"):
         gap = np.maximum(np.abs(values - answer) - ZERO, 0) / room
     return gap.reshape(len(values), -1).max(axis=1)

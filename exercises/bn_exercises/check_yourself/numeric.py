@@ -20,7 +20,7 @@ from bn_exercises.problem import Given, verify
 from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Finding, Link
 
-# What NumPy takes between brackets.
+# An index, as NumPy takes it between brackets.
 Index: TypeAlias = int | slice | EllipsisType | tuple[Any, ...]
 
 
@@ -168,7 +168,7 @@ def _only(problem: NumberProblem, name: str, at: Index) -> NumberProblem:
         mistakes=tuple(mistake.at(_at(mistake.compute, at)) for mistake in part.mistakes),
         uses=(),
         also_right=tuple(replace(way, compute=_at(way.compute, at)) for way in part.also_right),
-        # Nobody was asked for the parts before.
+        # It is about answers to the parts before, and the reader was not asked for these.
         cut_short=(),
         carried=None if part.carried is None else _at(part.carried, at),
     )

@@ -25,37 +25,37 @@ SMOOTH = Link("Differentiable everywhere", "adaptive-smooth", PAGE)
 STABLE = Link("Stable where the variance vanishes", "adaptive-stable", PAGE)
 SPECIAL_CASE = Link("Plain BN is a special case", "adaptive-special-case", PAGE)
 
-# What a formula may speak of, apart from parameters.
+# The names that a formula may use, beside its parameters.
 OF_THE_BATCH = ("mu", "var", "sigma", "eps")
 
-# Nearer to 0 than a step of the grid.
+# Means nearer to 0 than a step of the grid is long.
 _NEAR = 1e-3
 _TINY = np.array([1e-300, 1e-200, 1e-100, 1e-30, 1e-8, 1e-6, 1e-4])
-# A formula that changes at one place only, as tanh(mu - 128) does, is seen to change.
+# So that a formula is seen to change that does so at one place only, as tanh(mu - 128).
 _FINE = np.arange(-2000, 2001) / 4
 _HUGE = np.logspace(5, 6, 41)
 MEANS: Array = np.unique(np.concatenate([GRID, _TINY, -_TINY, _FINE, _HUGE, -_HUGE]))
 _HALVINGS = 20
-# Of these a batch's mean usually is one.
+# The mean of a batch usually is at most so large.
 USUAL_SIZE = 10
 USUAL = np.abs(MEANS) <= USUAL_SIZE
-# What is small beside beta = mu at a million need not be small where a batch's mean is.
+# Three, because what is small beside beta = mu at a million need not be small where the means of batches are.
 _RANGES = tuple(np.abs(MEANS) <= size for size in (USUAL_SIZE, _FINE[-1], MEANS[-1]))
 _NEARLY_ALL = 0.99
 SOME_MEANS = np.array([0, 0.5, -0.5, 3, -3])
 VANISHING: Array = np.append(10.0 ** -np.arange(2, 31), 0)
-# What is said of a formula is said for the first of them, if it can be.
+# A sentence about a formula takes the first of them for which it is true.
 SOME_VARIANCES = np.array([1, 0.25, 4])
 LARGE_VARIANCES = 10.0 ** np.arange(1, 7)
-# Where a formula with an eps of its own has settled, if ever: that of 1e-12 has.
+# At this variance a formula with an eps of its own no longer changes, if that is 1e-12 or more.
 _SETTLED = VANISHING == 1e-14
-# A power of the variance at least as steep as -1/5 grows so much from there to 1e-30.
+# From there to 1e-30 a power of the variance grows by so much, if its exponent is -1/5 or less.
 _POWER = 1e3
 
-# How far from the steepest place a slope is looked for, each time nearer.
+# The widths of three searches for the steepest slope, each around the place that the one before found.
 _WIDTHS = (4e-3, 1e-4, 4e-6)
 
-# A change by less, in units of the largest value, is rounding; or cannot be seen in an output of three digits.
+# In units of the largest value: a change by less is rounding; a change by less cannot be seen in three digits.
 CONSTANT = 1e-9
 INVISIBLE = 1e-5
 

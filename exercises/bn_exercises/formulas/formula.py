@@ -31,13 +31,13 @@ from bn_exercises.tolerance import Array
 LONGEST = 400
 MOST_NODES = 300
 DEEPEST = 30
-# The numbers in an intermediate result, because broadcasting multiplies sizes; and in all of them together.
+# How many numbers one intermediate result may hold (broadcasting multiplies sizes), and how many all of them together.
 MOST_VALUES = 250_000
 MOST_WORK = 5_000_000
-# What `close` leaves: for rounding in float64, and nothing else.
+# How far apart `close` lets two numbers be: room for rounding in float64, and for nothing else.
 RTOL, ATOL = 1e-6, 1e-9
 _LARGEST = float(np.finfo(float).max)
-# What an assertion may look like, in sentences.
+# The example that sentences about claims give.
 _CLAIM = "close(mean(y, 0), 3)"
 
 # A step takes the values of the names, and the values of the steps before it.
@@ -45,7 +45,7 @@ Step: TypeAlias = Callable[[Mapping[str, Array], Sequence[Array]], Array]
 Suspects: TypeAlias = Callable[[Sequence[Array]], tuple[Array, ...]]
 Trouble: TypeAlias = Literal["divide", "overflow", "invalid"]
 
-# As NumPy says it.
+# A word in NumPy's message, and what it tells of.
 _TROUBLES: tuple[tuple[str, Trouble], ...] = (("divide", "divide"), ("overflow", "overflow"))
 
 
@@ -288,7 +288,7 @@ _ALIASES = {
     "fmax": "max",
 }
 ARRAY_FUNCTIONS = (*_REDUCTIONS, "close", "isfinite")
-# What a name of one's own may not be.
+# Names that a parameter may not have.
 RESERVED = frozenset({*FUNCTIONS, *ARRAY_FUNCTIONS, *_CONSTANTS, *_ALIASES, "np", "numpy", "math"})
 _PREFIXES = ("np", "numpy", "math")
 
@@ -401,10 +401,10 @@ def _parse(text: str, names: Iterable[str], arrays: bool) -> Formula:
 
 @dataclass(frozen=True)
 class _Node:
-    # Of the step that has its value.
+    # The place of the step that computes it.
     place: int
     is_truth: bool = False
-    # What a number written as such is worth.
+    # Its value, if it is a number that was written down.
     constant: float | None = None
 
 

@@ -34,7 +34,7 @@ from bn_exercises.problem import Answers, Given, Problem, Solved, choose, random
 from bn_exercises.tolerance import Array, round_to
 from bn_exercises.verdict import Finding, Kind, Link, Verdict, unknown_names
 
-# What is asked for. The parts are properties of the design, so their names are others.
+# The names of what is answered. The parts that are judged are properties of it, and have other names.
 ASKED = ("gamma", "beta", "parameters", "plain", "y")
 MOST_PARAMETERS = 10
 LONGEST_NAME = 20
@@ -50,7 +50,7 @@ _TITLES = {
     "special_case": "(e) plain BN is a special case",
     "example": "(f) the output of your design",
 }
-# The last of them is what the part itself asks for.
+# For each part the answers that it depends on. Without the last of them it was not answered.
 _DESIGN = ("parameters", "gamma", "beta")
 _JUDGED_ON: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_POINTS, _DESIGN),

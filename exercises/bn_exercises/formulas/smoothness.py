@@ -32,16 +32,16 @@ _OUTER = np.logspace(1, np.log10(FAR), 401)[1:]
 _INNER = np.arange(-5000, 5001) / 500
 GRID: Array = np.concatenate([-_OUTER[::-1], _INNER, _OUTER])
 
-# How near one looks: small beside every scale that is resolved, large beside rounding.
+# The distances from which a place is looked at: short beside every scale that is resolved, long beside rounding.
 _OFFSETS = 2.0 ** -np.arange(20, 25)
 _NEARER = 2.0**-7
-# Where an analytic quantity touches zero, its size on the grid is at most a ninth of that beside it.
+# Where an analytic quantity touches zero between two points of the grid, it is at most a ninth of its neighbours there.
 _FALLS = 0.2
-# It is zero at its least value, if that is this small beside the values 0.002 away.
+# It is taken to touch zero if its least value is so small beside the values at the next points.
 _TOUCHES = 1e-10
-# Half the distance, and the steps of a sequence that settles are smaller: by this factor at least.
+# Values at half the distance each time settle if their steps shrink, at least by this factor.
 _SHRINKS = 0.96
-# In units of the function's size. Rounding leaves 1e-16 of it in a value, and 1e-8 in a slope.
+# What is seen, and what may be rounding, in units of the function's size: 1e-16 of it in a value, 1e-8 in a slope.
 _SEEN = 1e-6
 _ROUNDING = 1e-8
 # Places looked at: those nearest to zero. A function that breaks more often has been seen to break.

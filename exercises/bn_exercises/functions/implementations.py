@@ -11,8 +11,7 @@ this batch. With a mean and a variance given, `backward` takes them for constant
 Each function is a few steps, and most mistakes are one wrong step: so a wrong function is the right one with a step
 replaced by one of `slips`, and two mistakes at once are two. The right ones are written out, to be read.
 
-`problems.implement` recognises a learner's functions by these; `problems.break_it` gives some of them to a learner to
-expose.
+`implement` recognises a learner's functions by these; `break_it` gives some of them to a learner to expose.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -128,7 +127,7 @@ def _forward(
     return forward
 
 
-# Where a root stands in `backward`, and γ in dx.
+# The places in `backward` where a root is divided by: the three paths of dx, and dγ. γ stands in the first three.
 DX_PATHS = ("straight", "through_mean", "through_variance")
 D_GAMMA = "dγ"
 
@@ -315,7 +314,7 @@ def _from_rows(rows: Array, shape: tuple[int, ...]) -> Array:
     return np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
 
 
-# What people take for the rows of images, (images), and for the way back, (rows, shape). The first ones are right.
+# Ways to make rows of images, (images), and images of rows, (rows, shape). Of each the first is right.
 _TO_ROWS: tuple[Function, ...] = (
     _as_rows,
     lambda images: images.reshape(-1, images.shape[1]),
@@ -445,8 +444,8 @@ _MADE: dict[str, tuple[Callable[..., Function], Steps]] = {
         },
     ),
 }
-# Not in one pair: what says different things of one step; and steps of different outputs, which are recognised one by
-# one.
+# Not paired: two ways to go wrong in the same step; and steps of different outputs, because each output is recognised
+# by itself.
 _OF_DX = ("paths", "straight", "through_mean", "through_variance", "scaled")
 _APART = {
     *map(frozenset, product(("paths",), ("straight", "through_mean", "through_variance"))),
@@ -464,7 +463,7 @@ def _with_one(function: str) -> Iterator[Misconception]:
             yield m.at(make(**{step: m.compute}))
 
 
-# Steps that are not gone through where statistics are given, and where they are not.
+# Steps that do nothing where statistics are given, and steps that do nothing where they are not.
 _NOT_FROZEN = ("paths", "straight", "through_mean", "through_variance", "variance", "axes", "mean")
 _ONLY_FROZEN = ("frozen", "given")
 _ONLY_IMAGES = {slips.BY_SAMPLES.name, *(m.name for m in slips.ALL_IMAGE_AXES)} - {wrong.OVER_EVERYTHING.name}
@@ -488,7 +487,7 @@ def pairs(function: str, part: str = "images") -> Iterator[tuple[Misconception, 
     for (one, ones), (other, others) in combinations(used.items(), 2):
         if frozenset((one, other)) not in _APART:
             for first, second in product(ones, others):
-                # One of them in its usual way: else they are too many to be tried while somebody waits.
+                # One of the two in its usual way: all pairs would be too many to try while somebody waits.
                 if first.name != second.name and (first in usual or second in usual):
                     yield first, second, make(**{one: first.compute, other: second.compute})
 
@@ -550,7 +549,7 @@ def _wrong_for_both(function: str) -> Iterator[Misconception]:
 def _in_other_forms(function: str) -> Iterator[Misconception]:
     right = _update() if function == "update_running" else RIGHT[function]
     for to_rows, back in tuple(product(_TO_ROWS, _BACK))[1:]:
-        # Some are right where nothing is brought back.
+        # An update brings nothing back, so with the right rows it is right.
         if function != "update_running" or to_rows is not _as_rows:
             yield RESHAPED.at(_reshaped(right, to_rows, back))
 
@@ -565,13 +564,13 @@ ELSEWHERE: dict[str, tuple[Misconception, ...]] = {
     "inference": tuple(_in_other_forms("inference")),
 }
 MISTAKES: dict[str, tuple[Misconception, ...]] = {
-    # The first of a name wins.
+    # Of several with one name the first.
     name: tuple({m.name: m for m in reversed(ways)}[key] for key in dict.fromkeys(m.name for m in ways))
     for name, ways in WAYS.items()
 }
 
 
-# Mistakes with a number in them that may be any, so that it has to be found
+# Mistakes with a number of one's own in them, which has to be found
 
 
 @dataclass(frozen=True)

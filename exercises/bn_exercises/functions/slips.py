@@ -436,7 +436,7 @@ DX_TURNED_ROUND = wrong.TURNED_ROUND.at(
     "The size of dx is right and its sign is wrong. Follow the minus signs of the derivatives.",
     wrong.PATHS,
 )
-# A number by which a path may be off, and what is then said; and the paths that may be off together.
+# By which factors a path may be off, with what is then said; below, which paths may be off together.
 _FACTORS: tuple[tuple[Misconception, Callable[[Paths], float]], ...] = (
     (
         BY_SAMPLES.at(
@@ -489,7 +489,7 @@ PATHS: Step = (
     DX_SHARED,
     DX_NOT_SHARED,
     BATCH_NOT_SUMMED,
-    # In a graph the mean comes last, and gets what the variance gives.
+    # In a graph of single steps the gradient of the mean comes last, and includes what the variance passes on.
     BATCH_NOT_SUMMED.at(lambda p: _centred(p, p.straight - (p.x - p.mean) * p.of_variance / p.values)),
     DIVIDED_AGAIN,
     UNDIVIDED_PATHS,
@@ -511,7 +511,7 @@ PATHS: Step = (
     ),
 )
 
-# One path, as the other two are right: (paths)
+# One of the paths, where the other two are right: (paths)
 
 STRAIGHT: Step = (UNDIVIDED_PATHS.at(lambda p: p.straight * p.root),)
 THROUGH_MEAN: Step = (
@@ -556,7 +556,7 @@ DX_HAT: Step = (
     GAMMA_TWICE.at(lambda dy, gamma: dy * gamma * gamma, "You multiplied dy by γ twice. dx̂ = γ · dy."),
 )
 
-# The frozen layer. The paths: (paths) -> dx. And what is made of a given mean and variance: (mean, var).
+# With given statistics: the paths, (paths) -> dx; and what is used in place of those given, (mean, var).
 
 TRAINING_GRADIENT = Misconception(
     "training-mode gradient on frozen statistics",

@@ -1,4 +1,4 @@
-"""What the problems done by hand have in common: how numbers are written in a hint, what rounding on the way gives.
+"""What the problems done by hand have in common: how numbers are written in a hint, and from what variants are drawn.
 
 Variants are drawn so that they can be done by hand: values and means are whole numbers, and variance plus ε is the
 square of a whole number or a half, so that the root comes out.

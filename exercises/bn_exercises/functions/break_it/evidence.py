@@ -50,7 +50,7 @@ class Signature:
         return self.inputs + self.optional
 
 
-# The stored statistics that `backward` may be given are called as in inference: mean and var are functions in a claim.
+# `mean` and `var` are functions in a claim, so what `backward` may be given has the names that it has in inference.
 SIGNATURES: dict[str, Signature] = {
     "forward": Signature(("x", "gamma", "beta", "eps"), ("y",)),
     "backward": Signature(("dy", "x", "gamma", "eps"), ("dx", "dgamma", "dbeta"), ("running_mean", "running_var")),
@@ -128,7 +128,7 @@ class Fault:
     see: Link = CLAIMS
 
 
-# What these say depends on where it is.
+# With a sentence for each case, which names the input.
 UNREADABLE = Fault("unreadable", "", FORM)
 INCOMPLETE = Fault("something missing, or too much", "", FORM)
 SHAPES = Fault("shapes that do not fit", "", FORM)
@@ -187,7 +187,7 @@ def _unknown(name: Any, verb: str, known: Iterable[str]) -> Unusable:
 def _few_numbers(value: Any) -> Any:
     seen = read(value)
     if isinstance(seen, np.ndarray):
-        # As `read` counts what comes as lists, which all of it does at the grader's.
+        # Lists count, too, as in `read`: the grader gets lists, and must come to the same.
         lists = sum(prod(seen.shape[:depth]) for depth in range(seen.ndim))
         if seen.size + lists > MOST_NUMBERS:
             return Unusable("These are far more numbers than it takes. A small batch shows more than a large one.")

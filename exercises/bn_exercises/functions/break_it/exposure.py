@@ -43,7 +43,7 @@ from bn_exercises.verdict import Kind
 
 # Rounding in float64, some twenty units in the last place.
 _ROUNDING = 5e-15
-# In units of what three digits forgive.
+# In units of the room that three digits leave.
 _CLEARLY = 3
 
 NOT_TRUE = Fault(
@@ -185,7 +185,7 @@ def _passes(test: Test, right: Values, wrong: Values | None) -> bool:
         passes = test.holds(wrong)
     except FormulaError:  # its outputs have another shape
         return False
-    # Expected numbers that are a little off must not separate what three digits do not.
+    # Numbers that are a little off are no evidence against a suspect that is right to three digits.
     return passes or (isinstance(test, Expected) and is_alike({name: right[name] for name in test.numbers}, wrong))
 
 
@@ -194,14 +194,14 @@ def _judge_true(trial: _Trial, right: Values) -> Judged:
     test, wrong = trial.test, tried(trial.function, trial.wrong, trial.inputs)
     passes = _passes(test, right, wrong)
     separates = not passes or trial.separates(trial.inputs)
-    # Where nothing shows, that comes before how the claim is written: no other claim would do better.
+    # How a claim is written matters only on inputs on which some claim could tell the two apart.
     if separates and isinstance(test, Claim) and not all(map(test.holds, _rounded_otherwise(trial.function, right))):
         return _fault(EXACT if _holds_with_close(test.formula, right) else BY_ROUNDING)
     if not passes:
         return Judged("right", "It falls." if wrong else "It falls: it raises where a right implementation does not.")
     if isinstance(test, Claim) and _holds_for_everything(test, right):
         return _fault(FOR_EVERYTHING)
-    # Pairs are many, and to evaluate a claim may take long. So they are for inputs on which nothing shows anyway.
+    # Pairs of reasons are many, so they are tried only where no claim is evaluated for each.
     hides = _hiding(trial.inputs, trial.exposes, 1) if separates else _hiding(trial.inputs, trial.separates_clearly, 2)
     if not hides:
         return _fault(TOO_WEAK if separates else NOT_SEPARATED)

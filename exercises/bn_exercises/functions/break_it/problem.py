@@ -86,7 +86,7 @@ class Suspect:
         return Finding(self.letter, self.title, "right", says, names, self.mistake.see, POINTS, POINTS)
 
 
-# Whoever checks one part after another has the others judged again and again.
+# Whoever checks one part after another has all that were answered judged each time.
 @lru_cache(maxsize=256)
 def _judged(function: str, number: int, evidence: str) -> Judged:
     """What is to be said of evidence as it reaches the grader."""

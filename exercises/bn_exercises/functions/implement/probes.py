@@ -86,7 +86,7 @@ WHERE = {
     "as small": "with the statistics of a batch near 0.001",
     "images": "for images",
 }
-# The function that a part asks for; images ask for all of them.
+# The function that each part asks for. Images ask for all four.
 FUNCTION = {
     "forward": "forward",
     "backward": "backward",
@@ -94,10 +94,10 @@ FUNCTION = {
     "update_running": "update_running",
     "inference": "inference",
 }
-# Of each of these there is one probe with images, and one with the same numbers as rows.
+# The part on images has for each function one probe with images, and one with the same numbers as rows.
 IMAGES, ROWS = "images", "rows"
-# With the statistics of the batch of another probe, and some of its rows or more than these: a slip that `forward` or
-# `backward` makes there shows here in the same numbers, whether it has a name or not.
+# Probes of `forward` and `backward` that come back in another part, with their statistics given and other rows: what is
+# wrong in the function shows in both in the same numbers, whether it has a name or not.
 AS = ("ordinary", "small")
 # Where one pass leaves no digit of the variance, nobody can say which wrong number comes out.
 DELICATE = ("large", "float32")
@@ -124,7 +124,7 @@ class _Batch:
     dy: Array
     gamma: Array
     beta: Array
-    # From elsewhere: not those of x.
+    # Stored ones: not those of x.
     mean: Array
     var: Array
 
@@ -166,7 +166,7 @@ def all_probes(rng: Random) -> Iterator[Probe]:
     rows = _batch(rng, 40, 3)
     images, dy_images = as_images(rows.x, shape), as_images(rows.dy, shape)
     second = _batch(rng, 3, 4, -3.0)
-    # In the order of their invention, so that those above stay what they were.
+    # New ones are drawn after the old ones, which so stay what they were.
     tiny = _batch(rng, 5, 3, 1e-5, 1e-5)
     wide = _batch(rng, 5, 3, 5e3, 1e4)
     # Three features: an array of two numbers can be taken for two statistics.
@@ -204,7 +204,7 @@ def all_probes(rng: Random) -> Iterator[Probe]:
         of_batch = b.x.mean(axis=0), b.x.var(axis=0)
         some = (b.x[:2], b.gamma, b.beta, *of_batch, eps)
         yield Probe("inference", f"as {name}", WHERE[f"as {name}"], "inference", some)
-        # What has no gradient adds nothing, but moves the statistics of those who compute them anew.
+        # Rows with dy = 0 add nothing, but whoever computes the statistics anew gets others.
         dy, x = np.concatenate([b.dy, 0 * b.dy[:2]]), np.concatenate([b.x, 3 * b.x[:2]])
         yield Probe("frozen", f"as {name}", WHERE[f"as {name}"], "backward", (dy, x, b.gamma, eps, *of_batch))
 
@@ -212,7 +212,7 @@ def all_probes(rng: Random) -> Iterator[Probe]:
         ("ordinary", ordinary, (ordinary.x,), 0.1, ZERO),
         ("two", ordinary, (ordinary.x, second.x), 0.3, ZERO),
         ("large", large, (large.x,), 0.1, ZERO),
-        # What is added to a variance shows beside a small one only.
+        # An ε added to a variance shows only where the variance is small.
         ("small", small_update, (small_update.x,), 0.1, ZERO * 1e-6),
         ("tiny", tiny, (tiny.x,), 0.1, ZERO * 1e-10),
         ("wide", wide, (wide.x,), 0.1, ZERO),
