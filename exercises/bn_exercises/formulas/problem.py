@@ -67,11 +67,9 @@ class AdaptiveNormalization(Problem):
 
     @property
     def points(self) -> dict[str, int]:
-        """What each part is worth; its keys are the parts' names, in order."""
         return dict(_POINTS)
 
     def variant(self, seed: int, edition: int = 1) -> Self:
-        """The same problem with another batch for the example."""
         return replace(self, given=_draw(random_for(self.name, seed)))
 
     def observe(self, answers: Answers) -> dict[str, Any]:
@@ -125,7 +123,6 @@ class AdaptiveNormalization(Problem):
         return NumberProblem(self.name, self.title, {**self.given, "design": design}, (part,), _draw)
 
     def hints(self, part: str) -> tuple[str, ...]:
-        """Where to look, what rule, and the step itself."""
         return _example_hints(*column(self.given)) if part == "example" else _HINTS[part]
 
     def answers(
@@ -199,7 +196,6 @@ class AdaptiveNormalization(Problem):
             yield "example", misconception.name, {**right, "y": round_to(4, y)}
 
     def rightly(self, reading: int = 0) -> Iterator[tuple[str, Answers]]:
-        """Good designs, in every good style."""
         for style, changes in SUCCEEDING.items():
             yield style, self.answers(**{**GOOD, **changes})
         for style, write in _STYLES.items():

@@ -163,7 +163,6 @@ class Calculation(Problem):
 
     @property
     def points(self) -> dict[str, int]:
-        """What each part is worth; its keys are the parts' names, in order."""
         return {part.name: part.points for part in self.parts}
 
     @cached_property

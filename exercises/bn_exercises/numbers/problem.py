@@ -57,11 +57,9 @@ class NumberProblem(Calculation):
         return judging.judge(self, observed)
 
     def hints(self, part: str) -> tuple[str, ...]:
-        """Where to look, what rule, and the step itself."""
         return self.part(part).hints(self.given)
 
     def solved(self) -> Solved:
-        """For each part its title, the rule and the step, and the numbers under each reading."""
         solved: Solved = []
         for part in self.parts:
             results = []
@@ -72,11 +70,9 @@ class NumberProblem(Calculation):
         return solved
 
     def mistaken(self, reading: int = 0) -> Iterator[tuple[str, str, Answers]]:
-        """Answers with one mistake: the part, the mistake's name, the answers."""
         return examples.mistaken(self, reading)
 
     def rightly(self, reading: int = 0) -> Iterator[tuple[str, Answers]]:
-        """Right answers in every good style: the style and the answers."""
         return examples.rightly(self, reading)
 
 

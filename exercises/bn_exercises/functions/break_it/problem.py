@@ -139,7 +139,6 @@ class BreakIt(Problem):
 
     @property
     def points(self) -> dict[str, int]:
-        """The same for each suspect."""
         return {suspect.letter: POINTS for suspect in self.drawn}
 
     def suspects(self) -> dict[str, Function]:
@@ -172,7 +171,6 @@ class BreakIt(Problem):
         return {name: observed(value) if name in self.points else None for name, value in answers.items()}
 
     def judge(self, observed: Answers) -> Verdict:
-        """Run the evidence against each suspect."""
         findings = tuple(suspect.finding(observed.get(suspect.letter)) for suspect in self.drawn)
         score = sum(finding.points for finding in findings)
         return Verdict(self.name, score, POINTS * len(findings), findings + unknown_names(observed, self.points))
@@ -194,7 +192,6 @@ class BreakIt(Problem):
                 yield suspect.letter, name, right | {suspect.letter: evidence}
 
     def rightly(self, reading: int = 0) -> Iterator[tuple[str, Answers]]:
-        """Evidence against all of them, in every good style."""
         for style, write in examples.STYLES.items():
             yield style, {s.letter: write(s.function, s.probe.evidence) for s in self.drawn}
 

@@ -69,11 +69,9 @@ class Implement(Problem):
 
     @property
     def points(self) -> dict[str, int]:
-        """What each part is worth; its keys are the parts' names, in order."""
         return dict(POINTS)
 
     def variant(self, seed: int, edition: int = 1) -> Self:
-        """The same problem with other numbers in its probes, always the same ones for a seed."""
         return replace(self, given={"probes": seed})
 
     @cached_property
@@ -85,7 +83,6 @@ class Implement(Problem):
         return tuple(all_probes(rng))
 
     def hints(self, part: str) -> tuple[str, ...]:
-        """Where to look, what rule, and the step itself."""
         return HINTS[part]
 
     def solved(self) -> Solved:
@@ -105,7 +102,6 @@ class Implement(Problem):
         return observed | {name: None for name in answers if name not in RIGHT and name not in POINTS}
 
     def judge(self, observed: Answers) -> Verdict:
-        """The verdict on what was observed."""
         findings: dict[str, Finding] = {}
         recorded = {part: self._records(part, observed.get(part)) for part in POINTS}
         for part, records in recorded.items():
@@ -131,7 +127,6 @@ class Implement(Problem):
                         yield parts[0], misconception.name, RIGHT | {function: wrong}
 
     def rightly(self, reading: int = 0) -> Iterator[tuple[str, Answers]]:
-        """Right functions in every good style."""
         yield from STYLES.items()
 
     def sheet(self) -> dict[str, Any]:
