@@ -11,12 +11,12 @@ The course's problems are in `problems`.
 import hashlib
 import hmac
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Self, TypeAlias
 
-from bn_exercises.verdict import Verdict
+from bn_exercises.verdict import Finding, Verdict
 
 # How many editions of the lists that variants are drawn with there are. A list that shall grow becomes a new edition;
 # the old ones stay, so that whoever began with one keeps the same numbers.
@@ -94,6 +94,11 @@ class Problem(ABC):
     @abstractmethod
     def rightly(self, reading: int = 0) -> Iterator[tuple[str, Answers]]:
         """Right answers in every good style, under one of the readings: the style and the answers."""
+
+    def verdict(self, findings: Iterable[Finding]) -> Verdict:
+        """The verdict that consists of these findings."""
+        found = tuple(findings)
+        return Verdict(self.name, sum(each.points for each in found), sum(self.points.values()), found)
 
     @property
     def fingerprint(self) -> str:

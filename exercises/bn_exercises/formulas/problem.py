@@ -91,8 +91,7 @@ class AdaptiveNormalization(Problem):
         design = _design(answers, self.given["eps"])
         with np.errstate(all="ignore"):
             findings = _unread(design) if isinstance(design, Unusable) else self._findings(design, answers)
-        findings += unknown_names([name for name in answers if name not in _POINTS], ASKED)
-        return Verdict(self.name, sum(f.points for f in findings), sum(_POINTS.values()), tuple(findings))
+        return self.verdict((*findings, *unknown_names([name for name in answers if name not in _POINTS], ASKED)))
 
     def _findings(self, design: Design, answers: Answers) -> list[Finding]:
         findings = [_property(part, design, answers.get("plain")) for part in PROPERTIES]

@@ -60,11 +60,9 @@ def judge(problem: Calculation, answers: Answers) -> Verdict:
         _mixture(problem, read_with, given, _in_all(problem, read_with, finding, judged), judged)
         for finding in judged[taken].findings.values()
     ]
-    score = sum(finding.points for finding in findings)
-    if len(problem.readings) > 1 and score:
+    if len(problem.readings) > 1 and any(finding.points for finding in findings):
         findings.append(_reading_note(problem, read_with))
-    findings += unknown_names(answers, given)
-    return Verdict(problem.name, score, sum(problem.points.values()), tuple(findings))
+    return problem.verdict((*findings, *unknown_names(answers, given)))
 
 
 @dataclass(frozen=True)

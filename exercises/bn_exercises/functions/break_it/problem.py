@@ -171,9 +171,8 @@ class BreakIt(Problem):
         return {name: observed(value) if name in self.points else None for name, value in answers.items()}
 
     def judge(self, observed: Answers) -> Verdict:
-        findings = tuple(suspect.finding(observed.get(suspect.letter)) for suspect in self.drawn)
-        score = sum(finding.points for finding in findings)
-        return Verdict(self.name, score, POINTS * len(findings), findings + unknown_names(observed, self.points))
+        findings = (suspect.finding(observed.get(suspect.letter)) for suspect in self.drawn)
+        return self.verdict((*findings, *unknown_names(observed, self.points)))
 
     def hints(self, part: str) -> tuple[str, ...]:
         """What can be varied, what is true of a right implementation, and on which inputs that shows."""

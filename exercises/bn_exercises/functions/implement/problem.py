@@ -111,9 +111,8 @@ class Implement(Problem):
                 findings[part] = self._judge_images(records, findings)
             else:
                 findings[part] = self._judge(part, recorded, findings)
-        score = sum(finding.points for finding in findings.values())
         notes = unknown_names((name for name in observed if name not in POINTS), RIGHT)
-        return Verdict(self.name, score, sum(POINTS.values()), (*findings.values(), *notes))
+        return self.verdict((*findings.values(), *notes))
 
     def mistaken(self, reading: int = 0) -> Iterator[tuple[str, str, Answers]]:
         """Four functions of which one has a mistake: the part that it costs, its name, the functions."""
