@@ -24,11 +24,18 @@
     value.seen !== null &&
     Object.values(value.seen).every(areWords);
 
+  // A chapter's page may have had another name when it was read.
+  const renamed = (value) => {
+    const now = (chapter) => window.bnContents.formerly[chapter] ?? chapter;
+    const seen = Object.entries(value.seen).map(([chapter, sections]) => [now(chapter), sections]);
+    return { ...value, read: value.read.map(now), seen: Object.fromEntries(seen) };
+  };
+
   // Storage may be forbidden, full, or hold what somebody else wrote.
   const load = () => {
     try {
       const value = JSON.parse(localStorage.getItem(KEY));
-      return isProgress(value) ? value : null;
+      return isProgress(value) ? renamed(value) : null;
     } catch {
       return null;
     }

@@ -14,7 +14,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bn_book.drawing._style import COLOURS, styled
+from bn_book.colours import COLOURS
+from bn_book.drawing import styled
 from bn_book.ledger import plain
 
 Results = Mapping[str, Any]

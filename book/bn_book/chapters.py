@@ -1,5 +1,6 @@
-"""The chapters and their order, which `_toc.yml` has, and nothing else."""
+"""The chapters: their order, which `_toc.yml` has, and nothing else; and what each is about, which its page says."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,23 @@ def chapters(toc: Path = ROOT / "_toc.yml") -> tuple[str, ...]:
     """
     pages = _pages(yaml.safe_load(toc.read_text(encoding="utf-8")))
     return tuple(page.removeprefix(FOLDER) for page in pages if page.startswith(FOLDER))
+
+
+def opening(chapter: str, folder: Path = ROOT / FOLDER) -> tuple[str, str]:
+    """A chapter's title, which is its page's heading, and the question it answers, `question` at the page's head.
+
+    Raises:
+        ValueError: if the page lacks one of the two.
+    """
+    page = folder / f"{chapter}.md"
+    text = page.read_text(encoding="utf-8")
+    head = re.match(r"---\n(.*?\n)---\n", text, re.DOTALL)
+    question = (yaml.safe_load(head[1]) if head else {}).get("question")
+    title = re.search(r"^# (.+)$", text, re.MULTILINE)
+    if not title or not question:
+        missing = "a heading" if not title else "the question that it answers (`question: ...` at its head)"
+        raise ValueError(f"{page.name} lacks {missing}; the cover shows both")
+    return title[1], str(question)
 
 
 def _pages(entry: Any) -> Iterator[str]:

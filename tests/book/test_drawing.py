@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from bn_book.colours import css_colour
 from bn_book.drawing import COLOURS, InlineFigure, flipbook, show, style, styled, use_style
-from bn_book.drawing._svg import compact_path, css_colour
+from bn_book.drawing._svg import compact_path
 
 
 @styled
@@ -78,7 +79,7 @@ def test_colours_of_the_theme_are_left_to_the_page():
     html = show(drawing(), alt="waves").html
     svg_style = re.search(r'<svg[^>]* style="([^"]*)"', html)[1]
     assert f"--ink:{css_colour('ink')}" in svg_style
-    assert css_colour("ink") == "var(--bn-ink,var(--jp-content-font-color1,#1b1b1f))"
+    assert css_colour("ink") == "var(--bn-ink,var(--jp-content-font-color1,var(--vscode-foreground,#1b1b1f)))"
     drawn = html.replace(svg_style, "")
     assert not [name for name, colour in COLOURS.items() if colour in drawn]
     assert "var(--with_bn)" in drawn

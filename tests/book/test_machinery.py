@@ -12,7 +12,7 @@ import vendor
 from bn_site.content import docstrings, execution
 from bs4 import BeautifulSoup
 
-from bn_book.drawing import COLOURS
+from bn_book.colours import COLOURS, DARK, of_page, of_part
 from bn_exercises.typography import as_in_a_book
 
 ROOT = Path(__file__).parents[2]
@@ -84,16 +84,36 @@ def test_what_is_laid_out_by_hand_in_a_docstring_stays_so():
     ]
 
 
-def test_the_page_and_the_library_agree_on_colours():
-    css = (STATIC / "book.css").read_text()
-    light, dark = (dict(re.findall(r"--bn-([\w-]+): (#\w{6});", block)) for block in css.split("}")[:2])
-    assert {name.replace("-", "_"): colour for name, colour in light.items()} == dict(COLOURS)
+WRITTEN_BY_HAND = ("*.py", "*.css", "*.js", "*.mplstyle", "*.html", "*.jinja")
+
+
+def test_a_colour_is_written_once():
+    """What figures, explorables and pages share. Pictures, and rooms that do not know the book, have their own."""
+    rooms = (ROOT / "book" / "bn_book", ROOT / "book" / "_ext", ROOT / "book" / "_static", ROOT / "book" / "_templates")
+    files = {path for room in rooms for kind in WRITTEN_BY_HAND for path in room.rglob(kind)} - {STATIC / "print.css"}
+    for colour in {*COLOURS.values(), *DARK.values()} - {COLOURS["paper"]}:
+        written = [path.name for path in files if colour[1:] in path.read_text(encoding="utf-8").lower()]
+        assert written == ["colours.py"], colour
+
+
+def test_a_page_has_every_colour_in_the_light_and_in_the_dark():
+    light, dark = (dict(re.findall(r"--bn-([\w-]+): (#\w{6});", block)) for block in of_page().split("}")[:2])
+    assert light == {name.replace("_", "-"): colour for name, colour in COLOURS.items()}
+    assert dark == {name.replace("_", "-"): colour for name, colour in DARK.items()}
     assert dark.keys() == light.keys()
 
 
+def test_a_part_of_a_page_takes_the_pages_colours_then_the_notebooks_then_its_own():
+    light, dark = of_part(".part").split("\n")[:2]
+    assert "--with-bn: var(--bn-with-bn,#0072b2);" in light
+    assert "--paper: var(--bn-paper,var(--jp-layout-color0,var(--vscode-editor-background,#ffffff)));" in light
+    assert '[data-jp-theme-light="false"] .part, .vscode-dark .part {' in dark
+    assert f"--with-bn: {DARK['with_bn']};" in dark
+    assert "--ink" not in dark
+
+
 def test_in_the_dark_lines_can_be_seen_and_words_read():
-    css = (STATIC / "book.css").read_text().split("}")[1]
-    dark = dict(re.findall(r"--bn-([\w-]+): #(\w{6});", css))
+    dark = {name: colour[1:] for name, colour in DARK.items()}
 
     def luminance(colour):
         parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bn_book.chapters import chapters
+from bn_book.chapters import chapters, opening
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = {
@@ -80,3 +80,22 @@ def test_the_order_is_that_of_the_table_of_contents(tmp_path):
         "- chapters: [{file: book/chapters/c}]\n"
     )
     assert chapters(toc) == ("b", "a", "c")
+
+
+def test_every_chapter_says_what_it_is_about(built_site):
+    cover = (built_site / "book" / "index.html").read_text(encoding="utf-8")
+    for chapter in chapters():
+        title, question = opening(chapter)
+        assert title in cover
+        assert question.endswith("?")
+        assert f'href="chapters/{chapter}.html"' in cover
+        assert question in cover
+
+
+@pytest.mark.parametrize(
+    ("page", "missing"), [("# A title\n", "the question that it answers"), ("---\nquestion: Why?\n---\n", "a heading")]
+)
+def test_a_page_that_does_not_say_so_is_refused(tmp_path, page, missing):
+    (tmp_path / "a.md").write_text(page)
+    with pytest.raises(ValueError, match=f"a.md lacks {missing}"):
+        opening("a", tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from bn_book.colours import of_page
 from bn_book.explorables import KINDS, Explorable
 from bn_book.explorables._bundle import stylesheet
 
@@ -26,7 +27,7 @@ def stage_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "book/_static/explorables.js", folder)
     shutil.copy(ROOT / "book/_static/book.css", folder)
     shutil.copytree(ROOT / "book/_static/vendor/fonts", folder / "vendor" / "fonts")
-    (scripts / "explorable.css").write_text(stylesheet(*(kind.module for kind in KINDS)))
+    (scripts / "explorable.css").write_text(of_page() + stylesheet(*(kind.module for kind in KINDS)))
     for kind in KINDS:
         (scripts / f"{kind.module}.js").write_text(kind.page_script())
     return folder

@@ -62,11 +62,6 @@ def test_what_cancels_far_from_zero_is_the_exercises_too(bn_js):
         np.testing.assert_allclose(np.array(ours, dtype=float), theirs, rtol=1e-12)
 
 
-@EACH
-def test_names_and_words_are_the_exercises(mistake):
-    assert mistake["says"] == THEIRS[mistake["name"]].says
-
-
 def replied(page, said):
     page.wait_for_function("said => document.querySelector('.bn-reply').innerText.includes(said)", arg=said)
 

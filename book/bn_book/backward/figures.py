@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bn_book.backward.experiments import PATHS, ByHandBackward, Path, PathRun
-from bn_book.drawing._style import COLOURS, styled
+from bn_book.colours import COLOURS
+from bn_book.drawing import styled
 from bn_book.drawing._tex import aligned, decimal, row
 from bn_lib._arrays import Array
 

@@ -19,7 +19,8 @@ from bn_book.batch_size.experiments import (
     variance_density,
     variance_quantile,
 )
-from bn_book.drawing._style import COLOURS, styled
+from bn_book.colours import COLOURS
+from bn_book.drawing import styled
 from bn_lib._arrays import Array
 
 # One colour and one marker for each normalizer, the same in every figure of the chapter.

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from bn_book.colours import COLOURS
 from bn_book.convolutions.experiments import Curve, Symptom
-from bn_book.drawing._style import COLOURS, styled
+from bn_book.drawing import styled
 from bn_lib._arrays import Array
 
 _BN = (("with BN", COLOURS["with_bn"], "o", "-"), ("without BN", COLOURS["without_bn"], "s", "--"))

@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bn_book.colours import COLOURS
 from bn_book.covariate_shift.experiments import Chain, Run, Term, of_order
-from bn_book.drawing._style import COLOURS, styled
+from bn_book.drawing import styled
 from bn_book.drawing._tex import aligned, decimal
 
 _ORDER_COLOUR = ("muted", "accent", "green", "amber")

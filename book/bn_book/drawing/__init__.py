@@ -4,8 +4,9 @@ What a figure says belongs to the modules that draw it; this package only knows 
 needs Matplotlib, and `flipbook` needs anywidget; `import bn_lib` needs neither.
 """
 
+from bn_book.colours import COLOURS
 from bn_book.drawing._flipbook import flipbook
 from bn_book.drawing._show import InlineFigure, show
-from bn_book.drawing._style import COLOURS, style, styled, use_style
+from bn_book.drawing._style import style, styled, use_style
 
 __all__ = ["COLOURS", "InlineFigure", "flipbook", "show", "style", "styled", "use_style"]

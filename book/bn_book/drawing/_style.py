@@ -1,41 +1,47 @@
-"""The book's colours and the Matplotlib style that uses them; drawing and showing live elsewhere."""
+"""The Matplotlib style in the book's colours; drawing and showing live elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
 from importlib.resources import as_file, files
-from types import MappingProxyType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+from cycler import cycler
+
+from bn_book.colours import COLOURS
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: What each colour is for. The line colours are Okabe and Ito's colour-blind safe set, the pale ones darkened until
-#: each has a contrast of at least 4.5 with white (WCAG 1.4.3), so that a line's label can have the line's color. In
-#: dark mode the page's stylesheet lightens them.
-COLOURS: Mapping[str, str] = MappingProxyType(
-    {
-        "ink": "#1b1b1f",  # text and whatever must be read
-        "muted": "#5c6068",  # axes, guides, the things compared against
-        "grid": "#d9dce1",  # barely there
-        "paper": "#ffffff",  # the page: halos and gaps
-        "with_bn": "#0072b2",  # always the network that has BN
-        "without_bn": "#c25500",  # always the network that has not
-        "accent": "#8f2468",  # the one thing the figure is about
-        "green": "#008467",
-        "amber": "#a06a00",
-    }
+# `show` recognises the colours in the drawing and lets the page's theme change them: so there is no other ink or grid.
+_INK = (
+    "text.color",
+    "axes.labelcolor",
+    "axes.titlecolor",
+    "xtick.labelcolor",
+    "ytick.labelcolor",
+    "patch.edgecolor",
+    "boxplot.boxprops.color",
+    "boxplot.whiskerprops.color",
+    "boxplot.capprops.color",
+    "boxplot.flierprops.color",
+    "boxplot.flierprops.markeredgecolor",
 )
+_MUTED = ("axes.edgecolor", "xtick.color", "ytick.color", "hatch.color")
+_LINES = ("with_bn", "without_bn", "green", "accent", "amber", "muted")
 
 
 def _rc() -> mpl.RcParams:
-    """Read the style sheet that ships beside this module."""
+    """The style sheet that ships beside this module, in the book's colours."""
     with as_file(files(__package__) / "bn.mplstyle") as path:
-        return mpl.rc_params_from_file(path, use_default_template=False)
+        rc = mpl.rc_params_from_file(path, use_default_template=False)
+    colours: dict[Any, Any] = dict.fromkeys(_INK, COLOURS["ink"]) | dict.fromkeys(_MUTED, COLOURS["muted"])
+    colours |= {"grid.color": COLOURS["grid"], "legend.facecolor": COLOURS["paper"]}
+    rc.update(colours | {"axes.prop_cycle": cycler(color=[COLOURS[name] for name in _LINES])})
+    return rc
 
 
 def use_style() -> None:

@@ -19,19 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
-from bn_book.drawing._style import COLOURS
+from bn_book.colours import COLOURS, css_colour
 
 _IMAGE_DPI = 150
 _POINTS_TO_CSS_PX = 96 / 72
 _FONT = "'DejaVu Sans',Verdana,sans-serif"  # Verdana has DejaVu's widths, so labels keep the room they were given
 
-# JupyterLab has its own theme and none of our stylesheet, so the three neutral colours ask it before giving up.
-_JUPYTERLAB = {
-    "ink": "--jp-content-font-color1",
-    "muted": "--jp-content-font-color2",
-    "grid": "--jp-border-color2",
-    "paper": "--jp-layout-color0",
-}
 _NAME_OF = {value: name for name, value in COLOURS.items()}
 _PAIRS = {"M": 1, "L": 1, "Q": 2, "C": 3}
 
@@ -43,12 +36,6 @@ _PATH_TOKEN = re.compile(r"[MLQCz]|-?[\d.]+(?:e-?\d+)?")
 
 # How many decimals of a point can be seen. A scale multiplies whatever is inside it, so transforms keep more.
 _DECIMALS = {"x": 2, "y": 2, "width": 2, "height": 2, "points": 2, "viewBox": 2, "style": 2, "transform": 4}
-
-
-def css_colour(name: str) -> str:
-    """Return the CSS value of a named colour: the page's variable, else JupyterLab's, else the colour itself."""
-    fallback = f"var({_JUPYTERLAB[name]},{COLOURS[name]})" if name in _JUPYTERLAB else COLOURS[name]
-    return f"var(--bn-{name.replace('_', '-')},{fallback})"
 
 
 class _PageRenderer(RendererSVG):

@@ -13,6 +13,8 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from bn_book.colours import of_part
+
 _HERE = files(__package__)
 _IMPORT = re.compile(r'^import [^;]*? from "\.{1,2}/([\w-]+)\.js";\n', re.MULTILINE)
 
@@ -58,6 +60,6 @@ def classic(module: str) -> str:
 
 @cache
 def stylesheet(*modules: str) -> str:
-    """What all explorables look like, and what these need beyond it."""
-    own = (f"{module}.css" for module in modules)
-    return "\n".join(source(name) for name in ("explorable.css", *own) if _place(name).is_file())
+    """What all explorables look like, in the book's colours, and what these need beyond it."""
+    names = ("explorable.css", *(f"{module}.css" for module in modules))
+    return "\n".join((of_part(".bn-explorable"), *(source(name) for name in names if _place(name).is_file())))

@@ -7,7 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from bn_book.drawing._style import COLOURS, styled
+from bn_book.colours import COLOURS
+from bn_book.drawing import styled
 from bn_book.drawing._tex import aligned, decimal, row
 from bn_book.forward.experiments import ByHand, VarianceFormula, output_std
 from bn_lib._arrays import Array

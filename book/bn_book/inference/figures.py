@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from bn_book.drawing import COLOURS, styled
+from bn_book.colours import COLOURS
+from bn_book.drawing import styled
 from bn_book.inference.experiments import Chase, Sweep
 
 

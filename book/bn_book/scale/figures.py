@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from bn_book.drawing._style import COLOURS, styled
+from bn_book.colours import COLOURS
+from bn_book.drawing import styled
 from bn_book.drawing._tex import aligned, decimal
 from bn_book.scale.experiments import DigitsStage, Stage, Sweep, Worked, hand_problem, predicted_steps
 from bn_lib._arrays import Array

