@@ -32,7 +32,7 @@ import psutil
 from bn_grading import cgroup, outputs, sandbox, seccomp
 from bn_grading import kit as kits
 from bn_grading.container import Container
-from bn_grading.places import KIT, SCRATCH, WRITABLE
+from bn_grading.places import SCRATCH, WRITABLE
 from bn_grading.sandbox import Limits, NoSandboxError
 from bn_grading.temporary import Folder, remove_left
 
@@ -284,8 +284,7 @@ class _Line:
         with seccomp.descriptor() as refusals:
             if self._container:
                 # The engine is the grader's own program, and has a filter of its own.
-                program = (f"{KIT}/zygote.py", KIT, SCRATCH)
-                command, environment = self._container.command(kit, self.limits, self._name, *program), None
+                command, environment = self._container.command(kit, self.limits, self._name), None
             else:
                 command = sandbox.command(
                     kit,

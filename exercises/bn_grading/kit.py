@@ -50,7 +50,7 @@ def assemble(folder: Path) -> Path:
     (packages / "bn_exercises" / "notebook.py").write_text(
         (inside / "notebook.py").read_text("utf-8"), encoding="utf-8"
     )
-    for name in ("relay.py", "shell.py", "zygote.py"):
+    for name in ("shell.py", "zygote.py"):
         (folder / name).write_text((inside / name).read_text("utf-8"), encoding="utf-8")
     # The library that the book teaches with is no secret, and a learner may use it.
     shutil.copytree(_folder("bn_lib"), packages / "bn_lib", ignore=shutil.ignore_patterns("__pycache__"))

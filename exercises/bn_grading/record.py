@@ -31,7 +31,6 @@ from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
 from nbgrader.utils import determine_grade, is_grade  # type: ignore[import-untyped]
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from bn_exercises.personal import PersonalNumbers
 from bn_exercises.verdict import Finding
 from bn_grading import apart
 from bn_grading.assignment import Source
@@ -252,7 +251,7 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
 
     def _store(self, notebook: NotebookNode, assignment: str, student: str, name: str) -> None:
         """Scores into the gradebook, by nbgrader's own preprocessors."""
-        wanted = [each for each in self.autograde_preprocessors if not issubclass(each, (Execute, PersonalNumbers))]
+        wanted = [each for each in self.autograde_preprocessors if not issubclass(each, Execute)]
         resources: Any = resources_of(self, student, assignment, name)
         for preprocessor in preprocessors(self, wanted):
             preprocessor.preprocess(notebook, resources)

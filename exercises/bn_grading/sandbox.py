@@ -115,30 +115,6 @@ def command(
     return [*made, "--as-pid-1", end, *_PYTHON, f"{KIT}/zygote.py", KIT, scratch]
 
 
-def wrap(kit: Path, limits: Limits, *, share: str, hidden: Sequence[str], refusals: int | None) -> list[str]:
-    """What comes before a command to run it in a sandbox that shares one folder with the outside.
-
-    Args:
-        kit: what of this project enters.
-        limits: what may be used.
-        share: the folder; the one that it lies in may be closed to others.
-        hidden: as for `command`.
-        refusals: the same.
-    """
-    return _bubblewrap(kit, limits, hidden, refusals, share)
-
-
-def limited(limits: Limits) -> list[str]:
-    """What comes before a command inside, to set its limits and to leave root; the programs are util-linux's."""
-    names = {"AS": "as", "FSIZE": "fsize", "NOFILE": "nofile", "NPROC": "nproc", "CORE": "core", "CPU": "cpu"}
-    made = ["prlimit", *(f"--{names[n]}={value}" for n, value in limits.of_process().items() if n in names), "--"]
-    own = account()
-    if own is not None:
-        made += ["setpriv", f"--reuid={own}", f"--regid={own}", "--clear-groups"]
-        made += ["--inh-caps=-all", "--bounding-set=-all", "--"]
-    return made
-
-
 def environment(scratch: str = SCRATCH) -> dict[str, str]:
     """All that students' code sees of an environment."""
     temporary = "/tmp" if scratch == SCRATCH else scratch
@@ -179,9 +155,7 @@ def account() -> int | None:
     return (1_500_000_000 if mapped > 1 << 31 else 20_000) + next(_accounts) % 40_000
 
 
-def _bubblewrap(
-    kit: Path, limits: Limits, hidden: Sequence[str] = (), refusals: int | None = None, share: str = ""
-) -> list[str]:
+def _bubblewrap(kit: Path, limits: Limits, hidden: Sequence[str], refusals: int | None) -> list[str]:
     root = os.geteuid() == 0
     made = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     made += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -201,11 +175,11 @@ def _bubblewrap(
         # An environment may be one of them; then there are two to write to.
         made += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", path] if path not in shown else []
     # An environment may lie in one of them, too. Nobody is to put something else in its place, nor move what it is in.
-    closed = [top for path in (*shown, share) if (top := places.in_writable(path)) not in ("", path)]
+    closed = [top for path in shown if (top := places.in_writable(path)) not in ("", path)]
     for path in dict.fromkeys(closed):
         made += ["--perms", "755", "--tmpfs", path]
     # bubblewrap would make the folders above as they are outside, and some are for their owner only.
-    above = [str(each) for path in (*shown, share) if path for each in reversed(Path(path).parents[:-1])]
+    above = [str(each) for path in shown for each in reversed(Path(path).parents[:-1])]
     for path in dict.fromkeys(above):
         made += ["--perms", "755", "--dir", path] if path not in (*WRITABLE, *closed) else []
     for path in shown:
@@ -218,7 +192,6 @@ def _bubblewrap(
             made += ["--ro-bind", inside, inside]
         made += ["--remount-ro", path]
     made += ["--ro-bind", str(kit), KIT]
-    made += ["--bind", share, share] if share else []
     for path in (*dict.fromkeys(closed), "/dev", "/"):
         made += ["--remount-ro", path]
     made += ["--chdir", SCRATCH]
