@@ -39,11 +39,11 @@ c.ZipCollectApp.collector_plugin = "bn_grading.archives.Names"
 
 # Students' texts are shown to you in formgrader. Without these, with any script that is in them.
 c.HTMLExporter.filters = {
-    "markdown2html": "bn_grading.pages.markdown",
-    "ansi2html": "bn_grading.pages.terminal",
-    "highlight_code": "bn_grading.pages.code",
+    "markdown2html": "bn_grading.safe_html.markdown",
+    "ansi2html": "bn_grading.safe_html.terminal",
+    "highlight_code": "bn_grading.safe_html.code",
 }
-c.GenerateFeedback.exporter_class = "bn_grading.pages.Feedback"
+c.GenerateFeedback.exporter_class = "bn_grading.safe_html.Feedback"
 
 # A name that begins with = is no formula in a spreadsheet.
 c.ExportApp.plugin_class = "bn_grading.report.tables.Export"

@@ -15,7 +15,7 @@ import bleach  # type: ignore[import-untyped]
 from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_output
 
-from bn_grading.markup import is_tame
+from bn_grading.markup_limits import is_tame
 
 ANSWERS = "application/vnd.bn-exercises.answers+json"
 MOST_OUTPUTS = 1000

@@ -36,8 +36,8 @@ from bn_grading import apart
 from bn_grading.assignment import Source
 from bn_grading.execute import Executed
 from bn_grading.files import of_the_machine
+from bn_grading.gradebook import Once
 from bn_grading.judge import look
-from bn_grading.quick import Once
 from bn_grading.sanitize import STAMP, Sanitized, handed_in_at, is_ignored, preprocessors, resources_of
 from bn_grading.temporary import Folder, remove_left
 

@@ -11,7 +11,7 @@ from bn_exercises.problems.adaptive.problem import AdaptiveNormalization
 from bn_exercises.problems.break_it.problem import BreakIt
 from bn_exercises.problems.implement.problem import Implement
 from bn_exercises.task import JudgingTask
-from bn_grading import kit
+from bn_grading import what_enters
 
 _ASKS_FOR: Mapping[type, str] = {
     Problem: "numbers",
@@ -48,7 +48,7 @@ def sheet(task: Problem | JudgingTask) -> dict[str, Any]:
 
 def modules(task: Problem | JudgingTask) -> dict[str, str]:
     """Sources that only the notebook of this problem gets."""
-    return kit.suspects() if isinstance(task, BreakIt) else {}
+    return what_enters.suspects() if isinstance(task, BreakIt) else {}
 
 
 def _plain(argument: Any) -> Any:

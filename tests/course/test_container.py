@@ -20,7 +20,7 @@ import pytest
 from bn_grading import container as containers
 from bn_grading import places
 from bn_grading.container import Container
-from bn_grading.execute import Notebook, Submission, kit_folder, run_submission, try_sandbox
+from bn_grading.execute import Notebook, Submission, inside_folder, run_submission, try_sandbox
 from bn_grading.sandbox import Limits, NoSandboxError
 
 from .conftest import ASSIGNMENT, Course
@@ -46,7 +46,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     )
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name in ("proc", "sys", "dev", "tmp", "kit", "scratch", "etc"):
+        for name in ("proc", "sys", "dev", "tmp", "inside", "scratch", "etc"):
             (made := tarfile.TarInfo(name)).type = tarfile.DIRTYPE
             made.mode = 0o1777 if name in ("tmp", "scratch") else 0o755
             tar.addfile(made)
@@ -116,19 +116,19 @@ def test_what_is_put_out_is_the_same(image: Container) -> None:
 def test_a_container_holds_no_more_than_the_sandbox(image: Container, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET", "of the grader")
     said = ran(
-        "import os, socket\nprint(*sorted(os.listdir('/kit')), os.environ.get('A_SECRET'))",
+        "import os, socket\nprint(*sorted(os.listdir('/inside')), os.environ.get('A_SECRET'))",
         f"os.path.exists({__file__!r})",
         "socket.create_connection(('127.0.0.1', 9), 1)",
         "socket.getaddrinfo('example.org', 80)",
         "[line.split()[1] for line in open('/proc/self/status') if line[:4] in ('CapE', 'CapB', 'NoNe')]",
         "os.getuid() > 0, os.getpgid(0) > 0, len([p for p in os.listdir('/proc') if p.isdigit()])",
-        *(f"open('{folder}/mine', 'w')" for folder in ("", "/usr", "/kit", "/etc", "/run")),
+        *(f"open('{folder}/mine', 'w')" for folder in ("", "/usr", "/inside", "/etc", "/run")),
         "open('/proc/1/mem', 'rb')",
         "os.kill(1, 9), os.kill(1, 19)",
         "f = open('/scratch/large', 'wb')\nfor _ in range(200): _ = f.write(bytes(1 << 20))",
         container=image,
     )
-    inside = sorted(path.name for path in kit_folder().iterdir())
+    inside = sorted(path.name for path in inside_folder().iterdir())
     assert said[0].split() == [*inside, "None"]
     assert said[1] == "False"
     assert "Connection refused" in said[2]

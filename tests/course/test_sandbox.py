@@ -19,7 +19,7 @@ from bn_exercises.notebook import my_problem
 from bn_exercises.problem import Problem
 from bn_exercises.problems import ALL, IMPLEMENT, NUMERIC
 from bn_exercises.task import JudgingTask
-from bn_grading import cgroup, execute, kit, places, sheets
+from bn_grading import cgroup, execute, places, sheets, what_enters
 from bn_grading.container import Container
 from bn_grading.execute import Notebook, SandboxFailedError, Submission, run_submission, try_sandbox
 from bn_grading.sandbox import Limits, NoSandboxError
@@ -62,8 +62,8 @@ def modules_in(folder: Path) -> dict[str, str]:
 
 
 def test_what_enters_needs_nothing_that_does_not(tmp_path: Path) -> None:
-    inside = modules_in(kit.assemble(tmp_path))
-    for sources in (inside, inside | kit.suspects()):
+    inside = modules_in(what_enters.assemble(tmp_path))
+    for sources in (inside, inside | what_enters.suspects()):
         for name, source in sources.items():
             for node in ast.walk(ast.parse(source)):
                 imported = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -75,10 +75,10 @@ def test_what_enters_needs_nothing_that_does_not(tmp_path: Path) -> None:
 
 
 def test_only_reading_answers_enters(tmp_path: Path) -> None:
-    inside = modules_in(kit.assemble(tmp_path))
+    inside = modules_in(what_enters.assemble(tmp_path))
     assert {name for name in inside if name.startswith("bn_exercises")} == {
-        *kit.PACKAGES,
-        *kit.ENTERS,
+        *what_enters.PACKAGES,
+        *what_enters.MODULES,
         "bn_exercises.notebook",
     }
     for name in ("verify", "problem", "steps", "misconceptions", "implementations", "check", "worked"):
@@ -220,7 +220,7 @@ def test_nothing_of_the_grader_is_there(monkeypatch: pytest.MonkeyPatch) -> None
         "try:\n    os.memfd_create('x')\nexcept OSError as error:\n    print(error.strerror)",
         "[line.split()[1] for line in open('/proc/self/status') if line.startswith('Seccomp:')]",
     )
-    brought = {place.strip("/").partition("/")[0] for place in (places.KIT, *places.WRITABLE)}
+    brought = {place.strip("/").partition("/")[0] for place in (places.INSIDE, *places.WRITABLE)}
     shown = {Path(path).parts[1] for path in places.readable()}
     assert set(ast.literal_eval(seen[0])) == brought | shown | {"proc"}
     limits = Limits()
@@ -509,10 +509,10 @@ def test_an_environment_may_lie_where_the_sandbox_puts_something_else(
 
 
 def test_what_the_sandbox_brings_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "wanted", lambda: ["/usr", "/scratch/.venv", "/kit", "/kit-2/a/b"])
-    assert (places._free("/scratch"), places._free("/kit"), places._free("/other")) == (
+    monkeypatch.setattr(places, "wanted", lambda: ["/usr", "/scratch/.venv", "/inside", "/inside-2/a/b"])
+    assert (places._free("/scratch"), places._free("/inside"), places._free("/other")) == (
         "/scratch-2",
-        "/kit-3",
+        "/inside-3",
         "/other",
     )
 
@@ -592,13 +592,13 @@ def test_a_submission_has_what_a_learner_has() -> None:
 def test_so_do_its_own_modules_and_the_programs_that_it_starts() -> None:
     said = ran(
         # Of the same names as the sandbox's.
-        *(f"%%writefile {name}.py\nmine = '{name}'" for name in ("shell", "zygote", "kit")),
-        "import shell, zygote, kit\nshell.mine, zygote.mine, kit.mine",
+        *(f"%%writefile {name}.py\nmine = '{name}'" for name in ("shell", "zygote")),
+        "import shell, zygote\nshell.mine, zygote.mine",
         "import sys\n!{sys.executable} -c 'import bn_lib; print(bn_lib.__name__)'",
         "import multiprocessing\nwith multiprocessing.get_context('spawn').Pool(1) as p:\n    print(p.map(abs, [-2]))",
         "import getpass\ngetpass.getuser()",
     )
-    assert said[3:] == ["('shell', 'zygote', 'kit')", "bn_lib\r\n", "[2]\n", "'student'"]
+    assert said[2:] == ["('shell', 'zygote')", "bn_lib\r\n", "[2]\n", "'student'"]
 
 
 def test_python_is_all_that_can_be_read() -> None:

@@ -10,7 +10,7 @@ from nbgrader.api import Gradebook
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from bn_grading.quick import Once
+from bn_grading.gradebook import Once
 from bn_grading.record import stops_the_run
 
 # nbgrader's own, when a submission is new to the gradebook.
