@@ -300,7 +300,7 @@ class GradeApp(AssignmentApp):
                     sanitized = Sanitized(student)
                     try:
                         recorder.run_hook(recorder.pre_convert_hook, student, assignment)
-                        with recorder.once.transaction():
+                        with recorder.gradebook.transaction():
                             sanitized = sanitize(recorder, student, assignment, known, limits.scratch // 2)
                         sanitized.only(chosen)
                         if sanitized.notebooks:

@@ -1,68 +1,61 @@
-"""nbgrader's steps, without what it does again for each of them.
+"""nbgrader's steps in one gradebook: a submission is one transaction, of which all is stored or nothing.
 
-Every step of every notebook opens a `Gradebook` of its own: a new engine, for which SQLAlchemy compiles each query
-once more, and a commit for each cell. And every cell's metadata is checked against a schema that is itself checked
-first. For a submission of seven notebooks that is more work than running them. In a transaction of `Once`, nbgrader's
-modules share one gradebook and a schema that was checked once.
-
-So a submission is also one transaction: either all of its scores are stored, or none.
+nbgrader opens a `Gradebook` for every step of every notebook: a new engine, for which SQLAlchemy compiles each query
+once more, and a commit for each cell. For a submission of seven notebooks that is more work than running them. So in
+the place of its preprocessors that do so stand subclasses (`of_one_gradebook`), which use the one of the run.
 
 And a database that knows nothing of its tables looks for the grade of a cell among everybody's: 47 ms with 5,000 in the
 gradebook, where it takes 0.7 ms once `ANALYZE` has counted the rows.
 """
 
-import json
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import lru_cache
-from types import SimpleNamespace
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
-from unittest.mock import patch
 
-import jsonschema  # type: ignore[import-untyped]
 from nbgrader.api import Gradebook, InvalidEntry  # type: ignore[import-untyped]
-from nbgrader.nbgraderformat import common  # type: ignore[import-untyped]
+from nbgrader.preprocessors import (  # type: ignore[import-untyped]
+    AssignLatePenalties,
+    NbGraderPreprocessor,
+    OverwriteCells,
+    SaveAutoGrades,
+)
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 
-class Once:
-    """One gradebook for all of nbgrader's steps.
+class OneGradebook(Gradebook):  # type: ignore[misc]
+    """nbgrader's, for a whole run.
 
     Args:
         db_url: as in nbgrader's configuration.
         course_id: the same.
     """
 
+    db: Any
+
     def __init__(self, db_url: str, course_id: str) -> None:
-        self._gradebook = Gradebook(db_url, course_id)
-        self._session = self._gradebook.db
+        super().__init__(db_url, course_id)
+        self._session = self.db
         # What nbgrader calls a commit is one step of many here.
-        self._gradebook.db = _Steps(self._session)
-        self._gradebook.close = lambda: None
+        self.db = _Steps(self._session)
         self._transactions = 0
 
     @contextmanager
-    def transaction(self) -> Iterator[Gradebook]:
-        """Let nbgrader's steps use the gradebook; store what they did at the end, or nothing if one raises."""
-        with ExitStack() as stack:
-            for module in [each for name, each in sys.modules.items() if name.startswith("nbgrader.")]:
-                if vars(module).get("Gradebook") is Gradebook:
-                    stack.enter_context(patch.object(module, "Gradebook", lambda *_, **__: self._gradebook))
-            stack.enter_context(patch.object(common, "jsonschema", SimpleNamespace(validate=_validate)))
-            try:
-                self._count_rows()
-                yield self._gradebook
-                self._session.commit()
-            except InvalidEntry as error:
-                # nbgrader says that an entry is invalid whatever failed, a full disk too; the database said what did.
-                if isinstance(error.__context__, SQLAlchemyError):
-                    raise error.__context__ from None
-                raise
-            finally:
-                # Also forgets what was read: memory does not grow with the class.
-                self._session.remove()
+    def transaction(self) -> Iterator[None]:
+        """Store at the end what was done, or nothing if something raises."""
+        try:
+            self._count_rows()
+            yield
+            self._session.commit()
+        except InvalidEntry as error:
+            # nbgrader says that an entry is invalid whatever failed, a full disk too; the database said what did.
+            if isinstance(error.__context__, SQLAlchemyError):
+                raise error.__context__ from None
+            raise
+        finally:
+            # Also forgets what was read: memory does not grow with the class.
+            self._session.remove()
 
     def _count_rows(self) -> None:
         """Let the database plan for what it holds: at the first transaction, the second, the fourth, and so on.
@@ -85,23 +78,54 @@ class _Steps:
         """Send what was changed, so that the next query sees it."""
         self._session.flush()
 
-    def remove(self) -> None:
-        """Nothing is forgotten between two steps."""
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
 
-@lru_cache(maxsize=8)
-def _validator(schema: str) -> Any:
-    parsed = json.loads(schema)
-    kind = jsonschema.validators.validator_for(parsed)
-    kind.check_schema(parsed)
-    return kind(parsed)
+class _OverwriteCells(OverwriteCells):  # type: ignore[misc]
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        _begin(self, resources)
+        nb, resources = super(OverwriteCells, self).preprocess(nb, resources)
+        if self.add_missing_cells:
+            nb, resources = self.add_missing_grade_cells(nb, resources)
+            nb, resources = self.add_missing_task_cells(nb, resources)
+        return nb, resources
 
 
-def _validate(instance: Any, schema: dict[str, Any]) -> None:
-    """As `jsonschema.validate`."""
-    error = jsonschema.exceptions.best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(instance))
-    if error is not None:
-        raise error
+class _SaveAutoGrades(SaveAutoGrades):  # type: ignore[misc]
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        _begin(self, resources)
+        return super(SaveAutoGrades, self).preprocess(nb, resources)  # type: ignore[no-any-return]
+
+
+class _AssignLatePenalties(AssignLatePenalties):  # type: ignore[misc]
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        _begin(self, resources)
+        self.init_plugin()
+        late = self.gradebook.find_submission(self.assignment_id, self.student_id).total_seconds_late
+        notebook = self.gradebook.find_submission_notebook(self.notebook_id, self.assignment_id, self.student_id)
+        notebook.late_submission_penalty = None
+        if late > 0:
+            penalty = self.plugin_inst.late_submission_penalty(self.student_id, notebook.score, late)
+            if penalty is not None:
+                notebook.late_submission_penalty = self._check_late_penalty(notebook, penalty)
+        self.gradebook.db.commit()
+        return nb, resources
+
+
+def _begin(preprocessor: Any, resources: Any) -> None:
+    """As each of nbgrader's begins, but for the gradebook: it is that of the parent."""
+    about = resources["nbgrader"]
+    preprocessor.notebook_id, preprocessor.assignment_id = about["notebook"], about["assignment"]
+    preprocessor.student_id, preprocessor.gradebook = about["student"], preprocessor.parent.gradebook
+
+
+@cache
+def of_one_gradebook(kind: type[NbGraderPreprocessor]) -> type[NbGraderPreprocessor]:
+    """The same preprocessor, with the gradebook of its parent. What a course derived from nbgrader's keeps its own."""
+    for ours in (_OverwriteCells, _SaveAutoGrades, _AssignLatePenalties):
+        (theirs,) = ours.__bases__
+        if issubclass(kind, theirs):
+            # Between the two: what its own methods call of nbgrader's is ours.
+            return ours if kind is theirs else type(kind.__name__, (kind, ours), {})
+    return kind

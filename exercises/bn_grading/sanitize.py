@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.converters import Autograde  # type: ignore[import-untyped]
-from nbgrader.preprocessors.base import NbGraderPreprocessor  # type: ignore[import-untyped]
+from nbgrader.preprocessors import CheckCellMetadata, NbGraderPreprocessor  # type: ignore[import-untyped]
 from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
 from bn_grading import apart, notebooks, sheets
@@ -26,6 +26,7 @@ from bn_grading.assignment import Source
 from bn_grading.container import Container
 from bn_grading.execute import Notebook, Submission
 from bn_grading.files import MIB, UnreadableError, content, files, refuse_links
+from bn_grading.gradebook import of_one_gradebook
 from bn_grading.notebooks import Cell
 from bn_grading.sandbox import Limits
 
@@ -240,9 +241,15 @@ def _add_missing(notebook: NotebookNode, source: Source) -> None:
 
 
 def preprocessors(converter: Autograde, wanted: Iterable[Any]) -> Iterator[NbGraderPreprocessor]:
-    """Those of a list in nbgrader's configuration that are switched on."""
+    """Those of a list in nbgrader's configuration that are switched on.
+
+    But for nbgrader's check of what it keeps in cells: here that is the instructor's (`_ours`), and the check takes
+    longer than all the others.
+    """
     for each in wanted:
-        preprocessor = each(parent=converter)
+        if each is CheckCellMetadata:
+            continue
+        preprocessor = of_one_gradebook(each)(parent=converter)
         if preprocessor.enabled:
             yield preprocessor
 
