@@ -28,6 +28,9 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # cells after it, and the check says what is missing.
 c.ClearSolutions.code_stub = {"python": "# If you need more lines, write them here."}
 
+# It would run students' code in your account. `bn-grade` runs it in a sandbox.
+c.Autograde.exporter_class = "bn_grading.autograde.Refused"
+
 # nbgrader's own follow links, and one student's files can stop them.
 c.ExchangeFactory.collect = "bn_grading.exchange.Collect"
 c.ExchangeFactory.release_feedback = "bn_grading.exchange.ReleaseFeedback"
@@ -36,24 +39,23 @@ c.ZipCollectApp.collector_plugin = "bn_grading.archives.Names"
 
 # Students' texts are shown to you in formgrader. Without these, with any script that is in them.
 c.HTMLExporter.filters = {
-    "markdown2html": "bn_grading.pages.markdown",
-    "ansi2html": "bn_grading.pages.terminal",
-    "highlight_code": "bn_grading.pages.code",
+    "markdown2html": "bn_grading.safe_html.markdown",
+    "ansi2html": "bn_grading.safe_html.terminal",
+    "highlight_code": "bn_grading.safe_html.code",
 }
-c.GenerateFeedback.exporter_class = "bn_grading.pages.Feedback"
+c.GenerateFeedback.exporter_class = "bn_grading.safe_html.Feedback"
 
 # A name that begins with = is no formula in a spreadsheet.
 c.ExportApp.plugin_class = "bn_grading.report.tables.Export"
 
 try:
-    from nbgrader.converters import Autograde, GenerateAssignment
+    from nbgrader.converters import GenerateAssignment
 
-    from bn_exercises.course.personal import PutKey, TellStudent
+    from bn_exercises.course.personal import PersonalNumbers
     from bn_exercises.course.sources import sync
 
-    # Both do nothing without a course key.
-    c.GenerateAssignment.preprocessors = [PutKey, *GenerateAssignment.preprocessors.default()]
-    c.Autograde.autograde_preprocessors = [TellStudent, *Autograde.autograde_preprocessors.default()]
+    # It does nothing without a course key.
+    c.GenerateAssignment.preprocessors = [PersonalNumbers, *GenerateAssignment.preprocessors.default()]
 
     for path in sync(os.path.join(os.path.dirname(os.path.abspath(__file__)), "source")):
         print(f"nbgrader_config.py: made {path}", file=sys.stderr)

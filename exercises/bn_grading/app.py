@@ -27,7 +27,7 @@ from traitlets.config import Config
 from bn_grading import cgroup, options
 from bn_grading import container as containers
 from bn_grading.assignment import NoAssignmentError, Source, sources
-from bn_grading.command import AssignmentApp, private_folders, submitted
+from bn_grading.assignment_app import AssignmentApp, private_folders, submitted
 from bn_grading.container import Container
 from bn_grading.execute import run_submission, try_sandbox
 from bn_grading.record import Recorder, clean_up, stops_the_run
@@ -300,7 +300,7 @@ class GradeApp(AssignmentApp):
                     sanitized = Sanitized(student)
                     try:
                         recorder.run_hook(recorder.pre_convert_hook, student, assignment)
-                        with recorder.once.transaction():
+                        with recorder.gradebook.transaction():
                             sanitized = sanitize(recorder, student, assignment, known, limits.scratch // 2)
                         sanitized.only(chosen)
                         if sanitized.notebooks:

@@ -83,10 +83,7 @@ def _source(notebook: Any) -> Source:
     name = notebook.name
     language = json.loads(notebook.kernelspec or "{}").get("language", "python")
     if language.lower() != "python":
-        raise ValueError(
-            f"{name}: it is written in {language}, and bn-grade runs Python. `nbgrader autograde` runs it in the "
-            "sandbox where the variable JUPYTER_DEFAULT_PROVISIONER_NAME is bn-sandbox"
-        )
+        raise ValueError(f"{name}: it is written in {language}, and bn-grade runs Python only")
     cells = {each.name: each for each in notebook.source_cells}
     grades = {each.name: float(each.max_score) for each in notebook.grade_cells}
     by_hand = {each.name for each in notebook.solution_cells}

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from bn_grading.places import KIT, SCRATCH
+from bn_grading.places import INSIDE, SCRATCH
 from bn_grading.sandbox import MIB, Limits, NoSandboxError, environment
 
 ENGINES = ("podman", "docker")
@@ -34,8 +34,8 @@ class Container:
     image: str
     engine: str
 
-    def command(self, kit: Path, limits: Limits, name: str, *program: str) -> list[str]:
-        """What starts a program of the kit in a container of that name: a file in the kit, and what it is told."""
+    def command(self, inside: Path, limits: Limits, name: str) -> list[str]:
+        """What starts `inside/zygote.py` in a container of that name."""
         account = 20_000 + next(_accounts) % 40_000
         made = [self.engine, "run", "--rm", "--interactive", "--name", name, "--pull", "never"]
         made += ["--network", "none", "--ipc", "private", "--hostname", "sandbox", "--log-driver", "none"]
@@ -50,11 +50,11 @@ class Container:
         for path in (SCRATCH, "/tmp"):
             made += ["--tmpfs", f"{path}:rw,nosuid,nodev,mode=1777,size={limits.scratch}"]
         # z: for students' processes to read, where SELinux asks.
-        made += ["--volume", f"{kit}:{KIT}:ro,z", "--workdir", SCRATCH]
+        made += ["--volume", f"{inside}:{INSIDE}:ro,z", "--workdir", SCRATCH]
         for variable, value in environment().items():
             # Where the programs are, the image knows.
             made += ["--env", f"{variable}={value}"] if variable != "PATH" else []
-        return [*made, "--entrypoint", "python", self.image, "-I", "-B", *program]
+        return [*made, "--entrypoint", "python", self.image, "-I", "-B", f"{INSIDE}/zygote.py", INSIDE, SCRATCH]
 
     def end(self, name: str) -> None:
         """End a container that was started with that name, if there is one still, and everything in it."""

@@ -29,10 +29,9 @@ from typing import IO, Any
 
 import psutil
 
-from bn_grading import cgroup, outputs, sandbox, seccomp
-from bn_grading import kit as kits
+from bn_grading import cgroup, outputs, sandbox, seccomp, what_enters
 from bn_grading.container import Container
-from bn_grading.places import KIT, SCRATCH, WRITABLE
+from bn_grading.places import SCRATCH, WRITABLE
 from bn_grading.sandbox import Limits, NoSandboxError
 from bn_grading.temporary import Folder, remove_left
 
@@ -188,7 +187,7 @@ def run_submission(submission: Submission) -> list[Executed]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(Folder("bn-grading-")))
         folder.chmod(0o711)
-        kit = kit_folder()
+        inside = inside_folder()
         line: _Line | None = None
         done = []
         try:
@@ -199,7 +198,7 @@ def run_submission(submission: Submission) -> list[Executed]:
                     if time.monotonic() > last:
                         break
                     if line is None:
-                        line = _Line(kit, submission, folder)
+                        line = _Line(inside, submission, folder)
                     executed.begin_again()
                     began = time.monotonic()
                     try:
@@ -232,7 +231,7 @@ def try_sandbox(container: Container | None = None, hidden: tuple[str, ...] = ()
         sandbox.refuse_without_bubblewrap()
     with Folder("bn-grading-") as folder:
         try:
-            _Line(kit_folder(), Submission("nobody", [], hidden=hidden, container=container), Path(folder)).close()
+            _Line(inside_folder(), Submission("nobody", [], hidden=hidden, container=container), Path(folder)).close()
         except SandboxFailedError as error:
             raise NoSandboxError(f"{error}{sandbox.INSTEAD if container is None else ''}") from None
 
@@ -253,24 +252,24 @@ def _blame(executed: Executed, why: str) -> bool:
     return True
 
 
-_kits: dict[int, tuple[Folder, Path]] = {}
-_making_a_kit = threading.Lock()
+_made: dict[int, tuple[Folder, Path]] = {}
+_making = threading.Lock()
 
 
-def kit_folder() -> Path:
-    """The kit, made once for each process of the grader, and removed when that ends."""
-    with _making_a_kit:
-        if os.getpid() not in _kits:
+def inside_folder() -> Path:
+    """The folder of `what_enters`, made once for each process of the grader, and removed when that ends."""
+    with _making:
+        if os.getpid() not in _made:
             remove_left()
-            folder = Folder("bn-kit-")
-            _kits[os.getpid()] = folder, kits.assemble(Path(folder.name))
-        return _kits[os.getpid()][1]
+            folder = Folder("bn-inside-")
+            _made[os.getpid()] = folder, what_enters.assemble(Path(folder.name))
+        return _made[os.getpid()][1]
 
 
 class _Line:
     """A sandbox with the process that forks, and the pipes to it."""
 
-    def __init__(self, kit: Path, submission: Submission, folder: Path) -> None:
+    def __init__(self, inside: Path, submission: Submission, folder: Path) -> None:
         self.limits = submission.limits
         self._container = submission.container
         self._name = f"bn-grade-{secrets.token_hex(8)}"
@@ -284,11 +283,10 @@ class _Line:
         with seccomp.descriptor() as refusals:
             if self._container:
                 # The engine is the grader's own program, and has a filter of its own.
-                program = (f"{KIT}/zygote.py", KIT, SCRATCH)
-                command, environment = self._container.command(kit, self.limits, self._name, *program), None
+                command, environment = self._container.command(inside, self.limits, self._name), None
             else:
                 command = sandbox.command(
-                    kit,
+                    inside,
                     self.limits,
                     safe=submission.safe,
                     scratch=scratch,

@@ -11,6 +11,8 @@ from nbgrader.converters import Autograde  # type: ignore[import-untyped]
 from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
 from traitlets.config import Config
 
+from bn_grading.autograde import Refused
+
 # As traitlets looks for a setting: the first that has it.
 _EXECUTE = ("Execute", "ExecutePreprocessor", "NotebookClient")
 _AUTOGRADE = ("Autograde", "BaseConverter")
@@ -41,7 +43,10 @@ def refused(config: Config) -> list[str]:
     found = []
     for name in sorted(Execute.class_traits(config=True).keys() - _OF_KERNELS - {"timeout"}):
         found += _changed(config, _EXECUTE, Execute, name)
-    return found + _changed(config, _AUTOGRADE, Autograde, "exporter_class")
+    # What the course sets is in the way of nbgrader's command, and not of ours.
+    if _set(config, _AUTOGRADE, "exporter_class")[1] != f"{Refused.__module__}.{Refused.__name__}":
+        found += _changed(config, _AUTOGRADE, Autograde, "exporter_class")
+    return found
 
 
 def cell_seconds(config: Config, otherwise: float) -> float | None:

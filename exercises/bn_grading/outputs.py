@@ -16,7 +16,7 @@ from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_output
 
 from bn_exercises.answers import ANSWERS
-from bn_grading.markup import is_tame
+from bn_grading.markup_limits import is_tame
 
 MOST_OUTPUTS = 1000
 MOST_LINES = 1000

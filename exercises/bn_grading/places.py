@@ -58,7 +58,7 @@ def _free(place: str) -> str:
 
 
 # What of this project enters, and where notebooks run.
-KIT, SCRATCH = _free("/kit"), _free("/scratch")
-PACKAGES = f"{KIT}/packages"
+INSIDE, SCRATCH = _free("/inside"), _free("/scratch")
+PACKAGES = f"{INSIDE}/packages"
 # Programs know these two by their names.
 WRITABLE = (SCRATCH, "/tmp", "/dev/shm")

@@ -26,19 +26,18 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook  # type: ignore[import-untyped]
-from nbgrader.converters import Autograde, BaseConverter  # type: ignore[import-untyped]
+from nbgrader.converters import Autograde  # type: ignore[import-untyped]
 from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
 from nbgrader.utils import determine_grade, is_grade  # type: ignore[import-untyped]
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from bn_exercises.course.personal import PersonalNumbers
 from bn_exercises.verdict import Finding
 from bn_grading import apart
 from bn_grading.assignment import Source
 from bn_grading.execute import Executed
 from bn_grading.files import of_the_machine
+from bn_grading.gradebook import OneGradebook
 from bn_grading.judge import look
-from bn_grading.quick import Once
 from bn_grading.sanitize import STAMP, Sanitized, handed_in_at, is_ignored, preprocessors, resources_of
 from bn_grading.temporary import Folder, remove_left
 
@@ -85,24 +84,7 @@ class Graded:
         return {*self.verdicts, *self.ordinary}
 
 
-class _Careful(BaseConverter):  # type: ignore[misc]
-    """Copies what was sanitized, in the place of nbgrader's copying of all there is, links and their targets too."""
-
-    sanitized: Sanitized
-
-    def init_assignment(self, assignment_id: str, student_id: str) -> None:
-        """Write the files that lie beside the notebooks; one whose name the file system refuses is left out."""
-        folder = Path(self._format_dest(assignment_id, student_id))
-        for name, content in self.sanitized.files.items():
-            try:
-                _write(folder / name, content)
-            except OSError as error:
-                if stops_the_run(error):
-                    raise
-                self.sanitized.left_out[name] = f"it cannot be stored: {error.strerror}"
-
-
-class Recorder(Autograde, _Careful):  # type: ignore[misc]
+class Recorder(Autograde):  # type: ignore[misc]
     """nbgrader's `Autograde` with the middle taken out: nothing runs here."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -110,7 +92,7 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         self._staging = ""
         # nbgrader's own follows links, waits for pipes, and ends the whole run where there is no date.
         self.coursedir.get_existing_timestamp = handed_in_at
-        self.once = Once(self.coursedir.db_url, self.coursedir.course_id)
+        self.gradebook = OneGradebook(self.coursedir.db_url, self.coursedir.course_id)
 
     def _format_dest(self, assignment_id: str, student_id: str, escape: bool = False) -> str:
         if self._staging and not escape:
@@ -128,8 +110,8 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
         staging.mkdir(parents=True, exist_ok=True)
         with Folder("", staging) as self._staging:
             try:
-                with self.once.transaction() as gradebook:
-                    graded = self._write(gradebook, sanitized, executed, known, assignment, final)
+                with self.gradebook.transaction():
+                    graded = self._write(sanitized, executed, known, assignment, final)
                 yield graded
                 self._put(final)
             finally:
@@ -140,30 +122,33 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
 
         What was not handed in is 0; what cannot be read waits for a person.
         """
-        course, student = self.coursedir, sanitized.student
-        at = course.get_existing_timestamp(self._format_source(assignment, student))
-        with self.once.transaction() as gradebook:
-            gradebook.update_or_create_student(student)
-            gradebook.update_or_create_submission(assignment, student, **({"timestamp": at} if at else {}))
-            _nothing_for(gradebook, known.keys() - sanitized.unreadable.keys(), assignment, student)
+        with self.gradebook.transaction():
+            self._enter(sanitized.student, assignment)
+            _nothing_for(self.gradebook, known.keys() - sanitized.unreadable.keys(), assignment, sanitized.student)
+
+    def _enter(self, student: str, assignment: str) -> None:
+        """Let the gradebook know of a submission, and of its student."""
+        if self.create_student:
+            self.gradebook.update_or_create_student(student)
+        at = self.coursedir.get_existing_timestamp(self._format_source(assignment, student))
+        self.gradebook.update_or_create_submission(assignment, student, **({"timestamp": at} if at else {}))
 
     def _write(
         self,
-        gradebook: Gradebook,
         sanitized: Sanitized,
         executed: list[Executed],
         known: Mapping[str, Source],
         assignment: str,
         final: Path,
     ) -> dict[str, Graded]:
-        student = sanitized.student
-        self.sanitized = sanitized
+        gradebook, student = self.gradebook, sanitized.student
+        self._enter(student, assignment)
         source = self._format_source(assignment, student)
-        self.notebooks = [os.path.join(source, f"{name}.ipynb") for name in sanitized.notebooks]
-        self.init_assignment(assignment, student)
-        _nothing_for(gradebook, sanitized.unreadable, assignment, student)
+        missing = {name for name in known if not os.path.exists(os.path.join(source, f"{name}.ipynb"))}
+        _nothing_for(gradebook, missing | sanitized.unreadable.keys(), assignment, student)
         folder = Path(self._format_dest(assignment, student))
         folder.mkdir(parents=True, exist_ok=True)
+        _copy(sanitized, folder)
         graded = {}
         for done in executed:
             notebook = sanitized.notebooks[done.name]
@@ -253,7 +238,7 @@ class Recorder(Autograde, _Careful):  # type: ignore[misc]
 
     def _store(self, notebook: NotebookNode, assignment: str, student: str, name: str) -> None:
         """Scores into the gradebook, by nbgrader's own preprocessors."""
-        wanted = [each for each in self.autograde_preprocessors if not issubclass(each, (Execute, PersonalNumbers))]
+        wanted = [each for each in self.autograde_preprocessors if not issubclass(each, Execute)]
         resources: Any = resources_of(self, student, assignment, name)
         for preprocessor in preprocessors(self, wanted):
             preprocessor.preprocess(notebook, resources)
@@ -271,6 +256,17 @@ def stops_the_run(error: Exception) -> bool:
     if isinstance(error, OSError):
         return of_the_machine(error)
     return isinstance(error, SQLAlchemyError) and not isinstance(error, (DataError, IntegrityError))
+
+
+def _copy(sanitized: Sanitized, folder: Path) -> None:
+    """Write the files that lie beside the notebooks; one whose name the file system refuses is left out."""
+    for name, content in sanitized.files.items():
+        try:
+            _write(folder / name, content)
+        except OSError as error:
+            if stops_the_run(error):
+                raise
+            sanitized.left_out[name] = f"it cannot be stored: {error.strerror}"
 
 
 def _write(path: Path, content: bytes) -> None:

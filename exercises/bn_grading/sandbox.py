@@ -1,9 +1,9 @@
 """Where students' code runs: a process with no network, no home, nothing to read but Python, and little to write to.
 
-bubblewrap makes it, on Linux. Inside there is the environment's Python, read-only; the kit (`kit.assemble`), read-only;
-the system's programs and libraries, read-only; a scratch folder in memory; and nothing else: no gradebook, no course,
-no other submission, no variable of the grader's environment. Processes inside see and signal only each other, and all
-end with the first of them.
+bubblewrap makes it, on Linux. Inside there is the environment's Python, read-only; what of this project enters
+(`what_enters`), read-only; the system's programs and libraries, read-only; a scratch folder in memory; and nothing
+else: no gradebook, no course, no other submission, no variable of the grader's environment. Processes inside see and
+signal only each other, and all end with the first of them.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from pathlib import Path
 from jupyter_core.paths import ENV_CONFIG_PATH, SYSTEM_CONFIG_PATH
 
 from bn_grading import places
-from bn_grading.places import KIT, PACKAGES, SCRATCH, WRITABLE
+from bn_grading.places import INSIDE, PACKAGES, SCRATCH, WRITABLE
 
 MIB = 1 << 20
 _PYTHON = (sys.executable, "-I", "-B")
@@ -90,7 +90,7 @@ def refuse_without_bubblewrap() -> None:
 
 
 def command(
-    kit: Path,
+    inside: Path,
     limits: Limits,
     *,
     safe: bool = True,
@@ -101,7 +101,7 @@ def command(
     """What starts `inside/zygote.py` in a sandbox; without one, if not `safe`.
 
     Args:
-        kit: what of this project enters.
+        inside: the folder of `what_enters`.
         limits: what may be used.
         safe: in a sandbox.
         scratch: where the notebooks run.
@@ -109,34 +109,10 @@ def command(
         refusals: a descriptor of the filter of system calls, from `seccomp.descriptor`.
     """
     if not safe:
-        return [*_PYTHON, str(kit / "zygote.py"), str(kit), scratch]
-    *made, end = _bubblewrap(kit, limits, hidden, refusals)
+        return [*_PYTHON, str(inside / "zygote.py"), str(inside), scratch]
+    *made, end = _bubblewrap(inside, limits, hidden, refusals)
     # The first process takes no signal from those that it began, so they cannot end it nor stop it.
-    return [*made, "--as-pid-1", end, *_PYTHON, f"{KIT}/zygote.py", KIT, scratch]
-
-
-def wrap(kit: Path, limits: Limits, *, share: str, hidden: Sequence[str], refusals: int | None) -> list[str]:
-    """What comes before a command to run it in a sandbox that shares one folder with the outside.
-
-    Args:
-        kit: what of this project enters.
-        limits: what may be used.
-        share: the folder; the one that it lies in may be closed to others.
-        hidden: as for `command`.
-        refusals: the same.
-    """
-    return _bubblewrap(kit, limits, hidden, refusals, share)
-
-
-def limited(limits: Limits) -> list[str]:
-    """What comes before a command inside, to set its limits and to leave root; the programs are util-linux's."""
-    names = {"AS": "as", "FSIZE": "fsize", "NOFILE": "nofile", "NPROC": "nproc", "CORE": "core", "CPU": "cpu"}
-    made = ["prlimit", *(f"--{names[n]}={value}" for n, value in limits.of_process().items() if n in names), "--"]
-    own = account()
-    if own is not None:
-        made += ["setpriv", f"--reuid={own}", f"--regid={own}", "--clear-groups"]
-        made += ["--inh-caps=-all", "--bounding-set=-all", "--"]
-    return made
+    return [*made, "--as-pid-1", end, *_PYTHON, f"{INSIDE}/zygote.py", INSIDE, scratch]
 
 
 def environment(scratch: str = SCRATCH) -> dict[str, str]:
@@ -179,9 +155,7 @@ def account() -> int | None:
     return (1_500_000_000 if mapped > 1 << 31 else 20_000) + next(_accounts) % 40_000
 
 
-def _bubblewrap(
-    kit: Path, limits: Limits, hidden: Sequence[str] = (), refusals: int | None = None, share: str = ""
-) -> list[str]:
+def _bubblewrap(inside: Path, limits: Limits, hidden: Sequence[str], refusals: int | None) -> list[str]:
     root = os.geteuid() == 0
     made = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     made += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -201,11 +175,11 @@ def _bubblewrap(
         # An environment may be one of them; then there are two to write to.
         made += ["--perms", "1777", "--size", str(limits.scratch), "--tmpfs", path] if path not in shown else []
     # An environment may lie in one of them, too. Nobody is to put something else in its place, nor move what it is in.
-    closed = [top for path in (*shown, share) if (top := places.in_writable(path)) not in ("", path)]
+    closed = [top for path in shown if (top := places.in_writable(path)) not in ("", path)]
     for path in dict.fromkeys(closed):
         made += ["--perms", "755", "--tmpfs", path]
     # bubblewrap would make the folders above as they are outside, and some are for their owner only.
-    above = [str(each) for path in (*shown, share) if path for each in reversed(Path(path).parents[:-1])]
+    above = [str(each) for path in shown for each in reversed(Path(path).parents[:-1])]
     for path in dict.fromkeys(above):
         made += ["--perms", "755", "--dir", path] if path not in (*WRITABLE, *closed) else []
     for path in shown:
@@ -214,11 +188,10 @@ def _bubblewrap(
     for path in _hidden(hidden):
         made += ["--tmpfs", path]
         # An environment may lie in the course's folder.
-        for inside in _inside(path):
-            made += ["--ro-bind", inside, inside]
+        for needed in _wanted_in(path):
+            made += ["--ro-bind", needed, needed]
         made += ["--remount-ro", path]
-    made += ["--ro-bind", str(kit), KIT]
-    made += ["--bind", share, share] if share else []
+    made += ["--ro-bind", str(inside), INSIDE]
     for path in (*dict.fromkeys(closed), "/dev", "/"):
         made += ["--remount-ro", path]
     made += ["--chdir", SCRATCH]
@@ -230,7 +203,7 @@ def _bubblewrap(
 def _hidden(course: Sequence[str]) -> list[str]:
     """What of the folders that can be read is not for students.
 
-    That is what of this project and of nbgrader is installed (the kit has what enters), configurations (a course's
+    That is what of this project and of nbgrader is installed (but for `what_enters`), configurations (a course's
     may hold the gradebook's address), and the given folders.
     """
     site = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
@@ -245,7 +218,7 @@ def _hidden(course: Sequence[str]) -> list[str]:
     return [path for path in there if not any(places.is_in(path, other) for other in there)]
 
 
-def _inside(folder: str) -> list[str]:
+def _wanted_in(folder: str) -> list[str]:
     """What can be read although it lies in a folder that is hidden."""
     there = [path for path in places.wanted() if places.is_in(path, folder) and os.path.realpath(path) == path]
     return [path for path in there if not any(places.is_in(path, other) for other in there)]

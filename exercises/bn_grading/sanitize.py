@@ -17,15 +17,16 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.converters import Autograde  # type: ignore[import-untyped]
-from nbgrader.preprocessors.base import NbGraderPreprocessor  # type: ignore[import-untyped]
+from nbgrader.preprocessors import CheckCellMetadata, NbGraderPreprocessor  # type: ignore[import-untyped]
 from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
-from bn_grading import apart, kit, notebooks
+from bn_grading import apart, notebooks, what_enters
 from bn_grading.apart import TooMuchError
 from bn_grading.assignment import Source
 from bn_grading.container import Container
 from bn_grading.execute import Notebook, Submission
 from bn_grading.files import MIB, UnreadableError, content, files, refuse_links
+from bn_grading.gradebook import of_one_gradebook
 from bn_grading.notebooks import Cell
 from bn_grading.sandbox import Limits
 
@@ -84,7 +85,7 @@ class Sanitized:
                 for index, cell in enumerate(notebook.cells)
                 if cell.cell_type == "code"
             ]
-            told = ({}, {}) if task is None else (task.sheet(), kit.modules(task))
+            told = ({}, {}) if task is None else (task.sheet(), what_enters.modules(task))
             notebooks.append(Notebook(name, cells, *told))
         written = {f"{name}.ipynb": nbformat.writes(each).encode() for name, each in self.notebooks.items()}
         beside = self.files | self.beside | written
@@ -240,9 +241,15 @@ def _add_missing(notebook: NotebookNode, source: Source) -> None:
 
 
 def preprocessors(converter: Autograde, wanted: Iterable[Any]) -> Iterator[NbGraderPreprocessor]:
-    """Those of a list in nbgrader's configuration that are switched on."""
+    """Those of a list in nbgrader's configuration that are switched on.
+
+    But for nbgrader's check of what it keeps in cells: here that is the instructor's (`_ours`), and the check takes
+    longer than all the others.
+    """
     for each in wanted:
-        preprocessor = each(parent=converter)
+        if each is CheckCellMetadata:
+            continue
+        preprocessor = of_one_gradebook(each)(parent=converter)
         if preprocessor.enabled:
             yield preprocessor
 

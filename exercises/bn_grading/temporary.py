@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-KINDS = ("bn-grading-", "bn-kit-", "bn-kernel-")
+KINDS = ("bn-grading-", "bn-inside-")
 _LOCK = ".lock"
 
 

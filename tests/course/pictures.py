@@ -6,22 +6,19 @@ bubblewrap and a Chromium; `BN_CHROMIUM` says where that is, if it is not Playwr
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.request import urlopen
 
 from nbgrader.api import Gradebook
 from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Locator, Page, sync_playwright
 
 from benchmarks.a_class import ASSIGNMENT, hand_in, make_course
+
+from .conftest import formgrader
 
 PICTURES = Path(__file__).parents[2] / "book" / "_static" / "teaching"
 CLASS = (
@@ -77,27 +74,6 @@ def as_a_student_writes(text: str) -> str:
         kept = [line for line in source.splitlines() if "BEGIN SOLUTION" not in line and "END SOLUTION" not in line]
         cell["source"] = TEXT if cell["metadata"]["nbgrader"]["grade_id"] == "in-words" else "\n".join(kept)
     return json.dumps(notebook)
-
-
-@contextmanager
-def formgrader(root: Path) -> Iterator[str]:
-    """Jupyter's server in the course, without a password and on this machine only."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root", f"--port={port}"]
-    server = subprocess.Popen([*command, "--IdentityProvider.token="], cwd=root)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(60):
-            try:
-                urlopen(f"{address}/formgrader/api/status").close()
-                break
-            except OSError:
-                time.sleep(1)
-        yield f"{address}/formgrader"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def picture(page: Page, name: str, first: Locator, last: Locator, margin: int = 8) -> None:

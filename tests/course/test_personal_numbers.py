@@ -67,11 +67,8 @@ def test_everybody_is_graded_on_numbers_of_their_own(tmp_path: Path) -> None:
                 problem = source[student]
                 assert isinstance(problem, NumberProblem)
                 answers(**typed(problem))(path)
-    course.nbgrader("autograde", ASSIGNMENT)
-    by_nbgrader = course.rows()
     # In the sandbox, where nobody tells the notebook whose it is: its sheet has the numbers.
-    course.grade(ASSIGNMENT, "--force", "--jobs", "2")
-    assert course.rows() == by_nbgrader
+    course.grade(ASSIGNMENT, "--jobs", "2")
 
     from nbgrader.api import Gradebook
 

@@ -12,12 +12,12 @@ import pytest
 from bn_grading import temporary
 from bn_grading.temporary import KINDS, Folder, remove_left
 
-# Makes a kit and one folder of each kind, says so, and waits.
+# Makes what enters a sandbox and one folder of each kind, says so, and waits.
 _GRADER = """
 import sys
-from bn_grading.execute import kit_folder
+from bn_grading.execute import inside_folder
 from bn_grading.temporary import KINDS, Folder
-kit = kit_folder()
+inside = inside_folder()
 held = [Folder(kind) for kind in KINDS]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -57,17 +57,17 @@ def test_who_begins_removes_what_was_left_and_nothing_else(tmp_path: Path, livin
     killed.end(signal.SIGKILL)
     assert killed.folders < set(tmp_path.iterdir())
     (other := tmp_path / "bn-grading-of-somebody").mkdir()
-    (tmp_path / "bn-kit-is-no-folder").touch()
+    (tmp_path / "bn-inside-is-no-folder").touch()
     outside = tmp_path / "outside"
     (outside / "kept").mkdir(parents=True)
     (outside / temporary._LOCK).touch()
-    (tmp_path / "bn-kit-link").symlink_to(outside)
+    (tmp_path / "bn-inside-link").symlink_to(outside)
     again = Grader(tmp_path)
     again.end(signal.SIGKILL)
     left = set(tmp_path.iterdir())
     assert not killed.folders & left
     assert living.folders < left
-    assert {other, tmp_path / "bn-kit-is-no-folder", outside, tmp_path / "bn-kit-link"} < left
+    assert {other, tmp_path / "bn-inside-is-no-folder", outside, tmp_path / "bn-inside-link"} < left
     assert (outside / "kept").is_dir()
 
 

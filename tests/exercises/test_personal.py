@@ -1,13 +1,12 @@
-"""Numbers of their own for all students: what the two steps do to a notebook. `tests/course` runs them in nbgrader."""
+"""Numbers of their own for all students: what is done to a notebook that is released; `tests/course` grades it."""
 
-import os
 from typing import Any
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from traitlets.config import Config
 
-from bn_exercises.course.personal import PutKey, TellStudent
+from bn_exercises.course.personal import PersonalNumbers
 
 RESOURCES = {"nbgrader": {"student": "ada"}}
 
@@ -25,7 +24,7 @@ def notebook() -> Any:
 
 def test_the_key_goes_where_the_problem_is_asked_for() -> None:
     config = Config({"PersonalNumbers": {"course_key": 'autumn "26"'}})
-    released, _ = PutKey(config=config).preprocess(notebook(), RESOURCES)
+    released, _ = PersonalNumbers(config=config).preprocess(notebook(), RESOURCES)
     assert released.cells[0].source == notebook().cells[0].source
     assert released.cells[1].source == (
         'problem = my_problem("basic-calculation", course_key=\'autumn "26"\')\n'
@@ -35,34 +34,26 @@ def test_the_key_goes_where_the_problem_is_asked_for() -> None:
 
 def test_an_edition_goes_with_the_key() -> None:
     config = Config({"PersonalNumbers": {"course_key": "k", "edition": 2}})
-    released, _ = PutKey(config=config).preprocess(notebook(), RESOURCES)
+    released, _ = PersonalNumbers(config=config).preprocess(notebook(), RESOURCES)
     assert "my_problem(\"basic-calculation\", course_key='k', edition=2)" in released.cells[1].source
 
 
 @pytest.mark.parametrize("key", [r"\1", r"a\g<0>b"])
 def test_a_key_is_taken_as_it_is(key: str) -> None:
-    released, _ = PutKey(config=Config({"PersonalNumbers": {"course_key": key}})).preprocess(notebook(), RESOURCES)
+    config = Config({"PersonalNumbers": {"course_key": key}})
+    released, _ = PersonalNumbers(config=config).preprocess(notebook(), RESOURCES)
     calls: list[str] = []
     exec(released.cells[1].source, {"my_problem": lambda name, course_key: calls.append(course_key)})
     assert calls == [key, key]
 
 
-def test_without_a_key_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("BN_STUDENT", raising=False)
-    assert PutKey().preprocess(notebook(), RESOURCES)[0] == notebook()
-    assert TellStudent().preprocess(notebook(), RESOURCES)[0] == notebook()
-    assert "BN_STUDENT" not in os.environ
+def test_without_a_key_nothing_changes() -> None:
+    assert PersonalNumbers().preprocess(notebook(), RESOURCES)[0] == notebook()
 
 
 def test_a_notebook_without_a_place_for_the_key_is_refused() -> None:
     nowhere = new_notebook(cells=[new_code_cell("hand_in(PROBLEM)")])
     with pytest.raises(ValueError, match="no place for the course key"):
-        PutKey(config=Config({"PersonalNumbers": {"course_key": "k"}})).preprocess(nowhere, RESOURCES)
+        PersonalNumbers(config=Config({"PersonalNumbers": {"course_key": "k"}})).preprocess(nowhere, RESOURCES)
     own = new_notebook(cells=[new_code_cell("print('a notebook of the instructor')")])
-    assert PutKey(config=Config({"PersonalNumbers": {"course_key": "k"}})).preprocess(own, RESOURCES)[0] == own
-
-
-def test_the_kernel_is_told_whose_notebook_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BN_STUDENT", "somebody before")
-    TellStudent(config=Config({"PersonalNumbers": {"course_key": "k"}})).preprocess(notebook(), RESOURCES)
-    assert os.environ["BN_STUDENT"] == "ada"
+    assert PersonalNumbers(config=Config({"PersonalNumbers": {"course_key": "k"}})).preprocess(own, RESOURCES)[0] == own

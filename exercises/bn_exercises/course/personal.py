@@ -2,19 +2,16 @@
 
     c.PersonalNumbers.course_key = "autumn-2026"
 
-The key goes into the released notebooks, and the grader tells the notebook whose it is. From the key and the student's
-id both derive the same numbers (`problem.seed_for`). The key is no secret from students: it makes this year's numbers
-differ from last year's. That a student cannot take over another's answers does not rest on it.
+The key goes into the released notebooks. From the key and the student's id a notebook and the grader derive the same
+numbers (`problem.seed_for`). The key is no secret from students: it makes this year's numbers differ from last year's.
+That a student cannot take over another's answers does not rest on it.
 """
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
 from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
 from traitlets import Integer, Unicode
-
-from bn_exercises.course.student import STUDENT
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -23,7 +20,7 @@ _CALL = re.compile(r"my_problem\(\s*(['\"][\w-]+['\"])\s*\)")
 
 
 class PersonalNumbers(NbGraderPreprocessor):  # type: ignore[misc]
-    """What the two have in common: the course's key. Empty, they do nothing."""
+    """In `generate_assignment`: writes the course's key into the call of `my_problem`; without a key, nothing."""
 
     course_key = Unicode("", help="What the students' numbers are drawn with; empty, and everybody has the same.").tag(
         config=True
@@ -31,10 +28,6 @@ class PersonalNumbers(NbGraderPreprocessor):  # type: ignore[misc]
     edition = Integer(1, help="Of the lists they are drawn with. Keep the one that a course began with.").tag(
         config=True
     )
-
-
-class PutKey(PersonalNumbers):
-    """In `generate_assignment`: writes the key into the call of `my_problem`."""
 
     def preprocess(self, nb: "NotebookNode", resources: Any) -> tuple["NotebookNode", Any]:
         """Change the notebook that will be released.
@@ -56,13 +49,3 @@ class PutKey(PersonalNumbers):
     def _with_key(self, call: re.Match[str]) -> str:
         edition = "" if self.edition == 1 else f", edition={self.edition}"
         return f"my_problem({call[1]}, course_key={self.course_key!r}{edition})"
-
-
-class TellStudent(PersonalNumbers):
-    """In `autograde`: tells the kernel, which inherits this process's environment, whose notebook it runs."""
-
-    def preprocess(self, nb: "NotebookNode", resources: Any) -> tuple["NotebookNode", Any]:
-        """Leave the notebook as it is."""
-        if self.course_key:
-            os.environ[STUDENT] = resources["nbgrader"]["student"]
-        return nb, resources

@@ -1,12 +1,8 @@
-"""Whose notebook this is: what a student's own numbers are drawn for.
-
-By itself, because the grader's side of it (`personal`) runs whenever an nbgrader command starts, and need not load the
-problems.
-"""
+"""Whose notebook this is: what a student's own numbers are drawn for."""
 
 import os
 
-# The grader says here whose notebook it runs; a student may, whose account has another name.
+# A student whose account has another name says it here.
 STUDENT = "BN_STUDENT"
 
 
@@ -16,8 +12,8 @@ def account() -> str:
     Raises:
         ValueError: if that cannot be known.
     """
-    if grader_says := os.environ.get(STUDENT):
-        return grader_says
+    if said := os.environ.get(STUDENT):
+        return said
     try:
         from nbgrader.utils import get_username  # type: ignore[import-untyped]
 

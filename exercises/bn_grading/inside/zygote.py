@@ -1,6 +1,6 @@
 """The first process in the sandbox: imports everything once, then forks for each notebook of the submission.
 
-    python zygote.py KIT SCRATCH
+    python zygote.py INSIDE SCRATCH
 
 The grader writes a line of JSON for each thing to be done, and reads lines of JSON: from standard output what the
 notebook's process sends of each cell, and from standard error, which only this process has, that it has ended.
@@ -29,8 +29,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-KIT, SCRATCH = sys.argv[1], sys.argv[2]
-sys.path[:0] = [KIT, f"{KIT}/packages"]
+INSIDE, SCRATCH = sys.argv[1], sys.argv[2]
+sys.path[:0] = [INSIDE, f"{INSIDE}/packages"]
 
 FRAMES = os.dup(1)
 # Only this process says that a notebook has ended.
@@ -136,7 +136,7 @@ def run_notebook(order: dict[str, Any], warm: Any) -> None:
             path.write_bytes(base64.b64decode(content))
     sys.argv = [""]
     # A student's own module may have the name of one here.
-    sys.path[:] = ["", *[each for each in sys.path if each != KIT]]
+    sys.path[:] = ["", *[each for each in sys.path if each != INSIDE]]
     del sys.modules["shell"]
     sys.meta_path.append(Sent(order["modules"]))
     bn_exercises.notebook.SHEET.update(order["sheet"])

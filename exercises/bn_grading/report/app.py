@@ -15,7 +15,7 @@ from nbgrader.apps.baseapp import nbgrader_aliases, nbgrader_flags  # type: igno
 from traitlets import Unicode, default
 
 from bn_grading.assignment import NoAssignmentError, sources
-from bn_grading.command import AssignmentApp
+from bn_grading.assignment_app import AssignmentApp
 from bn_grading.report import page, tables
 from bn_grading.report.alike import alike
 from bn_grading.report.compute import tally

@@ -22,7 +22,7 @@ from nbgrader.api import (  # type: ignore[import-untyped]
 )
 
 from bn_exercises.verdict import Kind, Link
-from bn_grading.command import submitted
+from bn_grading.assignment_app import submitted
 from bn_grading.results import Status, not_collected
 
 MIB = 1 << 20

@@ -160,7 +160,7 @@ def hashes(course: Course) -> dict[str, str]:
 
 
 def processes_of(machine: Path) -> list[str]:
-    """Those whose file systems hold a folder of this machine: a sandbox has the kit of the run that started it."""
+    """Those whose file systems hold a folder of this machine: a sandbox has one of the run that started it."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and process.name != str(os.getpid()):
@@ -169,7 +169,7 @@ def processes_of(machine: Path) -> list[str]:
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if f"{machine}/tmp/bn-kit-" in mounts + command:
+            if f"{machine}/tmp/bn-inside-" in mounts + command:
                 found.append(command)
     return found
 

@@ -136,7 +136,7 @@ PROCESSES = Theme(
                 "0x20000000}.items():\n"
                 "    attempt(what, lambda: call('unshare', flag))\n"
                 "attempt('tmpfs', lambda: call('mount', b'none', b'/tmp', b'tmpfs', 0, b'size=10G'))\n"
-                "attempt('writable', lambda: call('mount', b'none', b'/kit', None, 32, None))\n"
+                "attempt('writable', lambda: call('mount', b'none', b'/inside', None, 32, None))\n"
                 "attempt('off', lambda: call('umount2', b'/tmp', 2))\n"
                 "import subprocess\n"
                 "attempt('unshare', lambda: subprocess.run(['unshare', '-Ur', 'true'], check=True))"

@@ -122,14 +122,14 @@ RESOURCES = Theme(
             "write_outside",
             code(
                 "import os, sys\n"
-                "for path in ('/x', '/kit/x', '/kit/zygote.py', '/usr/x', '/bin/x', '/etc/x', '/dev/x', "
+                "for path in ('/x', '/inside/x', '/inside/zygote.py', '/usr/x', '/bin/x', '/etc/x', '/dev/x', "
                 "'/proc/sys/kernel/x',\n"
                 "             sys.prefix + '/x', os.path.dirname(np.__file__) + '/x', '@COURSE@/x', '@HOME@/x', "
                 "'/run/x'):\n"
                 "    attempt(path, lambda: open(path, 'w'))"
             ),
             ALL,
-            says=("REFUSED OSError /x", "REFUSED OSError /kit/x", "REFUSED OSError /usr/x"),
+            says=("REFUSED OSError /x", "REFUSED OSError /inside/x", "REFUSED OSError /usr/x"),
         ),
         Attack(
             "write_links",

@@ -27,7 +27,7 @@ from nbgrader.exchange import ExchangeError
 from nbgrader.exchange.default import collect as default_collect
 from traitlets.config import Config
 
-from bn_grading import apart, archives, files, markup, notebooks, outputs, pages
+from bn_grading import apart, archives, files, markup_limits, notebooks, outputs, safe_html
 from bn_grading.apart import TooMuchError
 from bn_grading.archives import Extractor, Names
 from bn_grading.exchange import Collect, ReleaseFeedback
@@ -497,10 +497,10 @@ def no_parser(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     parser = Mock(side_effect=AssertionError("this was to be shown as text"))
     for module, name in (
         (outputs, "_cleaner"),
-        (pages, "_cleaner"),
-        (pages, "_exporter"),
-        (pages, "ansi2html"),
-        (pages, "_highlighter"),
+        (safe_html, "_cleaner"),
+        (safe_html, "_exporter"),
+        (safe_html, "ansi2html"),
+        (safe_html, "_highlighter"),
     ):
         monkeypatch.setattr(module, name, parser)
     yield
@@ -522,56 +522,58 @@ def test_a_page_of_pandas_is_cleaned() -> None:
 
 @pytest.mark.parametrize("attack", [name for name in MARKDOWN if name != "cells"])
 def test_markdown_with_too_much_markup_is_shown_as_text(no_parser: None, attack: str) -> None:
-    shown = pages.markdown(None, MARKDOWN[attack])
+    shown = safe_html.markdown(None, MARKDOWN[attack])
     assert shown.startswith("<pre>")
     assert shown.count("<") == 2
 
 
 def test_markdown_that_makes_too_much_markup_is_shown_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "_cleaner", Mock(side_effect=AssertionError))
-    monkeypatch.setattr(markup, "LONGEST_MARKDOWN", 100_000)
+    monkeypatch.setattr(safe_html, "_cleaner", Mock(side_effect=AssertionError))
+    monkeypatch.setattr(markup_limits, "LONGEST_MARKDOWN", 100_000)
     made = SimpleNamespace(markdown2html=lambda _, source: "<td>" * source.count("|a"))
-    monkeypatch.setattr(pages, "_exporter", lambda: made)
-    assert pages.markdown(None, MARKDOWN["cells"]).startswith("<pre>|a|a")
+    monkeypatch.setattr(safe_html, "_exporter", lambda: made)
+    assert safe_html.markdown(None, MARKDOWN["cells"]).startswith("<pre>|a|a")
 
 
 @pytest.mark.parametrize("attack", CODES)
 def test_a_terminal_with_too_many_colours_has_none(no_parser: None, attack: str) -> None:
-    assert pages.terminal("<b>" + CODES[attack]) == "&lt;b&gt;" + strip_ansi(CODES[attack])
+    assert safe_html.terminal("<b>" + CODES[attack]) == "&lt;b&gt;" + strip_ansi(CODES[attack])
 
 
 def test_a_terminal_has_its_colours() -> None:
-    assert pages.terminal("\x1b[31mred\x1b[0m") == '<span class="ansi-red-fg">red</span>'
+    assert safe_html.terminal("\x1b[31mred\x1b[0m") == '<span class="ansi-red-fg">red</span>'
 
 
 def test_a_long_program_has_no_colours(no_parser: None) -> None:
-    assert "<span" not in pages.code("a." * 20_000)
-    assert "&lt;script" in pages.code("<script>" * 2000)
+    assert "<span" not in safe_html.code("a." * 20_000)
+    assert "&lt;script" in safe_html.code("<script>" * 2000)
 
 
 def test_depth_counts_what_is_open() -> None:
-    assert markup.depth("<p>a<br>b</p><p>c</p>") == 1
-    assert markup.depth("<ul><li><b>x</b></li></ul>") == 3
+    assert markup_limits.depth("<p>a<br>b</p><p>c</p>") == 1
+    assert markup_limits.depth("<ul><li><b>x</b></li></ul>") == 3
     # An end that ends nothing, or something further out, closes nothing.
-    assert markup.depth("<div></x></div>" * 50) == 1
-    assert markup.depth("<i></x>" * 50) == 50
+    assert markup_limits.depth("<div></x></div>" * 50) == 1
+    assert markup_limits.depth("<i></x>" * 50) == 50
 
 
 def test_feedback_on_one_hostile_notebook_stops_nobody(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE_SECONDS", 3)
-    slow = "a." * (markup.LONGEST_CODE // 2)
+    monkeypatch.setattr(safe_html, "PAGE_SECONDS", 3)
+    slow = "a." * (markup_limits.LONGEST_CODE // 2)
     for student in (*HONEST, "eve"):
         folder = place.course / "autograded" / student / ASSIGNMENT
         folder.mkdir(parents=True)
-        cells = [new_code_cell(f"{slow}{n}"[-markup.LONGEST_CODE :]) for n in range(100 if student == "eve" else 0)]
+        cells = [
+            new_code_cell(f"{slow}{n}"[-markup_limits.LONGEST_CODE :]) for n in range(100 if student == "eve" else 0)
+        ]
         nbformat.write(new_notebook(cells=[new_code_cell(student), *cells]), folder / NAME)
     config = Config()
-    config.GenerateFeedback.exporter_class = "bn_grading.pages.Feedback"
+    config.GenerateFeedback.exporter_class = "bn_grading.safe_html.Feedback"
     config.GenerateFeedback.preprocessors = []
     config.HTMLExporter.template_name = "classic"
-    config.HTMLExporter.filters = {"highlight_code": "bn_grading.pages.code"}
+    config.HTMLExporter.filters = {"highlight_code": "bn_grading.safe_html.code"}
     with pytest.raises(Exception, match="error"):
         GenerateFeedback(coursedir=place.coursedir, config=config).start()
     assert "it takes more than 3 seconds" in caplog.text

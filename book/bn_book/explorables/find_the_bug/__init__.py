@@ -8,7 +8,8 @@ import numpy as np
 import traitlets
 
 from bn_book.explorables._explorable import Explorable
-from bn_exercises import misconceptions, slips
+from bn_exercises import misconceptions
+from bn_exercises.functions import slips
 
 # The mistake of each suspect, A to H, by its name in bn.js.
 _SUSPECTS = {

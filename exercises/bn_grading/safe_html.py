@@ -23,7 +23,7 @@ from nbconvert.filters import ansi2html, strip_ansi
 from nbconvert.filters.highlight import Highlight2HTML
 
 from bn_grading import apart
-from bn_grading.markup import LONGEST_CODE, is_plain, is_short, is_tame
+from bn_grading.markup_limits import LONGEST_CODE, is_plain, is_short, is_tame
 
 # Of processor time for one page; most take half of one.
 PAGE_SECONDS = 60

@@ -1,6 +1,6 @@
 """What of this project enters the sandbox: a folder with a few modules, made for one run of the grader.
 
-`ENTERS` reads answers and records functions. Everything else stays outside: the problems' references,
+`MODULES` reads answers and records functions. Everything else stays outside: the problems' references,
 misconceptions and hints, what judges, the sources with the solutions.
 
 But for the notebook of "Break it", and only for that: its suspects have to be there to be called, and tests of
@@ -20,7 +20,7 @@ from bn_exercises.problem import Problem
 from bn_grading import places
 
 PACKAGES = ("bn_exercises", "bn_exercises.functions", "bn_exercises.functions.implement")
-ENTERS = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.functions.implement.recording")
+MODULES = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.functions.implement.recording")
 SUSPECTS = (
     "bn_exercises.algorithm",
     "bn_exercises.misconceptions",
@@ -36,7 +36,7 @@ _EMPTY = '"""In the sandbox: only what reads answers."""\n'
 
 
 def assemble(folder: Path) -> Path:
-    """Write the kit into an empty folder, and return that.
+    """Write it into an empty folder, and return that.
 
     In it are the programs that run there, and the folder `packages`: what a notebook can import.
     """
@@ -45,13 +45,13 @@ def assemble(folder: Path) -> Path:
         place = packages.joinpath(*package.split("."))
         place.mkdir(parents=True, exist_ok=True)
         (place / "__init__.py").write_text(_EMPTY, encoding="utf-8")
-    for module in ENTERS:
+    for module in MODULES:
         packages.joinpath(*module.split(".")).with_suffix(".py").write_text(_source(module), encoding="utf-8")
     inside = files("bn_grading") / "inside"
     (packages / "bn_exercises" / "notebook.py").write_text(
         (inside / "notebook.py").read_text("utf-8"), encoding="utf-8"
     )
-    for name in ("relay.py", "shell.py", "zygote.py"):
+    for name in ("shell.py", "zygote.py"):
         (folder / name).write_text((inside / name).read_text("utf-8"), encoding="utf-8")
     # The library that the book teaches with is no secret, and a learner may use it.
     shutil.copytree(_folder("bn_lib"), packages / "bn_lib", ignore=shutil.ignore_patterns("__pycache__"))

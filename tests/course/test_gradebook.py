@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nbformat.v4 import new_notebook, new_output
 from nbgrader.api import Gradebook
+from nbgrader.preprocessors import SaveAutoGrades
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
+from traitlets import Unicode
+from traitlets.config import Config, LoggingConfigurable
 
-from bn_grading.quick import Once
+from bn_grading.gradebook import OneGradebook, of_one_gradebook
 from bn_grading.record import stops_the_run
+
+from .test_grading import cell_of
 
 # nbgrader's own, when a submission is new to the gradebook.
 pytestmark = pytest.mark.filterwarnings("ignore:Object of type:sqlalchemy.exc.SAWarning")
@@ -28,7 +34,7 @@ def hand_in(gradebook: Gradebook, student: str) -> None:
 
 
 @pytest.fixture
-def once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Once:
+def gradebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneGradebook:
     """A gradebook with an assignment of two notebooks, which nobody has handed in."""
     # Where nbgrader finds the program that makes the tables.
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -40,7 +46,7 @@ def once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Once:
             for cell in CELLS:
                 gradebook.add_grade_cell(cell, notebook, "sums", max_score=2, cell_type="code")
                 gradebook.add_solution_cell(cell, notebook, "sums")
-    return Once(url, "course")
+    return OneGradebook(url, "course")
 
 
 def steps(gradebook: Gradebook, student: str) -> int:
@@ -60,37 +66,37 @@ def steps(gradebook: Gradebook, student: str) -> int:
     return taken
 
 
-def test_a_grade_is_found_as_soon_in_a_large_class(once: Once) -> None:
+def test_a_grade_is_found_as_soon_in_a_large_class(gradebook: OneGradebook) -> None:
     found = {}
     for number in range(512):
-        with once.transaction() as gradebook:
+        with gradebook.transaction():
             hand_in(gradebook, f"student-{number}")
         if number in (15, 511):
-            with once.transaction() as gradebook:
+            with gradebook.transaction():
                 found[number] = steps(gradebook, "student-9")
     assert found[511] < 2 * found[15], found
 
 
-def test_what_raises_stores_nothing(once: Once) -> None:
+def test_what_raises_stores_nothing(gradebook: OneGradebook) -> None:
     def fail() -> None:
-        with once.transaction() as gradebook:
+        with gradebook.transaction():
             hand_in(gradebook, "ada")
             raise ValueError("a notebook")
 
     with pytest.raises(ValueError, match="a notebook"):
         fail()
-    with once.transaction() as gradebook:
+    with gradebook.transaction():
         assert gradebook.students == []
         hand_in(gradebook, "ada")
-    with once.transaction() as gradebook:
+    with gradebook.transaction():
         assert gradebook.find_grade("part-1", "one", "sums", "ada").auto_score == 1
 
 
-def test_a_full_disk_is_told_as_the_database_tells_it(once: Once) -> None:
+def test_a_full_disk_is_told_as_the_database_tells_it(gradebook: OneGradebook) -> None:
     """And not as an entry that is invalid, which would be this submission's fault."""
 
     def fill() -> None:
-        with once.transaction() as gradebook:
+        with gradebook.transaction():
             pages = gradebook.db.scalar(text("PRAGMA page_count"))
             gradebook.db.execute(text(f"PRAGMA max_page_count = {pages}"))
             for number in range(1000):
@@ -99,16 +105,45 @@ def test_a_full_disk_is_told_as_the_database_tells_it(once: Once) -> None:
     with pytest.raises(OperationalError, match="disk is full") as raised:
         fill()
     assert stops_the_run(raised.value)
-    with once.transaction() as gradebook:
+    with gradebook.transaction():
         assert gradebook.students == []
 
 
-def test_an_entry_that_is_invalid_stops_nobody_else(once: Once) -> None:
+def test_an_entry_that_is_invalid_stops_nobody_else(gradebook: OneGradebook) -> None:
     def again() -> None:
-        with once.transaction() as gradebook:
+        with gradebook.transaction():
             gradebook.add_student("ada")
             gradebook.add_student("ada")
 
     with pytest.raises(IntegrityError) as raised:
         again()
     assert not stops_the_run(raised.value)
+
+
+class Mine(SaveAutoGrades):
+    """As a course may derive one."""
+
+    says = Unicode("").tag(config=True)
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        nb, resources = super().preprocess(nb, resources)
+        self.gradebook.find_comment("part-0", "one", "sums", self.student_id).auto_comment = self.says
+        return nb, resources
+
+
+class Grader(LoggingConfigurable):
+    gradebook: OneGradebook
+
+
+def test_what_a_course_derived_from_nbgraders_is_in_the_same_transaction(gradebook: OneGradebook) -> None:
+    cell = cell_of("code", "part-0", "", points=2)
+    cell.outputs = [new_output("execute_result", data={"text/plain": "1.5"})]
+    about = {"nbgrader": {"notebook": "one", "assignment": "sums", "student": "ada", "db_url": "nowhere"}}
+    grader = Grader(config=Config({"Mine": {"says": "Well done."}}))
+    grader.gradebook = gradebook
+    with gradebook.transaction():
+        hand_in(gradebook, "ada")
+        of_one_gradebook(Mine)(parent=grader).preprocess(new_notebook(cells=[cell]), about)
+    with gradebook.transaction():
+        assert gradebook.find_grade("part-0", "one", "sums", "ada").auto_score == 1.5
+        assert gradebook.find_comment("part-0", "one", "sums", "ada").auto_comment == "Well done."
