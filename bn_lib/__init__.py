@@ -9,7 +9,7 @@ mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
-from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bn_lib.convention import Convention
 from bn_lib.layer import Layer
 from bn_lib.moments import Moments
@@ -36,6 +36,8 @@ from bn_lib.normalizers import (
     instance_norm_backward,
     layer_norm,
     layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
 )
 from bn_lib.population import population_moments
 from bn_lib.standardize import standardize, standardize_backward
@@ -56,6 +58,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Moments",
+    "RMSNorm",
     "ReLU",
     "Recorder",
     "Sequential",
@@ -77,6 +80,8 @@ __all__ = [
     "layer_norm",
     "layer_norm_backward",
     "population_moments",
+    "rms_norm",
+    "rms_norm_backward",
     "softmax_cross_entropy",
     "standardize",
     "standardize_backward",

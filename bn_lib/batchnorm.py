@@ -29,6 +29,7 @@ from bn_lib.normalizers import (
     instance_norm,
     layer_norm,
     normalize_with,
+    rms_norm,
 )
 
 
@@ -190,9 +191,12 @@ class BatchNorm(Layer):
 
 
 class _SampleNorm(Layer):
-    """Base of the normalizers that look at one sample at a time, so training and inference are the same."""
+    """Base of the normalizers that look at one sample at a time, so training and inference are the same.
 
-    parameter_names = ("gamma", "beta")
+    A subclass says in `_normalize` how, and in `parameter_names` whether there is a beta.
+    """
+
+    parameter_names: tuple[str, ...] = ("gamma", "beta")
     eps = Setting(partial(check_number, low=0.0))
 
     def __init__(self, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np) -> None:
@@ -200,7 +204,8 @@ class _SampleNorm(Layer):
         channels, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
         self.eps = eps
         self.gamma = xp.ones((channels,), dtype=dtype)
-        self.beta = xp.zeros((channels,), dtype=dtype)
+        if "beta" in self.parameter_names:
+            self.beta = xp.zeros((channels,), dtype=dtype)
 
     @property
     def num_features(self) -> int:
@@ -217,8 +222,9 @@ class _SampleNorm(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Gradient with respect to the last x; `grads["gamma"]` and `grads["beta"]` are set."""
-        dx, self.grads["gamma"], self.grads["beta"] = batch_norm_backward(dy, self._last())
+        """Gradient with respect to the last x; `grads["gamma"]` is set, and `grads["beta"]` where there is a beta."""
+        dx, *gradients = batch_norm_backward(dy, self._last())
+        self.grads.update(zip(self.parameter_names, gradients, strict=False))
         self._went_back()
         return dx
 
@@ -240,6 +246,27 @@ class LayerNorm(_SampleNorm):
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
         return layer_norm(x, self.gamma, self.beta, eps=self.eps)
+
+
+class RMSNorm(_SampleNorm):
+    """Root Mean Square Normalization as a layer: each sample over its root mean square. See `rms_norm`.
+
+    Args:
+        num_features: C; gamma has shape `(C,)`, and there is no beta.
+        eps: added to the mean square; >= 0.
+        dtype: of gamma; float64 by default.
+        xp: the namespace that gamma lives in.
+
+    Example:
+        >>> RMSNorm(2, eps=0.0)(np.array([[1.0, 7.0], [10.0, 70.0]]))
+        array([[0.2, 1.4],
+               [0.2, 1.4]])
+    """
+
+    parameter_names = ("gamma",)
+
+    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+        return rms_norm(x, self.gamma, eps=self.eps)
 
 
 class InstanceNorm(_SampleNorm):
