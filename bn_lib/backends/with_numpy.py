@@ -51,7 +51,6 @@ class NumPyBackend(Backend):
     name = "numpy"
 
     def moments(self, x: Array) -> tuple[Array, Array, Array]:
-        """As `Backend.moments`."""
         count = x.size // x.shape[1]
         with np.errstate(over="ignore", invalid="ignore"):
             if x.size <= LITTLE:
@@ -73,8 +72,6 @@ class NumPyBackend(Backend):
         return center, lost, m2
 
     def scale_and_shift(self, x: Array, center: Array, scale: Array, offset: Array) -> Array:
-        """As `Backend.scale_and_shift`."""
-
         def loop(y: Array, x: Array, scale: Array, offset: Array, center: Array | None = None) -> None:
             if center is not None:
                 x = np.subtract(x, center, out=y)
@@ -86,7 +83,6 @@ class NumPyBackend(Backend):
         return y
 
     def gradient_sums(self, dy: Array, x: Array, center: Array) -> tuple[Array, Array]:
-        """As `Backend.gradient_sums`."""
         with np.errstate(over="ignore", invalid="ignore"):
             if x.size <= LITTLE:
                 return _wide_gradient_sums(dy, x, center)
@@ -98,8 +94,6 @@ class NumPyBackend(Backend):
         return sum_dy, products
 
     def combine(self, dy: Array, x: Array, center: Array, scale: Array, slope: Array, shift: Array) -> Array:
-        """As `Backend.combine`."""
-
         def loop(
             dx: Array, dy: Array, x: Array, scale: Array, slope: Array, shift: Array, center: Array | None = None
         ) -> None:
