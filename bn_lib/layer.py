@@ -6,7 +6,7 @@ The layers themselves are in `batchnorm` (normalizers) and `network` (everything
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -30,20 +30,9 @@ class Setting(Generic[T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    @overload
-    def __get__(self, holder: None, owner: type) -> Self: ...
+    if TYPE_CHECKING:  # without a `__get__` Python reads what `__set__` stored, as it reads any other attribute
 
-    @overload
-    def __get__(self, holder: object, owner: type) -> T: ...
-
-    def __get__(self, holder: object | None, owner: type) -> Self | T:
-        if holder is None:
-            return self
-        try:
-            value: T = holder.__dict__[self.name]
-        except KeyError:
-            raise AttributeError(f"{type(holder).__name__!r} object has no attribute {self.name!r}") from None
-        return value
+        def __get__(self, holder: object, owner: type) -> T: ...
 
     def __set__(self, holder: object, value: Any) -> None:
         vars(holder)[self.name] = self.check(value, self.name)
