@@ -5,7 +5,6 @@ Read in this order: `moments` (statistics that merge), `standardize` (the one st
 made fast: `backends` (the same mathematics as four loops over memory, for each kind of array) and `fast` (what brings
 arrays there). For more than one machine: `population` (statistics of a data set) and `sync` (a layer whose
 mini-batch is spread over workers).
-`experiments` and `figures` are what the book's chapters call; they need the `[book]` extra and are not imported here.
 """
 
 from bn_lib.backends import backend, use_backend

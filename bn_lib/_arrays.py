@@ -69,11 +69,11 @@ def statistics_dtype(x: Array, xp: Namespace) -> Any:
 
 
 class Limits(NamedTuple):
-    """Between which numbers nothing overflows, or loses digits below the smallest normal number, on the way.
+    """The numbers with which a computation neither overflows on the way nor falls below the smallest normal number.
 
     Attributes:
-        least, most: factors of an element, such as 1 / sqrt(var + eps).
-        negligible: what may be added to any element: beside the largest it is less than a rounding.
+        least, most: what an element may be multiplied by, such as 1 / sqrt(var + eps).
+        negligible: what may be added to an element; beside the largest there is, that is less than a rounding.
     """
 
     least: float

@@ -43,8 +43,8 @@ class Pass(NamedTuple):
 
     Attributes:
         cache: what `backward` needs; None if there is nothing to go back from.
-        skipped: whether the pass before it was never gone back from.
-        gone_back: whether it has been gone back from itself.
+        skipped: whether `backward` was never called for the pass before it.
+        gone_back: whether `backward` has been called for this one.
     """
 
     cache: Any = None
@@ -55,9 +55,10 @@ class Pass(NamedTuple):
 class Layer:
     """Base of all layers: `forward(x)` keeps what `backward(dy)` needs; `backward` returns dx and fills `grads`.
 
-    A layer remembers its last forward pass only, and gradients replace those of the backward pass before. Going back
-    from one pass more than once is fine; going back a second time after two forward passes is refused, since the first
-    of them is forgotten. `Sequential` remembers the passes of all its layers, so a layer may be in it more than once.
+    A layer remembers its last forward pass only, and gradients replace those of the backward pass before. `backward`
+    may be called more than once for one pass. After two forward passes it is refused the second time: that call would
+    be for the first of them, which is forgotten. `Sequential` remembers the passes of all its layers, so a layer may be
+    in it more than once.
 
     Arrays are kept and not copied: between `forward` and `backward` nothing may be written into x, y or a parameter.
     (Assigning another array to a parameter does no harm.) A layer is not for two threads at once. Copies and pickles
@@ -110,9 +111,10 @@ class Layer:
         raise NotImplementedError
 
     def fill_grads(self, dy: Array) -> None:
-        """Set `grads` as `backward` does, without computing what it returns, where that saves work.
+        """Set `grads` as `backward` does, without computing dx, where that saves work.
 
-        The first layer of a network needs no more: its input is data.
+        The first layer of a network needs no dx, because its input is data. That is a ninth of a training step of the
+        784-100-100-100-10 network of the benchmarks.
         """
         self.backward(dy)
 
@@ -241,7 +243,7 @@ class Layer:
         raise RuntimeError(f"{type(self).__name__}.backward was called before forward; call forward(x) first")
 
     def _went_back(self) -> None:
-        """Note that the last pass has been gone back from. If one was skipped, the next `backward` would be for it."""
+        """Note that `backward` was called for the last pass. If one was skipped before, a second call is for that."""
         cache, skipped, _ = self.last_pass
         self.last_pass = Pass(None if skipped else cache, skipped, True)
 
@@ -266,7 +268,7 @@ def modes_kept(layer: Layer) -> Iterator[None]:
 def only_looked_at(layer: Layer) -> Iterator[None]:
     """Put every layer's mode, running statistics and last forward pass back afterwards, whatever happens inside.
 
-    So that who looks on does not come between a forward pass and the way back from it.
+    So a model can be tried out between a forward pass and its backward pass.
     """
     passes, buffers = [(each, each.last_pass) for each in layer.layers()], _buffers(layer)
     with modes_kept(layer):

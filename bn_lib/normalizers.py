@@ -526,6 +526,7 @@ def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
 
 
 def _as_of_the_reference(cache: fast.BatchCache) -> NormCache:
+    """What the reference would have kept of the same forward pass."""
     each, (center, lost, _, inv_std) = channel_shape(len(cache.shape)), cache.statistics
     x = cache.x.reshape(cache.shape)
     x_hat, inv_std = standardize_with(namespace(x), x, (center + lost).reshape(each), inv_std.reshape(each))

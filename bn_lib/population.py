@@ -88,7 +88,7 @@ def population_moments(
 def merge_pairwise(parts: Iterable[Moments]) -> Moments | None:
     """All of `parts` merged as a balanced binary tree, in their order; None if there are none.
 
-    What waits to be merged are trees of different sizes, as the ones in a binary number: for k parts at most log2(k).
+    Those that wait are trees of 1, 2, 4, ... parts, at most one of each size, like the ones in a binary number.
     """
     waiting: list[Moments] = []
     for number, part in enumerate(parts, start=1):

@@ -84,8 +84,8 @@ def standardize_over(
 def standardize_with(xp: Namespace, x: Array, mean: Array, inv_std: Array) -> tuple[Array, Array]:
     """(x - mean) * inv_std with statistics from elsewhere, float64, that broadcast against x; and inv_std like x_hat.
 
-    The mean is subtracted in two parts, rounded and rest, for the reason that `subtract_mean` gives. If it, or the
-    deviation, is at the ends of the type: in float64, and in units of 4, because x - mean may be twice the largest x.
+    The mean is subtracted in two parts, rounded and rest, for the reason that `subtract_mean` gives. Where the mean or
+    inv_std is at the ends of the type, all is done in float64, on quarters: x - mean may be twice the largest number.
     """
 
     def x_hat(x: Array, mean: Array, inv_std: Array) -> Array:

@@ -223,7 +223,7 @@ def _share_rows(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
 
 
 def _moments(x: Array, table: Array) -> None:
-    """`_moments_of_rows` with the sums in threads."""
+    """As `_moments_of_images`, for rows, with the sums in threads."""
     sums = np.empty((-(-x.shape[0] // BLOCK), 2, x.shape[1]))
     _probe_rows(x, table)
     for _ in range(ATTEMPTS):
@@ -233,7 +233,7 @@ def _moments(x: Array, table: Array) -> None:
 
 
 def _gradient_sums(dy: Array, x: Array, table: Array) -> None:
-    """`_gradient_sums_of_rows` with the sums in threads."""
+    """As `_gradient_sums_of_images`, for rows, with the sums in threads."""
     sums = np.empty((-(-x.shape[0] // BLOCK), 2, x.shape[1]))
     _share_rows(_sum_gradient_rows, dy, x, table, sums)
     _gather(table, sums)

@@ -31,7 +31,7 @@ from bn_lib.backends.threads import in_pieces
 
 BLOCK = 1 << 17  # elements of a block: with its result it fits in a core's own cache
 LITTLE = 1 << 14  # elements; up to here cutting costs more than it saves
-LEAST_ROWS = 2  # of blocks, so that it is worth handing them to another thread
+LEAST_ROWS = 2  # rows of blocks; fewer are not worth another thread
 WIDTH = 4096  # elements of a row that several samples form
 SUM_WIDTH = 1024  # the same for sums, which have no coefficients to repeat, only partial sums to add
 # So many values are added up in the precision of x, and their sums in float64. vecdot lets go of Python's lock where it
@@ -39,7 +39,7 @@ SUM_WIDTH = 1024  # the same for sums, which have no coefficients to repeat, onl
 ALONG = 128  # divides WIDTH
 DOWN = 32
 LONG = 512  # positions that are a row of their own
-# The least mean of products, of each dtype, to which those below the smallest normal number add nothing.
+# Where the mean of products is at least this, losing those below the smallest normal number does not change it.
 LEAST = {np.dtype(t): float(np.finfo(t).tiny) / float(np.finfo(t).eps) for t in (np.float32, np.float64)}
 FEW = 6  # the root of how many values of a channel the first center comes from
 CENTERS = 3  # are tried before the channels that still need it are summed in float64
@@ -135,7 +135,7 @@ def _sums(x: Array, center: Array, dy: Array | None = None) -> Array:
 
 
 def _partial_sums(sheet: Array, dy: Array | None, center: Array | None, long: bool) -> Array:
-    """The same over runs of each row where rows are positions, otherwise over the columns of each block, wide."""
+    """Both sums of `_sums` in parts: of each run, where a row holds positions; else of each block's columns, wide."""
     rows, columns = _cuts(sheet)
     height, width = sheet.shape
     parts = np.empty((2, height, -(-width // ALONG)), sheet.dtype) if long else np.zeros((2, len(rows), width))
