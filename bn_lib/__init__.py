@@ -5,11 +5,10 @@ Read in this order: `moments` (statistics that merge), `standardize` (the one st
 made fast: `backends` (the same mathematics as four loops over memory, for each kind of array) and `fast` (what brings
 arrays there). For more than one machine: `population` (statistics of a data set) and `sync` (a layer whose
 mini-batch is spread over workers).
-`experiments` and `figures` are what the book's chapters call; they need the `[book]` extra and are not imported here.
 """
 
 from bn_lib.backends import backend, use_backend
-from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bn_lib.convention import Convention
 from bn_lib.layer import Layer
 from bn_lib.moments import Moments
@@ -36,6 +35,8 @@ from bn_lib.normalizers import (
     instance_norm_backward,
     layer_norm,
     layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
 )
 from bn_lib.population import population_moments
 from bn_lib.standardize import standardize, standardize_backward
@@ -56,6 +57,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Moments",
+    "RMSNorm",
     "ReLU",
     "Recorder",
     "Sequential",
@@ -77,6 +79,8 @@ __all__ = [
     "layer_norm",
     "layer_norm_backward",
     "population_moments",
+    "rms_norm",
+    "rms_norm_backward",
     "softmax_cross_entropy",
     "standardize",
     "standardize_backward",

@@ -54,28 +54,26 @@ def computes_plainly(x: Any) -> bool:
     )
 
 
-def work_dtype(x: Array) -> Any:
+def work_dtype(x: Array, xp: Namespace) -> Any:
     """The precision in which elements are computed: float32 for float16 input, otherwise the input's own."""
-    xp = namespace(x)
     return x.dtype if x.dtype in (xp.float32, xp.float64) else xp.float32
 
 
-def statistics_dtype(x: Array) -> Any:
+def statistics_dtype(x: Array, xp: Namespace) -> Any:
     """The precision in which statistics are handed out: one step wider than the elements where there is one.
 
     float16 -> float32, float32 -> float64, float64 -> float64. They are summed in float64, whatever the elements are:
     a sum over a million float32 elements keeps its digits, and one over 2**25 ones does not stop at 2**24.
     """
-    xp = namespace(x)
     return xp.float64 if x.dtype in (xp.float32, xp.float64) else xp.float32
 
 
 class Limits(NamedTuple):
-    """Between which numbers nothing overflows, or loses digits below the smallest normal number, on the way.
+    """The numbers with which a computation neither overflows on the way nor falls below the smallest normal number.
 
     Attributes:
-        least, most: factors of an element, such as 1 / sqrt(var + eps).
-        negligible: what may be added to any element: beside the largest it is less than a rounding.
+        least, most: what an element may be multiplied by, such as 1 / sqrt(var + eps).
+        negligible: what may be added to an element; beside the largest there is, that is less than a rounding.
     """
 
     least: float

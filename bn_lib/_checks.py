@@ -148,9 +148,13 @@ def check_dtype(dtype: Any, xp: Namespace) -> Any:
     return getattr(xp, name)
 
 
-def check_enough(x: Array, axes: tuple[int, ...], shared: str) -> None:
-    """Raise `ValueError` if only one value shares each mean: its variance is 0 and its output always beta."""
-    if x.shape[axes[0]] < 2 and count_along(x.shape, axes) < 2:  # no axis is empty, so two along one are enough
+def check_enough(x: Array, axes: tuple[int, ...], shared: str, split: tuple[int, ...] | None = None) -> None:
+    """Raise `ValueError` if only one value shares each mean: its variance is 0 and its output always beta.
+
+    `split` is the shape that `axes` are of, where it is not that of x.
+    """
+    shape = split or x.shape
+    if shape[axes[0]] < 2 and count_along(shape, axes) < 2:  # no axis is empty, so two along one are enough
         raise ValueError(
             f"x has shape {x.shape}: one value per {shared}, so every output would be beta; "
             f"expected at least 2 values per {shared}"

@@ -29,6 +29,7 @@ from bn_lib.normalizers import (
     instance_norm,
     layer_norm,
     normalize_with,
+    rms_norm,
 )
 
 
@@ -36,7 +37,41 @@ def _check_momentum(value: Any, name: str) -> float | None:
     return None if value is None else check_number(value, name, low=0.0, high=1.0)
 
 
-class BatchNorm(Layer):
+class _Normalizer(Layer):
+    """Base of all normalizers: eps, a gamma and mostly a beta of one value per channel, and the way back.
+
+    A subclass says in `parameter_names` whether there is a beta.
+    """
+
+    parameter_names: tuple[str, ...] = ("gamma", "beta")
+    eps = Setting(partial(check_number, low=0.0))
+
+    def __init__(self, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np) -> None:
+        super().__init__()
+        channels, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
+        self.eps = eps
+        self.gamma = xp.ones((channels,), dtype=dtype)
+        if "beta" in self.parameter_names:
+            self.beta = xp.zeros((channels,), dtype=dtype)
+
+    @property
+    def num_features(self) -> int:
+        """C, the number of channels."""
+        return int(self.gamma.shape[0])
+
+    def backward(self, dy: Array) -> Array:
+        """Gradient with respect to the last x; `grads["gamma"]` is set, and `grads["beta"]` where there is a beta.
+
+        After a forward pass of `BatchNorm` in inference mode the statistics are constants, so only the direct path
+        remains: dx = gamma * dy / sqrt(running_var + eps).
+        """
+        dx, *gradients = batch_norm_backward(dy, self._last())
+        self.grads.update(zip(self.parameter_names, gradients, strict=False))
+        self._went_back()
+        return dx
+
+
+class BatchNorm(_Normalizer):
     """Batch Normalization as a layer: this batch's statistics in training, running ones in inference.
 
     Training:   y = gamma * (x - mu_B) / sqrt(sigma2_B + eps) + beta, and the running statistics move towards the
@@ -79,9 +114,7 @@ class BatchNorm(Layer):
     Source: Ioffe and Szegedy (2015), Algorithms 1 and 2; running averages as in torch.nn.BatchNorm2d.
     """
 
-    parameter_names = ("gamma", "beta")
     buffer_names = ("running_mean", "running_var", "num_batches_tracked")
-    eps = Setting(partial(check_number, low=0.0))
     momentum = Setting(_check_momentum)
     unbiased_running_var = Setting(check_bool)
 
@@ -95,19 +128,10 @@ class BatchNorm(Layer):
         dtype: Any = None,
         xp: Namespace = np,
     ) -> None:
-        super().__init__()
-        channels, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
-        self.eps = eps
+        super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
         self.momentum = momentum
         self.unbiased_running_var = unbiased_running_var
-        self.gamma = xp.ones((channels,), dtype=dtype)
-        self.beta = xp.zeros((channels,), dtype=dtype)
         self.reset_running_statistics()
-
-    @property
-    def num_features(self) -> int:
-        """C, the number of channels."""
-        return int(self.gamma.shape[0])
 
     @classmethod
     def in_convention(cls, convention: str | Convention, num_features: int, **options: Any) -> Self:
@@ -154,16 +178,6 @@ class BatchNorm(Layer):
         self._keep(cache)
         return y
 
-    def backward(self, dy: Array) -> Array:
-        """Gradient with respect to the last x; `grads["gamma"]` and `grads["beta"]` are set.
-
-        After a forward pass in inference mode the statistics are constants, so only the direct path remains:
-        dx = gamma * dy / sqrt(running_var + eps).
-        """
-        dx, self.grads["gamma"], self.grads["beta"] = batch_norm_backward(dy, self._last())
-        self._went_back()
-        return dx
-
     def check_meaning(self, name: str, value: Array, label: str) -> None:
         """Refuse statistics that no batches can have: a negative variance, a number that is not finite, a count < 0."""
         if name == "running_var":
@@ -189,23 +203,8 @@ class BatchNorm(Layer):
         self.num_batches_tracked = xp.asarray(batches)
 
 
-class _SampleNorm(Layer):
-    """Base of the normalizers that look at one sample at a time, so training and inference are the same."""
-
-    parameter_names = ("gamma", "beta")
-    eps = Setting(partial(check_number, low=0.0))
-
-    def __init__(self, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np) -> None:
-        super().__init__()
-        channels, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
-        self.eps = eps
-        self.gamma = xp.ones((channels,), dtype=dtype)
-        self.beta = xp.zeros((channels,), dtype=dtype)
-
-    @property
-    def num_features(self) -> int:
-        """C, the number of channels."""
-        return int(self.gamma.shape[0])
+class _SampleNorm(_Normalizer):
+    """Base of those that look at one sample at a time, so training and inference are the same."""
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
         raise NotImplementedError
@@ -215,12 +214,6 @@ class _SampleNorm(Layer):
         y, cache = self._normalize(x)
         self._keep(cache)
         return y
-
-    def backward(self, dy: Array) -> Array:
-        """Gradient with respect to the last x; `grads["gamma"]` and `grads["beta"]` are set."""
-        dx, self.grads["gamma"], self.grads["beta"] = batch_norm_backward(dy, self._last())
-        self._went_back()
-        return dx
 
 
 class LayerNorm(_SampleNorm):
@@ -240,6 +233,27 @@ class LayerNorm(_SampleNorm):
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
         return layer_norm(x, self.gamma, self.beta, eps=self.eps)
+
+
+class RMSNorm(_SampleNorm):
+    """Root Mean Square Normalization as a layer: each sample over its root mean square. See `rms_norm`.
+
+    Args:
+        num_features: C; gamma has shape `(C,)`, and there is no beta.
+        eps: added to the mean square; >= 0.
+        dtype: of gamma; float64 by default.
+        xp: the namespace that gamma lives in.
+
+    Example:
+        >>> RMSNorm(2, eps=0.0)(np.array([[1.0, 7.0], [10.0, 70.0]]))
+        array([[0.2, 1.4],
+               [0.2, 1.4]])
+    """
+
+    parameter_names = ("gamma",)
+
+    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+        return rms_norm(x, self.gamma, eps=self.eps)
 
 
 class InstanceNorm(_SampleNorm):

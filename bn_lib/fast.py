@@ -26,6 +26,7 @@ class BatchCache(NamedTuple):
         backend: whose loops ran, and will run backward.
         shape: that of x as the caller gave it.
         dtype: that of x as the caller gave it, which dx gets.
+        shared: the moments of all workers' rows, where x is a part of a mini-batch and `statistics` are of the whole.
     """
 
     x: Array
@@ -34,10 +35,13 @@ class BatchCache(NamedTuple):
     backend: Backend
     shape: tuple[int, ...]
     dtype: Any
+    shared: Moments | None = None
 
     @property
     def moments(self) -> Moments | None:
         """The statistics of this batch, reduced axes kept at length 1; None where they came from elsewhere."""
+        if self.shared is not None:
+            return self.shared
         center, lost, m2, _ = self.statistics
         if m2 is None:
             return None
@@ -53,7 +57,7 @@ class BatchCache(NamedTuple):
     @property
     def inv_std(self) -> Array:
         """1 / sqrt(var + eps), broadcastable against x."""
-        return self.statistics.inv_std.astype(work_dtype(self.x)).reshape(channel_shape(len(self.shape)))
+        return self.statistics.inv_std.astype(work_dtype(self.x, np)).reshape(channel_shape(len(self.shape)))
 
     @property
     def x_hat(self) -> Array:
@@ -94,7 +98,8 @@ def in_one_piece(x: Array, as_float16: bool = False) -> Array:
     Loops that read float16 themselves get it `as_float16`: half the bytes.
     """
     flat = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))  # -1 would not say how many positions no sample has
-    return namespace(x).ascontiguousarray(flat, dtype=x.dtype if as_float16 else work_dtype(x))
+    xp = namespace(x)
+    return xp.ascontiguousarray(flat, dtype=x.dtype if as_float16 else work_dtype(x, xp))
 
 
 def _like(y: Array, x: Array) -> Array:

@@ -7,13 +7,24 @@ statistics (momentum) is not here: that is an average of variances, a different 
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from bn_lib._arrays import LIMITS, Array, Axes, as_axes, count_along, namespace, silent, statistics_dtype, work_dtype
+from bn_lib._arrays import (
+    LIMITS,
+    Array,
+    Axes,
+    Namespace,
+    as_axes,
+    count_along,
+    namespace,
+    silent,
+    statistics_dtype,
+    work_dtype,
+)
 from bn_lib._checks import check_float_array
 
 
-class Centered(NamedTuple):
+class Deviations(NamedTuple):
     """Data without its mean, and what was found on the way, all in units of `unit`.
 
     Attributes:
@@ -28,36 +39,34 @@ class Centered(NamedTuple):
     var: Array
     unit: Array | float
 
-    def moments(self, count: int, dtype: Any) -> "Moments":
-        """The statistics, in the units of x."""
-        mean, m2 = self.mean * self.unit, self.var * count * self.unit * self.unit
-        xp = namespace(mean)
-        return Moments(count, xp.astype(mean, dtype, copy=False), xp.astype(m2, dtype, copy=False))
 
-
-def centered(x: Array, axes: tuple[int, ...], eps: float) -> Centered:
-    """Subtract the mean over `axes`, and find the variance.
+def deviations(xp: Namespace, x: Array, axes: tuple[int, ...], eps: float, *, center: bool = True) -> Deviations:
+    """Subtract the mean over `axes`, and find the variance; without `center`, take 0 for the mean.
 
     If x is scaled by a power of two and eps by its square, nothing is rounded and x_hat stays as it is. So where
     1 / sqrt(var + eps) is at the ends of the type, all is done again in float64, in units near the largest x.
     """
-    xp = namespace(x)
-    deviation, mean = center(x, axes)
-    var = mean_square(deviation, axes)
+
+    def found(x: Array, unit: Array | float) -> Deviations:
+        deviation, mean = subtract_mean(xp, x, axes) if center else (x, None)
+        wide = xp.astype(deviation, xp.float64, copy=False)
+        var = xp.sum(wide * wide, axis=axes, keepdims=True) / count_along(x.shape, axes)
+        return Deviations(deviation, xp.zeros_like(var) if mean is None else mean, var, unit)
+
+    plain = deviation, _, var, _ = found(xp.astype(x, work_dtype(x, xp), copy=False), 1.0)
     inv_std, (least, most, _) = 1 / xp.sqrt(var + eps), LIMITS[xp.finfo(deviation.dtype).bits]
     held = (inv_std >= least) & (inv_std <= most)
     # What is infinite or NaN already has no better answer.
     if bool(xp.all(held)) or bool(xp.all(held | ~xp.all(xp.isfinite(x), axis=axes, keepdims=True))):
-        return Centered(deviation, mean, var, 1.0)
+        return plain
     x = xp.astype(x, xp.float64)
     largest = xp.max(xp.abs(x), axis=axes, keepdims=True)
     smallest = max(math.sqrt(eps), 2.0**-1000)  # eps is in these units too
     unit = 2.0 ** xp.floor(xp.log2(xp.where(largest > smallest, largest, smallest)))
-    deviation, mean = center(x / unit, axes)
-    return Centered(deviation, mean, mean_square(deviation, axes), unit)
+    return found(x / unit, unit)
 
 
-def center(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+def subtract_mean(xp: Namespace, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """Return `x - mean` and the mean over `axes` (kept as axes of length 1), accurate however large the mean is.
 
     The mean rounded to the precision of `x` is subtracted first; that subtraction is exact for values near the mean.
@@ -67,21 +76,18 @@ def center(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     Source: after the corrected two-pass algorithm of Chan, Golub and LeVeque (1983), which corrects the sum of squares
     instead.
     """
-    xp = namespace(x)
     count = count_along(x.shape, axes)
-    x = xp.astype(x, work_dtype(x), copy=False)
-
     rounded_mean = xp.astype(xp.sum(x, axis=axes, keepdims=True, dtype=xp.float64) / count, x.dtype)
     deviation = x - rounded_mean
     lost = xp.sum(deviation, axis=axes, keepdims=True, dtype=xp.float64) / count
     return deviation - xp.astype(lost, x.dtype), xp.astype(rounded_mean, xp.float64) + lost
 
 
-def mean_square(deviation: Array, axes: tuple[int, ...]) -> Array:
-    """The mean of `deviation**2` over `axes` (kept as axes of length 1), in float64: the variance of centred data."""
-    xp = namespace(deviation)
-    wide = xp.astype(deviation, xp.float64, copy=False)
-    return xp.sum(wide * wide, axis=axes, keepdims=True) / count_along(deviation.shape, axes)
+def mean_and_m2(xp: Namespace, x: Array, found: Deviations, count: int) -> tuple[Array, Array]:
+    """The mean and the sum of squared deviations in the units of x and the precision in which they are handed out."""
+    _, mean, var, unit = found
+    wide = statistics_dtype(x, xp)
+    return xp.astype(mean * unit, wide, copy=False), xp.astype(var * count * unit * unit, wide, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +136,8 @@ class Moments:
             raise ValueError(f"x has shape {x.shape}; expected at least one element along axis {axis}")
         xp = namespace(x)
         # An eps of 1, because no variance is too small where nothing is divided by it.
-        found = centered(x, axes, eps=1.0).moments(count, statistics_dtype(x))
-        return cls(count, xp.squeeze(found.mean, axis=axes), xp.squeeze(found.m2, axis=axes))
+        mean, m2 = mean_and_m2(xp, x, deviations(xp, x, axes, eps=1.0), count)
+        return cls(count, xp.squeeze(mean, axis=axes), xp.squeeze(m2, axis=axes))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Moments):

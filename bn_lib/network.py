@@ -614,11 +614,11 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
     n, classes = logits.shape
     check_labels(labels, logits, classes)
     xp, dtype = namespace(logits), logits.dtype
-    logits = xp.astype(logits, work_dtype(logits), copy=False)  # a sum over classes does not fit in float16
+    logits = xp.astype(logits, work_dtype(logits, xp), copy=False)  # a sum over classes does not fit in float16
     shifted = logits - xp.max(logits, axis=1, keepdims=True)
     exponentials = xp.exp(shifted)
     totals = xp.sum(exponentials, axis=1, keepdims=True)
     onehot = one_hot(labels, classes, logits.dtype)
     per_row = xp.log(totals[:, 0]) - xp.vecdot(shifted, onehot)
-    loss = float(xp.sum(per_row, dtype=statistics_dtype(logits))) / n
+    loss = float(xp.sum(per_row, dtype=statistics_dtype(logits, xp))) / n
     return loss, xp.astype((exponentials / totals - onehot) / n, dtype, copy=False)

@@ -6,6 +6,7 @@
 | layer                    | a sample, over all its channels and positions          | (1, 2, 3)                 |
 | instance                 | a sample's channel, over its positions                 | (2, 3)                    |
 | group                    | a sample's group of channels, over their positions     | (2, 3, 4) of (N, G, C/G, H, W) |
+| RMS                      | as layer, but that nothing is subtracted: the mean is of squares | (1, 2, 3)       |
 | conditional batch        | as batch; gamma and beta are chosen by each sample's class | (0, 2, 3)             |
 
 Every `f(x, ...)` returns `(y, cache)`, and `f_backward(dy, cache)` returns `(dx, dgamma, dbeta)`. Arrays are (N, C) or
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bn_lib import fast
-from bn_lib._arrays import Array, channel_shape, namespace, silent, work_dtype
+from bn_lib._arrays import Array, Namespace, channel_shape, namespace, silent, work_dtype
 from bn_lib._checks import (
     check_channels,
     check_enough,
@@ -41,7 +42,7 @@ from bn_lib.standardize import standardize_backward, standardize_over, standardi
 
 @dataclass(frozen=True, eq=False)
 class NormCache:
-    """What a backward pass needs from its forward pass.
+    """What a backward pass needs from its forward pass, where that wrote x_hat. A backend's loops do not: `BatchCache`.
 
     Attributes:
         x_hat: the standardized input, shape of x.
@@ -52,6 +53,7 @@ class NormCache:
         split: the shape in which standardizing took place, (N, G, C/G, *spatial) for groups; None for the shape of x.
         labels: each sample's class, where gamma and beta have one row per class; otherwise None.
         dtype: the dtype of x, which dx gets.
+        center: whether the mean was subtracted.
     """
 
     x_hat: Array
@@ -62,6 +64,7 @@ class NormCache:
     split: tuple[int, ...] | None = None
     labels: Array | None = None
     dtype: Any = None
+    center: bool = True
 
 
 Cache = NormCache | fast.BatchCache
@@ -189,12 +192,12 @@ def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array,
             return fast.forward_with(backend, x, gamma, beta, mean, var, eps)
     xp = namespace(x)
     mean, var = (xp.reshape(xp.astype(v, xp.float64), channel_shape(x.ndim)) for v in (mean, var))
-    x_hat, inv_std = standardize_with(x, mean, 1 / xp.sqrt(var + eps))
+    x_hat, inv_std = standardize_with(xp, x, mean, 1 / xp.sqrt(var + eps))
     cache = NormCache(x_hat, inv_std, gamma, axes=(), moments=None, dtype=x.dtype)
-    return _scale_and_shift(x_hat, gamma, beta, None, x.dtype), cache
+    return _scale_and_shift(xp, x_hat, gamma, beta, None, x.dtype), cache
 
 
-# Layer, instance, group
+# Layer, RMS, instance, group
 
 
 def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
@@ -224,10 +227,8 @@ def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
 
     Source: Ba, Kiros and Hinton (2016), eq. 3; Wu and He (2018), section 3, for images.
     """
-    check_input(x, least=0)
-    check_parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
+    axes = _check_sample(x, gamma)
     check_parameter(x, beta, "beta", tuple(gamma.shape))
-    axes = tuple(range(1, x.ndim))
     check_enough(x, axes, "sample")
     return _forward(x, gamma, beta, axes, check_eps(eps))
 
@@ -246,6 +247,55 @@ def layer_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
         ((1, 3), array([0., 1., 2.]))
     """
     return _backward(dy, cache)
+
+
+def rms_norm(x: Array, gamma: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+    """Root Mean Square Normalization: each sample is divided by the root of its mean square. Nothing is subtracted.
+
+        x_hat = x / sqrt(mean(x**2) + eps)        over all channels and positions of a sample
+        y = gamma * x_hat
+
+    It is `layer_norm` without the mean and without beta: scaling a sample does not change its output, shifting does.
+
+    Args:
+        x: `(N, C)` or `(N, C, *spatial)`, floating point; N may be 0.
+        gamma: scale, `(C,)`, or `x.shape[1:]` for one value per element.
+        eps: added to the mean square, in the units of x squared; >= 0.
+
+    Returns:
+        `y`, of the shape and dtype of x, and a cache for `rms_norm_backward`; `cache.moments.var()` is the mean square.
+
+    Example:
+        >>> x = np.array([[1.0, 7.0], [10.0, 70.0]])  # the mean square of the first sample is 25
+        >>> rms_norm(x, np.ones(2), eps=0.0)[0]
+        array([[0.2, 1.4],
+               [0.2, 1.4]])
+
+    Raises:
+        TypeError: not a floating-point array, or arrays of different kinds.
+        ValueError: wrong rank, no channels or positions, mismatched gamma, or a bad eps.
+
+    Source: Zhang and Sennrich (2019), eq. 4. It has no eps, which is that of torch.nn.functional.rms_norm.
+    """
+    axes = _check_sample(x, gamma)
+    return _forward(x, gamma, None, axes, check_eps(eps), center=False)
+
+
+def rms_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array]:
+    """Gradients of `rms_norm` with respect to x and gamma; arguments and errors as `batch_norm_backward`.
+
+    No mean was subtracted, so no gradient comes back through one. With dx_hat = gamma * dy:
+
+        dx = (dx_hat - x_hat * mean(dx_hat * x_hat)) / sqrt(mean(x**2) + eps)
+
+    Example:
+        >>> y, cache = rms_norm(np.array([[1.0, 7.0]]), np.ones(2), eps=0.0)
+        >>> dx, dgamma = rms_norm_backward(np.array([[1.0, 7.0]]), cache)  # along x, which only scales it
+        >>> abs(dx.round(12)), dgamma
+        (array([[0., 0.]]), array([0.2, 9.8]))
+    """
+    dx, dgamma, _ = _backward(dy, cache)
+    return dx, dgamma
 
 
 def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
@@ -330,8 +380,7 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
         raise ValueError(f"groups is {groups}; expected a divisor of the {channels} channels of x")
     split = (n, groups, channels // groups, *spatial)
     axes = tuple(range(2, len(split)))
-    grouped = namespace(x).reshape(x, split)
-    check_enough(grouped, axes, "group of a sample")
+    check_enough(x, axes, "group of a sample", split)
     return _forward(x, gamma, beta, axes, check_eps(eps), split=split)
 
 
@@ -413,29 +462,40 @@ def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array,
 # What they share
 
 
+def _check_sample(x: Array, gamma: Array) -> tuple[int, ...]:
+    """The axes of a sample, for normalizers of one whose gamma may have a value per element of it."""
+    check_input(x, least=0)
+    check_parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
+    return tuple(range(1, x.ndim))
+
+
 @silent
 def _forward(
     x: Array,
     gamma: Array,
-    beta: Array,
+    beta: Array | None,
     axes: tuple[int, ...],
     eps: float,
     *,
     split: tuple[int, ...] | None = None,
     labels: Array | None = None,
+    center: bool = True,
 ) -> tuple[Array, NormCache]:
     xp = namespace(x)
-    x_hat, inv_std, axes, moments = standardize_over(xp.reshape(x, split) if split else x, axes, eps)
+    x_hat, inv_std, _, moments = standardize_over(xp, xp.reshape(x, split) if split else x, axes, eps, center=center)
     x_hat = xp.reshape(x_hat, x.shape)
-    cache = NormCache(x_hat, inv_std, gamma, axes, moments, split, labels, x.dtype)
-    return _scale_and_shift(x_hat, gamma, beta, labels, x.dtype), cache
+    cache = NormCache(x_hat, inv_std, gamma, axes, moments, split, labels, x.dtype, center)
+    return _scale_and_shift(xp, x_hat, gamma, beta, labels, x.dtype), cache
 
 
-def _scale_and_shift(x_hat: Array, gamma: Array, beta: Array, labels: Array | None, dtype: Any) -> Array:
-    xp = namespace(x_hat)
-    y = _spread(gamma, x_hat, labels) * x_hat + _spread(beta, x_hat, labels)
+def _scale_and_shift(
+    xp: Namespace, x_hat: Array, gamma: Array, beta: Array | None, labels: Array | None, dtype: Any
+) -> Array:
+    y = _spread(xp, gamma, x_hat, labels) * x_hat
+    if beta is not None:
+        y = y + _spread(xp, beta, x_hat, labels)
     if x_hat.dtype != xp.float64 and not bool(xp.all(xp.isfinite(y))):  # perhaps only on the way
-        return _scale_and_shift(xp.astype(x_hat, xp.float64), gamma, beta, labels, dtype)
+        return _scale_and_shift(xp, xp.astype(x_hat, xp.float64), gamma, beta, labels, dtype)
     return xp.astype(y, dtype, copy=False)
 
 
@@ -451,12 +511,12 @@ def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
         raise TypeError(f"cache is a {type(cache).__name__}; expected what the forward function returned beside y")
     check_gradient(dy, cache.x_hat)
     xp = namespace(dy)
-    dx, dgamma, dbeta = _gradients(xp.astype(dy, work_dtype(cache.x_hat), copy=False), cache, cache.gamma)
+    dx, dgamma, dbeta = _gradients(xp, xp.astype(dy, work_dtype(cache.x_hat, xp), copy=False), cache, cache.gamma)
     if not bool(xp.all(xp.isfinite(dx)) & xp.all(xp.isfinite(dgamma)) & xp.all(xp.isfinite(dbeta))):
         # Perhaps only on the way. Gradients are linear in dy, and dx in gamma: so in float64, and in units of both.
-        unit, scale = _unit(dy), _unit(cache.gamma)
+        unit, scale = _unit(xp, dy), _unit(xp, cache.gamma)
         gamma = xp.astype(cache.gamma, xp.float64) / scale
-        dx, dgamma, dbeta = _gradients(xp.astype(dy, xp.float64) / unit, cache, gamma)
+        dx, dgamma, dbeta = _gradients(xp, xp.astype(dy, xp.float64) / unit, cache, gamma)
         dx, dgamma, dbeta = dx * unit * scale, dgamma * unit, dbeta * unit
     return (
         xp.astype(dx, cache.dtype, copy=False),
@@ -466,39 +526,34 @@ def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
 
 
 def _as_of_the_reference(cache: fast.BatchCache) -> NormCache:
+    """What the reference would have kept of the same forward pass."""
     each, (center, lost, _, inv_std) = channel_shape(len(cache.shape)), cache.statistics
-    x_hat, inv_std = standardize_with(
-        cache.x.reshape(cache.shape), (center + lost).reshape(each), inv_std.reshape(each)
-    )
+    x = cache.x.reshape(cache.shape)
+    x_hat, inv_std = standardize_with(namespace(x), x, (center + lost).reshape(each), inv_std.reshape(each))
     return NormCache(x_hat, inv_std, cache.gamma, cache.axes, cache.moments, dtype=cache.dtype)
 
 
-def _gradients(dy: Array, cache: NormCache, gamma: Array) -> tuple[Array, Array, Array]:
+def _gradients(xp: Namespace, dy: Array, cache: NormCache, gamma: Array) -> tuple[Array, Array, Array]:
     """dx, in the precision of dy; dgamma and dbeta in float64."""
-    xp = namespace(dy)
     x_hat = xp.astype(cache.x_hat, dy.dtype, copy=False)
-    dgamma = _collect(dy * x_hat, cache)
-    dbeta = _collect(dy, cache)
-    dx_hat = _spread(gamma, dy, cache.labels) * dy
+    dgamma, dbeta = _collect(xp, dy * x_hat, cache), _collect(xp, dy, cache)
+    dx_hat = _spread(xp, gamma, dy, cache.labels) * dy
     if not cache.axes:  # the statistics were constants, so only the direct path remains
-        dx = dx_hat * cache.inv_std
-    elif cache.split:
-        x_hat = xp.reshape(x_hat, cache.split)
-        dx = standardize_backward(xp.reshape(dx_hat, cache.split), x_hat, cache.inv_std, cache.axes)
-    else:
-        dx = standardize_backward(dx_hat, x_hat, cache.inv_std, cache.axes)
+        return dx_hat * cache.inv_std, dgamma, dbeta
+    if cache.split:
+        dx_hat, x_hat = xp.reshape(dx_hat, cache.split), xp.reshape(x_hat, cache.split)
+    dx = standardize_backward(dx_hat, x_hat, cache.inv_std, cache.axes, center=cache.center)
     return xp.reshape(dx, dy.shape), dgamma, dbeta
 
 
-def _unit(values: Array) -> float:
+def _unit(xp: Namespace, values: Array) -> float:
     """A power of two near the largest of `values`; 1 where that is no number."""
-    largest = float(namespace(values).max(namespace(values).abs(values)))
+    largest = float(xp.max(xp.abs(values)))
     return 2.0 ** math.floor(math.log2(largest)) if 0 < largest < math.inf else 1.0
 
 
-def _spread(parameter: Array, x: Array, labels: Array | None) -> Array:
+def _spread(xp: Namespace, parameter: Array, x: Array, labels: Array | None) -> Array:
     """Bring a parameter to the shape and precision in which it meets x."""
-    xp = namespace(x)
     parameter = xp.astype(parameter, x.dtype, copy=False)
     if labels is not None:
         parameter = xp.take(parameter, labels, axis=0)
@@ -508,9 +563,8 @@ def _spread(parameter: Array, x: Array, labels: Array | None) -> Array:
     return parameter  # one value per element, which broadcasts over N as it is
 
 
-def _collect(values: Array, cache: NormCache) -> Array:
+def _collect(xp: Namespace, values: Array, cache: NormCache) -> Array:
     """Sum gradients, in float64, over everything that shared a parameter: the transpose of `_spread`."""
-    xp = namespace(values)
     shape = tuple(cache.gamma.shape)
     if cache.labels is not None:
         per_sample = xp.sum(xp.reshape(values, (*values.shape[:2], -1)), axis=2, dtype=xp.float64)

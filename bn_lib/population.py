@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bn_lib import fast
-from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, silent, statistics_dtype
+from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, namespace, silent, statistics_dtype
 from bn_lib._checks import FLOATS, check_float_array, check_input, check_same_kind
 from bn_lib._progress import progress_bar
 from bn_lib.backends import choose
@@ -88,7 +88,7 @@ def population_moments(
 def merge_pairwise(parts: Iterable[Moments]) -> Moments | None:
     """All of `parts` merged as a balanced binary tree, in their order; None if there are none.
 
-    What waits to be merged are trees of different sizes, as the ones in a binary number: for k parts at most log2(k).
+    Those that wait are trees of 1, 2, 4, ... parts, at most one of each size, like the ones in a binary number.
     """
     waiting: list[Moments] = []
     for number, part in enumerate(parts, start=1):
@@ -107,7 +107,7 @@ def channel_moments(x: Array) -> Moments:
     if backend is None:
         return Moments.of(x, axes)
     center, lost, m2 = backend.moments(fast.in_one_piece(x))
-    wide = statistics_dtype(x)
+    wide = statistics_dtype(x, namespace(x))
     return Moments(count_along(x.shape, axes), (center + lost).astype(wide), m2.astype(wide))
 
 

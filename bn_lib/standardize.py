@@ -9,19 +9,19 @@ checks its input, for those who call it directly; everything else here is called
 
 from typing import NamedTuple
 
-from bn_lib._arrays import LIMITS, Array, Axes, as_axes, count_along, namespace, silent, statistics_dtype, work_dtype
-from bn_lib._checks import check_eps, check_float_array
-from bn_lib.moments import Moments, centered
+from bn_lib._arrays import LIMITS, Array, Axes, Namespace, as_axes, count_along, namespace, silent, work_dtype
+from bn_lib._checks import check_bool, check_eps, check_float_array
+from bn_lib.moments import Moments, deviations, mean_and_m2
 
 
 class Standardized(NamedTuple):
     """A standardized array with what its backward pass needs.
 
     Attributes:
-        x_hat: shape of x; mean 0 and variance var / (var + eps) along `axes`.
+        x_hat: shape of x; mean 0 (if centered) and mean square var / (var + eps) along `axes`.
         inv_std: 1 / sqrt(var + eps), with `axes` kept at length 1.
         axes: the axes that were averaged over.
-        moments: the statistics used, with `axes` kept at length 1.
+        moments: the statistics used, with `axes` kept at length 1; not centered, a mean of 0 and squares about it.
     """
 
     x_hat: Array
@@ -31,15 +31,17 @@ class Standardized(NamedTuple):
 
 
 @silent
-def standardize(x: Array, axis: Axes, *, eps: float = 1e-5) -> Standardized:
+def standardize(x: Array, axis: Axes, *, eps: float = 1e-5, center: bool = True) -> Standardized:
     """Standardize `x` with its own statistics over `axis`: x_hat = (x - mean) / sqrt(var + eps).
 
     The variance is the biased one. eps is inside the root, so a constant channel gives x_hat = 0, not 0 / 0.
+    With `center=False` 0 takes the mean's place, in the variance too: x_hat = x / sqrt(mean(x**2) + eps).
 
     Args:
         x: floating-point array of any rank.
         axis: the axis, or axes, that share a mean: 0 for (N, C), (0, 2, 3) for (N, C, H, W).
         eps: added to the variance, in the units of x squared; >= 0.
+        center: whether the mean is subtracted.
 
     Returns:
         `x_hat`, of the shape of x, with what `standardize_backward` needs.
@@ -54,55 +56,61 @@ def standardize(x: Array, axis: Axes, *, eps: float = 1e-5) -> Standardized:
 
     Raises:
         TypeError: not a floating-point array.
-        ValueError: an axis that does not exist, fewer than two values for a mean, or a bad eps.
+        ValueError: an axis that does not exist, fewer values than two for a mean (one without it), or a bad eps.
 
-    Source: Ioffe and Szegedy (2015), Algorithm 1, the first three lines.
+    Source: Ioffe and Szegedy (2015), Algorithm 1, the first three lines; Zhang and Sennrich (2019), eq. 4, without the
+    mean.
     """
     check_float_array(x)
     axes = as_axes(axis, x.ndim)
-    if count_along(x.shape, axes) < 2:
-        raise ValueError(f"x has shape {x.shape}; expected at least 2 values along axis {axis}")
-    return standardize_over(x, axes, check_eps(eps))
+    least, values = (2, "values") if check_bool(center, "center") else (1, "value")
+    if count_along(x.shape, axes) < least:
+        raise ValueError(f"x has shape {x.shape}; expected at least {least} {values} along axis {axis}")
+    return standardize_over(namespace(x), x, axes, check_eps(eps), center=center)
 
 
-def standardize_over(x: Array, axes: tuple[int, ...], eps: float) -> Standardized:
+def standardize_over(
+    xp: Namespace, x: Array, axes: tuple[int, ...], eps: float, *, center: bool = True
+) -> Standardized:
     """`standardize` for checked input."""
-    xp = namespace(x)
-    deviation, _, var, unit = found = centered(x, axes, eps)
+    deviation, _, var, unit = found = deviations(xp, x, axes, eps, center=center)
     inv_std = 1 / xp.sqrt(var + eps / unit / unit)
     x_hat = deviation * xp.astype(inv_std, deviation.dtype)
-    moments = found.moments(count_along(x.shape, axes), statistics_dtype(x))
+    count = count_along(x.shape, axes)
+    moments = Moments(count, *mean_and_m2(xp, x, found, count))
     return Standardized(x_hat, xp.astype(inv_std / unit, deviation.dtype), axes, moments)
 
 
-def standardize_with(x: Array, mean: Array, inv_std: Array) -> tuple[Array, Array]:
+def standardize_with(xp: Namespace, x: Array, mean: Array, inv_std: Array) -> tuple[Array, Array]:
     """(x - mean) * inv_std with statistics from elsewhere, float64, that broadcast against x; and inv_std like x_hat.
 
-    The mean is subtracted in two parts, rounded and rest, for the reason that `moments.center` gives. If it, or the
-    deviation, is at the ends of the type: in float64, and in units of 4, because x - mean may be twice the largest x.
+    The mean is subtracted in two parts, rounded and rest, for the reason that `subtract_mean` gives. Where the mean or
+    inv_std is at the ends of the type, all is done in float64, on quarters: x - mean may be twice the largest number.
     """
-    xp = namespace(x)
 
     def x_hat(x: Array, mean: Array, inv_std: Array) -> Array:
         rounded_mean = xp.astype(mean, x.dtype)
         rest = xp.astype(mean - xp.astype(rounded_mean, xp.float64), x.dtype)
         return ((x - rounded_mean) - rest) * xp.astype(inv_std, x.dtype)
 
-    least, most, negligible = LIMITS[xp.finfo(work_dtype(x)).bits]
+    least, most, negligible = LIMITS[xp.finfo(work_dtype(x, xp)).bits]
     if bool(xp.all((inv_std >= least) & (inv_std <= most) & (xp.abs(mean) <= negligible))):
-        x = xp.astype(x, work_dtype(x), copy=False)
+        x = xp.astype(x, work_dtype(x, xp), copy=False)
         return x_hat(x, mean, inv_std), xp.astype(inv_std, x.dtype)
     return x_hat(xp.astype(x, xp.float64) / 4, mean / 4, inv_std * 4), inv_std
 
 
 @silent
-def standardize_backward(dx_hat: Array, x_hat: Array, inv_std: Array, axes: tuple[int, ...]) -> Array:
+def standardize_backward(
+    dx_hat: Array, x_hat: Array, inv_std: Array, axes: tuple[int, ...], *, center: bool = True
+) -> Array:
     """Gradient with respect to x, given the gradient with respect to x_hat, through all three paths.
 
         dx = inv_std * (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat))
 
-    The first term is the direct path, the second comes back through the mean, the third through the variance.
-    The result is orthogonal to 1 and, up to eps, to x_hat: shifting or scaling x does not change x_hat.
+    The first term is the direct path, the second comes back through the mean, the third through the variance. The
+    result is orthogonal to 1 and, up to eps, to x_hat: shifting or scaling x does not change x_hat. Where the mean was
+    not subtracted (`center=False`), the second term is not there, and a shift does.
 
     Example:
         >>> x_hat, inv_std, axes, _ = standardize(np.array([[1.0], [3.0], [8.0]]), axis=0)
@@ -118,4 +126,5 @@ def standardize_backward(dx_hat: Array, x_hat: Array, inv_std: Array, axes: tupl
     def mean(values: Array) -> Array:
         return xp.astype(xp.sum(values, axis=axes, keepdims=True, dtype=xp.float64) / count, dx_hat.dtype)
 
-    return inv_std * (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat))
+    direct = dx_hat - mean(dx_hat) if center else dx_hat
+    return inv_std * (direct - x_hat * mean(dx_hat * x_hat))

@@ -7,7 +7,6 @@ imported when a layer is made. How gradients of parameters are averaged over wor
 
 from collections.abc import Callable
 from copy import copy, deepcopy
-from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from bn_lib import fast
 from bn_lib._arrays import Array, namespace, silent
 from bn_lib._checks import check_gradient, check_input, check_parameter
 from bn_lib.backends import choose
-from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward
+from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward, check_forward, scale_and_offset
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import to_numpy
 from bn_lib.moments import Moments
@@ -93,9 +92,10 @@ class SyncBatchNorm(BatchNorm):
         After a forward pass in training all workers must call it; after one in inference mode they need not.
         """
         cache = self._last()
-        if not isinstance(cache, _SharedCache):
+        if not isinstance(cache, fast.BatchCache) or cache.shared is None:
             return super().backward(dy)
         x, gamma, statistics, backend = cache.x, cache.gamma, cache.statistics, cache.backend
+        moments = cache.shared
 
         def own_part() -> tuple[tuple[Array, ...], Array]:
             check_gradient(dy, x, cache.shape)
@@ -104,34 +104,27 @@ class SyncBatchNorm(BatchNorm):
 
         sums, flat = _exchange(self.comm, "backward", own_part)
         xp = namespace(x)
-        mean_dy_x_hat, mean_dy = xp.asarray(np.sum(sums, axis=0).reshape(2, -1) / cache.moments.count)
+        mean_dy_x_hat, mean_dy = xp.asarray(np.sum(sums, axis=0).reshape(2, -1) / moments.count)
         self._went_back()
         own_dgamma, own_dbeta = xp.asarray(sums[self.comm.rank].reshape(2, -1))
         self.grads["gamma"], self.grads["beta"] = own_dgamma.astype(gamma.dtype), own_dbeta.astype(gamma.dtype)
         dx = flat
         if x.size:
             try:
-                if not cache.held:
-                    raise OutOfRange
+                check_forward(x, gamma, statistics, *scale_and_offset(gamma, 0.0, statistics))
                 check_backward(flat, x, statistics, mean_dy_x_hat, mean_dy)
                 dx = backend.input_gradient(flat, x, gamma, statistics, mean_dy, mean_dy_x_hat)
             except OutOfRange:
-                mean, inv_std, scale, of_dy, of_dy_x_hat = (
-                    v.reshape(1, -1, 1)
-                    for v in (
-                        cache.moments.mean,
-                        statistics.inv_std,
-                        gamma * statistics.inv_std,
-                        mean_dy,
-                        mean_dy_x_hat,
-                    )
+                inv_std = statistics.inv_std
+                mean, inv_std, scale, mean_dy, mean_dy_x_hat = (
+                    v.reshape(1, -1, 1) for v in (moments.mean, inv_std, gamma * inv_std, mean_dy, mean_dy_x_hat)
                 )
-                x_hat, _ = standardize_with(x, mean, inv_std)
-                dx = scale * (flat - of_dy - x_hat * of_dy_x_hat)
+                x_hat, _ = standardize_with(xp, x, mean, inv_std)
+                dx = scale * (flat - mean_dy - x_hat * mean_dy_x_hat)
         return dx.reshape(cache.shape).astype(cache.dtype, copy=False)
 
     @silent
-    def _normalize_batch(self, x: Array) -> tuple[Array, "_SharedCache"]:
+    def _normalize_batch(self, x: Array) -> tuple[Array, fast.BatchCache]:
         def own_part() -> tuple[tuple[Array, ...], tuple[Backend, Array]]:
             check_input(x, least=0)
             check_parameter(x, self.gamma, "gamma")
@@ -165,31 +158,12 @@ class SyncBatchNorm(BatchNorm):
         center = (base + rest).astype(flat.dtype)
         statistics = Statistics(center, (base - center) + rest, m2, 1 / xp.sqrt(m2 / moments.count + self.eps))
         shared = Moments(moments.count, base + rest, m2)
-        cache = _SharedCache(flat, self.gamma, statistics, backend, x.shape, x.dtype, shared)
         try:
             y = backend.normalize_if_held(flat, self.gamma, self.beta, statistics) if x.size else flat
         except OutOfRange:
             y, _ = normalize_with(x, self.gamma, self.beta, shared.mean, shared.var(), self.eps)
-            cache = replace(cache, held=False)
+        cache = fast.BatchCache(flat, self.gamma, statistics, backend, x.shape, x.dtype, shared)
         return y.reshape(x.shape).astype(x.dtype, copy=not x.size), cache
-
-
-@dataclass(frozen=True)
-class _SharedCache:
-    """As `fast.BatchCache`, but that the statistics, and `moments`, are of all workers' rows.
-
-    Attributes:
-        held: False where y was out of the range of the backend's loops.
-    """
-
-    x: Array
-    gamma: Array
-    statistics: Statistics
-    backend: Backend
-    shape: tuple[int, ...]
-    dtype: Any
-    moments: Moments
-    held: bool = True
 
 
 _Kept = TypeVar("_Kept")

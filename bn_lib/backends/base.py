@@ -100,12 +100,12 @@ class Backend:
 
     def normalize(self, x: Array, gamma: Array, beta: Array, statistics: Statistics) -> Array:
         """y = gamma * (x - mean) * inv_std + beta, whatever the statistics are of."""
-        scale, offset = _scale_and_offset(gamma, beta, statistics)
+        scale, offset = scale_and_offset(gamma, beta, statistics)
         return self.scale_and_shift(x, statistics.center, scale.astype(x.dtype), offset.astype(x.dtype))
 
     def normalize_if_held(self, x: Array, gamma: Array, beta: Array, statistics: Statistics) -> Array:
         """The same, or `OutOfRange`."""
-        scale, offset = _scale_and_offset(gamma, beta, statistics)
+        scale, offset = scale_and_offset(gamma, beta, statistics)
         check_forward(x, gamma, statistics, scale, offset)
         return self.scale_and_shift(x, statistics.center, scale.astype(x.dtype), offset.astype(x.dtype))
 
@@ -155,7 +155,8 @@ class Backend:
         return self.combine(dy, x, center, *(v.astype(x.dtype) for v in (scale, slope, shift)))
 
 
-def _scale_and_offset(gamma: Array, beta: Array, statistics: Statistics) -> tuple[Array, Array]:
+def scale_and_offset(gamma: Array, beta: Array | float, statistics: Statistics) -> tuple[Array, Array]:
+    """What `Backend.scale_and_shift` is given for y, wide."""
     scale = gamma * statistics.inv_std
     return scale, beta - statistics.lost * scale
 

@@ -42,7 +42,6 @@ class CuPyBackend(Backend):
         return y, statistics
 
     def moments(self, x: Array) -> tuple[Array, Array, Array]:
-        """As `Backend.moments`."""
         launch, parts = _sum_moments(x)
         statistics = _empty_statistics(x)
         center, lost, m2, inv_std = statistics
@@ -61,13 +60,11 @@ class CuPyBackend(Backend):
         return self.normalize(x, gamma, beta, statistics), statistics
 
     def normalize(self, x: Array, gamma: Array, beta: Array, statistics: Statistics) -> Array:
-        """As `Backend.normalize`."""
         launch, y = _plan(x), cupy.empty(x.shape, x.dtype)
         _normalize(launch, launch.layout, x, y, NONE, 0, 0.0, statistics, gamma, beta)
         return y
 
     def scale_and_shift(self, x: Array, center: Array, scale: Array, offset: Array) -> Array:
-        """As `Backend.scale_and_shift`."""
         return self.normalize(x, scale, offset, _statistics_of(center))
 
     # Backward
@@ -83,7 +80,6 @@ class CuPyBackend(Backend):
         return dx, dgamma, dbeta
 
     def parameter_gradients(self, dy: Array, x: Array, statistics: Statistics) -> tuple[Array, Array]:
-        """As `Backend.parameter_gradients`."""
         launch, parts = _sum_gradients(dy, x, statistics.center)
         dgamma, dbeta = (cupy.empty(x.shape[1], np.float64) for _ in range(2))
         source = (parts, launch.splits, 0.0, NONE, NONE)
@@ -91,21 +87,18 @@ class CuPyBackend(Backend):
         return dgamma, dbeta
 
     def gradient_sums(self, dy: Array, x: Array, center: Array) -> tuple[Array, Array]:
-        """As `Backend.gradient_sums`."""
         sum_dy_deviation, sum_dy = self.parameter_gradients(dy, x, _statistics_of(center))
         return sum_dy, sum_dy_deviation
 
     def input_gradient(
         self, dy: Array, x: Array, gamma: Array, statistics: Statistics, mean_dy: Array, mean_dy_x_hat: Array
     ) -> Array:
-        """As `Backend.input_gradient`."""
         launch, dx = _plan(x, dy), cupy.empty(x.shape, x.dtype)
         source = (NONE, 0, 0.0, _wide(mean_dy), _wide(mean_dy_x_hat))
         _combine(launch, launch.layout, dy, x, dx, source, statistics, gamma, (NONE, NONE))
         return dx
 
     def combine(self, dy: Array, x: Array, center: Array, scale: Array, slope: Array, shift: Array) -> Array:
-        """As `Backend.combine`."""
         return self.input_gradient(dy, x, scale, _statistics_of(center), -_wide(shift), -_wide(slope))
 
 

@@ -87,7 +87,6 @@ class NumbaBackend(Backend):
     name = "numba"
 
     def moments(self, x: Array) -> tuple[Array, Array, Array]:
-        """As `Backend.moments`."""
         table = _table(x)
         if _is_images(x):
             _share_channels(_moments_of_images, _plain(x), table)
@@ -96,7 +95,6 @@ class NumbaBackend(Backend):
         return table[CENTER].astype(x.dtype), table[LOST], table[M2]
 
     def scale_and_shift(self, x: Array, center: Array, scale: Array, offset: Array) -> Array:
-        """As `Backend.scale_and_shift`."""
         y, table = np.empty(x.shape, x.dtype), _table(x)
         table[CENTER], table[SCALE], table[SHIFT] = center, scale, offset
         self._scale_and_shift(x, y, table)
@@ -109,7 +107,6 @@ class NumbaBackend(Backend):
             _share_rows(_scale_and_shift_rows, _rows(x), _rows(y), table)
 
     def gradient_sums(self, dy: Array, x: Array, center: Array) -> tuple[Array, Array]:
-        """As `Backend.gradient_sums`."""
         table = _table(x)
         table[CENTER] = center
         if _is_images(x):
@@ -119,7 +116,6 @@ class NumbaBackend(Backend):
         return table[FIRST], table[SECOND]
 
     def combine(self, dy: Array, x: Array, center: Array, scale: Array, slope: Array, shift: Array) -> Array:
-        """As `Backend.combine`."""
         dx, table = np.empty(x.shape, x.dtype), _table(x)
         table[CENTER], table[SCALE], table[SLOPE], table[SHIFT] = center, scale, slope, shift
         if _is_images(x):
@@ -227,7 +223,7 @@ def _share_rows(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
 
 
 def _moments(x: Array, table: Array) -> None:
-    """`_moments_of_rows` with the sums in threads."""
+    """As `_moments_of_images`, for rows, with the sums in threads."""
     sums = np.empty((-(-x.shape[0] // BLOCK), 2, x.shape[1]))
     _probe_rows(x, table)
     for _ in range(ATTEMPTS):
@@ -237,7 +233,7 @@ def _moments(x: Array, table: Array) -> None:
 
 
 def _gradient_sums(dy: Array, x: Array, table: Array) -> None:
-    """`_gradient_sums_of_rows` with the sums in threads."""
+    """As `_gradient_sums_of_images`, for rows, with the sums in threads."""
     sums = np.empty((-(-x.shape[0] // BLOCK), 2, x.shape[1]))
     _share_rows(_sum_gradient_rows, dy, x, table, sums)
     _gather(table, sums)

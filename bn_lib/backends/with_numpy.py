@@ -12,6 +12,9 @@ NumPy goes through its operands once per operation, so three things keep the ope
   Zero often is, and need not be subtracted; otherwise the mean of a few values may be. Where neither is, the mean just
   found is the next center.
 
+Little is none of this: what fits in the cache whole is computed in float64, in two passes, by the formulas as they
+stand. So are the channels for which neither three centers nor the precision of x are enough.
+
 Source of the last: Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance", section 3.
 """
 
@@ -27,8 +30,8 @@ from bn_lib.backends.base import Backend
 from bn_lib.backends.threads import in_pieces
 
 BLOCK = 1 << 17  # elements of a block: with its result it fits in a core's own cache
-LITTLE = 1 << 14  # elements for which cutting costs more than it saves
-LEAST_ROWS = 2  # of blocks, so that it is worth handing them to another thread
+LITTLE = 1 << 14  # elements; up to here cutting costs more than it saves
+LEAST_ROWS = 2  # rows of blocks; fewer are not worth another thread
 WIDTH = 4096  # elements of a row that several samples form
 SUM_WIDTH = 1024  # the same for sums, which have no coefficients to repeat, only partial sums to add
 # So many values are added up in the precision of x, and their sums in float64. vecdot lets go of Python's lock where it
@@ -36,7 +39,7 @@ SUM_WIDTH = 1024  # the same for sums, which have no coefficients to repeat, onl
 ALONG = 128  # divides WIDTH
 DOWN = 32
 LONG = 512  # positions that are a row of their own
-# The least mean of products, of each dtype, to which those below the smallest normal number add nothing.
+# Where the mean of products is at least this, losing those below the smallest normal number does not change it.
 LEAST = {np.dtype(t): float(np.finfo(t).tiny) / float(np.finfo(t).eps) for t in (np.float32, np.float64)}
 FEW = 6  # the root of how many values of a channel the first center comes from
 CENTERS = 3  # are tried before the channels that still need it are summed in float64
@@ -48,9 +51,10 @@ class NumPyBackend(Backend):
     name = "numpy"
 
     def moments(self, x: Array) -> tuple[Array, Array, Array]:
-        """As `Backend.moments`."""
         count = x.size // x.shape[1]
         with np.errstate(over="ignore", invalid="ignore"):
+            if x.size <= LITTLE:
+                return _wide_moments(x)
             center = _first_center(x)
             for tried in range(1, CENTERS + 1):
                 total, squares = _sums(x, center)
@@ -68,8 +72,6 @@ class NumPyBackend(Backend):
         return center, lost, m2
 
     def scale_and_shift(self, x: Array, center: Array, scale: Array, offset: Array) -> Array:
-        """As `Backend.scale_and_shift`."""
-
         def loop(y: Array, x: Array, scale: Array, offset: Array, center: Array | None = None) -> None:
             if center is not None:
                 x = np.subtract(x, center, out=y)
@@ -81,20 +83,17 @@ class NumPyBackend(Backend):
         return y
 
     def gradient_sums(self, dy: Array, x: Array, center: Array) -> tuple[Array, Array]:
-        """As `Backend.gradient_sums`."""
         with np.errstate(over="ignore", invalid="ignore"):
+            if x.size <= LITTLE:
+                return _wide_gradient_sums(dy, x, center)
             count = x.size // x.shape[1]
             sum_dy, products = _sums(x, center, dy)
             kept = np.isfinite(sum_dy) & _kept(np.abs(products), count, x.dtype)
             for few in _few_at_a_time(~kept, count):
-                wide = dy[:, few].astype(np.float64)
-                sum_dy[few] = wide.sum(axis=(0, 2))
-                products[few] = (wide * (x[:, few] - center[few, None].astype(np.float64))).sum(axis=(0, 2))
+                sum_dy[few], products[few] = _wide_gradient_sums(dy[:, few], x[:, few], center[few])
         return sum_dy, products
 
     def combine(self, dy: Array, x: Array, center: Array, scale: Array, slope: Array, shift: Array) -> Array:
-        """As `Backend.combine`."""
-
         def loop(
             dx: Array, dy: Array, x: Array, scale: Array, slope: Array, shift: Array, center: Array | None = None
         ) -> None:
@@ -116,8 +115,6 @@ class NumPyBackend(Backend):
 def _first_center(x: Array) -> Array:
     """Zero, but for channels that a few values show to be more than a deviation away from it: the mean of those."""
     n, channels, size = x.shape
-    if x.size <= LITTLE:
-        return np.zeros(channels, x.dtype)
     positions = min(size, FEW)
     samples = FEW * FEW // positions
     few = x[:: -(-n // samples), :, :: -(-size // positions)]
@@ -138,7 +135,7 @@ def _sums(x: Array, center: Array, dy: Array | None = None) -> Array:
 
 
 def _partial_sums(sheet: Array, dy: Array | None, center: Array | None, long: bool) -> Array:
-    """The same over runs of each row where rows are positions, otherwise over the columns of each block, wide."""
+    """Both sums of `_sums` in parts: of each run, where a row holds positions; else of each block's columns, wide."""
     rows, columns = _cuts(sheet)
     height, width = sheet.shape
     parts = np.empty((2, height, -(-width // ALONG)), sheet.dtype) if long else np.zeros((2, len(rows), width))
@@ -195,13 +192,19 @@ def _few_at_a_time(which: Array, count: int) -> Iterator[Array]:
 
 def _wide_moments(x: Array) -> tuple[Array, Array, Array]:
     """center, lost and m2 in two passes, all in float64."""
-    wide = x.astype(np.float64)
-    center = wide.mean(axis=(0, 2)).astype(x.dtype)
-    center = (center + (wide - center[:, None]).mean(axis=(0, 2))).astype(x.dtype)  # of a constant: that constant
-    wide -= center[:, None]
-    lost = wide.mean(axis=(0, 2))
-    wide -= lost[:, None]
-    return center, lost, np.square(wide, out=wide).sum(axis=(0, 2))
+    wide, count = x.astype(np.float64), x.size // x.shape[1]
+    mean = wide.sum(axis=(0, 2)) / count
+    wide -= mean[:, None]
+    rest = wide.sum(axis=(0, 2)) / count
+    wide -= rest[:, None]
+    center = (mean + rest).astype(x.dtype)  # of a constant: that constant
+    return center, (mean - center) + rest, np.einsum("ncs,ncs->c", wide, wide)
+
+
+def _wide_gradient_sums(dy: Array, x: Array, center: Array) -> tuple[Array, Array]:
+    """sum(dy) and sum(dy * (x - center)), all in float64."""
+    wide = dy.astype(np.float64)
+    return wide.sum(axis=(0, 2)), np.einsum("ncs,ncs->c", wide, x - center[:, None].astype(np.float64))
 
 
 # Blocks

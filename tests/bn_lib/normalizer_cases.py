@@ -41,6 +41,7 @@ class Normalizer:
         split: shape of x -> the shape in which it is standardized.
         axes: rank of x -> the axes, in that shape, that share a mean.
         least_rank: the lowest rank of x.
+        center: whether the mean is subtracted and a beta added. Without, `forward` leaves beta alone.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Normalizer:
     parameter_shape: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda shape: (shape[1],)
     split: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda shape: shape
     least_rank: int = 2
+    center: bool = True
 
     def values_per_mean(self, shape: tuple[int, ...]) -> int:
         split = self.split(shape)
@@ -58,7 +60,8 @@ class Normalizer:
     def deviation(self, x: np.ndarray, eps: float) -> np.ndarray:
         """sqrt(var + eps) of the values that each element of x is standardized with, in the shape of x."""
         split = x.reshape(self.split(x.shape))
-        std = np.sqrt(split.var(axis=self.axes(x.ndim), keepdims=True) + eps)
+        var = split.var if self.center else (split * split).mean
+        std = np.sqrt(var(axis=self.axes(x.ndim), keepdims=True) + eps)
         return np.broadcast_to(std, split.shape).reshape(x.shape)
 
     def shared(self, x: np.ndarray, values: Callable[[tuple[int, ...]], np.ndarray]) -> np.ndarray:
@@ -71,7 +74,12 @@ class Normalizer:
         """gamma or beta as it meets x: the definition, in a line each, that `bn_lib` is held to."""
         if self.name == "conditional":
             return np.stack([parameter[k].reshape(-1, *[1] * (x.ndim - 2)) for k in labels_for(x)])
-        return parameter if self.name == "layer, per element" else parameter.reshape(1, -1, *[1] * (x.ndim - 2))
+        per_element = self.name.endswith("per element")
+        return parameter if per_element else parameter.reshape(1, -1, *[1] * (x.ndim - 2))
+
+    def shift(self, beta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """What is added in the end."""
+        return self.spread(beta if self.center else 0 * beta, x)
 
 
 def _conditional(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
@@ -84,6 +92,15 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _group(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
     return bn_lib.group_norm(x, gamma, beta, groups_for(x.shape[1]), eps=eps)
+
+
+def _rms(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
+    return bn_lib.rms_norm(x, gamma, eps=eps)
+
+
+def _rms_backward(dy: Any, cache: Any) -> tuple[Any, Any, Any]:
+    dx, dgamma = bn_lib.rms_norm_backward(dy, cache)
+    return dx, dgamma, namespace(dgamma).zeros_like(dgamma)
 
 
 def _batch_axes(rank: int) -> tuple[int, ...]:
@@ -103,6 +120,15 @@ NORMALIZERS = (
         bn_lib.layer_norm_backward,
         _layer_axes,
         parameter_shape=lambda shape: shape[1:],
+    ),
+    Normalizer("rms", _rms, _rms_backward, _layer_axes, center=False),
+    Normalizer(
+        "rms, per element",
+        _rms,
+        _rms_backward,
+        _layer_axes,
+        parameter_shape=lambda shape: shape[1:],
+        center=False,
     ),
     Normalizer(
         "instance",
@@ -129,6 +155,7 @@ NORMALIZERS = (
 
 BY_NAME = {normalizer.name: normalizer for normalizer in NORMALIZERS}
 each_normalizer = pytest.mark.parametrize("normalizer", NORMALIZERS, ids=lambda n: n.name)
+each_that_centers = pytest.mark.parametrize("normalizer", [n for n in NORMALIZERS if n.center], ids=lambda n: n.name)
 
 
 def typical(normalizer: Normalizer, shape: tuple[int, ...], dtype: Any = np.float64, seed: int = 0) -> tuple[Any, ...]:

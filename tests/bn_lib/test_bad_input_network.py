@@ -16,6 +16,7 @@ NETWORK = {
     "Conv2d": (lambda: Conv2d(2, 3, 2, rng=np.random.default_rng(0)), (2, 2, 3, 3), (2, 3, 2, 2)),
     "BatchNorm": (lambda: BatchNorm(3), (4, 3), (4, 3)),
     "LayerNorm": (lambda: bn_lib.LayerNorm(3), (4, 3), (4, 3)),
+    "RMSNorm": (lambda: bn_lib.RMSNorm(3), (4, 3), (4, 3)),
     "InstanceNorm": (lambda: bn_lib.InstanceNorm(3), (4, 3, 2), (4, 3, 2)),
     "GroupNorm": (lambda: bn_lib.GroupNorm(1, 3), (4, 3), (4, 3)),
     "ReLU": (bn_lib.ReLU, (4, 3), (4, 3)),

@@ -24,6 +24,7 @@ FUNCTIONS = {
         x, gamma, beta, ZERO, ONE, **o
     ),
     "layer_norm": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.layer_norm(x, gamma, beta, **o),
+    "rms_norm": lambda x, gamma=ONE, **o: bn_lib.rms_norm(x, gamma, **o),
     "instance_norm": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.instance_norm(x, gamma, beta, **o),
     "group_norm": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.group_norm(x, gamma, beta, 1, **o),
     "conditional_batch_norm": lambda x, gamma=ONES, beta=ONES, **o: bn_lib.conditional_batch_norm(
@@ -36,6 +37,7 @@ FUNCTIONS = {
     "LayerNorm": lambda x, gamma=ONE, beta=ZERO, eps=1e-5: layer_with(
         bn_lib.LayerNorm(3, eps=eps), gamma, beta
     ).forward(x),
+    "RMSNorm": lambda x, gamma=ONE, eps=1e-5: layer_with(bn_lib.RMSNorm(3, eps=eps), gamma).forward(x),
     "InstanceNorm": lambda x, gamma=ONE, beta=ZERO, eps=1e-5: layer_with(
         bn_lib.InstanceNorm(3, eps=eps), gamma, beta
     ).forward(x),
@@ -45,8 +47,10 @@ FUNCTIONS = {
 }
 
 
-def layer_with(layer, gamma, beta):
-    layer.gamma, layer.beta = gamma, beta
+def layer_with(layer, gamma, beta=None):
+    layer.gamma = gamma
+    if beta is not None:
+        layer.beta = beta
     return layer
 
 
@@ -82,10 +86,6 @@ def layer_with(layer, gamma, beta):
             {"x": np.random.default_rng(0).normal(size=(4, 5, 2))},
             id="channels of x",
         ),
-        row("beta", "list", "NumPy or CuPy array", TypeError, {"x": X3, "beta": [0.0, 0, 0]}),
-        row("beta", "dtype complex128", "float16, float32, float64", TypeError, {"x": X3, "beta": ZERO + 0j}),
-        row("beta", "array_api_strict", "both of one kind", TypeError, {"x": X3, "beta": other_kind(ZERO)}),
-        row("beta", "shape (3, 1)", "3", ValueError, {"x": X3, "beta": np.zeros((3, 1))}),
         row("eps", "-1e-05", "finite number >= 0", ValueError, {"x": X3, "eps": -1e-5}),
         row("eps", "nan", "finite number >= 0", ValueError, {"x": X3, "eps": np.nan}),
         row("eps", "inf", "finite number >= 0", ValueError, {"x": X3, "eps": np.inf}),
@@ -95,6 +95,20 @@ def layer_with(layer, gamma, beta):
     ],
 )
 def test_normalizers(function, name, seen, expected, error, arguments):
+    assert_refused(name, seen, expected, error, lambda: FUNCTIONS[function](**arguments))
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS.keys() - {"rms_norm", "RMSNorm"}))
+@pytest.mark.parametrize(
+    ("name", "seen", "expected", "error", "arguments"),
+    [
+        row("beta", "list", "NumPy or CuPy array", TypeError, {"x": X3, "beta": [0.0, 0, 0]}),
+        row("beta", "dtype complex128", "float16, float32, float64", TypeError, {"x": X3, "beta": ZERO + 0j}),
+        row("beta", "array_api_strict", "both of one kind", TypeError, {"x": X3, "beta": other_kind(ZERO)}),
+        row("beta", "shape (3, 1)", "3", ValueError, {"x": X3, "beta": np.zeros((3, 1))}),
+    ],
+)
+def test_those_that_add_a_beta(function, name, seen, expected, error, arguments):
     assert_refused(name, seen, expected, error, lambda: FUNCTIONS[function](**arguments))
 
 
@@ -120,12 +134,14 @@ def test_no_sample_gives_no_output_where_each_is_for_itself(function, dtype):
     assert (y.shape, y.dtype) == ((0, 3, 2), dtype)
 
 
-@pytest.mark.parametrize("layer", [BatchNorm(3), bn_lib.LayerNorm(3), bn_lib.InstanceNorm(3), bn_lib.GroupNorm(1, 3)])
+@pytest.mark.parametrize(
+    "layer", [BatchNorm(3), bn_lib.LayerNorm(3), bn_lib.RMSNorm(3), bn_lib.InstanceNorm(3), bn_lib.GroupNorm(1, 3)]
+)
 def test_nothing_comes_back_from_no_sample(layer):
     layer.eval().forward(X3[:0])
     assert layer.backward(X3[:0]).shape == (0, 3, 2)
-    assert not layer.grads["gamma"].any()
-    assert not layer.grads["beta"].any()
+    assert layer.grads.keys() == set(layer.parameter_names)
+    assert not any(gradient.any() for gradient in layer.grads.values())
 
 
 def infer(mean=ZERO, var=ONE):
@@ -195,6 +211,7 @@ def backward(dy, x=X):
         row("gamma", "shape (3, 5)", "(3,) or (3, 2)", ValueError, lambda: bn_lib.layer_norm(X3, np.ones((3, 5)), ZERO)),
         row("beta", "shape (3,)", "(3, 2)", ValueError, lambda: bn_lib.layer_norm(X3, np.ones((3, 2)), ZERO)),
         # backward
+        row("gamma", "shape (3, 5)", "(3,) or (3, 2)", ValueError, lambda: bn_lib.rms_norm(X3, np.ones((3, 5)))),
         row("dy", "(3, 3)", "(4, 3), the shape of the output", ValueError, lambda: backward(X[:3])),
         row("dy", "(4, 1)", "(4, 3), the shape of the output", ValueError, lambda: backward(X[:, :1])),
         row("dy", "list", "array", TypeError, lambda: backward(X.tolist())),

@@ -10,7 +10,7 @@ from gradient_check import BOUND, gradient_error
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from normalizer_cases import BY_NAME, Normalizer, each_normalizer, labels_for, steady, typical
+from normalizer_cases import BY_NAME, Normalizer, each_normalizer, each_that_centers, labels_for, steady, typical
 
 import bn_lib
 from bn_lib import BatchNorm, Conv2d, Dense, Dropout, Flatten, Layer, ReLU, Sequential, Sigmoid, Tanh
@@ -85,7 +85,7 @@ def test_normalizers_on_ordinary_input_with_no_allowance_for_rounding(normalizer
     assert max(errors) < BOUND, errors
 
 
-@each_normalizer
+@each_that_centers
 def test_two_values_per_mean_and_no_eps_leave_no_gradient(normalizer):
     """x_hat is then -1 and 1 whatever x is. Differences cannot show it (0 / 0), so it is asserted."""
     shape = {"instance": (2, 3, 2), "layer": (3, 2), "layer, per element": (3, 2), "group": (3, 4)}
@@ -221,6 +221,7 @@ LAYERS = {
     "BatchNorm, inference": (lambda: normalizing(BatchNorm(3), training=False), (4, 3, 2, 2)),
     "BatchNorm, inference, one row": (lambda: normalizing(BatchNorm(3), training=False), (1, 3)),
     "LayerNorm": (lambda: normalizing(bn_lib.LayerNorm(3)), (4, 3, 2)),
+    "RMSNorm": (lambda: normalizing(bn_lib.RMSNorm(3)), (4, 3, 2)),
     "InstanceNorm": (lambda: normalizing(bn_lib.InstanceNorm(3)), (2, 3, 2, 2)),
     "GroupNorm": (lambda: normalizing(bn_lib.GroupNorm(2, 4)), (3, 4, 2)),
     "Dense": (lambda: Dense(3, 4, rng=np.random.default_rng(0)), (5, 3)),

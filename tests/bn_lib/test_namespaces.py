@@ -7,6 +7,8 @@ only NumPy has, a mixed type or an implicit conversion raises here as it would, 
 backends round elsewhere, and `test_backends` compares them with it.
 """
 
+import sys
+
 import array_api_strict as strict
 import numpy as np
 import pytest
@@ -80,6 +82,7 @@ def network(xp, dtype=None):
         bn_lib.GroupNorm(2, 4, **options),
         Flatten(),
         bn_lib.LayerNorm(16, **options),
+        bn_lib.RMSNorm(16, **options),
         Dropout(0.3, rng=rng),
         Dense(16, 5, rng=rng, **options),
         BatchNorm.in_convention("paper", 5, **options),
@@ -142,3 +145,22 @@ def test_parameters_live_where_they_are_told(layer):
             parameter = getattr(built, name)
             assert isinstance(parameter, type(strict.asarray(0.0)))
             assert parameter.dtype == (strict.float64 if dtype is None else strict.float32)
+
+
+@each_normalizer
+def test_a_call_asks_for_the_namespace_once(normalizer, monkeypatch):
+    """It is handed on from there: asking costs a small mini-batch as much as computing."""
+    asked = []
+
+    def counted(x):
+        asked.append(x)
+        return np
+
+    for module in ("moments", "standardize", "normalizers"):
+        monkeypatch.setattr(sys.modules[f"bn_lib.{module}"], "namespace", counted)
+    x, gamma, beta, dy = typical(normalizer, (4, 4, 3))
+    _, cache = normalizer.forward(x, gamma, beta, 1e-5)
+    assert len(asked) == 1
+    asked.clear()
+    normalizer.backward(dy, cache)
+    assert len(asked) <= 2  # the second is of `standardize_backward`, which users call too

@@ -303,6 +303,7 @@ SHARED = {
     "Dense": lambda: Dense(3, 3, rng=rng()),
     "BatchNorm": lambda: BatchNorm(3),
     "LayerNorm": lambda: bn_lib.LayerNorm(3),
+    "RMSNorm": lambda: bn_lib.RMSNorm(3),
 }
 PLACES = [
     twice,

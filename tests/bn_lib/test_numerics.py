@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from normalizer_cases import NORMALIZERS, each_normalizer, steady, typical
+from normalizer_cases import NORMALIZERS, each_normalizer, each_that_centers, steady, typical
 
 import bn_lib
 
@@ -27,18 +27,18 @@ def truth(normalizer, x, gamma, beta, dy, eps=EPS):
     shape, split = x.shape, normalizer.split(x.shape)
     axes = normalizer.axes(x.ndim)
     x, gamma, beta, dy = (a.astype(np.longdouble) for a in (x, gamma, beta, dy))
-    gamma, beta = normalizer.spread(gamma, x), normalizer.spread(beta, x)
+    gamma, beta = normalizer.spread(gamma, x), normalizer.shift(beta, x)
 
     def mean(values):
         return values.mean(axis=axes, keepdims=True)
 
     # Moved by the rounded mean first, which is exact: extended precision has 11 bits more, and 1e8 costs 27.
     moved = x.reshape(split) - mean(x.reshape(split)).astype(np.float64)
-    deviation = moved - mean(moved)
+    deviation = moved - mean(moved) if normalizer.center else x.reshape(split)
     inv_std = 1 / np.sqrt(mean(deviation**2) + np.longdouble(eps))
     x_hat = deviation * inv_std
     dx_hat = (gamma * dy).reshape(split)
-    dx = inv_std * (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat))
+    dx = inv_std * (dx_hat - normalizer.center * mean(dx_hat) - x_hat * mean(dx_hat * x_hat))
     return gamma * x_hat.reshape(shape) + beta, dx.reshape(shape)
 
 
@@ -175,7 +175,7 @@ def test_the_ends_of_float32(normalizer, scale):
     if scale > 1:
         assert np.max(np.abs(dx - exact_dx)) <= UNITS * np.finfo(np.float32).smallest_subnormal
     zeros, _ = normalizer.forward(x * 0, gamma, beta, 1e-80)
-    assert np.array_equal(zeros, np.broadcast_to(normalizer.spread(beta, x), x.shape))
+    assert np.array_equal(zeros, np.broadcast_to(normalizer.shift(beta, x), x.shape))
 
 
 @each_normalizer
@@ -212,7 +212,7 @@ def test_dtype_out_is_dtype_in_whatever_that_of_the_parameters(normalizer, dtype
 # What must hold exactly
 
 
-@each_normalizer
+@each_that_centers
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @steady
 @given(data=st.data())
@@ -263,13 +263,14 @@ def test_a_power_of_two_is_not_noticed_at_all(normalizer, data, power):
 def test_scale_and_shift_of_x_are_taken_out(normalizer, data, factor, shift):
     x, gamma, beta, _ = ordinary(data, normalizer)
     y, _ = normalizer.forward(x, gamma, beta, 0.0)
+    shift = shift if normalizer.center else 0.0
     moved, _ = normalizer.forward(factor * x + shift, gamma, beta, 0.0)
     flipped, _ = normalizer.forward(-x, gamma, beta, 0.0)
     # factor * x + shift is rounded before anything is normalized: that much of a standard deviation is gone.
     lost = np.finfo(float).eps * (factor * np.abs(x).max() + abs(shift)) / (factor * normalizer.deviation(x, 0.0).min())
     tolerance = 100 * np.finfo(float).eps + 16 * lost
     assert np.max(np.abs(moved - y)) <= tolerance * np.abs(gamma).max()
-    mirrored = 2 * normalizer.spread(beta, x) - y
+    mirrored = 2 * normalizer.shift(beta, x) - y
     assert np.allclose(flipped, mirrored, rtol=0, atol=1e-12)
 
 
@@ -282,7 +283,7 @@ def test_the_order_of_rows_and_positions_does_not_matter(normalizer, data):
     rows, positions = (data.draw(st.permutations(range(n))) for n in (x.shape[0], x.shape[2]))
     if normalizer.name == "conditional":
         rows = list(range(x.shape[0]))
-    if normalizer.name == "layer, per element":
+    if normalizer.name.endswith("per element"):
         positions = list(range(x.shape[2]))
     y, _ = normalizer.forward(x, gamma, beta, EPS)
     shuffled, _ = normalizer.forward(np.ascontiguousarray(x[rows][:, :, positions]), gamma, beta, EPS)
@@ -299,12 +300,12 @@ def test_what_the_gradient_is_orthogonal_to(normalizer, data):
     dx = normalizer.backward(dy, cache)[0]
     split, axes = normalizer.split(x.shape), normalizer.axes(x.ndim)
     unit = normalizer.deviation(x, 0.0)
-    for direction in (np.ones_like(x), cache.x_hat):
+    for direction in (np.ones_like(x), cache.x_hat) if normalizer.center else (cache.x_hat,):
         along = (dx * unit * direction).reshape(split).sum(axis=axes)
         assert np.max(np.abs(along)) < 1e-10
 
 
-@pytest.mark.parametrize("name", ["layer", "instance", "group"])
+@pytest.mark.parametrize("name", ["layer", "rms", "instance", "group"])
 def test_normalizers_of_one_sample_do_not_see_the_others(name):
     normalizer = next(n for n in NORMALIZERS if n.name == name)
     x, gamma, beta, _ = typical(normalizer, (5, 4, 3))

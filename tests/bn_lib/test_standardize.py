@@ -15,6 +15,16 @@ def test_every_way_to_name_axes(axis, axes):
     assert result.axes == axes
 
 
+def test_without_the_mean_0_takes_its_place():
+    result = standardize(X3, (1, 2), eps=0.5, center=False)
+    square = (X3 * X3).mean((1, 2), keepdims=True)
+    np.testing.assert_allclose(result.x_hat, X3 / np.sqrt(square + 0.5), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(result.moments.var(), square, rtol=1e-14)
+    assert not result.moments.mean.any()
+    one = standardize(X3[:, :1, :1], (1, 2), eps=0.0, center=False)  # a sign is left of one value, and no NaN
+    assert np.array_equal(one.x_hat, np.sign(X3[:, :1, :1]))
+
+
 def test_backward_takes_what_forward_gives():
     x_hat, inv_std, axes, _ = standardize(X3, (0, 2), eps=0.5)
     dx = standardize_backward(np.ones_like(x_hat), x_hat, inv_std, axes)
@@ -28,6 +38,8 @@ def test_backward_takes_what_forward_gives():
         row("x", "dtype int64", "float16, float32, float64", TypeError, lambda: standardize(np.ones((2, 2), int), 0)),
         row("x", "shape (0, 3, 2)", "at least 2 values", ValueError, lambda: standardize(X3[:0], 0)),
         row("x", "shape (1, 3, 2)", "at least 2 values", ValueError, lambda: standardize(X3[:1], 0)),
+        row("x", "shape (0, 3, 2)", "at least 1 value", ValueError, lambda: standardize(X3[:0], 0, center=False)),
+        row("center", "0", "True or False", TypeError, lambda: standardize(X3, 0, center=0)),
         row("axis", "3", "between -3 and 2", ValueError, lambda: standardize(X3, 3)),
         row("eps", "-1", ">= 0", ValueError, lambda: standardize(X3, 0, eps=-1)),
     ],
