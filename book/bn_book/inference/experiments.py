@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
-from bn_book.claims import Claim
 from bn_book.data import load_digits
 from bn_book.networks import sigmoid_network, small_cnn
 from bn_lib._arrays import Array
@@ -771,68 +770,3 @@ def folding_difference(*, seed: int = 0) -> float:
     dense = folded_against(trained(seed=seed)[0], load_digits().test[0])
     cnn = folded_against(trained_cnn(seed=seed), load_digits(flat=False).test[0])
     return max(dense.difference, cnn.difference)
-
-
-# Claims
-
-
-CHAPTER = "inference"
-
-CLAIMS = (
-    Claim(
-        name="batch-variance-correction",
-        chapter=CHAPTER,
-        says="Averaged over batches of m, the biased variance misses the population's by the factor (m − 1)/m; "
-        "multiplying by m/(m − 1) restores it.",
-        source="ioffe2015batch",
-        run="Digits through the first layer of the trained network; 179 shuffled batches of 8; 100 channels; seed 0.",
-        measure=lambda: algorithm_2(batch_size=8).biased,
-        band=(0.85, 0.90),
-        unit="average batch variance / variance of all, 7/8 expected",
-    ),
-    Claim(
-        name="company-changes-prediction",
-        chapter=CHAPTER,
-        says="With batch statistics an output depends on the other examples in the batch, so the same image gets "
-        "different labels in different company.",
-        source="ioffe2015batch",
-        run="Sigmoid network on digits, 5 epochs; 360 test images in training mode, batches of 8, mixed twice; seed 0.",
-        measure=lambda: eval_forgotten(batch_size=8).changed,
-        band=(0.05, 1.0),
-        unit="share of images whose label changes",
-    ),
-    Claim(
-        name="slow-average-is-outdated",
-        chapter=CHAPTER,
-        says="An exponential average that is slow for the number of updates is outdated, and accuracy in inference "
-        "falls although the network is well trained; statistics recomputed over the training set repair it.",
-        source="wu2021rethinking",
-        run="Sigmoid network on digits, 88 updates with momentum 0.01 (PyTorch's meaning); 360 test images; seed 0.",
-        measure=lambda: (gap := inference_gap()).population - gap.inference,
-        band=(0.3, 1.0),
-        unit="accuracy gained by recomputing",
-    ),
-    Claim(
-        name="fast-average-is-noisy",
-        chapter=CHAPTER,
-        says="An exponential average that weighs only the last few batches does not represent the population, and "
-        "accuracy in inference suffers where batches are small.",
-        source="wu2021rethinking",
-        run="Sigmoid network on digits, 3 epochs, batches of 4; mean accuracy over the last epoch, momentum 0.1 "
-        "against 0.9 (PyTorch's meaning); seed 0.",
-        measure=lambda: swapped_momentum(0.1).mean - swapped_momentum(0.9).mean,
-        band=(0.02, 1.0),
-        unit="accuracy lost",
-    ),
-    Claim(
-        name="folding-is-exact",
-        chapter=CHAPTER,
-        says="In inference, BN folds into the weights and bias of the layer before it without changing what the "
-        "network computes, beyond rounding.",
-        source="jacob2018quantization",
-        run="Sigmoid network and CNN trained on digits (float32); 360 test images; seed 0.",
-        measure=folding_difference,
-        band=(0.0, 1e-5),
-        unit="largest difference of a logit, relative",
-    ),
-)

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bn_book.claims import Claim
 from bn_lib._arrays import Array
 from bn_lib.backends import use_backend
 from bn_lib.backends.threads import threads
@@ -688,6 +687,13 @@ def merge_error(*, pieces: int = 64, seed: int = 0) -> float:
     return float(np.abs(merged.var() / whole.var() - 1).max())
 
 
+def averaged_pieces_error(*, pieces: int = 64, seed: int = 0) -> float:
+    """The same for the average of the pieces' variances, which leaves out how their means differ."""
+    x = 1e4 + np.random.default_rng(seed).standard_normal((4096, 16))
+    averaged = np.mean([piece.var(axis=0) for piece in np.array_split(x, pieces)], axis=0)
+    return float(np.abs(averaged / x.var(axis=0) - 1).max())
+
+
 class _Recorder:
     """A communicator of one worker that notes how much it is given to send."""
 
@@ -710,59 +716,3 @@ def bytes_sent(channels: int) -> tuple[int, int]:
     layer.backward(x)
     forward, backward = comm.sent
     return forward, backward
-
-
-CLAIMS = (
-    Claim(
-        name="one-pass-variance-ruins-the-output",
-        chapter=CHAPTER,
-        says="With mean(x²) − mean(x)² in float32, a mean of 1e6 standard deviations leaves no digit of the output.",
-        source="chan1983algorithms",
-        run="Normal batches of 1024 values, 64 channels, mean 1e4 and standard deviation 0.01; seeds 0 to 3; against "
-        "extended precision.",
-        measure=lambda: min(damage(by_one_pass, 1e4, seed=seed).ruined for seed in range(4)),
-        band=(0.9, 1.0),
-        unit="share of channels with an error above half a standard deviation, or not a number",
-    ),
-    Claim(
-        name="shifting-keeps-the-digits",
-        chapter=CHAPTER,
-        says="One pass keeps its digits if a value near the mean is subtracted first.",
-        source="chan1983algorithms",
-        run="The same batches, mean(d^2) - mean(d)^2 of d = x - k, where k is each channel's first value.",
-        measure=lambda: errors((1e4,))["one pass, shifted"][0].error,
-        band=(0.0, 1e-5),
-        unit="largest error of x_hat",
-    ),
-    Claim(
-        name="bn-lib-keeps-the-digits",
-        chapter=CHAPTER,
-        says="Shifted sums with the rounding of the mean carried along lose no digit of a float32 output.",
-        source="chan1983algorithms",
-        run="The same batches, by bn_lib's batch_norm.",
-        measure=lambda: errors((1e4,))["bn_lib"][0].error,
-        band=(0.0, 1e-6),
-        unit="largest error of x_hat",
-    ),
-    Claim(
-        name="merged-pieces-are-the-whole",
-        chapter=CHAPTER,
-        says="Means and sums of squares of pieces, merged two by two, are those of the whole to rounding.",
-        source="chan1979updating",
-        run="4096 rows of 16 features in float64, mean 1e4 and standard deviation 1, in 64 pieces; seed 0.",
-        measure=merge_error,
-        band=(0.0, 1e-9),
-        unit="largest relative difference of a variance",
-    ),
-    Claim(
-        name="x-hat-need-not-be-kept",
-        chapter=CHAPTER,
-        says="What the backward pass needs can be computed again instead of kept, which saves memory of x's size.",
-        source="rotabulo2018inplace",
-        run="batch_norm on 16 x 16 x 4096 float32 values: memory held after the forward pass, reference minus NumPy "
-        "backend.",
-        measure=kept_less,
-        band=(0.9, 1.1),
-        unit="arrays of the size of x",
-    ),
-)
