@@ -8,13 +8,16 @@ from shutil import which
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route
 
+from bn_exercises import questions
+
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
 BASE = "http://book.test/under/a/path/"
 COVER, CHAPTER = "book/index", "book/chapters/batch_size"
 QUESTION, RIGHT, WRONG = "batch-size", "0.5", "77"
-ONE_QUESTION = "0 of 8 chapters, 1 of 20 questions"
-BOTH = "1 of 8 chapters, 1 of 20 questions"
+QUESTIONS = len(questions.ALL)
+ONE_QUESTION = f"0 of 8 chapters, 1 of {QUESTIONS} questions"
+BOTH = f"1 of 8 chapters, 1 of {QUESTIONS} questions"
 KEY = "bn-progress"
 KEPT = {"version": 1, "read": [CHAPTER], "seen": {}, "answered": [QUESTION]}
 
@@ -133,7 +136,7 @@ def test_a_chapter_is_read_when_the_end_of_each_section_was_seen(context: Browse
     for section in range(count // 2, count):
         show_end_of(page, section, 1100)
     assert links_to_chapter(page, " (read)") == 1
-    assert announced(page) == "Chapter read. 1 of 8 chapters, 0 of 20 questions."
+    assert announced(page) == f"Chapter read. 1 of 8 chapters, 0 of {QUESTIONS} questions."
     assert kept(page) == KEPT | {"answered": []}
 
 
