@@ -139,8 +139,8 @@ class RunawayBias(NamedTuple):
 def runaway_bias(*, steps: int = 200, learning_rate: float = 0.1, seed: int = 0) -> RunawayBias:
     """Train only the bias of Dense, BN, ReLU, Dense on one mini-batch of 60 digits, leaving the mean's path out.
 
-    The example of Ioffe and Szegedy (2015), section 2: the update cannot change the output, so the gradient stays the
-    same and the bias grows forever.
+    The example of Ioffe and Szegedy (2015), section 2, where the bias grows indefinitely and the loss stays fixed. That
+    it grows at a constant rate is ours: the update cannot change the output, so the gradient stays the same.
 
     Args:
         steps: of plain gradient descent.

@@ -49,7 +49,8 @@ CLAIMS = (
     Claim(
         name="bn-lib-keeps-the-digits",
         kind="put to the test",
-        says="Shifted sums with the rounding of the mean carried along lose no digit of a float32 output.",
+        says="Shifted sums keep their digits. Ours, with long sums in float64 and the rounding of the mean carried "
+        "along, lose no digit of a float32 output.",
         source="chan1983algorithms",
         run="The same batches, by bn_lib's batch_norm.",
         measure=lambda seed: _worst("bn_lib", seed),
