@@ -1,4 +1,4 @@
-"""The claims ledger: every empirical claim of the book, and as MyST Markdown for its page.
+"""The claims ledger: every claim of the book, as a picture of all of them and as cards in MyST Markdown for its page.
 
 Tests run the ledger, and the book renders it. What a claim is, and how it is measured, is in `bn_book.claims`.
 """
@@ -6,68 +6,154 @@ Tests run the ledger, and the book renders it. What a claim is, and how it is me
 import importlib
 import math
 import re
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 
 from bn_book.chapters import chapters
 from bn_book.claims import Claim, Measured
 
-HOLDS, FAILS = "✓ holds", "✗ does not hold"
+HOLDS, NOT_HERE, FAILS = "✓ holds", "≠ did not reproduce here", "✗ not as the book says"
+
+#: What each kind says before its source.
+KINDS = {
+    "made by": "A claim made by",
+    "put to the test": "Put to the test: a claim of",
+    "an identity": "An identity, checked in code:",
+}
+
+Results = Mapping[str, Sequence[Measured]]
 
 
-def claims() -> tuple[Claim, ...]:
-    """Every claim in the book, in the order of its chapters.
+def claims() -> dict[str, tuple[Claim, ...]]:
+    """Every claim in the book, by chapter, in the order of the chapters.
 
     Raises:
         ValueError: if two claims have the same name.
 
     Examples:
-        >>> claims()[0].chapter == chapters()[0]
+        >>> tuple(claims()) == chapters()
         True
     """
-    rooms = (importlib.import_module(f"bn_book.{chapter}.experiments") for chapter in chapters())
-    found = tuple(claim for room in rooms for claim in room.CLAIMS)
-    names = [claim.name for claim in found]
+    found: dict[str, tuple[Claim, ...]] = {
+        chapter: importlib.import_module(f"bn_book.{chapter}.claims").CLAIMS for chapter in chapters()
+    }
+    names = [claim.name for of_chapter in found.values() for claim in of_chapter]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ValueError(f"claims share a name: {sorted(twice)}; expected every name once")
     return found
 
 
-def ledger(results: Sequence[Measured]) -> str:
-    """Every claim as a card, under its chapter: the claim, its source, our number, the band, and what was run.
+def verdict(result: Measured) -> str:
+    """In words, with a sign before them: whether it holds, did not reproduce here, or is not as the book says."""
+    if not result.as_said:
+        return FAILS
+    return HOLDS if result.holds else NOT_HERE
+
+
+def summary(results: Results) -> str:
+    """How many claims there are of each kind and how many hold, in one line of Markdown."""
+    every = [result for of_chapter in results.values() for result in of_chapter]
+    counts = {v: sum(verdict(result) == v for result in every) for v in (HOLDS, NOT_HERE, FAILS)}
+    kinds = [sum(result.claim.kind == kind for result in every) for kind in KINDS]
+    failing = f" {counts[FAILS]} are not as the book says." if counts[FAILS] else ""
+    return (
+        f"**{len(every)} claims: {counts[HOLDS]} hold, {counts[NOT_HERE]} did not reproduce here.{failing}** "
+        f"{kinds[0]} are made by the paper named, {kinds[1]} put one to the test, {kinds[2]} are identities."
+    )
+
+
+# The picture
+
+
+def picture(results: Results) -> str:
+    """All claims in HTML, a row for each: its band, a dot for each seed, a cross for the wrong result.
+
+    Every row is a link to its card and says its numbers to who cannot see it.
+    """
+    rows = "\n".join(_row(result) for of_chapter in results.values() for result in of_chapter)
+    return f'<ul class="bn-ledger">\n{rows}\n</ul>'
+
+
+def place(value: float, band: tuple[float, float]) -> float:
+    """Where a value is drawn, in percent of the row's width; a band with two ends is drawn from 20 to 80.
+
+    Within a band with two ends the scale is even. A band with one end goes on to the edge of the row. There, and beyond
+    any band, the scale is ever narrower, so that everything has a place.
+
+    Args:
+        value: the value.
+        band: the lowest and highest value that supports the claim.
+    """
+    low, high = band
+    if math.isnan(value):
+        return 0.0
+    if math.isinf(low):
+        return 100 - place(-value, (-high, math.inf))
+    width = high - low if math.isfinite(high) else (abs(low) or 1.0)
+    beyond = (value - low) / width  # 0 at the lower end, 1 at the upper
+    if beyond < 0:
+        return 20 - 20 * _narrower(-beyond)
+    if math.isinf(high):
+        return 20 + 80 * _narrower(beyond)
+    return 20 + 60 * beyond if beyond <= 1 else 80 + 20 * _narrower(beyond - 1)
+
+
+def _narrower(distance: float) -> float:
+    """From 0 up to 1, which is reached at infinity only."""
+    return 1.0 if math.isinf(distance) else distance / (1 + distance)
+
+
+def _row(result: Measured) -> str:
+    claim = result.claim
+    kind = {HOLDS: "holds", NOT_HERE: "not-here", FAILS: "fails"}[verdict(result)]
+    dots = "".join(f'<i style="left:{place(value, claim.band):.1f}%"></i>' for value in result.values)
+    wrong = f'<b style="left:{place(result.rejected, claim.band):.1f}%">×</b>'
+    ends = " bn-below" if math.isinf(claim.band[0]) else " bn-open" if math.isinf(claim.band[1]) else ""
+    said = f"{verdict(result)[2:]}: {number(result.value)}, where {band(*claim.band)} is expected"
+    return (
+        f'<li class="bn-{kind}"><a href="#claim-{claim.name}"><span>{escape(claim.name.replace("-", " "))}</span>'
+        f'<span class="bn-said"> {escape(said)}</span></a>'
+        f'<span class="bn-band{ends}" aria-hidden="true">{wrong}{dots}</span></li>'
+    )
+
+
+# The cards
+
+
+def cards(results: Results) -> str:
+    """Every claim as a folded card, under its chapter: what it is, our number, the band, and what was run.
 
     Sources are citations and chapters are links, so the text must be parsed as MyST (in a notebook's output:
     `mystnb: {markdown_format: myst}` in the metadata of the cell), on a page in the folder above `chapters`.
-
-    Args:
-        results: measured claims; those of a chapter next to each other.
     """
     parts = []
-    for chapter, group in groupby(results, key=lambda result: result.claim.chapter):
+    for chapter, of_chapter in results.items():
         parts.append(f"**{{doc}}`chapters/{chapter}`**")
-        parts.extend(_card(result) for result in group)
+        parts.extend(_card(result) for result in of_chapter)
     return "\n\n".join(parts)
 
 
 def _card(result: Measured) -> str:
     claim = result.claim
+    seeds = "" if len(result.values) == 1 else f" (mean of {len(result.values)} seeds: {_listed(result.values)})"
     return "\n".join(
         (
-            "::::{card}",
-            ":::{card-header}",
-            f"{HOLDS if result.holds else FAILS} · {{cite:t}}`{claim.source}`",
-            ":::",
-            plain(claim.says),
+            f":::{{dropdown}} {verdict(result)} · {plain(claim.says)}",
+            f"(claim-{claim.name})=",
+            f"{KINDS[claim.kind]} {{cite:t}}`{claim.source}`.",
             "",
-            f"**{number(result.value)}** {plain(claim.unit)}  ",
-            f"range: {band(*claim.band)}",
-            ":::{card-footer}",
+            f"**{number(result.value)}** {plain(claim.unit)}{seeds}  ",
+            f"range: {band(*claim.band)}; it rejects {plain(claim.wrong)}: {number(result.rejected)}",
+            "",
             f"Run here: {plain(claim.run)}",
             ":::",
-            "::::",
         )
     )
+
+
+def _listed(values: Iterable[float]) -> str:
+    return ", ".join(number(value) for value in values)
 
 
 def number(value: float) -> str:

@@ -24,7 +24,7 @@ from bn_exercises.misconceptions import Misconception
 from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Link
-from bn_lib import BatchNorm, batch_norm
+from bn_lib import BatchNorm, Convention, batch_norm
 
 
 def _list(values: Iterable[float]) -> str:
@@ -171,6 +171,97 @@ def _backward_pass() -> NumberQuestion:
     )
 
 
+def _missing_path() -> Choice:
+    return Choice(
+        name="missing-path",
+        page="chapters/backward",
+        prompt="A backward pass of BN is run on random dy. The sum of dx over the mini-batch is 0.8, and the sum of "
+        "dx · x̂ is 0. What does it leave out?",
+        right="The path through the mean",
+        because="The path through the mean is what makes the sum of dx zero: adding a constant to the batch changes no "
+        "output. The path through the variance does the same for the sum of dx · x̂.",
+        wrong=(
+            WrongChoice(
+                "the other path",
+                "The path through the variance",
+                "Without that one the sum of dx would be 0, and the sum of dx · x̂ would not.",
+            ),
+            WrongChoice("nothing", "Nothing", "A complete dx adds up to 0, whatever dy is."),
+            WrongChoice(
+                "a factor",
+                "The factor γ",
+                "A factor multiplies all of dx. A sum that should be 0 would be 0 without it.",
+            ),
+        ),
+        hint="Which of the two sums is not as it should be, and which path takes care of it?",
+        see=Link("When a path is forgotten", "sec-backward-forgotten"),
+    )
+
+
+def _blind_check() -> Choice:
+    seen = "On that loss dy is all ones."
+    return Choice(
+        name="blind-check",
+        page="chapters/backward",
+        prompt="You check a new layer's backward pass by finite differences of the loss L = y.sum(). Which of these "
+        "mistakes does the check notice?",
+        right="The path through the mean is left out of dx",
+        because="There dy is all ones, so mean(dy · x̂) is 0 and mean(dy) is not. The true gradient is 0, and without "
+        "the path through the mean dx is γ / √(σ² + ε) everywhere.",
+        wrong=(
+            WrongChoice(
+                "hidden by mean(dy · x̂) = 0",
+                "The path through the variance is left out of dx",
+                f"{seen} Then mean(dy · x̂) is 0, and that path brings nothing.",
+            ),
+            WrongChoice(
+                "hidden by dx = 0",
+                "γ is left out of dx",
+                f"{seen} The true dx is 0, and a factor that is missing from 0 cannot be seen.",
+            ),
+            WrongChoice(
+                "hidden by consistency",
+                "The variance is divided by m − 1, in both passes",
+                "Both passes then belong to the same function, which is another one than BN. No gradient check sees "
+                "that.",
+            ),
+        ),
+        hint="What is dy for this loss, and what is dx when nothing is wrong?",
+        see=Link("Checking a gradient, and what the check cannot see", "sec-backward-gradcheck"),
+    )
+
+
+def _scaled_weights() -> NumberQuestion:
+    norm, a = 8.0, 4.0
+    return from_values(
+        name="scaled-weights",
+        page="chapters/backward",
+        prompt=f"The gradient of the weights before a BN layer has the norm {norm:g}. You make those weights {a:g} "
+        "times as large, with ε = 0. What is the norm of their gradient now?",
+        right=norm / a,
+        because="The output does not change, so the same change of the loss takes a step in the weights that is a "
+        "times as large: the gradient is 1 / a of what it was.",
+        wrong=(
+            WrongNumbers(
+                "times a", norm * a, "Without BN the gradient would not shrink. BN divides by a scale that grew."
+            ),
+            WrongNumbers(
+                "unchanged",
+                norm,
+                "The output is unchanged. Its slope along the weights is not, because the weights are farther from 0.",
+            ),
+            WrongNumbers(
+                "a squared",
+                norm / a**2,
+                "The step that plain gradient descent takes, as a share of the weights, shrinks by a². The gradient "
+                "itself shrinks by less.",
+            ),
+        ),
+        hint="The output for W and for a W is the same. What step in a W does what a step in W did?",
+        see=Link("The compact form", "sec-backward-compact"),
+    )
+
+
 def _training_and_inference() -> NumberQuestion:
     layer = BatchNorm(1, momentum=0.1)
     swapped = BatchNorm(1, momentum=1 - 0.1)
@@ -225,6 +316,86 @@ def _training_and_inference() -> NumberQuestion:
         ),
         hint="Do one update at a time, and begin with the value 0.",
         see=Link("Running statistics", "running-statistics"),
+    )
+
+
+def _frozen_network() -> Choice:
+    return Choice(
+        name="frozen-network",
+        page="chapters/inference",
+        prompt="In PyTorch you set requires_grad = False for every parameter of a trained network with BN, put a new "
+        "last layer on it, and train that, with model.train() at the start of each epoch. What of the old layers "
+        "changes?",
+        right="Their running means and variances",
+        because="Running statistics are no parameters and have no gradient. A BN layer in training mode moves them in "
+        "every forward pass.",
+        wrong=(
+            WrongChoice(
+                "nothing",
+                "Nothing",
+                "So it would be in Keras with trainable = False. Here the layers are in training mode.",
+            ),
+            WrongChoice("gamma and beta", "Their γ and β", "These are parameters, and they get no gradient."),
+            WrongChoice(
+                "everything", "All their weights", "No gradient reaches them, so the optimizer leaves them alone."
+            ),
+        ),
+        hint="What does a forward pass in training mode write to, whether or not there is a backward pass?",
+        see=Link("Frozen, but not the statistics", "sec-bug-fine-tuning"),
+    )
+
+
+def _count_stands_still() -> Choice:
+    return Choice(
+        name="count-stands-still",
+        page="chapters/inference",
+        prompt="The optimizer has taken 220 steps, and num_batches_tracked of every BN layer is 44. What happened?",
+        right="eval() was called after 44 steps, and train() not again",
+        because="A layer counts the batches that it sees in training mode. It was in that mode for 44 of the steps.",
+        wrong=(
+            WrongChoice(
+                "from the start",
+                "eval() was on from the start",
+                "Then no batch would have been counted at all.",
+            ),
+            WrongChoice(
+                "momentum 0",
+                "The momentum is 0",
+                "Then the statistics would stay where they are. The batches are counted all the same.",
+            ),
+            WrongChoice(
+                "frozen parameters",
+                "γ and β are frozen",
+                "Whether parameters are trained does not matter to what a layer counts.",
+            ),
+        ),
+        hint="When does a layer count a batch?",
+        see=Link("Since a validation", "sec-bug-left"),
+    )
+
+
+def _other_momentum() -> NumberQuestion:
+    keras = 0.95
+    weight = Convention.KERAS.convert_momentum(keras, to="pytorch")
+    return from_values(
+        name="other-momentum",
+        page="chapters/inference",
+        prompt=f"A layer in Keras has momentum = {keras:g}. Which number makes PyTorch's layer keep the same "
+        "running mean?",
+        right=np.array(weight),
+        because="In Keras momentum is the weight of the old average, in PyTorch that of the new batch. The two "
+        "weights add up to 1.",
+        wrong=(
+            WrongNumbers(
+                "unchanged",
+                keras,
+                "So the new batch would get nearly all the weight, and the statistics would be those of the last "
+                "batch.",
+            ),
+            WrongNumbers("its inverse", 1 / keras, "A weight is at most 1. Which two weights add up to 1?"),
+        ),
+        hint="Whose weight is it in each of the two?",
+        see=Link("Four conventions", "sec-inference-conventions"),
     )
 
 
@@ -288,6 +459,50 @@ def _company() -> NumberQuestion:
     )
 
 
+def _accumulated() -> NumberQuestion:
+    m, times = 2, 16
+    return from_values(
+        name="accumulated",
+        page="chapters/batch_size",
+        prompt=f"Memory holds {m} images. You add up the gradients of {times} such mini-batches before each update. "
+        "Over how many images does BN behind a dense layer take a mean?",
+        right=m,
+        because="Each forward pass normalizes with its own mini-batch. Gradients are added up afterwards, and the "
+        "statistics are still those of a small one.",
+        wrong=(
+            WrongNumbers(
+                "of the update",
+                m * times,
+                "So many images go into an update. When each was normalized, the others had not been seen.",
+            ),
+            WrongNumbers("passes", times, "That is how many forward passes there are. Each has statistics of its own."),
+            WrongNumbers("alone", 1, "One image would have no variance. How many stand together in a forward pass?"),
+        ),
+        hint="What does a layer see when it normalizes?",
+        see=Link("Accuracy against batch size", "sec-batch-accuracy"),
+    )
+
+
+def _largest_value() -> NumberQuestion:
+    m = 10
+    return from_values(
+        name="largest-value",
+        page="chapters/batch_size",
+        prompt=f"A mini-batch has {m} values, and ε = 0. An outlier may be as large as you like. What is the largest "
+        "normalized value that it can have?",
+        right=np.sqrt(m - 1),
+        because="An outlier pulls the mean and the variance of its own mini-batch after it: |x̂| ≤ √(m − 1), and equal "
+        "if all the others are equal.",
+        wrong=(
+            WrongNumbers("√m", np.sqrt(m), "Close. The outlier's own share of the mean is missing."),
+            WrongNumbers("no root", m - 1, "That is the bound on the square."),
+            WrongNumbers("m", m, "Try it with two values: there the bound is 1."),
+        ),
+        hint="Let all others be equal, put the outlier d above the mean, and compute the variance.",
+        see=Link("The noise in the mean and in the variance", "sec-batch-noise"),
+    )
+
+
 def _convolutions() -> NumberQuestion:
     shape = (8, 3, 5, 4)
     x, c = np.zeros(shape), shape[1]
@@ -320,6 +535,88 @@ def _convolutions() -> NumberQuestion:
         ),
         hint="Which of the four axes keep their own means? Multiply the lengths of the others.",
         see=misconceptions.AXES,
+    )
+
+
+def _passing_mistake() -> Choice:
+    return Choice(
+        name="passing-mistake",
+        page="chapters/convolutions",
+        prompt="With γ = 1 and β = 0 every channel of your layer's output has mean 0 and standard deviation 1. Which "
+        "mistake can it make all the same?",
+        right="It averages over the samples only",
+        because="If every position has mean 0 and variance 1 within a channel, so has the channel. What gives it away "
+        "is the shape of the statistics.",
+        wrong=(
+            WrongChoice(
+                "as layer norm",
+                "It averages over channels and positions",
+                "Then each sample has mean 0, and channels with different means keep them.",
+            ),
+            WrongChoice(
+                "over everything",
+                "It averages over everything",
+                "One mean for all channels leaves their differences, and the test would see them.",
+            ),
+            WrongChoice(
+                "over channels",
+                "It averages over the channels only",
+                "That mixes features with each other, and no channel has mean 0 afterwards.",
+            ),
+        ),
+        hint="For which axes does mean 0 of every piece make mean 0 of every channel?",
+        see=Link("The usual mistakes, and how to notice them", "sec-conv-mistakes"),
+    )
+
+
+def _learned_numbers() -> NumberQuestion:
+    c, side = 64, 56
+    return from_values(
+        name="learned-numbers",
+        page="chapters/convolutions",
+        prompt=f"A convolution puts out {c} channels of {side} × {side} positions. How many numbers does the BN "
+        "behind it learn by gradient?",
+        right=2 * c,
+        because="There is one γ and one β for each channel, whatever the size of the map.",
+        wrong=(
+            WrongNumbers(
+                "running statistics too",
+                4 * c,
+                "You counted the running mean and variance. They are kept, and not learned by gradient.",
+            ),
+            WrongNumbers("one each", c, "There are two for each channel."),
+            WrongNumbers("for each position", 2 * side**2, "All positions of a channel share theirs."),
+        ),
+        hint="What has an index c in the formula, and is not computed from x?",
+        see=Link("Which axes, and why", "sec-conv-axes"),
+    )
+
+
+def _worth() -> NumberQuestion:
+    positions, rho = 64, 1 / 9
+    return from_values(
+        name="worth",
+        page="chapters/convolutions",
+        prompt=f"Images of {positions} pixels come in changing light. Two pixels of an image have a correlation of "
+        "1/9 on average. How many independent values is an image worth for the mean of its channel?",
+        right=positions / (1 + (positions - 1) * rho),
+        because="It is worth H W / (1 + (H W − 1) ρ̄). What all pixels of an image share cannot be averaged away "
+        "within it.",
+        wrong=(
+            WrongNumbers("as if independent", positions, "So it would be if the pixels were independent, with ρ̄ = 0."),
+            WrongNumbers(
+                "its share taken away",
+                positions * (1 - rho),
+                "You took away a ninth. But every pixel is correlated with all the others, and those are many.",
+            ),
+            WrongNumbers(
+                "the limit",
+                1 / rho,
+                "That is what an image with very many pixels would be worth at most.",
+            ),
+        ),
+        hint="How much larger is the variance of the image's sum than that of independent values?",
+        see=Link("How many values is a map worth?", "sec-conv-count"),
     )
 
 
@@ -382,6 +679,95 @@ def _making_it_fast() -> NumberQuestion:
     )
 
 
+def _large_mean() -> Choice:
+    return Choice(
+        name="large-mean",
+        page="chapters/speed",
+        prompt="A feature has the mean 10,000 and the standard deviation 0.01, in float32. Which of these ways to its "
+        "normalized values has the smallest error?",
+        right="Subtract the first value k, take mean(d²) − mean(d)² of d = x − k, and subtract mean(d) from d",
+        because="Near the mean x − k is exact, and what is left has a small mean. The rounding of the mean of x itself "
+        "never enters.",
+        wrong=(
+            WrongChoice(
+                "one pass",
+                "Take mean(x²) − mean(x)², and subtract mean(x) from x",
+                "The squares have 8 digits before the point, and the variance begins 4 digits behind it.",
+            ),
+            WrongChoice(
+                "two passes",
+                "Take the mean of (x − mean(x))², and subtract mean(x) from x",
+                "The variance is better. But mean(x) is rounded, and it is subtracted from every value.",
+            ),
+            WrongChoice(
+                "large eps",
+                "Take mean(x²) − mean(x)² with a larger ε",
+                "No root is negative any more, and no digit of the variance has come back.",
+            ),
+        ),
+        hint="Where is a number rounded that is large compared with the standard deviation?",
+        see=Link("Fast and wrong", "sec-fast-variance"),
+    )
+
+
+def _order_of_bytes() -> Choice:
+    return Choice(
+        name="order-of-bytes",
+        page="chapters/speed",
+        prompt="Put four ways to compute BN in order, from the most bytes moved to the fewest.",
+        right="line by line, then γ folded into the divisor, then sums as products, then channel by channel",
+        because="Folding saves a pass over the elements, products save writing and reading the squares, and a channel "
+        "that stays in the cache is read from memory once and written once.",
+        wrong=(
+            WrongChoice(
+                "folding saves more than products",
+                "line by line, then sums as products, then γ folded into the divisor, then channel by channel",
+                "The step with products is folded already. It saves the squares beside that.",
+            ),
+            WrongChoice(
+                "channels are separate",
+                "channel by channel, then line by line, then γ folded into the divisor, then sums as products",
+                "Every channel has its own passes, but all but the first find their data in the cache.",
+            ),
+            WrongChoice(
+                "the same bytes",
+                "all four move the same bytes",
+                "All read x and write y. They differ in what they write down in between.",
+            ),
+        ),
+        hint="Count for each how often an array of the size of x is read from memory or written to it.",
+        see=Link("One step at a time", "sec-fast-steps"),
+    )
+
+
+def _roof() -> NumberQuestion:
+    flops, moved, bandwidth, peak = 7, 8, 40, 800
+    return from_values(
+        name="roof",
+        page="chapters/speed",
+        prompt=f"A loop does {flops} operations for each element and moves {moved} bytes for it. The machine moves at "
+        f"most {bandwidth} GB a second and does at most {peak} billion operations a second. How many billion "
+        "operations a second can the loop reach at most?",
+        right=min(peak, flops / moved * bandwidth),
+        because="The roof is min(P, I · B), where I is the operations for each byte moved. Here memory is the limit.",
+        wrong=(
+            WrongNumbers("peak", peak, "That is the flat part of the roof. The loop waits for memory long before."),
+            WrongNumbers(
+                "an element for a byte",
+                flops * bandwidth,
+                f"You let each byte bring an element. An element takes {moved} bytes of traffic.",
+            ),
+            WrongNumbers(
+                "upside down",
+                moved / flops * bandwidth,
+                "You divided bytes by operations. Intensity is operations for each byte.",
+            ),
+        ),
+        hint="How many elements come from memory in a second?",
+        see=Link("Why memory is the limit", "sec-fast-roofline"),
+    )
+
+
 def _exercise(problem: NumberProblem, see: Link, asked: Mapping[str, tuple[str, Index]]) -> tuple[NumberQuestion, ...]:
     """A question for each part: with what words it goes on from the part's title, and which numbers it asks for."""
     questions = []
@@ -398,11 +784,25 @@ WHY_SCALE_MATTERS = _why_scale_matters()
 INTERNAL_COVARIATE_SHIFT = _internal_covariate_shift()
 FORWARD_PASS = _forward_pass()
 BACKWARD_PASS = _backward_pass()
+MISSING_PATH = _missing_path()
+BLIND_CHECK = _blind_check()
+SCALED_WEIGHTS = _scaled_weights()
 TRAINING_AND_INFERENCE = _training_and_inference()
+FROZEN_NETWORK = _frozen_network()
+COUNT_STANDS_STILL = _count_stands_still()
+OTHER_MOMENTUM = _other_momentum()
 BATCH_SIZE = _batch_size()
 COMPANY = _company()
+ACCUMULATED = _accumulated()
+LARGEST_VALUE = _largest_value()
 CONVOLUTIONS = _convolutions()
+PASSING_MISTAKE = _passing_mistake()
+LEARNED_NUMBERS = _learned_numbers()
+WORTH = _worth()
 MAKING_IT_FAST = _making_it_fast()
+LARGE_MEAN = _large_mean()
+ORDER_OF_BYTES = _order_of_bytes()
+ROOF = _roof()
 
 # In the order of the chapters.
 CHAPTERS = (
@@ -410,11 +810,25 @@ CHAPTERS = (
     INTERNAL_COVARIATE_SHIFT,
     FORWARD_PASS,
     BACKWARD_PASS,
+    MISSING_PATH,
+    BLIND_CHECK,
+    SCALED_WEIGHTS,
     TRAINING_AND_INFERENCE,
+    FROZEN_NETWORK,
+    COUNT_STANDS_STILL,
+    OTHER_MOMENTUM,
     BATCH_SIZE,
     COMPANY,
+    ACCUMULATED,
+    LARGEST_VALUE,
     CONVOLUTIONS,
+    PASSING_MISTAKE,
+    LEARNED_NUMBERS,
+    WORTH,
     MAKING_IT_FAST,
+    LARGE_MEAN,
+    ORDER_OF_BYTES,
+    ROOF,
 )
 
 # For each exercise's page, by the name of its problem, a question for each part. Nobody types a whole table on a phone.

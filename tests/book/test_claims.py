@@ -2,34 +2,55 @@
 
 import math
 import re
-from itertools import groupby
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from bn_book.chapters import chapters
 from bn_book.claims import Claim, Measured, measure
-from bn_book.ledger import FAILS, HOLDS, band, claims, ledger, number, plain
+from bn_book.ledger import FAILS, HOLDS, NOT_HERE, band, cards, claims, number, picture, place, plain, summary
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
-CLAIMS = claims()
+OF_CHAPTER = claims()
+CLAIMS = [claim for of_chapter in OF_CHAPTER.values() for claim in of_chapter]
 SOURCES = set(re.findall(r"^@\w+\{([^,\s]+),", (BOOK / "references.bib").read_text(encoding="utf-8"), re.MULTILINE))
 
-
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
-def test_claim_holds(claim):
-    result = measure(claim)
-    assert result.holds, f"{claim.says} Measured {result.value:g} ({claim.unit}); the range is {claim.band}."
+measured = cache(measure)
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
-def test_claim_has_a_source_and_a_chapter(claim):
+def test_claim_holds_or_does_not_reproduce_as_the_book_says(claim):
+    result = measured(claim)
+    assert result.as_said, f"{claim.says} Measured {result.value:g} ({claim.unit}); the range is {claim.band}."
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_every_band_rejects_a_wrong_result(claim):
+    wrong = measured(claim).rejected
+    assert not claim.accepts(wrong), f"{claim.wrong} gives {wrong:g}, which is in {claim.band}"
+
+
+@pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim.reproduces], ids=lambda claim: claim.name)
+def test_what_holds_holds_with_each_seed_of_the_ledger(claim):
+    assert all(map(claim.accepts, measured(claim).values))
+
+
+@pytest.mark.parametrize(
+    ("chapter", "claim"), [(chapter, claim) for chapter in OF_CHAPTER for claim in OF_CHAPTER[chapter]]
+)
+def test_claim_has_a_source_that_its_chapter_cites(chapter, claim):
     assert claim.source in SOURCES
-    chapter = BOOK / "chapters" / f"{claim.chapter}.md"
-    assert chapter.is_file()
-    text = chapter.read_text(encoding="utf-8")
-    assert claim.source in text, f"{chapter.name} does not cite {claim.source}"
-    assert "claims>`" in text or "claims`" in text, f"{chapter.name} does not point to the ledger"
+    text = (BOOK / "chapters" / f"{chapter}.md").read_text(encoding="utf-8")
+    assert claim.source in text, f"{chapter} does not cite {claim.source}"
+    assert "claims>`" in text or "claims`" in text, f"{chapter} does not point to the ledger"
+
+
+def test_a_claim_depends_on_its_seed_and_on_nothing_else():
+    """So that whoever runs the ledger with other seeds gets other numbers, and with the same seeds the same."""
+    (claim,) = (claim for claim in CLAIMS if claim.name == "noise-depends-on-batch-size")
+    first, second, again = measure(claim, (0, 7, 0)).values
+    assert first == again != second
 
 
 def test_names_are_unique_and_can_be_written():
@@ -38,9 +59,15 @@ def test_names_are_unique_and_can_be_written():
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in names)
 
 
-def test_every_chapter_makes_claims_and_they_stand_together_in_its_order():
-    in_order = [chapter for chapter, _ in groupby(CLAIMS, key=lambda claim: claim.chapter)]
-    assert in_order == list(chapters())
+def test_every_chapter_makes_claims_in_its_order():
+    assert tuple(OF_CHAPTER) == chapters()
+    assert all(OF_CHAPTER.values())
+
+
+def test_there_are_three_kinds_and_some_that_did_not_reproduce():
+    assert {claim.kind for claim in CLAIMS} == {"made by", "put to the test", "an identity"}
+    assert any(not claim.reproduces for claim in CLAIMS)
+    assert all(claim.reproduces for claim in CLAIMS if claim.kind == "an identity")
 
 
 def test_a_source_is_listed_once():
@@ -48,30 +75,93 @@ def test_a_source_is_listed_once():
     assert len(keys) == len(set(keys))
 
 
-def _measured(value, *, low=0.0, high=1.0, **changes):
-    said = {"name": "a", "chapter": "x", "says": "It is.", "source": "one1999", "run": "Once.", "unit": "share"}
-    return Measured(Claim(**(said | changes), measure=lambda: value, band=(low, high)), value)
+def test_authors_in_docstrings_are_in_the_bibliography():
+    """Who is named as a source in the code, "Name (1999)" or "Name et al. (1999)", can be looked up."""
+    root = BOOK.parent
+    listed = (BOOK / "references.bib").read_text(encoding="utf-8").lower()
+    entries = listed.split("\n@")
+    named = {
+        (name.lower(), year, path.name)
+        for folder in (root / "bn_lib", BOOK / "bn_book")
+        for path in folder.rglob("*.py")
+        for name, year in re.findall(
+            r"\b([A-Z][a-z]+)(?:,? (?:et al\.|and [A-Z][a-z]+|[A-Z][a-z]+ and [A-Z][a-z]+))? \((\d{4})\)",
+            path.read_text(encoding="utf-8"),
+        )
+    }
+    missing = {each for each in named if not any(each[0] in entry and each[1] in entry for entry in entries)}
+    assert not missing
 
 
-def test_a_card_tells_what_held_and_what_did_not():
-    held, failed, nothing = (ledger([_measured(value)]) for value in (0.5, 2.0, math.nan))
+def _measured(*values, low=0.0, high=1.0, rejected=2.0, **changes):
+    said = {"name": "a", "kind": "made by", "says": "It is.", "source": "one1999", "run": "Once.", "unit": "share"}
+    wrong = {"measure": lambda _: values[0], "band": (low, high), "wrong": "a mistake", "gives": lambda: rejected}
+    return Measured(Claim(**(said | wrong | changes)), values, rejected)
+
+
+def test_a_card_tells_what_held_what_did_not_and_what_did_not_reproduce():
+    held, failed, nothing = (cards({"x": [_measured(value)]}) for value in (0.5, 2.0, math.nan))
     assert HOLDS in held
     assert FAILS not in held
     assert FAILS in failed
     assert FAILS in nothing
-    for said in ("It is.", "{cite:t}`one1999`", "**0.500** share", "range: 0 to 1", "Run here: Once."):
+    assert NOT_HERE in cards({"x": [_measured(2.0, reproduces=False)]})
+    assert FAILS in cards({"x": [_measured(0.5, reproduces=False)]})  # then the book is wrong about it
+    for said in (
+        "It is.",
+        "made by {cite:t}`one1999`",
+        "**0.500** share",
+        "range: 0 to 1",
+        "a mistake: 2.00",
+        "here: Once.",
+    ):
         assert said in held
 
 
+def test_a_card_says_its_kind_and_every_seed():
+    kinds = ("made by", "put to the test", "an identity")
+    says = [cards({"x": [_measured(0.25, 0.75, kind=kind)]}).split("\n")[4] for kind in kinds]
+    assert len(set(says)) == 3
+    assert "mean of 2 seeds: 0.250, 0.750" in cards({"x": [_measured(0.25, 0.75)]})
+
+
 def test_a_chapter_is_named_once_above_its_cards():
-    text = ledger([_measured(0.1), _measured(0.2), _measured(0.3, chapter="y")])
+    text = cards({"x": [_measured(0.1), _measured(0.2)], "y": [_measured(0.3)]})
     assert re.findall(r"chapters/(\S+)`", text) == ["x", "y"]
-    assert text.count("{card}") == 3
+    assert text.count("{dropdown}") == 3
+
+
+def test_the_picture_has_a_row_for_each_claim_and_a_dot_for_each_seed():
+    html = picture({"x": [_measured(0.1, 0.2), _measured(3.0, reproduces=False, name="b-c")]})
+    assert html.count("<li") == 2
+    assert html.count("<i ") == 3
+    assert 'href="#claim-b-c"' in html
+    assert "did not reproduce here: 3.00, where 0 to 1 is expected" in html
+
+
+def test_the_summary_counts():
+    text = summary({"x": [_measured(0.1), _measured(3.0, reproduces=False, kind="put to the test"), _measured(3.0)]})
+    assert "3 claims: 1 hold, 1 did not reproduce here. 1 are not as the book says." in text
+    assert "2 are made by the paper named, 1 put one to the test, 0 are identities" in text
+
+
+@pytest.mark.parametrize("limits", [(0.85, 0.9), (2.0, math.inf), (-math.inf, 5.0), (0.0, 1e-12), (-3.0, -1.0)])
+def test_places_are_in_order_and_the_band_ends_where_it_is_drawn(limits):
+    low, high = limits
+    unit = abs(high if math.isfinite(high) else low)
+    places = [place(value, limits) for value in (-math.inf, *(unit * step / 7 for step in range(-30, 31)), math.inf)]
+    assert places == sorted(places)
+    assert min(places) >= 0
+    assert max(places) <= 100
+    if math.isfinite(low):
+        assert place(low, limits) == pytest.approx(20)
+    if math.isfinite(high):
+        assert place(high, limits) == pytest.approx(80)
 
 
 def test_text_of_a_claim_is_not_markup():
     assert plain("a * |x_1| < $5 and `b` [c] # d^2") == r"a \* \|x\_1\| \< \$5 and \`b\` \[c\] \# d\^2"
-    assert r"sigma\^2" in ledger([_measured(0.5, says="It is sigma^2.")])
+    assert r"sigma\^2" in cards({"x": [_measured(0.5, says="It is sigma^2.")]})
 
 
 @pytest.mark.parametrize(

@@ -151,11 +151,62 @@ def test_eval_forgotten_is_worst_among_ones_own_kind():
     assert 0.03 < found.changed < 0.3
 
 
-def test_frozen_statistics_are_no_normalization_at_all():
-    found = inference.frozen()
+def test_in_inference_mode_from_the_start_nothing_is_normalized_and_nothing_counted():
+    found = inference.trained_in_eval()
     assert found.updates == 0
-    assert found.loss == pytest.approx(np.log(10), abs=0.1)
-    assert found.healthy_loss < 0.5
+    assert found.running_mean == 0
+    assert found.losses[-44:].mean() == pytest.approx(np.log(10), abs=0.1)
+    assert found.healthy[-44:].mean() < 0.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_in_inference_mode_since_a_validation_the_count_stands_still_and_the_loss_jumps_and_recovers(seed):
+    found = inference.trained_in_eval(after=1, seed=seed)
+    assert np.array_equal(found.losses[:44], found.healthy[:44])  # until then there is no bug
+    assert found.updates == 44 < len(found.losses)
+    assert found.running_mean > 0.1
+    assert found.losses[44:54].max() > 5 * found.losses[39:44].mean()
+    assert found.losses[-44:].mean() < found.losses[39:44].mean()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("freezing", ["requires_grad", "eval once"])
+def test_frozen_parameters_leave_the_statistics_free_and_train_undoes_eval(freezing, seed):
+    found = inference.fine_tuned(freezing, seed=seed)
+    assert {name.split(".")[1] for name in found.changed} == {"running_mean", "running_var", "num_batches_tracked"}
+    assert found.after < found.before - 0.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_frozen_as_in_keras_not_one_bit_changes(seed):
+    found = inference.fine_tuned("trainable", seed=seed)
+    assert found.changed == ()
+    assert found.after == found.before
+    assert found.new < inference.fine_tuned("requires_grad", seed=seed).new  # what adapts fits the new images better
+
+
+def test_frozen_as_in_keras_is_the_layer_in_inference_whatever_train_says():
+    rng = np.random.default_rng(0)
+    layer = _moved(BatchNorm(3, eps=0.1), rng)
+    frozen, x = inference.FrozenAsInKeras.of(layer), rng.normal(size=(4, 3))
+    assert np.array_equal(frozen.train().forward(x), layer.eval().forward(x))
+    assert np.array_equal(frozen.running_mean, layer.running_mean)
+
+
+def test_pytorch_means_by_frozen_what_the_chapter_says():
+    """requires_grad = False does not stop the statistics, and train() undoes an eval() of a layer inside."""
+    torch = pytest.importorskip("torch")
+    norm = torch.nn.BatchNorm1d(3).requires_grad_(False)
+    model, x = torch.nn.Sequential(norm, torch.nn.Linear(3, 2)), torch.ones(4, 3) + torch.eye(4, 3)
+    model(x)
+    moved = norm.running_mean.clone()
+    assert moved.abs().max() > 0
+    norm.eval()
+    model(x)
+    assert torch.equal(norm.running_mean, moved)
+    model.train()
+    model(x)
+    assert not torch.equal(norm.running_mean, moved)
 
 
 def test_too_few_updates_is_repaired_by_the_training_set_alone():
@@ -173,11 +224,16 @@ def test_statistics_go_where_the_stream_goes():
 
 
 def test_momentum_the_wrong_way_round_shows_only_in_small_batches():
-    right, wrong = (inference.swapped_momentum(w) for w in (0.1, 0.9))
-    assert wrong.mean < right.mean - 0.02
-    assert wrong.worst <= wrong.mean
-    right, wrong = (inference.swapped_momentum(w, batch_size=32, epochs=5) for w in (0.1, 0.9))
+    right, wrong = (inference.swapped_momentum(w, seeds=range(3)) for w in (0.1, 0.9))
+    assert all(np.subtract(right.by_run, wrong.by_run) > 0.02)
+    assert wrong.jump > 1.3 * right.jump
+    right, wrong = (inference.swapped_momentum(w, batch_size=32, epochs=5, seeds=(0,)) for w in (0.1, 0.9))
     assert abs(wrong.mean - right.mean) < 0.02
+
+
+def test_the_same_accuracy_has_one_value_in_the_sweep_and_among_the_bugs():
+    (of_bugs,) = inference.swapped_momentum(0.1, seeds=(0,)).by_run
+    assert inference.momentum_sweep((0.1,), batch_size=4, epochs=3).accuracy[0] == pytest.approx(of_bugs, abs=1e-12)
 
 
 def test_a_second_look_at_a_batch_shrinks_its_distance_by_1_minus_momentum():

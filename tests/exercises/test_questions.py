@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import sympy
 
+from bn_book.backward import experiments as backward
 from bn_book.chapters import chapters
+from bn_book.convolutions import experiments as convolutions
 from bn_book.speed import experiments as speed
 from bn_exercises import questions
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_part, from_values
@@ -26,6 +28,7 @@ from bn_exercises.problems import BACKPROPAGATION, BASIC_CALCULATION, CONDITIONA
 from bn_exercises.tolerance import round_to
 from bn_exercises.typography import as_in_a_book
 from bn_exercises.verdict import Link
+from bn_lib import BatchNorm, batch_norm
 
 BOOK = Path(__file__).parents[2] / "book"
 PROBLEMS = {name: task for name, task in TASKS.items() if isinstance(task, NumberProblem)}
@@ -327,6 +330,38 @@ def test_noise_of_the_mean_by_simulation() -> None:
     assert questions.BATCH_SIZE.right[0] == pytest.approx(means.std(), rel=0.01)
 
 
+def test_gradient_of_scaled_weights_by_running_it() -> None:
+    (right,) = questions.SCALED_WEIGHTS.right
+    assert backward.gradient_times_scale(4.0) / 4 * 8 == pytest.approx(right, rel=1e-3)  # with eps 1e-5
+
+
+def test_largest_value_by_an_outlier() -> None:
+    x = np.eye(10)[:, :1] * 1e6
+    assert questions.LARGEST_VALUE.right[0] == pytest.approx(batch_norm(x, np.ones(1), np.zeros(1), eps=0)[0].max())
+
+
+def test_worth_of_an_image_by_simulation() -> None:
+    """Light with an eighth of the pixels' variance makes the correlation 1 / 9."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20_000, 1, 8, 8)) + rng.normal(scale=np.sqrt(1 / 8), size=(20_000, 1, 1, 1))
+    assert convolutions.values_per_image(x)[0] == pytest.approx(questions.WORTH.right[0], rel=0.03)
+
+
+def test_parameters_of_a_layer_by_counting() -> None:
+    layer = BatchNorm(64)
+    assert sum(getattr(layer, name).size for name in layer.parameter_names) == questions.LEARNED_NUMBERS.right[0]
+
+
+def test_bytes_fall_in_the_order_that_is_right() -> None:
+    names = ("textbook", "folded", "products", "by channel")
+    counts = [step.transfers for name in names for step in speed.STEPS if step.name == name]
+    assert counts == sorted(set(counts), reverse=True)
+
+
+def test_roof_is_the_chapters() -> None:
+    assert speed.Limits(bandwidth=40, peak=800).roof(7 / 8) == questions.ROOF.right[0]
+
+
 def test_values_that_share_a_mean_by_counting() -> None:
     images = np.arange(8 * 3 * 5 * 4).reshape(8, 3, 5, 4)
     assert questions.CONVOLUTIONS.right == (images[:, 0].size,)
@@ -449,7 +484,7 @@ def test_pages_ask_the_questions_that_are_made_for_them() -> None:
     asked = []
     for path in BOOK.rglob("*.md"):
         page = path.relative_to(BOOK).with_suffix("").as_posix()
-        calls = re.findall(r"^check_yourself\((.*)\)$", path.read_text(), re.MULTILINE)
+        calls = re.findall(r"^check_yourself\((.*?)\)$", path.read_text(), re.MULTILINE | re.DOTALL)
         for question in (question for call in calls for question in eval(f"[{call}]", {"questions": questions})):
             assert question.page == page
             asked.append(question)

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bn_book.claims import Claim
 from bn_book.data import TRAINING_ROWS, load_digits
 from bn_book.networks import Normalizer
 from bn_lib._arrays import Array
@@ -507,76 +506,3 @@ class GhostBatchNorm(BatchNorm):
     def _join(self, y: Array) -> Array:
         """`(N / m, C, m)` -> `(N, C)`."""
         return y.transpose(0, 2, 1).reshape(-1, y.shape[1])
-
-
-def fall_at_batch_2(normalizer: str, *, seeds: Sequence[int] = SEEDS) -> float:
-    """How many points of test accuracy are lost from batch size 32 to batch size 2, mean over seeds."""
-    at_2, at_32 = ([train_with_batch_size(normalizer, m, seed=seed).test for seed in seeds] for m in (2, 32))
-    return 100 * float(np.mean(at_32) - np.mean(at_2))
-
-
-def loss_ratio(small: int, large: int, *, seeds: Sequence[int] = SEEDS) -> float:
-    """Training loss with statistics of `small` samples over that with statistics of `large` ones, mean over seeds."""
-    few, many = ([train_with_statistics_of(m, seed=seed).loss for seed in seeds] for m in (small, large))
-    return float(np.mean(few) / np.mean(many))
-
-
-CLAIMS = (
-    Claim(
-        name="noise-depends-on-batch-size",
-        chapter=CHAPTER,
-        says="Measured in variances of the feature, the noise that BN puts into the mean depends only on the batch "
-        "size: Var(mu_B) = sigma^2 / m.",
-        source="yong2020momentum",
-        run="Digits, 64 features of a dense layer at initialization; 3000 mini-batches of 8, drawn with replacement "
-        "from 1437 images; seed 0.",
-        measure=lambda: noise_on_digits(8).mean_noise,
-        band=(0.95, 1.05),
-        unit="variance of the batch mean / (σ² / m)",
-    ),
-    Claim(
-        name="company-matters-less-in-a-crowd",
-        chapter=CHAPTER,
-        says="In training mode the network's answer for an example depends on the rest of its mini-batch, and the less "
-        "so the larger the mini-batch.",
-        source="teye2018bayesian",
-        run="ReLU network on digits, trained with mini-batches of 32; 360 test images in training mode, shuffled 10 "
-        "times into mini-batches of 8, and of 64; seed 0.",
-        measure=lambda: changed_by_company(8).changed / changed_by_company(64).changed,
-        band=(2.0, math.inf),
-        unit="share of changed predictions at 8 / share at 64",
-    ),
-    Claim(
-        name="bn-fails-at-batch-size-2",
-        chapter=CHAPTER,
-        says="BN's error grows rapidly when the batch size becomes small.",
-        source="wu2018group",
-        run="ReLU network on 960 digits, 2 epochs, learning rate proportional to batch size; 360 test images; "
-        "mean of seeds 0, 1, 2.",
-        measure=lambda: fall_at_batch_2("batch"),
-        band=(10.0, 100.0),
-        unit="points of accuracy lost from batch size 32 to 2",
-    ),
-    Claim(
-        name="gn-keeps-its-accuracy-at-batch-size-2",
-        chapter=CHAPTER,
-        says="GN's accuracy is stable where BN's falls: a small mini-batch costs it next to nothing.",
-        source="wu2018group",
-        run="As for BN, with GN of 8 groups; mean of seeds 0, 1, 2.",
-        measure=lambda: fall_at_batch_2("group"),
-        band=(-10.0, 5.0),
-        unit="points of accuracy lost from batch size 32 to 2",
-    ),
-    Claim(
-        name="fewer-values-regularize-more",
-        chapter=CHAPTER,
-        says="The noise of batch statistics regularizes, and the more so the smaller the batch: with fewer values per "
-        "statistic the training loss stays higher.",
-        source="yong2020momentum",
-        run="ReLU network on digits, 88 updates with gradients of 64 images, statistics of 8 or of all 64; mean of "
-        "seeds 0, 1, 2.",
-        measure=lambda: loss_ratio(8, 64),
-        band=(1.5, math.inf),
-        unit="training loss with m = 8 / training loss with m = 64",
-    ),
-)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bn_book.claims import Claim
 from bn_book.data import load_digits
 from bn_book.networks import small_cnn
 from bn_lib._arrays import Array, Axes
@@ -238,49 +237,3 @@ def follows_a_shift(*, seed: int = 0) -> float:
     y, _ = batch_norm(x, gamma, beta)
     y[0] = np.roll(y[0], 1, axis=-1)
     return float(np.abs(batch_norm(shifted, gamma, beta)[0] - y).max())
-
-
-CLAIMS = (
-    Claim(
-        name="bn-obeys-the-convolutional-property",
-        chapter=CHAPTER,
-        says="With one mean and one variance per feature map, all positions of a map are normalized alike: shift an "
-        "image, and its output shifts with it.",
-        source="ioffe2015batch",
-        run="Random maps of shape (8, 3, 5, 4), one of them shifted by a column in a circle; seed 0.",
-        measure=follows_a_shift,
-        band=(0.0, 1e-12),
-        unit="largest difference from the shifted output",
-    ),
-    Claim(
-        name="positions-are-not-independent-values",
-        chapter=CHAPTER,
-        says="m = N H W, the paper's effective size of the mini-batch, is no measure of noise: in changing light, an "
-        "image of 64 pixels pins down the channel's mean no better than a handful of independent values.",
-        source="ioffe2015batch",
-        run="1437 digits, to each of which one number with the standard deviation 0.2 is added; seed 0.",
-        measure=lambda: float(values_per_image(with_brightness(load_digits(flat=False).train[0], 0.2))[0]),
-        band=(1.0, 16.0),
-        unit="independent values that an image of 64 pixels is worth",
-    ),
-    Claim(
-        name="bn-allows-larger-learning-rates",
-        chapter=CHAPTER,
-        says="With BN a network trains at learning rates at which it does not train without.",
-        source="ioffe2015batch",
-        run="Small CNN on digits, 3 epochs, learning rate 1.4, mini-batches of 64; mean of seeds 0, 1, 2.",
-        measure=lambda: final_accuracy(True, 1.4) - final_accuracy(False, 1.4),
-        band=(40.0, 100.0),
-        unit="points of test accuracy, with BN minus without",
-    ),
-    Claim(
-        name="bn-needs-fewer-updates",
-        chapter=CHAPTER,
-        says="At the same learning rate the network with BN reaches a given training loss in fewer updates.",
-        source="ioffe2015batch",
-        run="Small CNN on digits, learning rate 0.1, until the loss is below 0.5 nats; mean of seeds 0, 1, 2.",
-        measure=speed_up,
-        band=(1.2, math.inf),
-        unit="updates without BN / updates with BN",
-    ),
-)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bn_book.claims import Claim
 from bn_book.data import load_digits
 from bn_book.networks import sigmoid_network
 from bn_lib._arrays import Array
@@ -373,73 +372,3 @@ def _representatives(inputs: Array) -> tuple[Array, Array]:
     by_movement = np.argsort(_path_length(inputs[seen][:, [1, 3, 5]]), kind="stable")
     others = [by_movement[int(share * len(by_movement))] for share in _OTHERS]
     return inputs[:, :, by_movement[len(by_movement) // 2]], inputs[:, 3, others]
-
-
-# Claims
-
-
-def _movement_ratio() -> float:
-    without, with_bn, _ = three_runs()
-    return without.movement() / with_bn.movement()
-
-
-def _steps_ratio() -> float:
-    without, with_bn, _ = three_runs()
-    return without.steps_to(0.9) / with_bn.steps_to(0.9)
-
-
-def _control_movement() -> float:
-    without, _, larger = three_runs()
-    return larger.movement() / without.movement()
-
-
-def _control_steps() -> float:
-    without, _, larger = three_runs()
-    return without.steps_to(0.9) / larger.steps_to(0.9)
-
-
-_CHAPTER = "covariate_shift"
-_RUNS = "Digits, three hidden layers of 100 sigmoids, mini-batches of 60, 1380 steps of SGD at 0.5, seed 0"
-
-CLAIMS = (
-    Claim(
-        name="sigmoid-inputs-move-less-with-bn",
-        chapter=_CHAPTER,
-        says="The distributions of the last sigmoids' inputs are more stable during training with BN than without.",
-        source="ioffe2015batch",
-        run=f"{_RUNS}. Path of the 15th, 50th and 85th percentile over all training images, typical unit.",
-        measure=_movement_ratio,
-        band=(2.0, math.inf),
-        unit="path length without BN divided by that with BN",
-    ),
-    Claim(
-        name="sigmoid-network-trains-faster-with-bn",
-        chapter=_CHAPTER,
-        says="Batch Normalization helps the sigmoid network train faster.",
-        source="ioffe2015batch",
-        run=f"{_RUNS}. Steps to 90 percent of the test digits.",
-        measure=_steps_ratio,
-        band=(4.0, math.inf),
-        unit="steps without BN divided by steps with BN",
-    ),
-    Claim(
-        name="as-much-movement-without-bn-from-larger-weights",
-        chapter=_CHAPTER,
-        says="Larger initial weights leave the movement of the sigmoids' inputs without BN about as it was.",
-        source="santurkar2018does",
-        run=f"{_RUNS}. Initial weights with a standard deviation of 0.5 instead of Glorot's.",
-        measure=_control_movement,
-        band=(0.5, 1.5),
-        unit="path length from larger weights divided by that from Glorot's, both without BN",
-    ),
-    Claim(
-        name="movement-alone-does-not-set-the-speed",
-        chapter=_CHAPTER,
-        says="Of two networks without BN whose distributions move about as much, one can train several times faster.",
-        source="santurkar2018does",
-        run=f"{_RUNS}. The same two networks without BN, steps to 90 percent of the test digits.",
-        measure=_control_steps,
-        band=(3.0, math.inf),
-        unit="steps from Glorot's weights divided by steps from larger weights",
-    ),
-)

@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from bn_book.claims import Claim
 from bn_book.data import load_digits
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
@@ -328,69 +327,13 @@ def cancellation_slope(*, seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7)) -> 
     return float(np.polyfit(np.log10(ratios), np.log10(rms), 1)[0])
 
 
-def bias_gradient_share() -> float:
+def bias_gradient_share(*, seed: int = 0) -> float:
     """Largest gradient of the bias before BN, as a fraction of the largest gradient of the weights beside it."""
-    effect = bias_effect()
+    effect = bias_effect(seed=seed)
     return effect.bias_gradient / effect.weight_gradient
 
 
-def skewness_gap() -> float:
+def skewness_gap(*, seed: int = 0) -> float:
     """Size of the skewness of ReLU(W u + b) minus that of W u + b, each averaged over units."""
-    found = shapes()
+    found = shapes(seed=seed)
     return found["activation"].skewness - found["pre-activation"].skewness
-
-
-CLAIMS = (
-    Claim(
-        name="bias-before-bn-has-no-gradient",
-        chapter=CHAPTER,
-        says="A bias before BN can be left out: mean subtraction cancels it, so its gradient is zero.",
-        source="ioffe2015batch",
-        run="Digits, one mini-batch of 60, Dense 64-100 with a bias of standard deviation 10, BN, ReLU, Dense; "
-        "float64; seed 0.",
-        measure=bias_gradient_share,
-        band=(0.0, 1e-12),
-        unit="largest bias gradient / largest weight gradient",
-    ),
-    Claim(
-        name="normalized-sigmoid-is-nearly-linear",
-        chapter=CHAPTER,
-        says="Normalizing the inputs of a sigmoid, with gamma = 1 and beta = 0, confines it to its linear regime.",
-        source="ioffe2015batch",
-        run="sigmoid(z) for standard normal z, by quadrature; nothing random.",
-        measure=lambda: linear_share(1.0),
-        band=(0.95, 1.0),
-        unit="share of the variance explained by a straight line",
-    ),
-    Claim(
-        name="pre-activations-are-more-gaussian",
-        chapter=CHAPTER,
-        says="W u + b is more symmetric and less sparse, closer to Gaussian, than the output of a nonlinearity.",
-        source="ioffe2015batch",
-        run="Digits, ReLU network 64-64-64-10 after 3 epochs, first hidden layer on 360 test images; seed 0.",
-        measure=skewness_gap,
-        band=(0.5, math.inf),
-        unit="mean |skewness| of units after the ReLU minus before it",
-    ),
-    Claim(
-        name="bn-after-relu-can-be-better",
-        chapter=CHAPTER,
-        says="BN after the ReLU can give the better accuracy, here at a small learning rate and early in training.",
-        source="mishkin2017systematic",
-        run="Digits, ReLU network 64-64-64-10, SGD with learning rate 0.01, 3 epochs, batches of 60; "
-        "mean of seeds 0 to 4.",
-        measure=lambda: float(placement_gain(0.01).mean()),
-        band=(2.0, 50.0),
-        unit="percentage points of test accuracy, after minus before",
-    ),
-    Claim(
-        name="one-pass-variance-loses-digits",
-        chapter=CHAPTER,
-        says="The error of mean(x²) − mean(x)² grows with the square of mean / standard deviation.",
-        source="chan1983algorithms",
-        run="Normal batches of 1024 in float32, mean / std from 3 to 3000, seeds 0 to 7.",
-        measure=cancellation_slope,
-        band=(1.7, 2.3),
-        unit="exponent",
-    ),
-)

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, reduce
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
-from bn_book.claims import Claim
 from bn_book.data import load_digits
 from bn_book.networks import sigmoid_network, small_cnn
 from bn_lib._arrays import Array
@@ -368,7 +367,6 @@ class Sweep(NamedTuple):
 def momentum_sweep(momenta: tuple[float, ...], *, batch_size: int = 32, epochs: int = 5, seed: int = 0) -> Sweep:
     """One training run, and the running statistics that each of `momenta` would have kept."""
     recording, stops = _last_epoch(epochs, batch_size, seed)
-    stops = stops[::2]  # a pass over the training set for each is what takes the time
     population = population_at(recording, stops)
     distance, accuracies = [], []
     for momentum in momenta:
@@ -390,6 +388,7 @@ def momentum_sweep(momenta: tuple[float, ...], *, batch_size: int = 32, epochs: 
 
 
 def _last_epoch(epochs: int, batch_size: int, seed: int) -> tuple[Recording, tuple[int, ...]]:
+    """A recorded run, and the moments of its last epoch at which the network is put to use: the end and 8 before it."""
     per_epoch = len(load_digits().train[1]) // batch_size
     recording = record(epochs=epochs, batch_size=batch_size, every=per_epoch // 8, seed=seed)
     return recording, tuple(step for step in recording.states if step > recording.steps - per_epoch)
@@ -469,43 +468,58 @@ def eval_forgotten(*, batch_size: int = 8, seed: int = 0) -> Forgotten:
     )
 
 
-class Frozen(NamedTuple):
-    """A network trained in inference mode, so that its statistics stay where they started.
+class Modes(NamedTuple):
+    """A network trained in a mode that was not meant.
 
     Attributes:
-        loss: mean over the last epoch, in nats.
-        inference: accuracy on the test digits.
-        updates: how many batches each BN layer has tracked.
-        healthy_loss: of the same network trained in training mode.
+        losses: of every step, in nats.
+        accuracy: on the test digits in inference, after each epoch.
+        updates: how many batches each BN layer has tracked at the end.
+        running_mean: the largest absolute entry of the first BN layer's running mean at the end.
+        healthy: the losses of the same network, always trained in training mode.
     """
 
-    loss: float
-    inference: float
+    losses: Array
+    accuracy: tuple[float, ...]
     updates: int
-    healthy_loss: float
+    running_mean: float
+    healthy: Array
 
 
 @cache
-def frozen(*, epochs: int = 5, batch_size: int = 32, seed: int = 0) -> Frozen:
-    """Train with `eval()` on: each BN layer divides by sqrt(1 + eps) and normalizes nothing."""
+def trained_in_eval(*, after: int = 0, epochs: int = 5, batch_size: int = 32, seed: int = 0) -> Modes:
+    """Train with `eval()` on from some epoch onwards: from the start, or from the validation after the first epoch.
+
+    From the start, each BN layer divides by sqrt(1 + eps) and normalizes nothing. Later, it goes on with the statistics
+    of the network as it was then.
+
+    Args:
+        after: how many epochs are in training mode before `eval()` is called, never to be undone.
+        epochs: passes over the 1437 training images.
+        batch_size: images per mini-batch.
+        seed: of weights and shuffles.
+    """
     model, rng = new_network(seed=seed)
-    model.eval()
     optimizer = SGD(model, LEARNING_RATE)
-    x, labels = load_digits().train
+    (x, labels), test = load_digits()
     per_epoch = len(x) // batch_size
-    losses = []
-    for _ in range(epochs):
+    losses, accuracies = [], []
+    for epoch in range(epochs):
+        if epoch == after:
+            model.eval()
         order = rng.permutation(len(x))
         for step in range(per_epoch):
             rows = order[step * batch_size : (step + 1) * batch_size]
             losses.append(train_step(model, optimizer, x[rows], labels[rows]))
+        accuracies.append(accuracy(model, *test))
     _, healthy = trained(epochs=epochs, batch_size=batch_size, seed=seed)
-    first = next(layer for _, layer in batch_norms(model))
-    return Frozen(
-        loss=float(np.mean(losses[-per_epoch:])),
-        inference=accuracy(model, *load_digits().test),
+    _, first = next(batch_norms(model))
+    return Modes(
+        losses=np.array(losses),
+        accuracy=tuple(accuracies),
         updates=int(first.num_batches_tracked),
-        healthy_loss=float(np.mean(healthy[-per_epoch:])),
+        running_mean=float(np.abs(first.running_mean).max()),
+        healthy=np.array(healthy),
     )
 
 
@@ -564,25 +578,111 @@ def still_moving(*, digit: int = 1, passes: int = 1, batch_size: int = 8, seed: 
 
 
 class Swapped(NamedTuple):
-    """Accuracy on the test digits in inference over the states of a last epoch.
+    """Accuracy on the test digits in inference over the states of a last epoch, averaged over training runs.
 
     Attributes:
         momentum: the weight of a new batch.
-        mean: over these states.
-        worst: the lowest of them.
+        mean: over these states and runs.
+        jump: mean absolute change from one of these states to the next.
+        by_run: the mean over the states, for each run.
     """
 
     momentum: float
     mean: float
-    worst: float
+    jump: float
+    by_run: tuple[float, ...]
 
 
-def swapped_momentum(momentum: float, *, batch_size: int = 4, epochs: int = 3, seed: int = 0) -> Swapped:
-    """One training run looked at with `momentum`: inference accuracy at 8 or more moments of its last epoch."""
-    recording, stops = _last_epoch(epochs, batch_size, seed)
-    by_stop = inference_accuracy(recording, momentum)
-    accuracies = [by_stop[stop] for stop in stops]
-    return Swapped(momentum, float(np.mean(accuracies)), float(np.min(accuracies)))
+def swapped_momentum(
+    momentum: float, *, batch_size: int = 4, epochs: int = 3, seeds: Sequence[int] = range(5)
+) -> Swapped:
+    """Training runs looked at with `momentum`: inference accuracy at 8 or more moments of their last epochs."""
+    runs = []
+    for seed in seeds:
+        recording, stops = _last_epoch(epochs, batch_size, seed)
+        by_stop = inference_accuracy(recording, momentum)
+        runs.append([by_stop[stop] for stop in stops])
+    by_run = np.mean(runs, axis=1)
+    jump = float(np.mean(np.abs(np.diff(runs, axis=1))))
+    return Swapped(momentum, float(by_run.mean()), jump, tuple(map(float, by_run)))
+
+
+class FrozenAsInKeras(BatchNorm):
+    """BN with what Keras means by `trainable = False`: in inference mode, and no later `train()` wakes it."""
+
+    @classmethod
+    def of(cls, layer: BatchNorm) -> "FrozenAsInKeras":
+        """A trained layer, frozen."""
+        frozen = cls(layer.num_features, eps=layer.eps, dtype=layer.gamma.dtype)
+        return frozen.load_state_dict(layer.state_dict()).eval()
+
+    def train(self) -> Self:
+        """Stay in inference mode; return the layer."""
+        return self.eval()
+
+
+Freezing: TypeAlias = Literal["requires_grad", "eval once", "trainable"]
+
+
+class FineTuned(NamedTuple):
+    """A network whose layers were frozen before a new head was trained on them, for new images.
+
+    Attributes:
+        before: accuracy on the test digits with the old head, before.
+        after: the same with the same head, after: the layers below were frozen.
+        new: accuracy of the new head on the new images.
+        changed: names of the arrays of the frozen layers that are not what they were.
+    """
+
+    before: float
+    after: float
+    new: float
+    changed: tuple[str, ...]
+
+
+@cache
+def fine_tuned(
+    freezing: Freezing, *, images: int = 320, epochs: int = 5, batch_size: int = 16, seed: int = 0
+) -> FineTuned:
+    """Freeze the trained network up to its last layer, and train a new last layer on negatives: light for dark.
+
+    The training loop is the usual one: `train()` at the start of each epoch. Only the new layer is given to the
+    optimizer, so no weight, no gamma and no beta below it can move.
+
+    Args:
+        freezing: what was done to BN. "requires_grad": nothing more, as in PyTorch where parameters get
+            requires_grad = False. "eval once": its layers were put into inference mode before training. "trainable":
+            what Keras does for trainable = False, `FrozenAsInKeras`.
+        images: training images of the new kind.
+        epochs: passes over them.
+        batch_size: images per mini-batch.
+        seed: of the trained network, the new layer and the shuffles.
+
+    Source: torch.nn.Module.train and torch.nn.BatchNorm1d; keras.layers.BatchNormalization, on `trainable`.
+    """
+    model, _ = trained(seed=seed)
+    if freezing == "trainable":
+        layers = (FrozenAsInKeras.of(layer) if isinstance(layer, BatchNorm) else layer for layer in model.stack)
+        model = Sequential(*layers)
+    (x, labels), (test, test_labels) = load_digits()
+    before, state = accuracy(model, test, test_labels), model.state_dict()
+
+    rng = np.random.default_rng(seed)
+    head = Dense(100, 10, rng=rng, dtype=np.float32)
+    tuned, optimizer = Sequential(*model.stack[:-1], head), SGD(head, LEARNING_RATE)
+    if freezing == "eval once":
+        for _, layer in batch_norms(tuned):
+            layer.eval()
+    for _ in range(epochs):
+        tuned.train()
+        for rows in rng.permutation(images).reshape(-1, batch_size):
+            train_step(tuned, optimizer, 1 - x[rows], labels[rows])
+    return FineTuned(
+        before=before,
+        after=accuracy(model, test, test_labels),
+        new=accuracy(tuned, 1 - test, test_labels),
+        changed=tuple(name for name, value in model.state_dict().items() if not np.array_equal(value, state[name])),
+    )
 
 
 # Folding
@@ -670,68 +770,3 @@ def folding_difference(*, seed: int = 0) -> float:
     dense = folded_against(trained(seed=seed)[0], load_digits().test[0])
     cnn = folded_against(trained_cnn(seed=seed), load_digits(flat=False).test[0])
     return max(dense.difference, cnn.difference)
-
-
-# Claims
-
-
-CHAPTER = "inference"
-
-CLAIMS = (
-    Claim(
-        name="batch-variance-correction",
-        chapter=CHAPTER,
-        says="Averaged over batches of m, the biased variance misses the population's by the factor (m − 1)/m; "
-        "multiplying by m/(m − 1) restores it.",
-        source="ioffe2015batch",
-        run="Digits through the first layer of the trained network; 179 shuffled batches of 8; 100 channels; seed 0.",
-        measure=lambda: algorithm_2(batch_size=8).biased,
-        band=(0.85, 0.90),
-        unit="average batch variance / variance of all, 7/8 expected",
-    ),
-    Claim(
-        name="company-changes-prediction",
-        chapter=CHAPTER,
-        says="With batch statistics an output depends on the other examples in the batch, so the same image gets "
-        "different labels in different company.",
-        source="ioffe2015batch",
-        run="Sigmoid network on digits, 5 epochs; 360 test images in training mode, batches of 8, mixed twice; seed 0.",
-        measure=lambda: eval_forgotten(batch_size=8).changed,
-        band=(0.05, 1.0),
-        unit="share of images whose label changes",
-    ),
-    Claim(
-        name="slow-average-is-outdated",
-        chapter=CHAPTER,
-        says="An exponential average that is slow for the number of updates is outdated, and accuracy in inference "
-        "falls although the network is well trained; statistics recomputed over the training set repair it.",
-        source="wu2021rethinking",
-        run="Sigmoid network on digits, 88 updates with momentum 0.01 (PyTorch's meaning); 360 test images; seed 0.",
-        measure=lambda: (gap := inference_gap()).population - gap.inference,
-        band=(0.3, 1.0),
-        unit="accuracy gained by recomputing",
-    ),
-    Claim(
-        name="fast-average-is-noisy",
-        chapter=CHAPTER,
-        says="An exponential average that weighs only the last few batches does not represent the population, and "
-        "accuracy in inference suffers where batches are small.",
-        source="wu2021rethinking",
-        run="Sigmoid network on digits, 3 epochs, batches of 4; mean accuracy over the last epoch, momentum 0.1 "
-        "against 0.9 (PyTorch's meaning); seed 0.",
-        measure=lambda: swapped_momentum(0.1).mean - swapped_momentum(0.9).mean,
-        band=(0.02, 1.0),
-        unit="accuracy lost",
-    ),
-    Claim(
-        name="folding-is-exact",
-        chapter=CHAPTER,
-        says="In inference, BN folds into the weights and bias of the layer before it without changing what the "
-        "network computes, beyond rounding.",
-        source="jacob2018quantization",
-        run="Sigmoid network and CNN trained on digits (float32); 360 test images; seed 0.",
-        measure=folding_difference,
-        band=(0.0, 1e-5),
-        unit="largest difference of a logit, relative",
-    ),
-)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from bn_book.colours import COLOURS
 from bn_book.drawing import styled
-from bn_book.inference.experiments import Chase, Sweep
+from bn_book.inference.experiments import Chase, Modes, Sweep
 
 
 @styled
@@ -64,4 +64,32 @@ def bugs(rows: Sequence[tuple[str, float, float]]) -> Figure:
     ax.set(xlim=(0, 1.03), ylim=(len(rows) - 0.6, -0.7), yticks=[], xlabel="accuracy on the 360 test digits")
     ax.spines["left"].set_visible(False)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=2)
+    return fig
+
+
+@styled
+def left_in_eval(never_trained: Modes, left: Modes, *, after: int) -> Figure:
+    """The training loss of a healthy run, and of two that were in inference mode: from the start, and since a step.
+
+    Args:
+        never_trained: the run that was in inference mode from the start.
+        left: the run that has been since a validation.
+        after: the step of that validation.
+    """
+    fig, ax = plt.subplots(figsize=(5.2, 3.4))
+    window = 5
+    runs = (
+        ("in training mode", left.healthy, "muted", "-"),
+        ("eval() from the start", never_trained.losses, "without_bn", "--"),
+        ("eval() after a validation", left.losses, "accent", "-"),
+    )
+    for name, losses, colour, line in runs:
+        smooth = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+        ax.plot(np.arange(window, len(losses) + 1), smooth, line, color=COLOURS[colour], label=name)
+    ax.axvline(after, color=COLOURS["muted"], linestyle=":", linewidth=1.2)
+    ax.text(
+        after - 3, 0.97, "validation", color=COLOURS["muted"], ha="right", va="top", transform=ax.get_xaxis_transform()
+    )
+    ax.set(xlim=(0, len(left.losses)), ylim=(0, None), xlabel="step", ylabel="training loss, nats")
+    ax.legend(loc="upper right")
     return fig

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bn_book.claims import Claim
 from bn_book.data import load_digits
 from bn_lib._arrays import Array
 from bn_lib.moments import Moments
@@ -442,80 +441,3 @@ def _digits_stage(name: str, train: Array, test: Array, steps: int, seed: int) -
         test_accuracy=float(np.mean(scores.argmax(axis=1) == test_labels)),
         flattest_share=float(losses[:10].sum() / losses.sum()),
     )
-
-
-# Claims
-
-
-@cache
-def _sweep() -> Sweep:
-    return sweep_condition()
-
-
-def _mean_eigenvalue() -> float:
-    raw, centered, *_ = digits_stages()
-    return raw.largest / centered.largest
-
-
-def _standardizing_speedup() -> float:
-    raw, _, standardized, _ = digits_stages()
-    return raw.steps_to(0.01) / standardized.steps_to(0.01)
-
-
-_CHAPTER = "scale"
-_DIGITS = "Linear regression with a bias on 1437 digits, pixels from 0 to 1 without those that never vary"
-
-CLAIMS = (
-    Claim(
-        name="stable-rate-is-2-over-lambda-max",
-        chapter=_CHAPTER,
-        says="Gradient descent on a quadratic diverges when the learning rate exceeds 2 / λ, where λ is the "
-        "largest eigenvalue, and not before.",
-        source="lecun1998efficient",
-        run="Quadratics in 10 dimensions, condition numbers from 1 to 1000, seed 0; bisection on runs of 1000 steps.",
-        measure=lambda: rate_error(_sweep()),
-        band=(0.0, 0.01),
-        unit="largest relative difference between the measured limit and 2 / λ",
-    ),
-    Claim(
-        name="steps-grow-with-the-condition-number",
-        chapter=_CHAPTER,
-        says="The time to converge is proportional to the condition number.",
-        source="lecun1998efficient",
-        run="The same quadratics from condition number 10 up; steps to a thousandth of the distance at the best rate.",
-        measure=lambda: steps_slope(_sweep()),
-        band=(0.9, 1.1),
-        unit="slope of log(steps) against log(condition number)",
-    ),
-    Claim(
-        name="means-make-a-large-eigenvalue",
-        chapter=_CHAPTER,
-        says="Inputs whose mean is not 0 create a very large eigenvalue.",
-        source="lecun1998efficient",
-        run=f"{_DIGITS}; before and after subtracting the means.",
-        measure=_mean_eigenvalue,
-        band=(3.0, math.inf),
-        unit="largest eigenvalue before divided by that after",
-    ),
-    Claim(
-        name="standardizing-saves-steps",
-        chapter=_CHAPTER,
-        says="Convergence is faster when inputs are shifted to mean 0 and scaled to the same variance.",
-        source="lecun1998efficient",
-        run=f"{_DIGITS}; steps at 1 divided by the largest eigenvalue, to one percent of the excess training loss, raw "
-        "and standardized.",
-        measure=_standardizing_speedup,
-        band=(5.0, math.inf),
-        unit="steps on raw pixels divided by steps on standardized pixels",
-    ),
-    Claim(
-        name="standardizing-leaves-correlation",
-        chapter=_CHAPTER,
-        says="If the inputs are correlated, normalizing their variances does not make the error surface spherical.",
-        source="lecun1998efficient",
-        run=f"{_DIGITS}; standardized.",
-        measure=lambda: digits_stages()[2].condition,
-        band=(10.0, math.inf),
-        unit="condition number (1 would be a sphere)",
-    ),
-)

@@ -155,6 +155,7 @@ def roofline(limits: Limits, points: Mapping[str, tuple[float, float]]) -> Figur
 _LOOKS = {
     "one pass": ("accent", "o-"),
     "two passes": ("without_bn", "s--"),
+    "two passes, corrected": ("amber", "v--"),
     "one pass, shifted": ("green", "^:"),
     "bn_lib": ("with_bn", "D-"),
 }
@@ -173,9 +174,10 @@ def error_of_x_hat(ratios: Sequence[float], errors: Mapping[str, Sequence[Damage
     ax.axhline(1, color=COLOURS["muted"], linestyle=":", linewidth=1.2)
     ax.text(1, 1.6, "1 standard deviation", color=COLOURS["muted"])
     ax.text(ratios[-1], 900, "×: not a number", ha="right", color=COLOURS["accent"])
-    ax.text(1.1, 1.5e-2, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
+    ax.text(1.1, 2.5e-2, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
     ax.text(6e3, 2.5e-2, "two passes", ha="right", color=COLOURS["without_bn"])
-    ax.text(300, 2.2e-6, "one pass, shifted", ha="center", color=COLOURS["green"])
+    ax.text(ratios[0], 1.6e-4, "one pass, shifted", color=COLOURS["green"])
+    ax.text(1e3, 7e-7, "two passes, corrected", ha="center", color=COLOURS["amber"])
     ax.text(ratios[-1], 3.5e-8, "bn_lib", ha="right", color=COLOURS["with_bn"])
     ax.set(xscale="log", yscale="log", ylim=(1e-8, 5e3), xlabel="mean / standard deviation of the batch")
     ax.set_xticks([10.0**d for d in range(7)], ["1", "10", "100", "1e3", "1e4", "1e5", "1e6"])
