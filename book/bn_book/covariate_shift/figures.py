@@ -73,24 +73,6 @@ def unit_percentiles(runs: tuple[Run, ...], layer: int = -1) -> Figure:
 
 
 @styled
-def accuracy_curves(runs: tuple[Run, ...]) -> Figure:
-    """Test accuracy after each epoch, one line for each run."""
-    fig, ax = plt.subplots()
-    for run in runs:
-        colour, dash = _RUN_LOOKS[run.name]
-        steps = run.steps_per_epoch * np.arange(len(run.accuracy))
-        ax.plot(steps, 100 * run.accuracy, dash, color=COLOURS[colour])
-    for words, x, y, colour in (
-        ("with BN", 90, 102, "with_bn"),
-        ("without BN,\nlarger weights", 130, 77, "muted"),
-        ("without BN", 720, 50, "without_bn"),
-    ):
-        ax.text(x, y, words, color=COLOURS[colour], va="center")
-    ax.set(xlim=(0, runs[0].steps[-1]), ylim=(0, 106), xlabel="training step", ylabel="test digits right (%)")
-    return fig
-
-
-@styled
 def steps_by_rate(steps: dict[Start, Array], rates: tuple[float, ...] = RATES) -> Figure:
     """Steps to an accuracy against the learning rate: each network's median seed, and a band from least to most.
 
