@@ -6,7 +6,7 @@ from fractions import Fraction
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bn_book.covariate_shift import experiments as shift
@@ -56,16 +56,45 @@ def test_the_gradients_are_those_of_the_loss(x, weights, target):
 
 def test_the_chain_of_the_chapter_has_the_numbers_of_the_chapter():
     chain = shift.Chain()
-    terms = shift.expand(chain, Fraction(1, 10))
-    assert chain.y == 6
-    assert chain.gradients == (6, 3, 4)
-    assert [float(term.value) for term in terms] == [6, -3.6, -0.9, -1.6, 0.54, 0.96, 0.24, -0.144]
-    assert [shift.of_order(terms, order) for order in range(4)] == [
-        6,
-        Fraction("-6.1"),
-        Fraction("1.74"),
-        -Fraction("0.144"),
-    ]
+    assert chain.calibrated_rate == Fraction(1, 100)
+    terms = shift.expand(chain, chain.calibrated_rate)
+    assert float(chain.y) == 9.6
+    assert [float(g) for g in chain.gradients] == [4.8, 6, 6.4]
+    assert [float(shift.of_order(terms, order)) for order in range(4)] == [9.6, -1, 0.0338304, -0.00036864]
+
+
+@given(x=fractions, weights=st.tuples(fractions, fractions, fractions), target=fractions)
+def test_the_calibrated_rate_lands_on_the_target_to_first_order(x, weights, target):
+    chain = shift.Chain(x, weights, target)
+    assume(any(chain.gradients))
+    terms = shift.expand(chain, chain.calibrated_rate)
+    assert shift.of_order(terms, 0) + shift.of_order(terms, 1) == target
+
+
+@pytest.mark.parametrize("weight", [0.8, 1.0, 1.3])
+@pytest.mark.parametrize("layers", [1, 3, 10])
+def test_obtained_of_planned_is_the_quotient_of_the_two_changes(weight, layers):
+    step = 0.02
+    planned, obtained = layers * weight ** (layers - 1) * step, (weight + step) ** layers - weight**layers
+    assert shift.obtained_of_planned(weight, layers, step) == pytest.approx(obtained / planned)
+
+
+def test_the_calibrated_step_plans_the_change_and_a_rate_follows_the_gradient():
+    weight, layers = 0.9, 7
+    assert layers * weight**6 * shift.calibrated_step(weight, layers, 0.1) == pytest.approx(0.1)
+    slope = ((weight + 1e-6) ** 7 - (weight - 1e-6) ** 7) / 2e-6 / layers  # of y by one of seven equal weights
+    assert shift.step_at_rate(weight, layers, 0.01) == pytest.approx(0.01 * slope)
+
+
+def test_small_weights_explode_at_a_calibrated_step_and_large_ones_at_a_fixed_rate():
+    for layers, most in ((3, 1.1), (10, 1.1), (30, 1.2)):
+        for step in (shift.calibrated_step(1.0, layers, 0.1), shift.step_at_rate(1.0, layers, 0.01)):
+            assert 1 < shift.obtained_of_planned(1.0, layers, step) < most
+    small, large = 0.8, 1.25
+    assert shift.obtained_of_planned(small, 30, shift.calibrated_step(small, 30, 0.1)) > 1e6
+    assert shift.obtained_of_planned(large, 30, shift.calibrated_step(large, 30, 0.1)) < 1.01
+    assert shift.obtained_of_planned(large, 30, shift.step_at_rate(large, 30, 0.01)) > 1e6
+    assert shift.obtained_of_planned(small, 30, shift.step_at_rate(small, 30, 0.01)) < 1.01
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 10])
@@ -74,7 +103,7 @@ def test_ignored_terms_are_those_with_two_and_more_layers(layers):
 
 
 def test_the_lines_by_hand_hold_as_they_are_written():
-    chain, rate = shift.Chain(), Fraction(1, 10)
+    chain, rate = shift.Chain(), Fraction(1, 100)
     terms = shift.expand(chain, rate)
     tex = [figures.worked_gradients(chain), figures.worked_terms(chain, terms, rate), figures.worked_check(chain, rate)]
     checked = 0
@@ -176,30 +205,67 @@ def test_the_runs_differ_in_what_they_should():
     assert without.width(2) < without.width(1) / 3.5
 
 
+# Steps to an accuracy, and what a layer can learn from
+
+
+def test_steps_are_those_of_the_watched_run_and_infinite_where_the_accuracy_is_not_reached():
+    run = shift.train(with_bn=True, epochs=3, measure_every=69, seed=0)
+    assert shift.steps_needed("with BN", 0.5) == run.steps_to(0.9)
+    assert shift.steps_needed("without BN", 0.5, most=46) == math.inf
+
+
+def test_the_networks_start_from_the_same_weights_but_for_their_size():
+    plain, larger, normalized = (shift.network_of(start, seed=3).stack for start in shift.STARTS)
+    np.testing.assert_array_equal(plain[0].weight, normalized[0].weight)
+    ratio = larger[0].weight / plain[0].weight
+    np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-4)
+    assert ratio[0, 0] > 3
+
+
+def test_bn_does_not_care_about_the_rate_and_larger_weights_do():
+    """Another seed than the page's."""
+    with_bn, larger = (
+        [shift.steps_needed(start, rate, seed=7) for rate in (0.5, 3.0)]
+        for start in ("with BN", "without BN, larger weights")
+    )
+    assert max(with_bn) <= 69
+    assert larger[1] > 3 * larger[0]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_vanishing_signal_is_a_badly_conditioned_input(seed):
+    found = {start: shift.curvature(start, seed=seed) for start in shift.STARTS}
+    images = load_digits().train[0]
+    outputs = Sequential(*shift.network_of("without BN", seed=seed).stack[:-1]).forward(images).astype(float)
+    mean = outputs.mean(axis=0)
+    # what all images have in common, with the bias: the squared length of the mean and 1
+    assert found["without BN"].along_mean == pytest.approx(mean @ mean + 1, rel=1e-3)
+    plain, larger, with_bn = (found[start].ratio for start in shift.STARTS)
+    assert plain > 100 * larger
+    assert larger > 2 * with_bn
+
+
 # Figures
 
 
-@pytest.mark.parametrize("rate", ["1/200", "1/10", "1/5"])
-def test_every_bar_begins_where_the_last_one_ended(rate):
-    chain = shift.Chain()
-    terms = shift.expand(chain, Fraction(rate))
-    ax = figures.stacked_terms(chain, terms).axes[0]
-    ends = np.cumsum([float(term.value) for term in terms])
-    for patch, start, term in zip(ax.patches, [0, *ends[:-1]], terms, strict=True):
-        left = start if term.value > 0 else start + float(term.value)
-        assert patch.get_x() + min(patch.get_width(), 0) == pytest.approx(left)
-        assert abs(patch.get_width()) == pytest.approx(abs(float(term.value)))
-    assert ax.get_xlim() == (-7.0, 6.6)
-    words = " ".join(text.get_text() for text in ax.texts)
-    assert f"the step gives {ends[-1]:.2f}".replace("-", "−") in words
-    assert f"1st order predicts {ends[3]:.2f}".replace("-", "−") in words
+def test_the_curves_of_the_chains_are_those_of_the_formula():
+    fig = figures.obtained_of_planned(depths=(3, 30))
+    above, below = fig.axes
+    weights = above.lines[1].get_xdata()
+    expected = shift.obtained_of_planned(weights, 30, shift.calibrated_step(weights, 30, 0.1))
+    np.testing.assert_array_equal(above.lines[1].get_ydata(), expected)
+    expected = shift.obtained_of_planned(weights, 3, shift.step_at_rate(weights, 3, 0.01))
+    np.testing.assert_array_equal(below.lines[0].get_ydata(), expected)
 
 
-def test_terms_are_written_with_their_signs_and_powers():
-    names = [figures.term_name(term) for term in shift.expand(shift.Chain(), Fraction(1))]
-    assert names[0] == "x w₁w₂w₃"
-    assert names[1:4] == ["−a x g₁w₂w₃", "−a x w₁g₂w₃", "−a x w₁w₂g₃"]
-    assert names[4:] == ["+a² x g₁g₂w₃", "+a² x g₁w₂g₃", "+a² x w₁g₂g₃", "−a³ x g₁g₂g₃"]
+def test_a_rate_at_which_a_seed_fails_has_no_point():
+    steps = {start: np.array([[46.0, 69.0], [92.0, 115.0]]) for start in shift.STARTS}
+    steps["without BN, larger weights"] = np.array([[46.0, 69.0], [92.0, math.inf]])
+    ax = figures.steps_by_rate(steps, (0.5, 5.0)).axes[0]
+    medians = [line.get_ydata().tolist() for line in ax.lines]
+    assert medians[0] == medians[2] == [57.5, 103.5]
+    assert medians[1][0] == 57.5
+    assert math.isnan(medians[1][1])
 
 
 def test_figures_show_the_runs():
@@ -208,7 +274,7 @@ def test_figures_show_the_runs():
     fig = figures.unit_percentiles((without, with_bn))
     middle = fig.axes[1].lines[1].get_ydata()
     np.testing.assert_array_equal(middle, with_bn.percentiles[:, -1, 1, with_bn.typical_unit()])
-    for figure in (fig, figures.accuracy_curves(runs)):
+    for figure in (fig,):
         assert len(show(figure, alt="A test.").html) < 40_000
 
 

@@ -137,7 +137,7 @@ def test_the_two_places_differ_in_the_place_alone():
 
 
 def test_an_unknown_place_is_refused():
-    with pytest.raises(ValueError, match="place is 'between'; expected 'before' or 'after'"):
+    with pytest.raises(ValueError, match="place is 'between'; expected one of"):
         forward.relu_network("between", rng=np.random.default_rng(0))
 
 
@@ -146,6 +146,36 @@ def test_the_winner_depends_on_the_learning_rate_for_seeds_the_book_does_not_sho
     slow, fast = (forward.placement_gain(rate, seeds=seeds) for rate in (0.01, 1.0))
     assert slow.min() > 2
     assert fast.mean() < 1
+
+
+def test_what_after_gains_at_a_small_rate_is_a_factor_and_not_centering():
+    """Other seeds than the page's."""
+    before, after, centered, scaled = (
+        forward.accuracies(place, 0.01, seeds=(5, 6, 7)).mean()
+        for place in ("before", "after", "before, then centered", "before, then scaled")
+    )
+    assert scaled - before > 0.8 * (after - before) > 8
+    assert centered - before < 0.5 * (after - before)
+
+
+def test_the_layers_behind_the_relu_do_one_thing_each():
+    rng = np.random.default_rng(0)
+    x, dy = (rng.normal(2, 3, size=(50, 4)).astype(np.float32) for _ in range(2))
+    centered, scaled = forward.Centered(4, momentum=1.0), forward.Scaled(1 / forward.RELU_STD)
+    np.testing.assert_allclose(centered.forward(x).mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(centered.forward(x).std(axis=0), x.std(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(centered.backward(dy), dy - dy.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(centered.eval().forward(x[:1]), x[:1] - x.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(scaled.forward(x), x / forward.RELU_STD, rtol=1e-6)
+    np.testing.assert_allclose(scaled.backward(dy), dy / forward.RELU_STD, rtol=1e-6)
+    z = rng.normal(size=1_000_000)
+    assert np.maximum(z, 0).std() == pytest.approx(forward.RELU_STD, rel=5e-3)
+
+
+def test_a_gamma_that_is_held_stays_one_and_costs_nothing_before_a_relu():
+    learned, held = (forward.accuracies("before", 0.2, seeds=(5, 6), learn_gamma=learn) for learn in (True, False))
+    assert not np.array_equal(learned, held)
+    assert abs(learned.mean() - held.mean()) < 2
 
 
 def test_the_shape_of_a_distribution_ignores_mean_and_spread():

@@ -1,6 +1,6 @@
 """Internal covariate shift: how updates of several layers interact, and how activations move in training.
 
-The first half is arithmetic on a chain of three weights. The second trains the sigmoid network of Ioffe and Szegedy
+The first half is arithmetic on chains of weights. The second trains the sigmoid network of Ioffe and Szegedy
 (2015), section 4.1, on digits and watches the inputs of its sigmoids. Drawing is in `bn_book.covariate_shift.figures`.
 """
 
@@ -10,12 +10,13 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from itertools import combinations
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bn_book.data import load_digits
 from bn_book.networks import sigmoid_network
+from bn_book.scale.experiments import eigenvalues, hessian
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import Layer
@@ -40,8 +41,8 @@ class Chain(NamedTuple):
     """
 
     x: Fraction = Fraction(2)
-    weights: tuple[Fraction, Fraction, Fraction] = (Fraction(1), Fraction(2), Fraction(3, 2))
-    target: Fraction = Fraction(5)
+    weights: tuple[Fraction, Fraction, Fraction] = (Fraction(2), Fraction(8, 5), Fraction(3, 2))
+    target: Fraction = Fraction(43, 5)
 
     @property
     def y(self) -> Fraction:
@@ -54,6 +55,18 @@ class Chain(NamedTuple):
         w1, w2, w3 = self.weights
         pull = (self.y - self.target) * self.x
         return pull * w2 * w3, pull * w1 * w3, pull * w1 * w2
+
+    @property
+    def calibrated_rate(self) -> Fraction:
+        """The learning rate at which y would land on the target, if the change were what first order says.
+
+            (y - target) = rate * sum of dy/dw_i * gradient_i
+
+        Raises:
+            ZeroDivisionError: if y is on the target already, or no weight moves it.
+        """
+        pull = self.y - self.target
+        return pull * pull / sum(g * g for g in self.gradients)
 
 
 class Term(NamedTuple):
@@ -98,9 +111,41 @@ def of_order(terms: tuple[Term, ...], order: int) -> Fraction:
     return sum((term.value for term in terms if term.order == order), Fraction(0))
 
 
-def ignored_terms(layers: int) -> int:
-    """How many terms of order 2 and more the product of `layers` such brackets has: 2**layers - 1 - layers."""
-    return int(2**layers - 1 - layers)
+# Deeper chains: layers of one weight each, all of the same size, y = weight**layers
+
+
+def calibrated_step(weight: Array, layers: int, change: float) -> Array:
+    """How far each weight has to move for first order to raise y by `change`: change / (layers * weight**(layers - 1)).
+
+    Source: Goodfellow, Bengio and Courville (2016), section 8.7.1, where it is the learning rate 0.1 / (g.T @ g).
+
+    Args:
+        weight: of every layer, > 0.
+        layers: how many there are.
+        change: of y that is planned.
+    """
+    return change / (layers * weight ** (layers - 1.0))
+
+
+def step_at_rate(weight: Array, layers: int, rate: float) -> Array:
+    """How far each weight moves when y is raised by gradient ascent: rate * weight**(layers - 1)."""
+    return rate * weight ** (layers - 1.0)
+
+
+def obtained_of_planned(weight: Array, layers: int, step: Array) -> Array:
+    """The change of y when every weight moves by `step`, divided by the change that first order plans.
+
+        ((weight + step)**layers - weight**layers) / (layers * weight**(layers - 1) * step)
+
+    With r = step / weight it is ((1 + r)**layers - 1) / (layers * r): near 1 as long as layers * r is small.
+
+    Args:
+        weight: of every layer, > 0.
+        layers: how many there are.
+        step: what is added to each weight, > 0; broadcasts with `weight`.
+    """
+    relative = step / weight
+    return np.expm1(layers * np.log1p(relative)) / (layers * relative)
 
 
 # The sigmoid network, watched
@@ -267,6 +312,86 @@ def three_runs(*, learning_rate: float = LEARNING_RATE, seed: int = 0) -> tuple[
     )
 
 
+# Steps to an accuracy, at many learning rates
+
+Start: TypeAlias = Literal["without BN", "without BN, larger weights", "with BN"]
+STARTS: tuple[Start, ...] = ("without BN", "without BN, larger weights", "with BN")
+RATES = (0.5, 1.0, 2.0, 3.0, 5.0)
+SEEDS = (0, 1, 2)
+
+
+def network_of(start: Start, *, seed: int = 0) -> Sequential:
+    """One of the chapter's three networks before training; the weights without BN and with BN are the same.
+
+    Args:
+        start: which.
+        seed: of the weights.
+    """
+    return sigmoid_network(
+        rng=np.random.default_rng(seed),
+        normalizer=_float32_batch_norm if start == "with BN" else None,
+        init=LARGER_WEIGHTS if start == "without BN, larger weights" else "glorot",
+    )
+
+
+@cache
+def steps_needed(start: Start, learning_rate: float, *, right: float = 0.9, most: int = 1380, seed: int = 0) -> float:
+    """The training steps after which a network gets a share of the test digits right, to the epoch of 23 steps.
+
+    Args:
+        start: which network.
+        learning_rate: of plain SGD.
+        right: the share.
+        most: steps to take at most.
+        seed: of the weights and the shuffles, which are those of `train`.
+
+    Returns:
+        The number of steps; infinity if `most` are not enough.
+    """
+    (images, labels), test = load_digits()
+    model = network_of(start, seed=seed)
+    optimizer, rng = SGD(model, learning_rate), np.random.default_rng(seed + 1000)
+    per_epoch = len(labels) // BATCH_SIZE
+    for epoch in range(1, most // per_epoch + 1):
+        order = rng.permutation(len(labels))
+        for step in range(per_epoch):
+            rows = order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE]
+            train_step(model, optimizer, images[rows], labels[rows])
+        if accuracy(model, *test) >= right:
+            return epoch * per_epoch
+    return math.inf
+
+
+def steps_by_rate(rates: tuple[float, ...] = RATES, seeds: tuple[int, ...] = SEEDS) -> dict[Start, Array]:
+    """`steps_needed` for each of the three networks, `(rates, seeds)`."""
+    return {start: np.array([[steps_needed(start, r, seed=s) for s in seeds] for r in rates]) for start in STARTS}
+
+
+class Curvature(NamedTuple):
+    """Eigenvalues of the Hessian of linear regression on a hidden layer's outputs, a bias among the features.
+
+    Attributes:
+        along_mean: the largest, which belongs to what all images have in common.
+        among_images: the second, the largest in which images differ.
+    """
+
+    along_mean: float
+    among_images: float
+
+    @property
+    def ratio(self) -> float:
+        """How much flatter the bowl is among images: a lower bound of the condition number."""
+        return self.along_mean / self.among_images
+
+
+def curvature(start: Start, *, seed: int = 0) -> Curvature:
+    """The curvature of the outputs of the last hidden layer before training, over all training images in one batch."""
+    images, _ = load_digits().train
+    outputs = Sequential(*network_of(start, seed=seed).stack[:-1]).forward(images).astype(np.float64)
+    values = eigenvalues(hessian(np.column_stack([outputs, np.ones(len(outputs))])))
+    return Curvature(float(values[-1]), float(values[-2]))
+
+
 # A recording to leaf through (bn_book.explorables.Drift)
 
 PERCENTILES = (5, 15, 30, 50, 70, 85, 95)
@@ -333,7 +458,7 @@ def _seen(
 ) -> tuple[Array, Array, Array]:
     """Percentiles, medians and loss of one run, see `Recording`."""
     x, labels = load_digits().train
-    model = sigmoid_network(rng=np.random.default_rng(seed), normalizer=_float32_batch_norm if with_bn else None)
+    model = network_of("with BN" if with_bn else "without BN", seed=seed)
     optimizer, rng = SGD(model, learning_rate), np.random.default_rng(seed + 1000)
     inputs = np.full((len(steps), 3, len(PERCENTILES), 100), np.nan)
     loss = np.full(len(steps), np.nan)

@@ -4,7 +4,6 @@ Each function takes the numbers that `bn_book.covariate_shift.experiments` compu
 """
 
 from fractions import Fraction
-from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,13 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bn_book.colours import COLOURS
-from bn_book.covariate_shift.experiments import Chain, Run, Term, of_order
+from bn_book.covariate_shift.experiments import RATES, Chain, Run, Start, Term, calibrated_step, step_at_rate
+from bn_book.covariate_shift.experiments import obtained_of_planned as ratio
 from bn_book.drawing import styled
 from bn_book.drawing._tex import aligned, decimal
+from bn_lib._arrays import Array
 
-_ORDER_COLOUR = ("muted", "accent", "green", "amber")
-_SUBSCRIPT = "₀₁₂₃"
-_POWER = ("", "−a", "+a²", "−a³")
 _RUN_LOOKS = {
     "without BN": ("without_bn", "-"),
     "with BN": ("with_bn", "-"),
@@ -26,43 +24,33 @@ _RUN_LOOKS = {
 }
 
 
-def term_name(term: Term) -> str:
-    """A term as text with subscripts: "+a² x g₁g₂w₃"."""
-    factors = "".join(("g" if layer in term.moved else "w") + _SUBSCRIPT[layer] for layer in (1, 2, 3))
-    return f"{_POWER[term.order]} x {factors}".strip()
-
-
 @styled
-def stacked_terms(chain: Chain, terms: tuple[Term, ...], *, limits: tuple[float, float] = (-7.0, 6.6)) -> Figure:
-    """The eight terms, each starting where the one before ended, and where a first-order step would have ended.
+def obtained_of_planned(*, depths: tuple[int, ...] = (3, 10, 30), change: float = 0.1, rate: float = 0.01) -> Figure:
+    """The change of y that a step gives, divided by the planned one, for chains of equal weights.
 
     Args:
-        chain: the network before the step.
-        terms: of `expand`.
-        limits: of the horizontal axis, the same for every learning rate.
+        depths: numbers of layers, a curve for each.
+        change: of y that first order plans in the upper panel, where it sets the step.
+        rate: the learning rate of every network in the lower panel.
     """
-    fig, ax = plt.subplots(figsize=(5.2, 4.4))
-    reached = 0.0
-    for row, term in enumerate(terms):
-        value = float(term.value)
-        ax.barh(row, value, left=reached, height=0.62, color=COLOURS[_ORDER_COLOUR[term.order]])
-        if row:
-            ax.plot([reached, reached], [row - 1, row], color=COLOURS["ink"], lw=0.6)
-        reached += value
-    linear = float(of_order(terms, 0) + of_order(terms, 1))
-    for x, words, style, row, end in (
-        (linear, "1st order predicts", ":", 3, 9.3),
-        (reached, "the step gives", "-", 7, 8.3),
-    ):
-        ax.plot([x, x], [row, end], color=COLOURS["ink"], lw=1.2, ls=style)
-        ax.text(x, end + 0.15, f" {words} {_signed(x)} ", ha=_beside(x, limits), va="center")
-    ax.axvline(float(chain.target), color=COLOURS["muted"], lw=0.8, ls="--", zorder=0)
-    ax.text(float(chain.target), -0.7, "target", color=COLOURS["muted"], ha="center", va="bottom")
-    ax.set_yticks(range(len(terms)), [term_name(term) for term in terms])
-    for label, term in zip(ax.get_yticklabels(), terms, strict=True):
-        label.set_color(COLOURS[_ORDER_COLOUR[term.order]])
-    ax.set(xlim=limits, ylim=(9.9, -0.6), xlabel="y, term by term")
-    ax.grid(axis="y", visible=False)
+    fig, panels = plt.subplots(2, 1, figsize=(5.2, 6.2), sharex=True, sharey=True)
+    weights = np.linspace(0.7, 1.4, 141)
+    looks = (("accent", "-"), ("green", "--"), ("amber", "-."))
+    steps = (lambda depth: calibrated_step(weights, depth, change), lambda depth: step_at_rate(weights, depth, rate))
+    titles = (f"step set by first order, to raise y by {change:g}", f"learning rate {rate:g}, whatever the weights are")
+    for ax, step, title in zip(panels, steps, titles, strict=True):
+        for depth, (colour, dash) in zip(depths, looks, strict=True):
+            found = ratio(weights, depth, step(depth))
+            ax.plot(weights, found, dash, color=COLOURS[colour])
+        ax.axvline(1, color=COLOURS["muted"], lw=0.8, ls=":", zorder=0)
+        ax.set(yscale="log", ylim=(0.3, 1e4), ylabel="change of y,\nobtained / planned")
+        ax.set_title(title)
+        ax.grid(axis="x", visible=False)
+    places = (((0.705, 0.55), (0.715, 14), (0.87, 1500)), ((1.29, 0.55), (1.27, 5), (1.17, 1500)))
+    for ax, of_panel in zip(panels, places, strict=True):
+        for depth, (x, y), (colour, _) in zip(depths, of_panel, looks, strict=True):
+            ax.text(x, y, f"{depth} layers", color=COLOURS[colour], va="center")
+    panels[-1].set_xlabel("size of every weight")
     return fig
 
 
@@ -86,20 +74,32 @@ def unit_percentiles(runs: tuple[Run, ...], layer: int = -1) -> Figure:
 
 
 @styled
-def accuracy_curves(runs: tuple[Run, ...]) -> Figure:
-    """Test accuracy after each epoch, one line for each run."""
-    fig, ax = plt.subplots()
-    for run in runs:
-        colour, dash = _RUN_LOOKS[run.name]
-        steps = run.steps_per_epoch * np.arange(len(run.accuracy))
-        ax.plot(steps, 100 * run.accuracy, dash, color=COLOURS[colour])
+def steps_by_rate(steps: dict[Start, Array], rates: tuple[float, ...] = RATES) -> Figure:
+    """Steps to an accuracy against the learning rate: each network's median seed, and a band from least to most.
+
+    Args:
+        steps: for each network `(rates, seeds)`; infinity where the accuracy was not reached.
+        rates: the learning rates.
+    """
+    fig, ax = plt.subplots(figsize=(5.2, 4.0))
+    for start, found in steps.items():
+        colour, dash = _RUN_LOOKS[start]
+        reached = np.where(np.isfinite(found).all(axis=1)[:, None], found, np.nan)
+        ax.fill_between(rates, reached.min(axis=1), reached.max(axis=1), color=COLOURS[colour], alpha=0.25, lw=0)
+        ax.plot(rates, np.median(reached, axis=1), dash, marker="o", color=COLOURS[colour])
     for words, x, y, colour in (
-        ("with BN", 90, 102, "with_bn"),
-        ("without BN,\nlarger weights", 130, 77, "muted"),
-        ("without BN", 720, 50, "without_bn"),
+        ("without BN", 1.0, 1000, "without_bn"),
+        ("without BN,\nlarger weights", 0.55, 230, "muted"),
+        ("with BN", 1.0, 31, "with_bn"),
     ):
         ax.text(x, y, words, color=COLOURS[colour], va="center")
-    ax.set(xlim=(0, runs[0].steps[-1]), ylim=(0, 106), xlabel="training step", ylabel="test digits right (%)")
+    ax.set(
+        xscale="log", yscale="log", ylim=(20, 2000), xlabel="learning rate", ylabel="steps to 90 % of the test digits"
+    )
+    ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    ax.set_yticks([20, 50, 100, 200, 500, 1000], ["20", "50", "100", "200", "500", "1000"])
+    ax.minorticks_off()
+    ax.grid(axis="x", visible=False)
     return fig
 
 
@@ -149,15 +149,6 @@ def worked_check(chain: Chain, rate: Fraction) -> str:
 def _plus(value: Fraction) -> str:
     """A decimal with its sign, whichever it is."""
     return ("+" if value > 0 else "") + decimal(value)
-
-
-def _signed(number: float) -> str:
-    return f"{number:.2f}".replace("-", "−")
-
-
-def _beside(x: float, limits: tuple[float, float]) -> Literal["left", "right"]:
-    """How to align words at `x` so that they stay inside."""
-    return "left" if x < sum(limits) / 2 else "right"
 
 
 def _end_label(ax: Axes, x: float, y: float, words: str) -> None:

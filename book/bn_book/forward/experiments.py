@@ -170,50 +170,121 @@ def bias_effect(*, seed: int = 0, batch_size: int = 60, units: int = 100) -> Bia
 
 # Before or after the activation
 
-Place: TypeAlias = Literal["before", "after"]
+Place: TypeAlias = Literal["before", "after", "before, then centered", "before, then scaled"]
+PLACES: tuple[Place, ...] = ("before", "after", "before, then centered", "before, then scaled")
+
+#: Standard deviation of max(z, 0) for z normally distributed with mean 0 and variance 1.
+RELU_STD = math.sqrt(1 / 2 - 1 / (2 * math.pi))
+
+
+class Centered(Layer):
+    """y = x - mean(x) over the mini-batch, and in inference x minus the running mean: BN without its division.
+
+    Args:
+        units: features of x.
+        momentum: weight of the new mean in the running mean.
+    """
+
+    def __init__(self, units: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.running_mean = np.zeros(units, dtype=np.float32)
+
+    def forward(self, x: Array) -> Array:
+        """Return x minus a mean, of the shape of x, `(N, units)`."""
+        self._keep(x.shape)
+        if not self.training:
+            return x - self.running_mean
+        mean = x.mean(axis=0)
+        self.running_mean = (1 - self.momentum) * self.running_mean + self.momentum * mean
+        return x - mean
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy minus its mean over the mini-batch."""
+        self._last()
+        self._went_back()
+        return dy - dy.mean(axis=0)
+
+
+class Scaled(Layer):
+    """y = factor * x."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Array) -> Array:
+        """Return factor * x, of the dtype of x."""
+        self._keep(x.shape)
+        return x * x.dtype.type(self.factor)
+
+    def backward(self, dy: Array) -> Array:
+        """Return factor * dy."""
+        self._last()
+        self._went_back()
+        return dy * dy.dtype.type(self.factor)
 
 
 def relu_network(place: Place, *, rng: np.random.Generator, hidden: tuple[int, ...] = (64, 64)) -> Sequential:
     """A network for flat digits with BN before or after each ReLU, float32.
 
     Args:
-        place: where BN stands. Before it, the dense layer has no bias.
+        place: where BN stands. Before the ReLU, the dense layer has no bias. In two networks with BN before it, what
+            the ReLU passes on is then "centered" over the mini-batch, or "scaled" by the constant 1 / `RELU_STD`.
         rng: source of the weights.
         hidden: units of each hidden layer.
 
     Raises:
-        ValueError: if `place` is neither "before" nor "after".
+        ValueError: if `place` is none of `PLACES`.
     """
-    if place not in ("before", "after"):
-        raise ValueError(f"place is {place!r}; expected 'before' or 'after'")
+    if place not in PLACES:
+        raise ValueError(f"place is {place!r}; expected one of {PLACES}")
     layers: list[Layer] = []
     inputs = 64
     for units in hidden:
         layers.append(Dense(inputs, units, rng=rng, bias=place == "after", dtype=np.float32))
         norm = BatchNorm(units, dtype=np.float32)
-        layers += [norm, ReLU()] if place == "before" else [ReLU(), norm]
+        layers += [ReLU(), norm] if place == "after" else [norm, ReLU()]
+        if place == "before, then centered":
+            layers.append(Centered(units))
+        if place == "before, then scaled":
+            layers.append(Scaled(1 / RELU_STD))
         inputs = units
     return Sequential(*layers, Dense(inputs, 10, rng=rng, dtype=np.float32))
 
 
 @cache
-def placement(
-    learning_rate: float, *, epochs: int = 3, seeds: tuple[int, ...] = (0, 1, 2, 3, 4), batch_size: int = 60
-) -> dict[Place, tuple[float, ...]]:
-    """Test accuracy on digits with BN before and after each ReLU, in percent, one number per seed.
+def accuracies(
+    place: Place,
+    learning_rate: float,
+    *,
+    epochs: int = 3,
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4),
+    batch_size: int = 60,
+    learn_gamma: bool = True,
+) -> Array:
+    """Test accuracy of `relu_network` on digits, in percent, one number per seed.
 
-    Both networks of a seed start from the same weights and see the same mini-batches in the same order.
+    The networks of a seed start from the same weights and see the same mini-batches in the same order.
 
     Args:
+        place: where BN stands.
         learning_rate: of plain SGD.
         epochs: passes over the 1437 training images.
         seeds: of the weights and the shuffles.
         batch_size: images per mini-batch.
+        learn_gamma: whether gamma is trained; otherwise it stays 1.
     """
     data = load_digits()
 
-    def run(place: Place, seed: int) -> float:
+    def run(seed: int) -> float:
         model = relu_network(place, rng=np.random.default_rng(seed))
+        norms = [layer for layer in model.stack if isinstance(layer, BatchNorm)]
+
+        def gamma_back_to_one(_: int) -> None:
+            for norm in norms:
+                norm.gamma = np.ones_like(norm.gamma)
+
         fit(
             model,
             SGD(model, learning_rate),
@@ -222,16 +293,28 @@ def placement(
             batch_size=batch_size,
             rng=np.random.default_rng(1000 + seed),
             progress=False,
+            after_step=None if learn_gamma else gamma_back_to_one,
         )
         return 100 * accuracy(model, *data.test)
 
-    return {place: tuple(run(place, seed) for seed in seeds) for place in ("before", "after")}
+    return np.array([run(seed) for seed in seeds])
 
 
 def placement_gain(learning_rate: float, *, epochs: int = 3, seeds: tuple[int, ...] = (0, 1, 2, 3, 4)) -> Array:
     """Accuracy with BN after the ReLU minus accuracy with BN before it, in percentage points, one per seed."""
-    accuracies = placement(learning_rate, epochs=epochs, seeds=seeds)
-    return np.subtract(accuracies["after"], accuracies["before"])
+    after, before = (accuracies(place, learning_rate, epochs=epochs, seeds=seeds) for place in ("after", "before"))
+    return np.subtract(after, before)
+
+
+def share_of_the_gain(place: Place, *, learning_rate: float = 0.01) -> float:
+    """How much of what BN after the ReLU gains over BN before it another network gains too: 1 for all of it.
+
+    Args:
+        place: the other network.
+        learning_rate: of plain SGD.
+    """
+    before, after, other = (float(accuracies(p, learning_rate).mean()) for p in ("before", "after", place))
+    return (other - before) / (after - before)
 
 
 class Shape(NamedTuple):

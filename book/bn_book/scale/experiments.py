@@ -16,9 +16,31 @@ import numpy as np
 from bn_book.data import load_digits
 from bn_lib._arrays import Array
 from bn_lib.moments import Moments
+from bn_lib.network import Sequential, Sigmoid
 from bn_lib.standardize import standardize
 
 CONDITIONS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+
+
+# The network that opens the chapter
+
+
+def signals(model: Sequential, images: Array) -> list[Array]:
+    """What each layer of sigmoids tells the next about the images: every unit's outputs minus their mean over them.
+
+    Args:
+        model: a network with sigmoids, in the mode it is in.
+        images: `(N, features)`.
+
+    Returns:
+        `(N, units)` for each layer of sigmoids, first to last.
+    """
+    found, h = [], images
+    for layer in model.stack:
+        h = layer.forward(h)
+        if isinstance(layer, Sigmoid):
+            found.append(h - h.mean(axis=0))
+    return found
 
 
 # Quadratics

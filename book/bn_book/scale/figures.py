@@ -13,6 +13,7 @@ from bn_book.colours import COLOURS
 from bn_book.drawing import styled
 from bn_book.drawing._tex import aligned, decimal
 from bn_book.scale.experiments import DigitsStage, Stage, Sweep, Worked, hand_problem, predicted_steps
+from bn_exercises.typography import as_in_a_book
 from bn_lib._arrays import Array
 
 
@@ -32,6 +33,29 @@ def contour_ellipse(h: Array, minimum: Array, half_width: float, *, points: int 
     angle = np.linspace(0, 2 * np.pi, points)
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     return minimum + (circle * half_width * np.sqrt(values[-1] / values)) @ axes.T
+
+
+@styled
+def layer_histograms(signals: list[Array], *, limit: float = 0.5) -> Figure:
+    """A histogram for each layer, first on top, each as high as its highest bar, with its standard deviation.
+
+    Args:
+        signals: of `bn_book.scale.experiments.signals`.
+        limit: of the horizontal axis, on both sides.
+    """
+    fig, panels = plt.subplots(len(signals), 1, figsize=(5.2, 0.72 * len(signals) + 0.6), sharex=True)
+    bins = np.linspace(-limit, limit, 101)
+    for k, (ax, signal) in enumerate(zip(panels, signals, strict=True), start=1):
+        count, _ = np.histogram(signal, bins)
+        ax.fill_between(bins, np.append(count, 0) / count.max(), step="post", color=COLOURS["accent"], lw=0)
+        ax.text(-limit, 0.95, f"layer {k}", va="top")
+        spread = as_in_a_book(f"{signal.std():.1g}")
+        ax.text(limit, 0.95, spread, va="top", ha="right", color=COLOURS["accent"])
+        ax.set(xlim=(-limit, limit), ylim=(0, 1.05), yticks=[])
+        ax.spines["left"].set_visible(False)
+        ax.grid(visible=False)
+    panels[-1].set_xlabel("output of a sigmoid, minus its mean over the images")
+    return fig
 
 
 @styled
