@@ -14,6 +14,21 @@ def state(page: Page, name: str) -> Any:
     return page.locator("[data-explorable]").evaluate("(element, name) => element.bnModel.get(name)", name)
 
 
+def stop_the_clock(page: Page) -> None:
+    """From now on, time passes on this page only by `page.clock.run_for`: what plays is as far as the test lets it."""
+    page.clock.install(time=0)
+    page.clock.pause_at(1)
+
+
+def play_until(page: Page, name: str, value: float) -> None:
+    """Let time pass on a page with its clock stopped, frame by frame, until the model's value has come so far."""
+    for _ in range(1000):
+        if state(page, name) >= value:
+            return
+        page.clock.run_for(17)
+    raise AssertionError(f"{name} stays at {state(page, name)}")
+
+
 def words(page: Page) -> str:
     """What the figure says that it shows now."""
     return page.locator(".bn-now").inner_text()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import traitlets
-from shown import collisions, state, surprises, swipe, words
+from shown import collisions, play_until, state, stop_the_clock, surprises, swipe, words
 
 from bn_book.covariate_shift import experiments as shift
 from bn_book.data import load_digits
@@ -236,22 +236,25 @@ def test_the_model_moves_the_picture(stage, small):
 
 def test_play_runs_to_the_end_and_can_be_paused(stage, small):
     page = stage(Drift(small))
+    stop_the_clock(page)
     page.get_by_role("button", name="Play").click()
-    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('moment') === 3")
+    play_until(page, "moment", 3)
     page.get_by_role("button", name="Pause").click()
     paused = state(page, "moment")
-    page.wait_for_timeout(900)
+    assert paused < 12
+    page.clock.run_for(900)
     assert state(page, "moment") == paused
     page.get_by_role("button", name="Play").click()
-    page.wait_for_function("m => document.querySelector('[data-explorable]').bnModel.get('moment') === m", arg=12)
+    play_until(page, "moment", 12)
     page.get_by_role("button", name="Play").wait_for()
 
 
 def test_without_motion_the_button_steps(stage, small):
     page = stage(Drift(small), reduced_motion="reduce")
+    stop_the_clock(page)
     page.get_by_role("button", name="Step").click()
     assert state(page, "moment") == 2
-    page.wait_for_timeout(600)
+    page.clock.run_for(600)
     assert state(page, "moment") == 2
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import traitlets
-from shown import as_in_the_book, state
+from shown import as_in_the_book, play_until, state, stop_the_clock
 
 from bn_book.explorables import KINDS, Drift, Explorable, Flipbook, MiniBatch, TrainingAndInference, _explorable
 from bn_book.explorables._bundle import joined, parts, source
@@ -101,15 +101,15 @@ def test_reset_shows_the_first_view_again(kind, stage):
 @pytest.mark.parametrize(("player", "time"), [(Drift, "moment"), (TrainingAndInference, "updates")])
 def test_who_sets_it_anew_stops_the_playing(stage, player, time, button):
     page = stage(player())
+    stop_the_clock(page)
     page.get_by_role("button", name="Play").click()
-    begun = state(page, time)
-    page.wait_for_function(
-        "([time, begun]) => document.querySelector('[data-explorable]').bnModel.get(time) > begun", arg=[time, begun]
-    )
+    page.clock.run_for(17)
+    play_until(page, time, state(page, time) + 1)
+    page.get_by_role("button", name="Pause").wait_for()
     page.get_by_role("button", name=button).click()
     chosen = state(page, time)
+    page.clock.run_for(900)
     page.get_by_role("button", name="Play").wait_for()
-    page.wait_for_timeout(900)
     assert state(page, time) == chosen
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from shown import collisions, drag, state, surprises, words
+from shown import collisions, drag, play_until, state, stop_the_clock, surprises, words
 from traitlets import TraitError
 
 from bn_book.explorables import TwoFeatures
@@ -180,12 +180,15 @@ def test_by_touch(stage):
 
 def test_it_runs_and_where_motion_is_not_wanted_it_jumps(stage):
     page = stage(TwoFeatures())
+    stop_the_clock(page)
     page.get_by_role("button", name="Run").click()
-    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('steps') > 3")
+    page.clock.run_for(17)
+    play_until(page, "steps", 4)
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Run").wait_for()
     held = state(page, "steps")
-    page.wait_for_timeout(200)
+    assert held < 60
+    page.clock.run_for(200)
     assert state(page, "steps") == held
     calm = stage(TwoFeatures(), reduced_motion="reduce")
     calm.get_by_role("button", name="Run").click()
@@ -197,31 +200,25 @@ def test_it_runs_and_where_motion_is_not_wanted_it_jumps(stage):
 @pytest.mark.parametrize("steps", [6, 20], ids=["at another step", "at the step that is set"])
 def test_who_sets_it_anew_stops_the_run(stage, button, steps):
     page = stage(TwoFeatures())
+    stop_the_clock(page)
     page.get_by_role("button", name="Run").click()
-    page.evaluate(
-        """([name, steps]) => new Promise((done) => {
-          const element = document.querySelector('[data-explorable]');
-          const button = [...element.querySelectorAll('button')].find((each) => each.textContent === name);
-          const look = () => {
-            if (element.bnModel.get('steps') < steps) requestAnimationFrame(look);
-            else done(button.click());
-          };
-          look();
-        })""",
-        [button, steps],
-    )
+    page.clock.run_for(17)
+    play_until(page, "steps", steps)
+    page.get_by_role("button", name=button).click()
+    page.clock.run_for(300)
     page.get_by_role("button", name="Run").wait_for()
-    page.wait_for_timeout(300)
     assert state(page, "steps") == 20
 
 
 def test_whoever_sets_the_steps_stops_the_run(stage):
     page = stage(TwoFeatures())
+    stop_the_clock(page)
     page.get_by_role("button", name="Run").click()
-    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('steps') > 3")
+    page.clock.run_for(17)
+    play_until(page, "steps", 4)
     page.evaluate("document.querySelector('[data-explorable]').bnModel.set('steps', 50)")
+    page.clock.run_for(300)
     page.get_by_role("button", name="Run").wait_for()
-    page.wait_for_timeout(300)
     assert state(page, "steps") == 50
 
 

@@ -151,8 +151,8 @@ function View({ state, set, uid, anew }) {
               ${[...panels, LOSS].map(({ top, bottom }) => html`<line class="bn-time" x1=${places[side]} x2=${places[side]} y1=${top - 2} y2=${bottom + 2} />`)}
               <${Now} x=${places[side]} run=${runs[side]} panels=${panels} moment=${moment} />
               ${losses[side][moment] !== null && html`<circle class="bn-dot" cx=${places[side]} cy=${lossScale(losses[side][moment])} r="4" />`}
-              ${panels.map((panel) => html`<text class="bn-panel-name" x=${left} y=${panel.top - 6}>layer ${panel.layer}</text>`)}
-              <text class="bn-panel-name" x=${left} y=${LOSS.top - 6}>loss</text>
+              ${panels.map((panel) => html`<text class="bn-panel-name" x=${left} y=${panel.top - 7}>layer ${panel.layer}</text>`)}
+              <text class="bn-panel-name" x=${left} y=${LOSS.top - 7}>loss</text>
             </g>
           `)}
         <//>
