@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from bn_book.colours import COLOURS
 from bn_book.drawing import styled
 from bn_book.ledger import plain
+from bn_exercises.typography import as_in_a_book
 
 Results = Mapping[str, Any]
 RowDict = Mapping[str, Any]
@@ -135,17 +136,24 @@ def machine(results: Results) -> Table:
     )
 
 
-def goals(results: Results) -> Table:
-    """Every goal with the worst that was measured for it."""
+def goals(results: Results, *, reached: bool | None = None) -> Table:
+    """Every goal with the worst that was measured for it; or only those that are reached, or only the others."""
     rows = []
     for goal in results["goals"]:
+        if reached is not None and reached != _is_reached(goal):
+            continue
         if not goal["rows"]:
             rows.append([goal["says"], "not measured", _limit(goal)])
             continue
         worst = "NaN" if goal["worst"] is None else number(goal["worst"])
-        verdict = REACHED if goal["reached"] == goal["rows"] else f"{MISSED}{_by_how_much(goal)}"
+        verdict = REACHED if _is_reached(goal) else f"{MISSED}{_by_how_much(goal)}"
         rows.append([goal["says"], f"{worst}\n{goal['where']}", f"{_limit(goal)} {verdict}"])
     return Table("Goals", ["what", "at worst", "goal"], rows)
+
+
+def _is_reached(goal: Mapping[str, Any]) -> bool:
+    """Whether all that was measured for it keeps to it, and something was."""
+    return 0 < goal["rows"] == goal["reached"]
 
 
 def times(results: Results, direction: str) -> Table:
@@ -254,6 +262,18 @@ def reasons(results: Results) -> str:
     return "\n\n".join(parts)
 
 
+def goals_in_markdown(results: Results) -> str:
+    """How many goals are reached and which; then, folded, the others and why, as MyST Markdown."""
+    met, open_ = (goals(results, reached=reached) for reached in (True, False))
+    parts = [f"**{len(met.rows)} of {len(results['goals'])} goals are reached.**"]
+    if met.rows:
+        parts.append(in_markdown(met))
+    if open_.rows:
+        fold = f"Show the {len(open_.rows)} that are not, and why"
+        parts.append("\n\n".join([f"````{{dropdown}} {fold}", in_markdown(open_), reasons(results), "````"]))
+    return "\n\n".join(parts)
+
+
 def in_markdown(table: Table) -> str:
     """A table as MyST Markdown; a cell's second line is set small."""
     lines = [table.header, ["---"] * len(table.header), *table.rows]
@@ -356,7 +376,7 @@ def _plain_ticks(ax: Axes) -> None:
 
 
 def _decade(exponent: int) -> str:
-    return f"{10.0**exponent:g}" if -3 < exponent < 4 else f"1e{exponent}"
+    return f"{10.0**exponent:g}" if -3 < exponent < 4 else as_in_a_book(f"1e{exponent}")
 
 
 # Words and numbers

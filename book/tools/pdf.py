@@ -132,7 +132,7 @@ def answers(document: BeautifulSoup, articles: Mapping[str, Tag]) -> Tag:
     """Move the answers of all questions behind the book, with links from the one to the other."""
     chapter = document.new_tag("article", attrs={"class": "bd-article", "id": "answers"})
     chapter.append(document.new_tag("h1", string="Answers"))
-    chapter.append(document.new_tag("p", string="To the questions called “Check yourself”, in their order."))
+    chapter.append(document.new_tag("p", string="To the questions of all pages, in their order."))
     count = 0
     for text in articles.values():
         questions = text.select(".bn-question")
@@ -146,7 +146,7 @@ def answers(document: BeautifulSoup, articles: Mapping[str, Tag]) -> Tag:
                 raise RuntimeError(
                     f"question {count} has no prompt or no answer: has bn_exercises.check_yourself.page changed?"
                 )
-            kicker.string = f"Check yourself {count}"
+            kicker.string = f"Question {count}"
             see = document.new_tag("p", attrs={"class": "bn-see-answer"})
             see.append(document.new_tag("a", string=f"Answer {count}", attrs={"href": f"#answer-{count}"}))
             answer = folded.extract()

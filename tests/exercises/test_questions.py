@@ -413,13 +413,13 @@ def test_page_is_the_same_every_time(question: Question) -> None:
 
 
 def test_page_in_a_terminal() -> None:
-    assert repr(check_yourself(questions.CONVOLUTIONS)).startswith("Check yourself: Batch Normalization of feature")
+    assert repr(check_yourself(questions.CONVOLUTIONS)).startswith("Question: Batch Normalization of feature")
     assert "  - +a² g₁g₂w₃" in repr(check_yourself(questions.INTERNAL_COVARIATE_SHIFT))
 
 
 def test_several_questions_in_one_cell() -> None:
     several = check_yourself(*questions.EXERCISES["batch-size"])
-    assert repr(several).count("Check yourself: ") == 2
+    assert repr(several).count("Question: ") == 2
     assert several._repr_html_().count('<div class="bn-question"') == 2
 
 

@@ -404,7 +404,7 @@ def test_button_stands_below_the_field_however_wide_the_page(page: Page) -> None
 def test_question_text_on_the_page_is_the_question(page: Page) -> None:
     for question in SHOWN:
         shown = one_line(html.unescape(page.locator(f'[data-name="{question.name}"] .bn-prompt').inner_text()))
-        assert shown == f"Check yourself {one_line(question.prompt)}"
+        assert shown == f"Question {one_line(question.prompt)}"
 
 
 class _Anchors(HTMLParser):

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from bn_book.drawing._show import show
 from bn_book.drawing._style import style
+from bn_exercises.typography import as_in_a_book
 
 if TYPE_CHECKING:
     from bn_book.explorables import Flipbook
@@ -63,7 +64,8 @@ def flipbook(
         if not isinstance(fig, Figure):
             raise TypeError(f"draw must return a matplotlib Figure, got {type(fig).__name__} for the value {value!r}")
         frames.append(show(fig, alt=alt(value)).html)
-    return Flipbook(frames=frames, labels=labels, label=label, caption=caption or "", index=start % len(values))
+    caption = as_in_a_book(caption or "")
+    return Flipbook(frames=frames, labels=labels, label=label, caption=caption, index=start % len(values))
 
 
 def _check(draw: object, values: Sequence[object], label: object, alt: object, start: object) -> None:
@@ -80,7 +82,7 @@ def _check(draw: object, values: Sequence[object], label: object, alt: object, s
 
 def _labels(values: Sequence[T], format: str | Callable[[T], str]) -> list[str]:
     write = format.format if isinstance(format, str) else format
-    labels = [write(value) for value in values]
+    labels = [as_in_a_book(write(value)) for value in values]
     twice = next((text for text in labels if labels.count(text) > 1), None)
     if twice is not None:
         raise ValueError(f"format writes two of the values alike, as {twice!r}: a reader could not tell them apart")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from bn_book.drawing._style import style
 from bn_book.drawing._svg import page_svg, raw_svg
+from bn_exercises.typography import as_in_a_book
 
 _serial = itertools.count(1)
 
@@ -61,8 +62,8 @@ def show(fig: Figure, *, alt: str, caption: str | None = None) -> InlineFigure:
         raise ValueError("alt must say in words what the figure shows, got an empty string")
     if caption is not None and not isinstance(caption, str):
         raise TypeError(f"caption must be a string or None, got {type(caption).__name__}")
-    svg = _svg_of(fig, alt=" ".join(alt.split()))
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    svg = _svg_of(fig, alt=as_in_a_book(" ".join(alt.split())))
+    below = f"<figcaption>{escape(as_in_a_book(caption))}</figcaption>" if caption else ""
     return InlineFigure(
         html=f'<figure class="bn-figure" style="margin-left:0;margin-right:0">{svg}{below}</figure>', alt=alt
     )

@@ -20,6 +20,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 from bn_book.colours import COLOURS, css_colour
+from bn_exercises.typography import as_in_a_book
 
 _IMAGE_DPI = 150
 _POINTS_TO_CSS_PX = 96 / 72
@@ -84,7 +85,8 @@ def page_svg(svg: str, *, alt: str, prefix: str) -> str:
     for element in root.iter():
         tidied = ((key, _tidy(key, value, ids)) for key, value in element.attrib.items())
         element.attrib = {key: value for key, value in tidied if value}
-        element.text, element.tail = (element.text if element.tag in {"text", "tspan"} else None), None
+        element.text = as_in_a_book(element.text) if element.text and element.tag in {"text", "tspan"} else None
+        element.tail = None
         _simplify_text(element)
     _share_styles(root)
     _flatten(root)

@@ -11,6 +11,7 @@ from bn_book.explorables.drift import Drift
 from bn_book.explorables.find_the_bug import FindTheBug
 from bn_book.explorables.flipbook import Flipbook
 from bn_book.explorables.mini_batch import MiniBatch
+from bn_book.explorables.own_formulas import OwnFormulas
 from bn_book.explorables.three_paths import ThreePaths
 from bn_book.explorables.training_and_inference import TrainingAndInference
 from bn_book.explorables.two_features import TwoFeatures
@@ -25,6 +26,7 @@ KINDS: tuple[type[Explorable], ...] = (
     ThreePaths,
     TrainingAndInference,
     Block,
+    OwnFormulas,
 )
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "FindTheBug",
     "Flipbook",
     "MiniBatch",
+    "OwnFormulas",
     "ThreePaths",
     "TrainingAndInference",
     "TwoFeatures",

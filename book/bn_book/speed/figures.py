@@ -180,8 +180,8 @@ def error_of_x_hat(ratios: Sequence[float], errors: Mapping[str, Sequence[Damage
     ax.text(1e3, 7e-7, "two passes, corrected", ha="center", color=COLOURS["amber"])
     ax.text(ratios[-1], 3.5e-8, "bn_lib", ha="right", color=COLOURS["with_bn"])
     ax.set(xscale="log", yscale="log", ylim=(1e-8, 5e3), xlabel="mean / standard deviation of the batch")
-    ax.set_xticks([10.0**d for d in range(7)], ["1", "10", "100", "1e3", "1e4", "1e5", "1e6"])
-    ax.set_yticks([1e-6, 1e-4, 1e-2, 1], ["1e-6", "1e-4", "0.01", "1"])
+    ax.set_xticks([10.0**d for d in range(7)], ["1", "10", "100", "10³", "10⁴", "10⁵", "10⁶"])
+    ax.set_yticks([1e-6, 1e-4, 1e-2, 1], ["10⁻⁶", "10⁻⁴", "0.01", "1"])
     ax.minorticks_off()
     ax.set_ylabel("largest error of x̂ in float32")
     return fig

@@ -80,7 +80,7 @@ def to_html(question: NumberQuestion | Choice) -> str:
 
 def _plain(question: NumberQuestion | Choice) -> str:
     choices = question.choices if isinstance(question, Choice) else ()
-    return "\n".join([f"Check yourself: {question.prompt}", *(f"  - {choice}" for choice in choices)])
+    return "\n".join([f"Question: {question.prompt}", *(f"  - {choice}" for choice in choices)])
 
 
 def _text_field(question: NumberQuestion) -> str:
@@ -101,7 +101,7 @@ def _radios(question: Choice) -> str:
 
 
 def _prompt(question: NumberQuestion | Choice) -> str:
-    return f'<strong class="bn-kicker">Check yourself</strong> {_text(question.prompt)}'
+    return f'<strong class="bn-kicker">Question</strong> {_text(question.prompt)}'
 
 
 def _shown(question: NumberQuestion | Choice) -> tuple[str, ...]:

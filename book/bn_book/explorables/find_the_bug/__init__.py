@@ -25,6 +25,13 @@ _SUSPECTS = {
 #: What a reader is told of each: the exercises' own words.
 MISTAKES = tuple({"id": key, "name": mistake.name, "says": mistake.says} for key, mistake in _SUSPECTS.items())
 LETTERS = tuple("ABCDEFGH")
+#: What may be claimed of an output, as in the exercise; a test holds what the page makes of each to what that does.
+CLAIMS: tuple[str, ...] = (
+    "close(mean(y, 0), beta)",
+    "close(std(y, 0), abs(gamma))",
+    "close(y, y)",
+    "close(y, gamma * (x - mean(x, 0)) / sqrt(var(x, 0) + eps) + beta)",
+)
 
 # As convenient as numbers can be: in both features mean 0 and, within a thousandth, variance 1. Four values of variance
 # 1 are farthest apart when the gaps between them are equal, as these are. The page has the same numbers, to return to.
@@ -49,6 +56,8 @@ class FindTheBug(Explorable):
         answer: the name of the mistake that the reader suspects, or "".
         found: the suspects whose mistake the reader has named.
         shown: the suspects whose mistake the reader has asked for.
+        alone: whether there is this suspect only, and the reader chooses a claim that exposes it, as in exercise 7.
+        claim: the claim that was chosen, one of `CLAIMS`, or "".
 
     Raises:
         traitlets.TraitError: if a value is of another type, shape or range.
@@ -72,6 +81,9 @@ class FindTheBug(Explorable):
     answer = traitlets.Enum(("", *(mistake["name"] for mistake in MISTAKES)), "").tag(sync=True)
     found = traitlets.List(traitlets.Enum(LETTERS)).tag(sync=True)
     shown = traitlets.List(traitlets.Enum(LETTERS)).tag(sync=True)
+    alone = traitlets.Bool(False).tag(sync=True, fixed=True)
+    claims = traitlets.List(default_value=list(CLAIMS), read_only=True).tag(sync=True, fixed=True)
+    claim = traitlets.Enum(("", *CLAIMS), "").tag(sync=True)
 
     @traitlets.validate("x")
     def _four_rows(self, proposal: traitlets.Bunch) -> list[list[float]]:

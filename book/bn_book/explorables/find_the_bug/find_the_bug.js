@@ -95,6 +95,31 @@ function reply(state, { wrong, clear }) {
     : `No. With “${answer}” value ${i + 1} of feature ${c + 1} would become ${number(guess[i][c])}, and the suspect makes it ${number(wrong[i][c])}.`;
 }
 
+// What each claim compares; `close` leaves room for rounding only, as in the exercises' formula.py.
+const close = (a, b) => Number.isFinite(a) && Number.isFinite(b) && Math.abs(a - b) <= 1e-9 + 1e-6 * Math.max(Math.abs(a), Math.abs(b));
+const columns = (y) => [0, 1].map((c) => moments(y.map((row) => row[c])));
+const TESTS = [
+  (y, { beta }) => columns(y).every(({ mean }) => close(mean, beta)),
+  (y, { gamma }) => columns(y).every(({ variance }) => close(Math.sqrt(variance), Math.abs(gamma))),
+  (y) => y.flat().every((value) => close(value, value)),
+  (y, _, right) => y.every((row, i) => row.every((value, c) => close(value, right[i][c]))), // the definition gives what is right
+];
+
+/** What the figure answers to a claim; and whether it exposes the suspect. */
+function judged(state, { right, wrong, clear }) {
+  const { suspect, claim, claims, shown } = state;
+  const told = `Its author would be told: “${mistakeOf(state).says}”`;
+  if (shown.includes(suspect)) return { says: `It is “${mistakeOf(state).name}”. ${told}`, exposed: true };
+  if (!claim) return { says: clear ? "Right and suspect come apart here. Which claim shows it?" : "On this input the suspect is as good as right, to a few percent: no claim is a clear test. Change the input." };
+  const test = TESTS[claims.indexOf(claim)];
+  const [holds, holdsForSuspect] = [right, wrong].map((y) => test(y, state, right));
+  if (!holds) return { says: "The claim is false: a right implementation fails it as well, and so it exposes nobody." };
+  if (!clear) return { says: "Outputs that are this close may differ by rounding or by how one computes. Change the input until they come apart." };
+  if (holdsForSuspect && claim === "close(y, y)") return { says: "The claim holds for everything. Whatever comes out, it says nothing." };
+  if (holdsForSuspect) return { says: "The claim holds for the suspect, too: what differs here is not what it looks at." };
+  return { says: `Exposed: a right implementation keeps the claim and the suspect does not. ${told}`, exposed: true };
+}
+
 /** A feature's mark: a circle or a square, so that colour says nothing alone. */
 function Mark({ c, x, y, kind }) {
   return c === 0
@@ -178,11 +203,32 @@ function Outputs({ seen, uid }) {
   `;
 }
 
+/** The claims about the output, one of which the reader chooses, and what is found. */
+function Claims({ state, seen, change, show }) {
+  const { claim, claims } = state;
+  const { says, exposed } = judged(state, seen);
+  return html`
+    <div class="bn-naming" role="group" aria-label="A claim about the output">
+      <div class="bn-controls">
+        <span>Which claim exposes it?</span>
+        <div class="bn-names bn-claims">
+          ${claims.map((text) => html`
+            <button key=${text} type="button" aria-pressed=${claim === text} onClick=${() => change({ claim: text })}><code>${text}</code></button>
+          `)}
+          <button type="button" class="bn-show" onClick=${show}>Show me</button>
+        </div>
+      </div>
+      <p class="bn-reply" role="status">${exposed ? "✓ " : ""}${says}</p>
+    </div>
+  `;
+}
+
 function View({ state, set, uid }) {
   const { suspect, far, copies, gamma, beta, eps, answer, found, shown, mistakes } = state;
   const seen = compare(state);
   const truth = mistakeOf(state);
-  const change = (patch) => set({ ...patch, answer: "" }); // a guess was about the input it was made on
+  // A guess was about the input it was made on. A claim is about any input, but what was shown is no longer there.
+  const change = (patch) => set({ ...patch, answer: "", ...(state.alone && { shown: [] }) });
   const names = [...mistakes].sort((a, b) => (a.name < b.name ? -1 : 1));
   const guess = (name) =>
     set({ answer: name, ...(name === truth.name && seen.clear && !found.includes(suspect) && { found: [...found, suspect] }) });
@@ -191,8 +237,8 @@ function View({ state, set, uid }) {
   const power = far ? Math.round(Math.log10(far)) : 0;
   const solved = found.includes(suspect) || shown.includes(suspect);
   return html`
-    <${Choice} label="Suspect" value=${suspect} options=${LETTERS.map((letter) => [letter, found.includes(letter) ? `${letter} ✓` : letter])}
-      uid=${uid} set=${(letter) => change({ suspect: letter })} />
+    ${!state.alone && html`<${Choice} label="Suspect" value=${suspect} options=${LETTERS.map((letter) => [letter, found.includes(letter) ? `${letter} ✓` : letter])}
+      uid=${uid} set=${(letter) => change({ suspect: letter })} />`}
     <div class="bn-beside bn-pair">
       <div class="bn-lab">
         <${Input} state=${state} change=${change} uid=${uid} />
@@ -208,7 +254,9 @@ function View({ state, set, uid }) {
       </div>
       <${Outputs} seen=${seen} uid=${uid} />
     </div>
-    <div class="bn-naming" role="group" aria-label=${`What does suspect ${suspect} do wrong?`}>
+    ${state.alone && html`<${Claims} state=${state} seen=${seen} change=${change}
+      show=${() => set({ ...CONVENIENT, ...EXPOSED_BY[truth.id], claim: state.claims.at(-1), shown: [suspect] })} />`}
+    ${!state.alone && html`<div class="bn-naming" role="group" aria-label=${`What does suspect ${suspect} do wrong?`}>
       <div class="bn-controls">
         <span>What does suspect ${suspect} do wrong?</span>
         <div class="bn-names">
@@ -219,7 +267,7 @@ function View({ state, set, uid }) {
         </div>
       </div>
       <p class="bn-reply" role="status">${reply(state, seen)}</p>
-    </div>
+    </div>`}
   `;
 }
 
@@ -229,7 +277,7 @@ function describe(state) {
   const verdict = clear ? "told apart clearly" : gap <= ABOVE_ROUNDING * rounding ? "no more than rounding explains" : "too little to see";
   const apart = Number.isFinite(gap) ? `differ by ${percent(gap)} of the largest, ${verdict}` : "are no numbers, told apart clearly";
   return (
-    `Suspect ${state.suspect} on ${state.x.length * state.copies} samples: its outputs ${apart} (rounding: ${percent(rounding)}). ` +
+    `${state.alone ? "The suspect" : `Suspect ${state.suspect}`} on ${state.x.length * state.copies} samples: its outputs ${apart} (rounding: ${percent(rounding)}). ` +
     `Value ${i + 1} of feature ${c + 1} becomes ${number(wrong[i][c])}, and ${number(right[i][c])} would be right.${found}`
   );
 }
@@ -237,8 +285,9 @@ function describe(state) {
 /** Another suspect, on an input that gives it away. */
 function surprise(state, next) {
   const pick = (values) => values[Math.floor(next() * values.length)];
-  const open = LETTERS.filter((letter) => letter !== state.suspect && !state.found.includes(letter));
-  const suspect = pick(open.length ? open : LETTERS.filter((letter) => letter !== state.suspect));
+  const others = LETTERS.filter((letter) => letter !== state.suspect);
+  const open = others.filter((letter) => !state.found.includes(letter));
+  const suspect = state.alone ? state.suspect : pick(open.length ? open : others);
   const snap = (value, step) => Number((Math.round(value / step) * step).toPrecision(6));
   const draw = () => {
     const features = [0, 1].map(() => ({ center: 2 * gaussian(next), spread: 0.3 + 1.2 * next() }));
@@ -260,7 +309,7 @@ function surprise(state, next) {
 }
 
 export default explorable({
-  keys: ["suspect", "x", "far", "copies", "gamma", "beta", "eps", "answer", "found", "shown", "mistakes"],
+  keys: ["suspect", "x", "far", "copies", "gamma", "beta", "eps", "answer", "found", "shown", "mistakes", "alone", "claims", "claim"],
   View,
   describe,
   surprise,
