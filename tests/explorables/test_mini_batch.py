@@ -77,6 +77,77 @@ def test_a_value_can_be_dragged_and_moved_by_keys(stage):
     assert handle.get_attribute("aria-valuetext").startswith("x 10.0, normalized")
 
 
+MEAN = "the mean of the batch, with all its values"
+END = "the {} end of the deviation, with all values"
+
+
+def outputs(page):
+    """The column y, as numbers."""
+    return [float(text.replace("−", "-")) for text in page.locator(".bn-worked td:last-child").all_inner_texts()]
+
+
+def test_the_mean_takes_all_values_along_and_nothing_comes_out_otherwise(stage):
+    page = stage(MiniBatch(x=[1, 2, 4, 5, 8]))
+    before, handle = outputs(page), page.get_by_role("slider", name=MEAN)
+    drag(page, handle, -150, 0)
+    moved = np.array(state(page, "x"))
+    np.testing.assert_allclose(np.diff(moved), [1, 2, 1, 3], atol=1e-6)
+    assert moved[0] < -1
+    assert outputs(page) == before
+    handle.press("ArrowRight")
+    np.testing.assert_allclose(state(page, "x"), moved + 0.1, atol=1e-6)
+    for key, held, at in (("End", 4, 10), ("Home", 0, -10)):
+        handle.press(key)
+        assert state(page, "x")[held] == at
+        assert outputs(page) == before
+    assert handle.get_attribute("aria-valuetext").startswith("mean −7")
+
+
+@pytest.mark.parametrize(("side", "out", "key"), [("right", 90, "ArrowRight"), ("left", -90, "ArrowLeft")])
+def test_an_end_of_the_bar_stretches_all_values_and_nothing_comes_out_otherwise(stage, side, out, key):
+    page = stage(MiniBatch(x=[-2, -1, 0.5, 1, 1.5]))
+    before, handle = outputs(page), page.get_by_role("slider", name=END.format(side))
+    drag(page, handle, out, 0)
+    wide = np.array(state(page, "x"))
+    factors = (wide - wide.mean()) / np.array([-2, -1, 0.5, 1, 1.5])
+    np.testing.assert_allclose(factors, factors[0], rtol=1e-5)
+    assert factors[0] > 1.5
+    np.testing.assert_allclose(outputs(page), before, atol=0.011)
+    handle.press(key)
+    assert np.std(state(page, "x")) == pytest.approx(np.std(wide) + 0.1, abs=0.051)
+    # as narrow as it gets, the pattern is kept
+    handle.press("Home" if side == "right" else "End")
+    assert np.std(state(page, "x")) == pytest.approx(0.2, abs=1e-5)
+    np.testing.assert_allclose(outputs(page), before, atol=0.011)
+    handle.press("End" if side == "right" else "Home")
+    assert max(np.abs(state(page, "x"))) == pytest.approx(10, abs=0.3)
+
+
+def test_a_finger_takes_the_mean_along(stage):
+    page = stage(MiniBatch(x=[1, 2, 4, 5, 8]), viewport=PHONE, touch=True)
+    box = page.get_by_role("slider", name=MEAN).bounding_box()
+    assert min(box["width"], box["height"]) >= 44
+    touch = page.context.new_cdp_session(page)
+    at = {"x": box["x"] + 22, "y": box["y"] + 18}
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    to = {"x": at["x"] - 60, "y": at["y"]}
+    touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [to]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function("document.querySelector('[data-explorable]').bnModel.get('x')[0] < -1")
+    np.testing.assert_allclose(np.diff(state(page, "x")), [1, 2, 1, 3], atol=1e-6)
+
+
+def test_equal_values_have_no_bar_to_stretch(stage):
+    page = stage(MiniBatch(x=[3.0] * 4))
+    assert page.get_by_role("slider", name=END.format("left")).count() == 0
+    page.get_by_role("slider", name=MEAN).press("End")
+    assert state(page, "x") == [10.0] * 4
+    # an end that is beyond the axis cannot be gripped
+    beyond = stage(MiniBatch(x=[-10.0, -10.0, -10.0, -10.0, 10.0]))
+    assert beyond.get_by_role("slider", name=END.format("left")).count() == 0
+    assert beyond.get_by_role("slider", name=END.format("right")).count() == 1
+
+
 @pytest.mark.parametrize(("grip", "held"), [(16, 0), (36, 1)], ids=["its own", "where a neighbour is nearer"])
 def test_a_finger_moves_the_nearest_value_from_where_it_is_gripped(stage, grip, held):
     page = stage(MiniBatch(x=[1, 2, 4, 5, 8]), viewport=PHONE, touch=True)

@@ -29,8 +29,9 @@ class MiniBatch(Explorable):
 
     title = traitlets.Unicode("A mini-batch in your hands").tag(sync=True, fixed=True)
     message = traitlets.Unicode(
-        "Drag the values, all to one side or far apart. The mean and the deviation follow, and what comes out stays "
-        "where it is: only the pattern of the values is left. γ and β then give it any scale and place."
+        "Drag μ, and all values go with it. Drag an end of its bar, and all values spread. What comes out stays where "
+        "it is: only the pattern of the values is left. Now drag one value by itself. Every output moves, because each "
+        "depends on the whole batch. γ and β give the pattern any scale and place."
     ).tag(sync=True, fixed=True)
     x = traitlets.List(traitlets.Float(), [-3.0, 1.0, 3.0, 5.0, 9.0], minlen=2, maxlen=8).tag(sync=True)
     gamma = traitlets.Float(1.0, min=-3, max=3).tag(sync=True)

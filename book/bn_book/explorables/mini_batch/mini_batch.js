@@ -1,4 +1,4 @@
-// The mini-batch: drag its points, and see mean, variance, x_hat and y follow.
+// The mini-batch: drag its points one by one, or all of them by their mean and deviation, and see x_hat and y follow.
 import { html } from "../preact.js";
 import { batchNorm } from "../bn.js";
 import { AxisX, Drawing, Handle, Slider, clamp, explorable, fixed, scale, significant } from "../ui.js";
@@ -14,6 +14,20 @@ const REACH = 5; // y beyond it is drawn at the end of its axis, hollow
 const across = scale([-REACH, REACH], [18, WIDTH - 18]);
 const atTheEnd = (value) => across(clamp(value, -REACH - 0.2, REACH + 0.2));
 const beyond = (value) => Math.abs(value) > REACH + 0.2;
+const NARROWEST = 0.2; // the least deviation: at 0 the pattern would be lost
+const inReach = (value) => clamp(Number(value.toFixed(6)), -LIMIT, LIMIT);
+
+/** All values, moved so that their mean is `to`. */
+const movedTo = (x, mean, to) => x.map((value) => inReach(value + to - mean));
+
+/** All values, stretched about their mean by `factor`. */
+const stretched = (x, mean, factor) => x.map((value) => inReach(mean + factor * (value - mean)));
+
+/** The largest factor by which `stretched` keeps all values on the axis. */
+const mostStretch = (x, mean) =>
+  Math.min(...x.map((value) => (Math.sign(value - mean) * LIMIT - mean) / (value - mean)).filter(Number.isFinite));
+
+const onAxis = (value) => Math.abs(value) <= LIMIT;
 
 /** Mean and deviation above the values; an arrow where the band goes on beyond the axis. */
 function Spread({ mean, deviation }) {
@@ -23,7 +37,10 @@ function Spread({ mean, deviation }) {
     <line class="bn-band" x1=${left} x2=${right} y1=${SPREAD} y2=${SPREAD} />
     ${ends[0] < -LIMIT && html`<path class="bn-goes-on" d=${`M${left} ${SPREAD - 5}l-8 5l8 5z`} />`}
     ${ends[1] > LIMIT && html`<path class="bn-goes-on" d=${`M${right} ${SPREAD - 5}l8 5l-8 5z`} />`}
-    <line class="bn-mean" x1=${along(mean)} x2=${along(mean)} y1=${SPREAD - 6} y2=${SPREAD + 6} />
+    ${ends.map((end) => onAxis(end) && deviation > 0 && html`
+      <path class="bn-grip" d=${`M${along(end)} ${SPREAD - 6}v12`} />
+    `)}
+    <circle class="bn-grip bn-mean" cx=${along(mean)} cy=${SPREAD} r="6" />
     <text class="bn-accent-text" x=${along(mean)} y=${SPREAD - 11} text-anchor="middle">μ</text>
   `;
 }
@@ -38,6 +55,32 @@ function View({ state, set, uid }) {
       label=${`value ${i + 1} of the batch`} text=${`x ${fixed(value, 1)}, normalized ${fixed(bn.xHat[i])}`}
       move=${(to) => set({ x: x.map((old, j) => (j === i ? to.x : old)) })} />
   `);
+  const grip = (name, value, min, max, text, move) => html`
+    <${Handle} key=${name} width=${WIDTH} height=${HEIGHT} at=${[along(value), SPREAD]}
+      x=${{ value, scale: along, min, max, step: 0.1 }} label=${name} text=${text} move=${(to) => set({ x: move(to.x) })} />
+  `;
+  handles.push(
+    grip(
+      "the mean of the batch, with all its values", bn.mean,
+      bn.mean - LIMIT - Math.min(...x), bn.mean + LIMIT - Math.max(...x),
+      `mean ${fixed(bn.mean)}`, (to) => movedTo(x, bn.mean, to),
+    ),
+  );
+  if (deviation > 0) {
+    const widest = Math.max(NARROWEST, deviation * mostStretch(x, bn.mean));
+    for (const [side, name] of [[-1, "left"], [1, "right"]]) {
+      const end = bn.mean + side * deviation;
+      const limits = [bn.mean + side * NARROWEST, bn.mean + side * widest].sort((a, b) => a - b);
+      if (onAxis(end)) {
+        handles.push(
+          grip(
+            `the ${name} end of the deviation, with all values`, end, ...limits, `deviation ${fixed(deviation)}`,
+            (to) => stretched(x, bn.mean, (side * (to - bn.mean)) / deviation),
+          ),
+        );
+      }
+    }
+  }
   return html`
     <div class="bn-beside">
       <${Drawing} width=${WIDTH} height=${HEIGHT} uid=${uid} handles=${handles}>
