@@ -177,7 +177,7 @@ def error_of_x_hat(ratios: Sequence[float], errors: Mapping[str, Sequence[Damage
     ax.text(1.1, 2.5e-2, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
     ax.text(6e3, 2.5e-2, "two passes", ha="right", color=COLOURS["without_bn"])
     ax.text(1e4, 1.2e-4, "one pass, shifted", ha="center", color=COLOURS["green"])
-    ax.text(1, 6e-6, "two passes, corrected", color=COLOURS["amber"])
+    ax.text(400, 5.5e-6, "two passes, corrected", ha="center", color=COLOURS["amber"])
     ax.text(ratios[-1], 3.5e-8, "bn_lib", ha="right", color=COLOURS["with_bn"])
     ax.set(xscale="log", yscale="log", ylim=(1e-8, 5e3), xlabel="mean / standard deviation of the batch")
     ax.set_xticks([10.0**d for d in range(7)], ["1", "10", "100", "10³", "10⁴", "10⁵", "10⁶"])
