@@ -79,7 +79,8 @@ def place(value: float, band: tuple[float, float]) -> float:
     """Where a value is drawn, in percent of the row's width; a band with two ends is drawn from 20 to 80.
 
     Within a band with two ends the scale is even. A band with one end goes on to the edge of the row. There, and beyond
-    any band, the scale is ever narrower, so that everything has a place.
+    any band, the scale is ever narrower, so that everything has a place. What is outside has a step to go: it never
+    touches the band.
 
     Args:
         value: the value.
@@ -87,16 +88,16 @@ def place(value: float, band: tuple[float, float]) -> float:
     """
     low, high = band
     if math.isnan(value):
-        return 0.0
+        return 3.0
     if math.isinf(low):
         return 100 - place(-value, (-high, math.inf))
     width = high - low if math.isfinite(high) else (abs(low) or 1.0)
     beyond = (value - low) / width  # 0 at the lower end, 1 at the upper
     if beyond < 0:
-        return 20 - 20 * _narrower(-beyond)
+        return 16 - 13 * _narrower(-beyond)
     if math.isinf(high):
-        return 20 + 80 * _narrower(beyond)
-    return 20 + 60 * beyond if beyond <= 1 else 80 + 20 * _narrower(beyond - 1)
+        return 20 + 77 * _narrower(beyond)
+    return 20 + 60 * beyond if beyond <= 1 else 84 + 13 * _narrower(beyond - 1)
 
 
 def _narrower(distance: float) -> float:
@@ -112,10 +113,21 @@ def _row(result: Measured) -> str:
     ends = " bn-below" if math.isinf(claim.band[0]) else " bn-open" if math.isinf(claim.band[1]) else ""
     said = f"{verdict(result)[2:]}: {number(result.value)}, where {band(*claim.band)} is expected"
     return (
-        f'<li class="bn-{kind}"><a href="#claim-{claim.name}"><span>{escape(claim.name.replace("-", " "))}</span>'
+        f'<li class="bn-{kind}"><a href="#claim-{claim.name}"><span>{escape(title(claim.name))}</span>'
         f'<span class="bn-said"> {escape(said)}</span></a>'
         f'<span class="bn-band{ends}" aria-hidden="true">{wrong}{dots}</span></li>'
     )
+
+
+def title(name: str) -> str:
+    """A claim's name as a row's title.
+
+    Examples:
+        >>> title("gn-beats-ln-at-32")
+        'GN beats LN at 32'
+    """
+    words = [{"bn": "BN", "gn": "GN", "ln": "LN", "x": "x"}.get(word, word) for word in name.split("-")]
+    return " ".join([words[0] if words[0] == "x" else words[0][0].upper() + words[0][1:], *words[1:]])
 
 
 # The cards
