@@ -188,7 +188,7 @@ def run_submission(submission: Submission) -> list[Executed]:
         folder = Path(stack.enter_context(Folder("bn-grading-")))
         folder.chmod(0o711)
         inside = inside_folder()
-        line: _Line | None = None
+        box: _Sandbox | None = None
         done = []
         try:
             last = time.monotonic() + submission.limits.submission_seconds
@@ -197,26 +197,26 @@ def run_submission(submission: Submission) -> list[Executed]:
                 for _ in range(MOST_BEGINS):
                     if time.monotonic() > last:
                         break
-                    if line is None:
-                        line = _Line(inside, submission, folder)
+                    if box is None:
+                        box = _Sandbox(inside, submission, folder)
                     executed.begin_again()
                     began = time.monotonic()
                     try:
-                        line.run(notebook, submission, executed)
+                        box.run(notebook, submission, executed)
                     except _LostError as lost:
-                        why = line.why(str(lost))
-                        line.close()
-                        line = None
+                        why = box.why(str(lost))
+                        box.close()
+                        box = None
                     else:
-                        why = line.why("it ended the process that runs the notebook")
+                        why = box.why("it ended the process that runs the notebook")
                     executed.seconds += time.monotonic() - began
                     over = executed.seconds >= submission.limits.notebook_seconds
                     if executed.finished or not _blame(executed, why) or over:
                         break
                 done.append(executed)
         finally:
-            if line is not None:
-                line.close()
+            if box is not None:
+                box.close()
     return done
 
 
@@ -230,8 +230,9 @@ def try_sandbox(container: Container | None = None, hidden: tuple[str, ...] = ()
     if container is None:
         sandbox.refuse_without_bubblewrap()
     with Folder("bn-grading-") as folder:
+        nobody = Submission("nobody", [], hidden=hidden, container=container)
         try:
-            _Line(inside_folder(), Submission("nobody", [], hidden=hidden, container=container), Path(folder)).close()
+            _Sandbox(inside_folder(), nobody, Path(folder)).close()
         except SandboxFailedError as error:
             raise NoSandboxError(f"{error}{sandbox.INSTEAD if container is None else ''}") from None
 
@@ -266,7 +267,7 @@ def inside_folder() -> Path:
         return _made[os.getpid()][1]
 
 
-class _Line:
+class _Sandbox:
     """A sandbox with the process that forks, and the pipes to it."""
 
     def __init__(self, inside: Path, submission: Submission, folder: Path) -> None:

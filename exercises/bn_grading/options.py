@@ -1,8 +1,8 @@
 """nbgrader's settings for `nbgrader autograde`: what `bn-grade` does with each. None is left aside without a word.
 
-Those of `Autograde` and `CourseDirectory` are nbgrader's own here, too (`Recorder`, `command.submitted`). Those of
-`Execute` say how a kernel is run, and there is none: the time for a cell is taken from them, what only says how to talk
-to a kernel means nothing, and what would change scores is refused.
+Those of `Autograde` and `CourseDirectory` are nbgrader's own here, too (`Recorder`, `assignment_app.submitted`). Those
+of `Execute` say how a kernel is run, and there is none: the time for a cell is taken from them, what only says how to
+talk to a kernel means nothing, and what would change scores is refused.
 """
 
 from typing import Any

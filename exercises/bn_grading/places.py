@@ -24,13 +24,13 @@ def wanted() -> list[str]:
 
 
 def readable() -> list[str]:
-    """The same, none inside another."""
+    """What is `wanted`, without what lies in a folder that is wanted, too."""
     there = wanted()
     return [path for path in there if not any(is_in(path, other) for other in there)]
 
 
 def in_writable(path: str) -> str:
-    """What lies directly in a folder that can be written to and is the path or above it; "" if there is none."""
+    """The path's topmost part below a folder that can be written to; "" if it lies in none of these."""
     for folder in WRITABLE:
         if is_in(path, folder):
             return os.path.join(folder, Path(path).relative_to(folder).parts[0])
@@ -51,7 +51,7 @@ def _links(path: str) -> Iterator[str]:
 
 
 def _free(place: str) -> str:
-    """A folder of that name, or nearly, that is no environment's nor above one."""
+    """The place, or one with a number behind it, that holds nothing that is wanted."""
     taken = wanted()
     names = itertools.chain([place], (f"{place}-{number}" for number in itertools.count(2)))
     return next(name for name in names if not any(Path(path).is_relative_to(name) for path in taken))

@@ -119,7 +119,7 @@ _WAYS: dict[str, tuple[_Way, ...]] = {
 _X32 = 0x40000000
 
 # Instructions of the kernel's packet filter: an operation, two jumps, an operand.
-_Line = tuple[int, int, int, int]
+_Instruction = tuple[int, int, int, int]
 _LOAD, _AND, _JUMP, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x06
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
 _REFUSE = (_RETURN, 0, 0, _ERROR | EPERM)
@@ -132,34 +132,34 @@ def program(machine: str) -> bytes:
     if machine not in _CALLS:
         return b""
     processor, calls = _CALLS[machine]
-    lines = [(_LOAD, 0, 0, _PROCESSOR), (_EQUAL, 1, 0, processor), _REFUSE]
-    lines += [(_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), _REFUSE]
+    instructions = [(_LOAD, 0, 0, _PROCESSOR), (_EQUAL, 1, 0, processor), _REFUSE]
+    instructions += [(_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), _REFUSE]
     for name, number in calls.items():
         answer = _answer(name)
-        lines += [(_EQUAL, 0, len(answer), number), *answer]
-    lines.append((_RETURN, 0, 0, _ALLOW))
-    return b"".join(struct.pack("=HBBI", *line) for line in lines)
+        instructions += [(_EQUAL, 0, len(answer), number), *answer]
+    instructions.append((_RETURN, 0, 0, _ALLOW))
+    return b"".join(struct.pack("=HBBI", *each) for each in instructions)
 
 
-def _answer(name: str) -> list[_Line]:
+def _answer(name: str) -> list[_Instruction]:
     """What becomes of a call; each way through it ends with a return."""
     # Its flags lie where no filter can look. The C library uses `clone` where it is not there.
     if name == "clone3":
         return [(_RETURN, 0, 0, _ERROR | ENOSYS)]
-    return [*(line for way in _WAYS.get(name, ()) for line in _allowed(way)), _REFUSE]
+    return [*(each for way in _WAYS.get(name, ()) for each in _allowed(way)), _REFUSE]
 
 
-def _allowed(way: _Way) -> list[_Line]:
+def _allowed(way: _Way) -> list[_Instruction]:
     """Allows a call with these arguments; goes on behind itself with others."""
-    lines = [(_RETURN, 0, 0, _ALLOW)]
+    instructions = [(_RETURN, 0, 0, _ALLOW)]
     for argument, bits, which, values in reversed(way):
-        on, behind = [(_JUMP, 0, 0, len(lines))], len(values)
+        on, behind = [(_JUMP, 0, 0, len(instructions))], len(values)
         tests = [
             (_EQUAL, behind - place, 0, value) if which == "only" else (_EQUAL, 0, 1, value)
             for place, value in enumerate(values)
         ]
-        lines = [(_LOAD, 0, 0, _ARGUMENTS + argument * _SIZE), (_AND, 0, 0, bits), *tests, *on, *lines]
-    return lines
+        instructions = [(_LOAD, 0, 0, _ARGUMENTS + argument * _SIZE), (_AND, 0, 0, bits), *tests, *on, *instructions]
+    return instructions
 
 
 @contextmanager

@@ -447,6 +447,11 @@ def test_what_other_programs_write_is_kept() -> None:
 
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
+def test_a_cell_cannot_close_a_stream_for_those_after_it() -> None:
+    assert ran("import sys\nsys.stdout.close()\nsys.stdout.writelines(['a', 'b'])", "print('c')") == ["ab", "c\n"]
+
+
+@pytest.mark.needs("bwrap", package="bubblewrap")
 def test_random_numbers_differ_from_one_notebook_to_the_next() -> None:
     draw = "import random, numpy\nrandom.random(), numpy.random.rand()"
     notebooks = [Notebook(name, [{"index": 0, "source": draw}]) for name in "12"]

@@ -7,6 +7,7 @@ a sandbox, and the grader takes what comes out for data.
 
 import builtins
 import getpass
+import io
 import json
 import os
 import sys
@@ -25,14 +26,14 @@ from bn_exercises.answers import ANSWERS
 
 CUT = "\n... the rest of this output was cut ...\n"
 MOST_OF_ANSWERS = 2_000_000
-# Characters; it keeps its beginning and its end.
+# Characters of an error; of a longer one the beginning and the end are kept.
 MOST_OF_ERROR = 20_000
-# Outputs of a cell: shown ones, and of each kind that decides.
+# Outputs of a cell: so many that are shown, and so many of each kind that decides its points.
 MOST_SHOWN = 1000
 MOST_DECIDING = 50
 # What is left of an output, in characters, when as much was sent of a notebook as may be.
 LEAST = 200
-# Bytes of a character in JSON, at most.
+# A character takes at most so many bytes in JSON.
 WIDEST = 12
 
 
@@ -189,12 +190,12 @@ def _number(text: str) -> str:
 
 
 def _shortened(text: str, most: int) -> str:
-    """Its beginning and its end: that of a traceback says what happened."""
+    """Keep the beginning and the end: the end of a traceback says what happened."""
     return text if len(text) <= most else text[: most // 2] + CUT + text[-most // 2 :]
 
 
-class Stream:
-    """`sys.stdout` or `sys.stderr` of a notebook."""
+class Stream(io.TextIOBase):
+    """`sys.stdout` or `sys.stderr` of a notebook: what is written is among the cell's outputs at once."""
 
     encoding = "utf-8"
     errors = "replace"
@@ -205,51 +206,36 @@ class Stream:
         self._descriptor = descriptor
 
     def write(self, text: str) -> int:
-        """Add to the cell's outputs."""
+        """Add text to the cell's outputs."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         self._outputs.stream(self.name, text)
         return len(text)
 
-    def writelines(self, lines: Any) -> None:
-        """Add each."""
-        for line in lines:
-            self.write(line)
-
     def fileno(self) -> int:
-        """The descriptor under it, for what other programs write."""
+        """Return the descriptor that other programs write to (`Beneath`)."""
         return self._descriptor
 
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def isatty(self) -> bool:
-        """No terminal."""
-        return False
-
     def writable(self) -> bool:
-        """Can be written to."""
+        """Say that text can be written."""
         return True
 
-    def readable(self) -> bool:
-        """Cannot be read."""
-        return False
-
-    closed = False
+    def close(self) -> None:
+        """Stay open: the cells after this one write, too."""
 
 
 class Beneath:
     """What is written to descriptor 1 or 2 itself, by C code and other programs: a file, read after each cell."""
 
     def __init__(self, descriptor: int, most: int) -> None:
-        """Keep a stream's `most` characters, of up to 4 bytes, and one more: then it is seen that there was more."""
+        # A character has up to 4 bytes. One more than `most` shows that there was more.
         self._kept = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as the process
         self._file = self._kept.fileno()
         self._most = 4 * (most + 1)
         os.dup2(self._file, descriptor)
 
     def take(self) -> str:
-        """What was written since, as text."""
+        """Return what was written since the last call, as text."""
         size = os.fstat(self._file).st_size
         if not size:
             return ""
@@ -265,7 +251,7 @@ class Hook(DisplayHook):
     outputs: Outputs
 
     def write_output_prompt(self) -> None:
-        """No "Out[1]:": the notebook shows it."""
+        """Write no "Out[1]:": the notebook shows it."""
 
     def write_format_data(self, format_dict: Any, md_dict: Any = None) -> None:
         """Keep the result."""
@@ -273,7 +259,7 @@ class Hook(DisplayHook):
             self.outputs.result(as_json(format_dict), as_json(md_dict or {}), self.prompt_count)
 
     def finish_displayhook(self) -> None:
-        """No end of line."""
+        """Write no end of line."""
 
 
 class Publisher(DisplayPublisher):
@@ -284,13 +270,13 @@ class Publisher(DisplayPublisher):
     def publish(
         self, data: Any, metadata: Any = None, *, transient: Any = None, update: bool = False, **_: Any
     ) -> None:
-        """Keep it; an update takes the place of what was shown under the same name in this cell."""
+        """Keep a display; an update takes the place of what was shown under the same name in this cell."""
         name = (transient or {}).get("display_id")
         put = self.outputs.update if update else self.outputs.display
         put(name, as_json(data), as_json(metadata or {}))
 
     def clear_output(self, wait: bool = False) -> None:
-        """Begin with nothing but what decides a score."""
+        """Drop what was shown so far, but for what decides a score."""
         self.outputs.clear(wait)
 
 
@@ -305,20 +291,20 @@ class Shell(InteractiveShell):
         self.outputs.error(str(etype.__name__), _said(evalue), [str(line) for line in stb])
 
     async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
-        """As ever; that it failed is kept, whatever is shown of it and whoever changes the result afterwards."""
+        """Run a cell, and note by itself whether it failed: its outputs and its result can be changed afterwards."""
         failed = await super().run_code(code_obj, result, async_=async_)
         self.outputs.failed |= failed
         return failed
 
     def enable_gui(self, gui: Any = None) -> None:
-        """There is no screen."""
+        """Do nothing: there is no screen."""
 
     def ask_exit(self) -> None:
-        """A notebook is not left: `exit()` ends nothing."""
+        """Do nothing: `exit()` does not end a notebook."""
 
 
 def as_json(data: Any) -> Any:
-    """`data` as JSON has it; what it has not, as text."""
+    """Return data as JSON knows them; what JSON does not know, as text."""
     if isinstance(data, dict):
         return {str(key): as_json(value) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
@@ -338,7 +324,7 @@ def _said(error: Any) -> str:
 
 
 def no_input(prompt: Any = "") -> str:
-    """What `input` is here: nobody is there to answer, as ipykernel says it."""
+    """Refuse, as ipykernel does where nobody can answer; it stands in the place of `input`."""
     raise StdinNotImplementedError("raw_input was called, but this frontend does not support input requests.")
 
 

@@ -48,7 +48,7 @@ def send(frame: dict[str, Any], descriptor: int = FRAMES) -> None:
 
 
 def limit(limits: dict[str, int]) -> None:
-    """For all processes that begin here, and for good."""
+    """Set limits for this process and all that begin in it; nobody can raise them again."""
     for name, value in limits.items():
         kind = getattr(resource, f"RLIMIT_{name}")
         _, hard = resource.getrlimit(kind)
@@ -60,15 +60,15 @@ def become(account: int | None) -> None:
     """Leave root for an account that owns nothing, where the grader is root; and what could make anybody root again."""
     libc = ctypes.CDLL(None)
     if account is not None:
-        # PR_CAPBSET_DROP, of each that the kernel knows.
+        # PR_CAPBSET_DROP, for each capability that the kernel knows.
         for capability in range(64):
             libc.prctl(24, capability)
         os.setgroups([])
         os.setresgid(account, account, account)
         os.setresuid(account, account, account)
-        # None is left, so that none is inherited. The number is of the version of the structures.
+        # No capability is left to be inherited. The number is the version of the two structures.
         libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
-        # With the account it lost that it ends with its parent (PR_SET_PDEATHSIG).
+        # PR_SET_PDEATHSIG: it ends with its parent. A change of the account takes that away.
         libc.prctl(1, signal.SIGKILL)
 
 
@@ -99,17 +99,17 @@ class Sent(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         self._modules = modules
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Of those, or nothing."""
+        """Find a module that was sent."""
         if name not in self._modules:
             return None
         package = any(other.startswith(f"{name}.") for other in self._modules)
         return importlib.util.spec_from_loader(name, self, is_package=package)
 
     def get_source(self, name: str) -> None:
-        """It was not sent."""
+        """No source was sent, only the compiled module."""
 
     def get_code(self, name: str) -> Any:
-        """As sent."""
+        """Return the module's code."""
         return marshal.loads(base64.b64decode(self._modules[name]))
 
 
@@ -124,18 +124,18 @@ def run_notebook(order: dict[str, Any], warm: Any) -> None:
     os.dup2(nothing, 0)
     sys.stdin = os.fdopen(0)
     os.setsid()
-    # A copy of a process has its random numbers, too.
+    # This process is a copy, and would draw the same random numbers as every other copy.
     random.seed()
     np.random.seed()  # noqa: NPY002 - students' code may use it
     os.chdir(SCRATCH)
     for name, content in order["files"].items():
         path = Path(SCRATCH, name)
-        # A name may be longer than a path may be here, and nobody needs all the files.
+        # With the folder before it a name may be too long for a path; the notebook runs without that file.
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(base64.b64decode(content))
     sys.argv = [""]
-    # A student's own module may have the name of one here.
+    # A student's own module may be called `shell`, too.
     sys.path[:] = ["", *[each for each in sys.path if each != INSIDE]]
     del sys.modules["shell"]
     sys.meta_path.append(Sent(order["modules"]))
