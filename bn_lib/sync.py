@@ -12,7 +12,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 import numpy as np
 
 from bn_lib import fast
-from bn_lib._arrays import Array, namespace, silent
+from bn_lib._arrays import LIMITS, Array, namespace, silent
 from bn_lib._checks import check_gradient, check_input, check_parameter
 from bn_lib.backends import choose
 from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward, check_forward, scale_and_offset
@@ -139,9 +139,15 @@ class SyncBatchNorm(BatchNorm):
             if not x.size:
                 return (np.zeros(1 + 3 * x.shape[1]),), (backend, flat)
             center, lost, m2 = backend.moments(flat)
+            unsuited = x[:0]
             if bool((m2 == np.inf).any()) and bool(np.isfinite(x).all()):
+                unsuited = abs(x).max(keepdims=True)
+            elif self.eps == 0:
+                largest = abs(flat).max(axis=(0, 2))
+                unsuited = largest[(largest > 0) & (largest < LIMITS[64].least)]
+            if unsuited.size:
                 raise ValueError(
-                    f"x holds {float(abs(x).max()):g}; expected numbers whose squares are float64: they travel"
+                    f"x holds {float(unsuited.max()):g}; expected numbers whose squares are float64: they travel"
                 )
             return (np.asarray(x.size // x.shape[1]), center, lost, m2), (backend, flat)
 

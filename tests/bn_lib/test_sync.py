@@ -191,6 +191,10 @@ def test_no_row_on_any_worker():
 def test_squares_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match=r"x holds 1e\+200; expected numbers whose squares are float64"):
         SyncBatchNorm(3).forward(np.array([[1e200] * 3, [-1e200] * 3]))
+    tiny = np.array([[1.0, 0, 1e-200], [-1.0, 1, -1e-200]])
+    with pytest.raises(ValueError, match=r"x holds 1e-200; expected numbers whose squares are float64"):
+        SyncBatchNorm(3, eps=0.0).forward(tiny)
+    assert abs(SyncBatchNorm(3).forward(tiny)[:, 2]).max() < 1e-190  # beside an eps they are next to nothing
 
 
 def test_a_worker_that_dies_ends_all_of_them(tmp_path):
