@@ -81,6 +81,88 @@ def _why_scale_matters() -> NumberQuestion:
     )
 
 
+def _four_errors() -> Choice:
+    curvature, rate = 4.0, 0.45
+
+    def errors(factor: float) -> str:
+        return ", ".join(f"{factor**k:.3g}".replace("-", "−") for k in range(4))
+
+    return Choice(
+        name="four-errors",
+        page="chapters/scale",
+        prompt=f"The distance to the minimum along a direction with λ = {curvature:g} is 1. Predict the first steps of "
+        f"gradient descent with η = {rate:g}: which of these four runs is it?",
+        right=errors(1 - rate * curvature),
+        because="Every step multiplies the distance by 1 − η λ = −0.8. The sign changes, so the run swings from side "
+        "to side, and the size is below 1, so it converges.",
+        wrong=(
+            WrongChoice(
+                "sign lost",
+                errors(abs(1 - rate * curvature)),
+                "The sizes are right. But η is beyond 1 / λ, so the run overshoots and the sign changes every time.",
+            ),
+            WrongChoice(
+                "η λ for 1 − η λ",
+                errors(-rate * curvature),
+                "You multiplied by −η λ. What is subtracted is η λ times the distance, so 1 − η λ is left.",
+            ),
+            WrongChoice(
+                "λ forgotten",
+                errors(1 - rate),
+                "You multiplied by 1 − η. The step is η times the gradient, and the gradient is λ times the distance.",
+            ),
+        ),
+        hint="What does one step multiply the distance by?",
+        see=Link("Gradient descent on a quadratic", "sec-scale-quadratic"),
+    )
+
+
+def _standardized_pair() -> NumberQuestion:
+    rho = 0.6
+    return from_values(
+        name="standardized-pair",
+        page="chapters/scale",
+        prompt=f"Two features have the correlation {rho:g}. You standardize both. What is the condition number of the "
+        "Hessian of a linear model on them, without a bias?",
+        right=(1 + rho) / (1 - rho),
+        because="The Hessian is the correlation matrix. Its eigenvalues are 1 + ρ and 1 − ρ. Standardizing takes the "
+        "units away and leaves the correlation.",
+        wrong=(
+            WrongNumbers("a round bowl", 1.0, "That would be so without correlation. Only whitening removes it."),
+            WrongNumbers("λ_max alone", 1 + rho, "That is the larger eigenvalue. The condition number is a quotient."),
+            WrongNumbers("upside down", (1 - rho) / (1 + rho), "You divided the smaller eigenvalue by the larger one."),
+            WrongNumbers(
+                "λ_max taken for 1", 1 / (1 - rho), "The larger eigenvalue is 1 + ρ. Their sum is 2, the trace."
+            ),
+        ),
+        hint="Write the correlation matrix of two features, and its eigenvalues.",
+        see=Link("What standardizing does to the Hessian", "sec-scale-standardizing"),
+    )
+
+
+def _eigenvalue_of_the_mean() -> NumberQuestion:
+    count, mean = 64, 0.5
+    return from_values(
+        name="eigenvalue-of-the-mean",
+        page="chapters/scale",
+        prompt=f"The outputs of {count} sigmoids are all near {mean:g}, whatever the image is. A linear model on them, "
+        "without a bias, has a Hessian with one large eigenvalue. About how large is it?",
+        right=count * mean**2,
+        because="The means add μ μᵀ to the Hessian. Its only eigenvalue that is not 0 is the squared length of μ. "
+        "Centering takes it away.",
+        wrong=(
+            WrongNumbers("length not squared", np.sqrt(count * mean**2), "That is the length of μ. It counts squared."),
+            WrongNumbers("one entry", mean**2, "That is one entry of μ μᵀ. All of them are alike, and they add up."),
+            WrongNumbers("sum of the means", count * mean, "You added the means. Their squares add up."),
+            WrongNumbers(
+                "number of features", count, "That would be so for means of 1. The squared length of μ is what counts."
+            ),
+        ),
+        hint="H is the covariance matrix plus the matrix of the products of means.",
+        see=Link("What standardizing does to the Hessian", "sec-scale-standardizing"),
+    )
+
+
 def _order_term(order: int) -> list[str]:
     """The products of order `order` in a of (w₁ − a g₁)(w₂ − a g₂)(w₃ − a g₃), without a and its sign."""
     products = []
@@ -128,6 +210,94 @@ def _internal_covariate_shift() -> Choice:
     )
 
 
+def _calibrated_step() -> NumberQuestion:
+    w1, w2, fall = 3.0, 4.0, 0.5
+    squares = w1**2 + w2**2
+    return from_values(
+        name="calibrated-step",
+        page="chapters/covariate_shift",
+        prompt=f"Two layers of one weight each give y = w₁w₂, with w₁ = {w1:g} and w₂ = {w2:g}. You go down the "
+        "gradient "
+        f"of y itself, and first order is to make y fall by {fall:g}. Which learning rate does that take?",
+        right=fall / squares,
+        because="The slopes of y are g₁ = w₂ and g₂ = w₁. To first order y falls by a (g₁² + g₂²).",
+        wrong=(
+            WrongNumbers(
+                "slopes not squared",
+                fall / (w1 + w2),
+                "You divided by g₁ + g₂. Each weight moves by a times its slope, and moves y by its slope times that.",
+            ),
+            WrongNumbers("norm of the slopes", fall / np.sqrt(squares), "The norm counts squared: g₁² + g₂²."),
+            WrongNumbers("divided by y", fall / (w1 * w2), "You divided by y. How far y moves depends on its slopes."),
+            WrongNumbers("one layer", fall / w2**2, "That is what layer 1 alone would need. Both layers move."),
+        ),
+        hint="By how much does each weight move, and by how much does that move y while the other stands still?",
+        see=Link("The three-layer product", "three-layer-product"),
+    )
+
+
+def _thirty_layers() -> Choice:
+    return Choice(
+        name="thirty-layers",
+        page="chapters/covariate_shift",
+        prompt="Thirty layers have the weight 0.8 each. First order sets the step so that y should rise by 0.1. "
+        "Predict what the step does to y.",
+        right="It rises by far more than 0.1.",
+        because="The answer y = 0.8³⁰ is about 0.001. To raise it by 0.1 first order asks each weight for a step of "
+        "several times its own size, and thirty such factors are multiplied.",
+        wrong=(
+            WrongChoice(
+                "the plan is kept",
+                "It rises by about 0.1, as planned.",
+                "That needs steps that are small against the weights. Here y is so small that they are not.",
+            ),
+            WrongChoice(
+                "small weights are harmless",
+                "It hardly changes, because small weights make small products.",
+                "At a fixed learning rate that would be so. Here the step is set to make up for the small weights.",
+            ),
+            WrongChoice(
+                "higher orders take back",
+                "It falls, because the second order has the other sign.",
+                "All weights grow, so all terms of their product grow. No term has a minus sign.",
+            ),
+        ),
+        hint="How large is y before the step, and how large a step does each weight need?",
+        see=Link("The three-layer product", "three-layer-product"),
+    )
+
+
+def _what_the_control_shows() -> Choice:
+    return Choice(
+        name="what-the-control-shows",
+        page="chapters/covariate_shift",
+        prompt="From larger initial weights a network without BN trains several times faster at a learning rate of "
+        "0.5, though the inputs of its sigmoids travel about as far. What follows?",
+        right="How far inputs travel does not by itself decide how fast a network trains.",
+        because="Two networks with the same movement differ in speed, so movement alone cannot be what sets it. More "
+        "does not follow from two networks.",
+        wrong=(
+            WrongChoice(
+                "movement is harmless",
+                "Movement of inputs does no harm.",
+                "Measured against the width of the distributions, the faster network moves less. It may matter.",
+            ),
+            WrongChoice(
+                "BN is not needed",
+                "With larger weights a network does not need BN.",
+                "At one learning rate that looks so. At higher ones the gain is gone, and at 5 it does not learn.",
+            ),
+            WrongChoice(
+                "the paper is wrong",
+                "With BN the inputs move as much as without it.",
+                "With BN they move less at this learning rate. That is the first statement, and it holds here.",
+            ),
+        ),
+        hint="Which quantity is the same in both networks, and which is not?",
+        see=Link("A third network", "sec-shift-control"),
+    )
+
+
 def _forward_pass() -> NumberQuestion:
     x, eps, asked = (0.1, 0.2, 0.6), 0.01, 2
     given = {**problems.BASIC_CALCULATION.given, "x": tuple((value,) for value in x), "eps": eps}
@@ -141,6 +311,93 @@ def _forward_pass() -> NumberQuestion:
         f"{x[asked]:g}?",
         hint="First the mean of the three, then the mean of their squared distances from it.",
         see=misconceptions.BY_HAND,
+    )
+
+
+def _order_of_steps() -> Choice:
+    return Choice(
+        name="order-of-steps",
+        page="chapters/forward",
+        prompt="Put the steps of normalizing a feature in order.",
+        right="subtract the mean, average the squares, add ε, take the root, divide by it",
+        because="The variance is the average of the squared deviations. ε has the units of a variance, so it comes "
+        "before the root.",
+        wrong=(
+            WrongChoice(
+                "ε outside the root",
+                "subtract the mean, average the squares, take the root, add ε, divide by it",
+                "Added after the root, ε is a standard deviation and not a variance, and has another effect.",
+            ),
+            WrongChoice(
+                "mean subtracted too late",
+                "average the squares, add ε, take the root, divide by it, subtract the mean",
+                "The average of squares that were not centered first is no variance.",
+            ),
+            WrongChoice(
+                "no root",
+                "subtract the mean, average the squares, add ε, divide by it",
+                "That divides by a variance, and what comes out still has units.",
+            ),
+        ),
+        hint="Start from the four lines, and write the variance out.",
+        see=Link("Mean, variance, normalize, scale and shift", "sec-forward-algorithm"),
+    )
+
+
+def _who_changes() -> Choice:
+    return Choice(
+        name="who-changes",
+        page="chapters/forward",
+        prompt="A mini-batch of 32 goes through BN in training. One example in it is exchanged for another. Which "
+        "outputs change?",
+        right="Those of all 32 examples",
+        because="The exchange moves the mean and the variance of every feature, and all outputs are computed with "
+        "them.",
+        wrong=(
+            WrongChoice(
+                "each for itself",
+                "Its own only",
+                "That would be so if each example were normalized by itself. BN takes the statistics of the batch.",
+            ),
+            WrongChoice(
+                "normalized away",
+                "None, because BN takes the change out again",
+                "BN takes out what all examples have in common. One example alone is not that.",
+            ),
+            WrongChoice(
+                "its class",
+                "Those of the examples of its class",
+                "BN knows nothing of classes. The statistics are those of all examples in the batch.",
+            ),
+        ),
+        hint="Through which numbers do the examples of a batch meet?",
+        see=Link("One example changes, and all outputs do", "sec-forward-others"),
+    )
+
+
+def _mean_of_the_output() -> NumberQuestion:
+    x, gamma, beta = np.array([1.0, 4.0, 10.0]), 2.0, 7.0
+    return from_values(
+        name="mean-of-the-output",
+        page="chapters/forward",
+        prompt=f"A mini-batch of one feature is {_list(x)}. With γ = {gamma:g} and β = {beta:g}, what is the mean of "
+        "y?",
+        right=beta,
+        because="The normalized values add up to 0, whatever x is, so the mean of y is β.",
+        wrong=(
+            WrongNumbers("mean of x̂", 0.0, "That is the mean of the normalized values. The shift is still to come."),
+            WrongNumbers(
+                "not normalized",
+                gamma * x.mean() + beta,
+                "You scaled and shifted the mean of x. It is subtracted before that.",
+            ),
+            WrongNumbers("mean of x kept", x.mean() + beta, "The mean of x is subtracted. β takes its place."),
+            WrongNumbers("γ added", gamma + beta, "The factor γ multiplies normalized values, and their mean is 0."),
+            WrongNumbers("β scaled", gamma * beta, "The shift β comes after γ. It is not scaled."),
+            WrongNumbers("mean of x", x.mean(), "That is the mean of the input. BN replaces it."),
+        ),
+        hint="What is the mean of the normalized values?",
+        see=misconceptions.GAMMA_BETA,
     )
 
 
@@ -781,8 +1038,17 @@ def _exercise(problem: NumberProblem, see: Link, asked: Mapping[str, tuple[str, 
 
 
 WHY_SCALE_MATTERS = _why_scale_matters()
+FOUR_ERRORS = _four_errors()
+STANDARDIZED_PAIR = _standardized_pair()
+EIGENVALUE_OF_THE_MEAN = _eigenvalue_of_the_mean()
 INTERNAL_COVARIATE_SHIFT = _internal_covariate_shift()
+CALIBRATED_STEP = _calibrated_step()
+THIRTY_LAYERS = _thirty_layers()
+WHAT_THE_CONTROL_SHOWS = _what_the_control_shows()
 FORWARD_PASS = _forward_pass()
+ORDER_OF_STEPS = _order_of_steps()
+WHO_CHANGES = _who_changes()
+MEAN_OF_THE_OUTPUT = _mean_of_the_output()
 BACKWARD_PASS = _backward_pass()
 MISSING_PATH = _missing_path()
 BLIND_CHECK = _blind_check()
@@ -807,8 +1073,17 @@ ROOF = _roof()
 # In the order of the chapters.
 CHAPTERS = (
     WHY_SCALE_MATTERS,
+    FOUR_ERRORS,
+    STANDARDIZED_PAIR,
+    EIGENVALUE_OF_THE_MEAN,
     INTERNAL_COVARIATE_SHIFT,
+    CALIBRATED_STEP,
+    THIRTY_LAYERS,
+    WHAT_THE_CONTROL_SHOWS,
     FORWARD_PASS,
+    ORDER_OF_STEPS,
+    WHO_CHANGES,
+    MEAN_OF_THE_OUTPUT,
     BACKWARD_PASS,
     MISSING_PATH,
     BLIND_CHECK,

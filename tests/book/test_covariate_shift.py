@@ -97,11 +97,6 @@ def test_small_weights_explode_at_a_calibrated_step_and_large_ones_at_a_fixed_ra
     assert shift.obtained_of_planned(small, 30, shift.step_at_rate(small, 30, 0.01)) < 1.01
 
 
-@pytest.mark.parametrize("layers", [1, 2, 3, 10])
-def test_ignored_terms_are_those_with_two_and_more_layers(layers):
-    assert shift.ignored_terms(layers) == sum(math.comb(layers, k) for k in range(2, layers + 1))
-
-
 def test_the_lines_by_hand_hold_as_they_are_written():
     chain, rate = shift.Chain(), Fraction(1, 100)
     terms = shift.expand(chain, rate)
