@@ -153,7 +153,7 @@ def goals(results: Results, *, reached: bool | None = None) -> Table:
 
 def _is_reached(goal: Mapping[str, Any]) -> bool:
     """Whether all that was measured for it keeps to it, and something was."""
-    return 0 < goal["rows"] == goal["reached"]
+    return bool(0 < goal["rows"] == goal["reached"])
 
 
 def times(results: Results, direction: str) -> Table:

@@ -14,7 +14,7 @@ PUBLIC = {name: getattr(bn_lib, name) for name in bn_lib.__all__}
 NORMALIZERS = [
     name for name in PUBLIC if name.lower().endswith("norm") or name in ("batch_norm_inference", "standardize")
 ]
-WITH_EXAMPLES = sorted({thing.__module__.removeprefix("bn_lib.") for thing in PUBLIC.values()} | {"claims"})
+WITH_EXAMPLES = sorted({thing.__module__.removeprefix("bn_lib.") for thing in PUBLIC.values()})
 FORMULA = re.compile(r"\S += +\S")
 
 

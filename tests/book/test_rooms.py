@@ -1,7 +1,9 @@
 """The rooms: imports run one way, and a chapter has one name for its page, its room and its test."""
 
 import ast
+import doctest
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -69,7 +71,14 @@ def test_a_chapter_has_one_name():
     assert names <= {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "book").glob("test_*.py")}
     for name in names:
         room = {path.name for path in (ROOMS["bn_book"] / name).iterdir()}
-        assert room >= {"__init__.py", "experiments.py", "figures.py", "map.svg"}
+        assert room >= {"__init__.py", "experiments.py", "figures.py", "claims.py", "questions.py", "map.svg"}
+
+
+@pytest.mark.parametrize("module", ["chapters", "claims", "ledger"])
+def test_the_examples_run(module):
+    results = doctest.testmod(import_module(f"bn_book.{module}"))
+    assert results.attempted
+    assert results.failed == 0
 
 
 def test_the_order_is_that_of_the_table_of_contents(tmp_path):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import sympy
 from bn_book.backward import experiments as backward
 from bn_book.chapters import chapters
 from bn_book.convolutions import experiments as convolutions
+from bn_book.questions import of_chapters
 from bn_book.speed import experiments as speed
 from bn_exercises import questions
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_part, from_values
@@ -31,8 +33,10 @@ from bn_exercises.verdict import Link
 from bn_lib import BatchNorm, batch_norm
 
 BOOK = Path(__file__).parents[2] / "book"
+OF_CHAPTERS = {question.name: question for question in of_chapters()}
+ALL = (*OF_CHAPTERS.values(), *(question for asked in questions.EXERCISES.values() for question in asked))
 PROBLEMS = {name: task for name, task in TASKS.items() if isinstance(task, NumberProblem)}
-NUMERIC = [question for question in questions.ALL if isinstance(question, NumberQuestion)]
+NUMERIC = [question for question in ALL if isinstance(question, NumberQuestion)]
 OF_EXERCISES = [
     (question, PROBLEMS[name], part)
     for name, asked in questions.EXERCISES.items()
@@ -47,7 +51,7 @@ AT = {
 }
 ALL_DIGITS = 17
 
-each_question = pytest.mark.parametrize("question", questions.ALL, ids=lambda question: question.name)
+each_question = pytest.mark.parametrize("question", ALL, ids=lambda question: question.name)
 each_numeric = pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
 each_of_an_exercise = pytest.mark.parametrize(
     ("question", "problem", "part"), OF_EXERCISES, ids=[question.name for question, *_ in OF_EXERCISES]
@@ -56,7 +60,7 @@ each_of_an_exercise = pytest.mark.parametrize(
 
 def test_every_chapter_and_every_part_of_a_problem_has_a_question() -> None:
     in_order = [f"chapters/{chapter}" for chapter in chapters()]
-    assert list(dict.fromkeys(question.page for question in questions.CHAPTERS)) == in_order
+    assert list(dict.fromkeys(question.page for question in of_chapters())) == in_order
     assert set(questions.EXERCISES) == set(PROBLEMS)
 
 
@@ -71,7 +75,7 @@ def test_question_of_an_exercise_is_asked_on_its_page(
 
 
 def test_names_are_unique_and_plain() -> None:
-    names = [question.name for question in questions.ALL]
+    names = [question.name for question in ALL]
     assert len(set(names)) == len(names)
     for name in names:
         assert re.fullmatch(r"[a-z0-9-]+", name)
@@ -228,7 +232,7 @@ def test_wrong_answer_that_is_right_is_refused() -> None:
 
 
 def test_choices_do_not_give_the_right_one_away() -> None:
-    question = questions.INTERNAL_COVARIATE_SHIFT
+    question = OF_CHAPTERS["internal-covariate-shift"]
     assert isinstance(question, Choice)
     assert set(question.choices) == {question.right, *(wrong.text for wrong in question.wrong)}
     # The order depends on nothing but the texts: turn the question round, and it stays.
@@ -273,7 +277,7 @@ def test_no_number_is_so_large_that_a_comma_could_group_digits(question: NumberQ
 
 
 def test_learning_rate_is_where_gradient_descent_turns() -> None:
-    (limit,) = questions.WHY_SCALE_MATTERS.right
+    (limit,) = OF_CHAPTERS["why-scale-matters"].right
     curvatures = np.array([1.0, 25.0])
     for rate, grows in [(0.99 * limit, False), (1.01 * limit, True)]:
         w = np.ones(2)
@@ -326,8 +330,8 @@ def test_second_order_term_is_that_of_the_expanded_product() -> None:
         return sympy.sympify(text)
 
     order = {n: product.coeff(a, n) * a**n for n in range(4)}
-    by_name = {wrong.name: read(wrong.text) for wrong in questions.INTERNAL_COVARIATE_SHIFT.wrong}
-    assert sympy.expand(read(questions.INTERNAL_COVARIATE_SHIFT.right) - order[2]) == 0
+    by_name = {wrong.name: read(wrong.text) for wrong in OF_CHAPTERS["internal-covariate-shift"].wrong}
+    assert sympy.expand(read(OF_CHAPTERS["internal-covariate-shift"].right) - order[2]) == 0
     assert sympy.expand(by_name["sign"] + order[2]) == 0
     assert sympy.expand(by_name["first order"] - order[1]) == 0
     assert sympy.expand(by_name["third order"] - order[3]) == 0
@@ -335,7 +339,7 @@ def test_second_order_term_is_that_of_the_expanded_product() -> None:
 
 def test_normalized_value_by_hand() -> None:
     # mean 0.9 / 3 = 0.3; squares 0.04 + 0.01 + 0.09 = 0.14, so variance 0.14 / 3; (0.6 - 0.3) / sqrt(0.14 / 3 + 0.01)
-    assert questions.FORWARD_PASS.right[0] == pytest.approx(0.3 / (0.14 / 3 + 0.01) ** 0.5)
+    assert OF_CHAPTERS["forward-pass"].right[0] == pytest.approx(0.3 / (0.14 / 3 + 0.01) ** 0.5)
 
 
 def test_gradient_by_central_differences() -> None:
@@ -345,44 +349,46 @@ def test_gradient_by_central_differences() -> None:
         return float(gamma * (x[0] - x.mean()) / x.std())
 
     dx = [(loss(x + step * e) - loss(x - step * e)) / (2 * step) for e in np.eye(3)]
-    np.testing.assert_allclose(questions.BACKWARD_PASS.right, dx, rtol=1e-7)
+    np.testing.assert_allclose(OF_CHAPTERS["backward-pass"].right, dx, rtol=1e-7)
 
 
 def test_running_mean_by_hand() -> None:
-    assert questions.TRAINING_AND_INFERENCE.right[0] == pytest.approx(0.9 * (0.9 * 0 + 0.1 * 10) + 0.1 * 20)
+    assert OF_CHAPTERS["training-and-inference"].right[0] == pytest.approx(0.9 * (0.9 * 0 + 0.1 * 10) + 0.1 * 20)
 
 
 def test_a_value_in_two_companies_by_hand() -> None:
     # Means 4 and 8; squares 1 + 1 + 4, so variance 2 in both; 6 is 2 above the one mean and 2 below the other.
-    np.testing.assert_allclose(questions.COMPANY.right, [2 / 2.25**0.5, -2 / 2.25**0.5])
+    np.testing.assert_allclose(OF_CHAPTERS["company"].right, [2 / 2.25**0.5, -2 / 2.25**0.5])
 
 
 def test_noise_of_the_mean_by_simulation() -> None:
     means = np.random.default_rng(0).normal(scale=2, size=(100_000, 16)).mean(axis=1)
     # The standard deviation of 100,000 values is known to 1 part in sqrt(200,000), 0.2 %.
-    assert questions.BATCH_SIZE.right[0] == pytest.approx(means.std(), rel=0.01)
+    assert OF_CHAPTERS["batch-size"].right[0] == pytest.approx(means.std(), rel=0.01)
 
 
 def test_gradient_of_scaled_weights_by_running_it() -> None:
-    (right,) = questions.SCALED_WEIGHTS.right
+    (right,) = OF_CHAPTERS["scaled-weights"].right
     assert backward.gradient_times_scale(4.0) / 4 * 8 == pytest.approx(right, rel=1e-3)  # with eps 1e-5
 
 
 def test_largest_value_by_an_outlier() -> None:
     x = np.eye(10)[:, :1] * 1e6
-    assert questions.LARGEST_VALUE.right[0] == pytest.approx(batch_norm(x, np.ones(1), np.zeros(1), eps=0)[0].max())
+    assert OF_CHAPTERS["largest-value"].right[0] == pytest.approx(
+        batch_norm(x, np.ones(1), np.zeros(1), eps=0)[0].max()
+    )
 
 
 def test_worth_of_an_image_by_simulation() -> None:
     """Light with an eighth of the pixels' variance makes the correlation 1 / 9."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20_000, 1, 8, 8)) + rng.normal(scale=np.sqrt(1 / 8), size=(20_000, 1, 1, 1))
-    assert convolutions.values_per_image(x)[0] == pytest.approx(questions.WORTH.right[0], rel=0.03)
+    assert convolutions.values_per_image(x)[0] == pytest.approx(OF_CHAPTERS["worth"].right[0], rel=0.03)
 
 
 def test_parameters_of_a_layer_by_counting() -> None:
     layer = BatchNorm(64)
-    assert sum(getattr(layer, name).size for name in layer.parameter_names) == questions.LEARNED_NUMBERS.right[0]
+    assert sum(getattr(layer, name).size for name in layer.parameter_names) == OF_CHAPTERS["learned-numbers"].right[0]
 
 
 def test_bytes_fall_in_the_order_that_is_right() -> None:
@@ -392,18 +398,18 @@ def test_bytes_fall_in_the_order_that_is_right() -> None:
 
 
 def test_roof_is_the_chapters() -> None:
-    assert speed.Limits(bandwidth=40, peak=800).roof(7 / 8) == questions.ROOF.right[0]
+    assert speed.Limits(bandwidth=40, peak=800).roof(7 / 8) == OF_CHAPTERS["roof"].right[0]
 
 
 def test_values_that_share_a_mean_by_counting() -> None:
     images = np.arange(8 * 3 * 5 * 4).reshape(8, 3, 5, 4)
-    assert questions.CONVOLUTIONS.right == (images[:, 0].size,)
+    assert OF_CHAPTERS["convolutions"].right == (images[:, 0].size,)
 
 
 def test_bytes_are_those_that_the_chapter_counts() -> None:
     work = next(work for work in speed.FUSED if work.name == "BN, ReLU")
     megabytes = np.empty(10_000_000, np.float32).nbytes / 1e6
-    assert questions.MAKING_IT_FAST.right == (work.apart * megabytes, work.fused * megabytes)
+    assert OF_CHAPTERS["making-it-fast"].right == (work.apart * megabytes, work.fused * megabytes)
 
 
 # The page
@@ -446,8 +452,8 @@ def test_page_is_the_same_every_time(question: Question) -> None:
 
 
 def test_page_in_a_terminal() -> None:
-    assert repr(check_yourself(questions.CONVOLUTIONS)).startswith("Question: Batch Normalization of feature")
-    assert "  - +a² g₁g₂w₃" in repr(check_yourself(questions.INTERNAL_COVARIATE_SHIFT))
+    assert repr(check_yourself(OF_CHAPTERS["convolutions"])).startswith("Question: Batch Normalization of feature")
+    assert "  - +a² g₁g₂w₃" in repr(check_yourself(OF_CHAPTERS["internal-covariate-shift"]))
 
 
 def test_several_questions_in_one_cell() -> None:
@@ -507,10 +513,10 @@ def test_links_lead_to_sections_of_that_title(question: Question) -> None:
 
 
 def test_each_mistake_has_its_own_link_relative_to_the_page() -> None:
-    (x_hat,) = (question for question in questions.ALL if question.name == "basic-calculation-x-hat")
+    (x_hat,) = (question for question in ALL if question.name == "basic-calculation-x-hat")
     assert ("../chapters/forward.html#sec-forward-eps", "Epsilon") in addresses(x_hat)
-    assert ("#sec-forward-eps", "Epsilon") in addresses(questions.FORWARD_PASS)
-    assert ("convolutions.html#which-axes", "Which axes, and why") in addresses(questions.FORWARD_PASS)
+    assert ("#sec-forward-eps", "Epsilon") in addresses(OF_CHAPTERS["forward-pass"])
+    assert ("convolutions.html#which-axes", "Which axes, and why") in addresses(OF_CHAPTERS["forward-pass"])
 
 
 def test_pages_ask_the_questions_that_are_made_for_them() -> None:
@@ -518,9 +524,10 @@ def test_pages_ask_the_questions_that_are_made_for_them() -> None:
     for path in BOOK.rglob("*.md"):
         page = path.relative_to(BOOK).with_suffix("").as_posix()
         calls = re.findall(r"^check_yourself\((.*?)\)$", path.read_text(), re.MULTILINE | re.DOTALL)
-        for question in (question for call in calls for question in eval(f"[{call}]", {"questions": questions})):
+        room = import_module(f"bn_book.{path.stem}.questions") if path.parent.name == "chapters" else questions
+        for question in (question for call in calls for question in eval(f"[{call}]", {"questions": room})):
             assert question.page == page
             asked.append(question)
     names = [question.name for question in asked]
-    assert {question.name for question in questions.CHAPTERS} <= set(names)
+    assert {question.name for question in of_chapters()} <= set(names)
     assert len(set(names)) == len(names)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route
 
 from bn_book.chapters import chapters
+from bn_book.questions import of_chapters
 from bn_exercises import questions
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 BASE = "http://book.test/under/a/path/"
 COVER, CHAPTER = "book/index", "book/chapters/batch_size"
 QUESTION, RIGHT, WRONG = "batch-size", "0.5", "77"
-OF_CHAPTERS, OF_QUESTIONS = f"of {len(chapters())} chapters", f"of {len(questions.ALL)} questions"
+QUESTIONS = len(of_chapters()) + sum(map(len, questions.EXERCISES.values()))
+OF_CHAPTERS, OF_QUESTIONS = f"of {len(chapters())} chapters", f"of {QUESTIONS} questions"
 ONE_QUESTION = f"0 {OF_CHAPTERS}, 1 {OF_QUESTIONS}"
 BOTH = f"1 {OF_CHAPTERS}, 1 {OF_QUESTIONS}"
 KEY = "bn-progress"

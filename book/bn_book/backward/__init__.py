@@ -1,1 +1,1 @@
-"""The chapter "The backward pass": its experiments, with its claims, and its figures."""
+"""The chapter "The backward pass": its experiments, claims, figures and questions."""

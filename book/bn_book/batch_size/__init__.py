@@ -1,1 +1,1 @@
-"""The chapter "Batch size": its experiments, with its claims, and its figures."""
+"""The chapter "Batch size": its experiments, claims, figures and questions."""

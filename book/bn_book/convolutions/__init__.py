@@ -1,1 +1,1 @@
-"""The chapter "Convolutions": its experiments, with its claims, and its figures."""
+"""The chapter "Convolutions": its experiments, claims, figures and questions."""

@@ -1,1 +1,1 @@
-"""The chapter "Internal covariate shift": its experiments, with its claims, and its figures."""
+"""The chapter "Internal covariate shift": its experiments, claims, figures and questions."""

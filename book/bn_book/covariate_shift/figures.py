@@ -4,6 +4,7 @@ Each function takes the numbers that `bn_book.covariate_shift.experiments` compu
 """
 
 from fractions import Fraction
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +37,7 @@ def obtained_of_planned(*, depths: tuple[int, ...] = (3, 10, 30), change: float 
     fig, panels = plt.subplots(2, 1, figsize=(5.2, 6.2), sharex=True, sharey=True)
     weights = np.linspace(0.7, 1.4, 141)
     looks = (("accent", "-"), ("green", "--"), ("amber", "-."))
-    steps = (lambda depth: calibrated_step(weights, depth, change), lambda depth: step_at_rate(weights, depth, rate))
+    steps = (partial(calibrated_step, weights, change=change), partial(step_at_rate, weights, rate=rate))
     titles = (f"step set by first order, to raise y by {change:g}", f"learning rate {rate:g}, whatever the weights are")
     for ax, step, title in zip(panels, steps, titles, strict=True):
         for depth, (colour, dash) in zip(depths, looks, strict=True):

@@ -1,8 +1,8 @@
 """Explorables: figures you think with. Each is a widget in a notebook, and the same on a page without a kernel.
 
-One class per figure, in a file of its own beside the script that draws it (`mini_batch.js`). `bn.js` is the mathematics
-in the browser, `ui.js` what all share (plots, handles, sliders), `preact.js` a library that draws a view again when its
-state changes. This package needs anywidget; `import bn_lib` does not.
+One folder per figure: its class, the script that draws it (`mini_batch.js`), and how it looks. `bn.js` is the
+mathematics in the browser, `ui.js` what all share (plots, handles, sliders), `preact.js` a library that draws a view
+again when its state changes. This package needs anywidget; `import bn_lib` does not.
 """
 
 from bn_book.explorables._explorable import Explorable

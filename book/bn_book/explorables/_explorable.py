@@ -28,7 +28,7 @@ class Explorable(anywidget.AnyWidget):
     declares its state as traits with `sync=True`. A trait tagged `fixed=True` is data that the reader cannot change.
     """
 
-    #: The file beside this one, without `.js`, that draws it.
+    #: The name of its folder, and of the script in there that draws it.
     module: ClassVar[str]
 
     title = traitlets.Unicode().tag(sync=True, fixed=True)

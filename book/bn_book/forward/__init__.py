@@ -1,1 +1,1 @@
-"""The chapter "The forward pass": its experiments, with its claims, and its figures."""
+"""The chapter "The forward pass": its experiments, claims, figures and questions."""

@@ -1,1 +1,1 @@
-"""The chapter "Training versus inference": its experiments, with its claims, and its figures."""
+"""The chapter "Training versus inference": its experiments, claims, figures and questions."""

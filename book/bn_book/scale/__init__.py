@@ -1,1 +1,1 @@
-"""The chapter "Why scale matters": its experiments, with its claims, and its figures."""
+"""The chapter "Why scale matters": its experiments, claims, figures and questions."""

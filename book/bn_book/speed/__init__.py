@@ -1,1 +1,1 @@
-"""The chapter "Making it fast": its experiments, with its claims, and its figures."""
+"""The chapter "Making it fast": its experiments, claims, figures and questions."""
