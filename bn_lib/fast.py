@@ -98,8 +98,7 @@ def in_one_piece(x: Array, as_float16: bool = False) -> Array:
     Loops that read float16 themselves get it `as_float16`: half the bytes.
     """
     flat = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))  # -1 would not say how many positions no sample has
-    xp = namespace(x)
-    return xp.ascontiguousarray(flat, dtype=x.dtype if as_float16 else work_dtype(x, xp))
+    return namespace(x).ascontiguousarray(flat, dtype=x.dtype if as_float16 else work_dtype(x, np))
 
 
 def _like(y: Array, x: Array) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bn_lib import fast
-from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, namespace, silent, statistics_dtype
+from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, silent, statistics_dtype
 from bn_lib._checks import FLOATS, check_float_array, check_input, check_same_kind
 from bn_lib._progress import progress_bar
 from bn_lib.backends import choose
@@ -107,7 +107,7 @@ def channel_moments(x: Array) -> Moments:
     if backend is None:
         return Moments.of(x, axes)
     center, lost, m2 = backend.moments(fast.in_one_piece(x))
-    wide = statistics_dtype(x, namespace(x))
+    wide = statistics_dtype(x, np)  # a dtype of CuPy is one of NumPy
     return Moments(count_along(x.shape, axes), (center + lost).astype(wide), m2.astype(wide))
 
 
