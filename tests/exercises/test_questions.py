@@ -57,6 +57,14 @@ def test_every_chapter_and_every_part_of_a_problem_has_a_question() -> None:
     assert set(questions.EXERCISES) == set(PROBLEMS)
 
 
+def test_the_steps_of_exercise_2_add_up_to_its_part_a() -> None:
+    steps = questions.STEPS["backpropagation"]
+    assert len(steps) == 3
+    total = sum(np.broadcast_to(step.right, 3) for step in steps)
+    np.testing.assert_allclose(total, questions.EXERCISES["backpropagation"][0].right, rtol=0, atol=1e-15)
+    assert {step.page for step in steps} == {"exercises/backpropagation"}
+
+
 @each_of_an_exercise
 def test_question_of_an_exercise_is_asked_on_its_page(
     question: NumberQuestion, problem: NumberProblem, part: str

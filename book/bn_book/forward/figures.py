@@ -89,7 +89,9 @@ def epsilon_at_work(std: float, eps: float, batch: Array) -> Figure:
     curve.text(0.03, 0.72, "ε inside the root", color=COLOURS["ink"])
     curve.text(6e-5, 0.63, "ε outside\n(a mistake)", color=COLOURS["muted"])
     curve.set(xscale="log", ylim=(0, 1.08), yticks=[0, 0.5, 1])
-    curve.set_xticks([10.0**d for d in decades], [as_in_a_book(f"{10.0**d:g}" if d >= -3 else f"1e{d}") for d in decades])
+    curve.set_xticks(
+        [10.0**d for d in decades], [as_in_a_book(f"{10.0**d:g}" if d >= -3 else f"1e{d}") for d in decades]
+    )
     curve.minorticks_off()
     curve.set(xlabel="standard deviation σ of the feature", ylabel="the same, after BN")
     return fig
