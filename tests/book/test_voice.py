@@ -1,4 +1,4 @@
-"""One voice on all pages: what is shown of a cell, what a table begins with, what touches a formula, what a footer says."""
+"""One voice on all pages: what is shown of a cell, how a table begins, what touches a formula, what a footer says."""
 
 import ast
 import re

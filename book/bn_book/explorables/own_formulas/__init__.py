@@ -14,8 +14,8 @@ PARAMETERS = ("a", "b", "c", "d")
 class OwnFormulas(Explorable):
     """Two formulas in the mean of a batch, with their slopes, and what they make of one batch.
 
-    The output is y = gamma(mu) (x - mu) / sqrt(var + eps) + beta(mu). Formulas are read as the exercise reads them; what
-    makes a good one is for `bn_exercises` to say. Where a formula has no value, its line has a gap.
+    The output is y = gamma(mu) (x - mu) / sqrt(var + eps) + beta(mu). Formulas are read as the exercise reads them;
+    what makes a good one is for `bn_exercises` to say. Where a formula has no value, its line has a gap.
 
     Args:
         gamma: a formula in mu, var, sigma, eps and the parameters a, b, c, d.
@@ -32,8 +32,8 @@ class OwnFormulas(Explorable):
 
     title = traitlets.Unicode("Your γ(μ) and β(μ)").tag(sync=True, fixed=True)
     message = traitlets.Unicode(
-        "Type a formula and look for what the exercise forbids: a gap, a corner (the dashed slope jumps there), a jump, a "
-        "line that runs off as the variance goes to 0. Whether it has them all is for the notebook to check."
+        "Type a formula and look for what the exercise forbids: a gap, a corner (the dashed slope jumps there), a jump, "
+        "a line that runs off as the variance goes to 0. That none is left is for the notebook to check."
     ).tag(sync=True, fixed=True)
     eps = traitlets.Float(0.01, min=0).tag(sync=True, fixed=True)
     gamma = traitlets.Unicode("2 - c * cos(mu)").tag(sync=True)
