@@ -402,6 +402,20 @@ def test_a_missed_goal_is_shown_with_its_reason_and_a_reached_one_is_not():
     assert report.reasons({"goals": [], "rows": []}) == ""
 
 
+def test_the_page_leads_with_what_is_reached_and_folds_the_rest():
+    judged, goals = judge([row("networks", "numpy", case=MLP, value=0.9), row("networks", "numpy", case=CNN)])
+    text = report.goals_in_markdown({"goals": goals, "rows": [vars(one) for one in judged]})
+    before, fold, folded = text.partition("````{dropdown}")
+    assert fold
+    assert f"**1 of {len(GOALS)} goals are reached.**" in before
+    assert report.REACHED in before
+    assert report.MISSED not in before
+    assert report.WHY["network-mlp"][:40] in folded
+    assert "not measured" in folded, "a goal without a measurement is not reached"
+    assert report.MISSED in folded
+    assert report.REACHED not in folded
+
+
 def test_a_cell_shows_its_spread_its_mark_and_what_is_not_a_number():
     one = vars(row("networks", "numpy", case=MLP, value=0.5)) | {"low": 0.4, "high": 0.7}
     assert report._cell(one) == "0.50\n0.40–0.70"

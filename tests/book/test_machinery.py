@@ -52,20 +52,32 @@ def test_numbers_are_written_as_in_a_book(printed, written):
     assert as_in_a_book(printed).replace("\N{NO-BREAK SPACE}", " ") == written
 
 
-# Where code, formulas and results stand as the program prints them, and what a figure says.
-NOT_PROSE = "code, pre, script, style, svg, .katex, .text_plain, [data-explorable]"
+# Where code, formulas and results stand as the program prints them.
+NOT_PROSE = "code, pre, script, style, .katex, .text_plain"
+# What is read out, or shown where the pointer rests.
+SAID = ("alt", "aria-label", "aria-valuetext", "title")
 
 
-def test_no_page_has_a_number_in_program_notation_in_its_prose(built_site):
+def test_no_page_has_a_number_in_program_notation_in_what_is_read_or_said(built_site):
+    """In text, tables, captions, the labels of figures, and what they say to those who do not see them."""
     found, pages = [], sorted((built_site / "book").rglob("*.html"))
     for path in pages:
         article = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").article
         for other in article.select(NOT_PROSE):
             other.decompose()
-        texts = map(str, article.find_all(string=True))
+        texts = [str(text) for text in article.find_all(string=True)]
+        texts += [tag[name] for tag in article.find_all(True) for name in SAID if tag.get(name)]
         found += [(path.name, text.strip()) for text in texts if as_in_a_book(text) != text]
     assert found == []
     assert any("10⁻" in path.read_text(encoding="utf-8") for path in pages)
+
+
+def test_code_keeps_the_signs_that_python_reads(built_site):
+    """Who copies `[-2.0, 0.0]` from an example must be able to run it."""
+    page = BeautifulSoup((built_site / "book/api.html").read_text(encoding="utf-8"), "html.parser")
+    examples = [block.get_text() for block in page.select("pre") if block.get_text().startswith(">>>")]
+    assert any(re.search(r"[\[(, ]-\d", example) for example in examples)
+    assert not [example for example in examples if re.search("−(?=\\d)|×|⁻", example)]
 
 
 def test_what_is_laid_out_by_hand_in_a_docstring_stays_so():

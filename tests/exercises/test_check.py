@@ -197,4 +197,4 @@ def test_solution_shows_every_number(problem: NumberProblem) -> None:
                 assert ("0" if text == "-0" else text) in shown
                 assert ("0" if text == "-0" else text) in page.text
     if problem is CONDITIONAL:
-        assert shown.count("the statistics of each class and ε = 1e-5: ") == 2
+        assert shown.count("the statistics of each class and ε = 10⁻⁵: ") == 2

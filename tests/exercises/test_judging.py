@@ -360,7 +360,7 @@ def test_every_reading_is_right_and_named(index: int) -> None:
 
 def test_three_digits_name_every_eps_that_fits() -> None:
     answers = {part: round_to(3, value) for part, value in CONDITIONAL.reference(5).items()}
-    assert verify(CONDITIONAL, answers).findings[-1].sentence.endswith("each class and ε = 1e-5 or ε = 0.")
+    assert verify(CONDITIONAL, answers).findings[-1].sentence.endswith("each class and ε = 10⁻⁵ or ε = 0.")
 
 
 def test_what_the_answer_does_not_tell_is_not_said() -> None:

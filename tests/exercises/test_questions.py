@@ -34,7 +34,7 @@ from bn_lib import BatchNorm, batch_norm
 
 BOOK = Path(__file__).parents[2] / "book"
 OF_CHAPTERS = {question.name: question for question in of_chapters()}
-ALL = (*OF_CHAPTERS.values(), *(question for asked in questions.EXERCISES.values() for question in asked))
+ALL = (*OF_CHAPTERS.values(), *questions.ALL)
 PROBLEMS = {name: task for name, task in TASKS.items() if isinstance(task, NumberProblem)}
 NUMERIC = [question for question in ALL if isinstance(question, NumberQuestion)]
 OF_EXERCISES = [
@@ -62,6 +62,14 @@ def test_every_chapter_and_every_part_of_a_problem_has_a_question() -> None:
     in_order = [f"chapters/{chapter}" for chapter in chapters()]
     assert list(dict.fromkeys(question.page for question in of_chapters())) == in_order
     assert set(questions.EXERCISES) == set(PROBLEMS)
+
+
+def test_the_steps_of_exercise_2_add_up_to_its_part_a() -> None:
+    steps = questions.STEPS["backpropagation"]
+    assert len(steps) == 3
+    total = sum(np.broadcast_to(step.right, 3) for step in steps)
+    np.testing.assert_allclose(total, questions.EXERCISES["backpropagation"][0].right, rtol=0, atol=1e-15)
+    assert {step.page for step in steps} == {"exercises/backpropagation"}
 
 
 @each_of_an_exercise

@@ -31,6 +31,7 @@ from bn_exercises.problems import (
     NUMERIC,
     TASKS,
 )
+from bn_exercises.typography import as_in_a_book
 
 SEEDS = range(200)
 each_problem = pytest.mark.parametrize("problem", NUMERIC, ids=lambda problem: problem.name)
@@ -362,3 +363,13 @@ def test_seed_depends_on_student_key_and_problem() -> None:
 def test_an_empty_key_is_refused() -> None:
     with pytest.raises(ValueError, match="course key is empty"):
         seed_for("ada", "", "basic-calculation")
+
+
+@each_problem
+def test_what_is_said_of_its_numbers_is_set_as_in_a_book(problem: NumberProblem) -> None:
+    """Whatever is drawn: a hint says −0.1 and 10⁻⁵."""
+    for each in (problem, *(problem.variant(seed) for seed in range(10))):
+        said = [hint for part in each.points for hint in each.hints(part)]
+        said += [step for _, steps, _ in each.solved() for step in steps]
+        said += [choice for reading in each.readings for choice in reading.choices]
+        assert [text for text in said if as_in_a_book(text) != text] == []

@@ -8,7 +8,8 @@ import traitlets
 from shown import as_in_the_book, drag, height, state, surprises, words
 
 from bn_book.explorables import FindTheBug
-from bn_book.explorables.find_the_bug import LETTERS, MISTAKES
+from bn_book.explorables.find_the_bug import CLAIMS, LETTERS, MISTAKES
+from bn_exercises.formulas.formula import parse_assertion
 from bn_exercises.functions import implementations
 from bn_lib import batch_norm
 
@@ -284,3 +285,76 @@ def test_python_reads_and_sets_it():
 def test_bad_values_are_refused_by_name(wrong, message):
     with pytest.raises(traitlets.TraitError, match=message):
         FindTheBug(**wrong)
+
+
+# One suspect, and a claim that exposes it: the page of exercise 7.
+
+ONE = {"suspect": "H", "alone": True}
+
+
+def test_alone_it_is_one_suspect_and_asks_for_a_claim(stage):
+    page = stage(FindTheBug(**ONE))
+    assert page.get_by_role("radio").count() == 0
+    assert page.get_by_role("button", name="γ left out").count() == 0
+    replied(page, "no claim is a clear test")
+    assert words(page).startswith("The suspect on 400 samples")
+    for _ in range(3):
+        page.get_by_role("button", name="Surprise me").click()
+        assert state(page, "suspect") == "H"
+
+
+def test_a_claim_is_worthless_in_three_ways_and_one_exposes(stage):
+    page = stage(FindTheBug(**ONE, eps=1.0))
+    for claim, said in zip(
+        CLAIMS,
+        ("what differs here is not what it looks at", "The claim is false", "holds for everything", "Exposed"),
+        strict=True,
+    ):
+        page.get_by_role("button", name=claim, exact=True).click()
+        assert state(page, "claim") == claim
+        replied(page, said)
+    # A change of the input keeps the claim, and takes the verdict back.
+    page.get_by_role("slider", name="ε", exact=True).press("Home")
+    assert state(page, "claim") == CLAIMS[-1]
+    replied(page, "may differ by rounding")
+    page.get_by_role("button", name="Show me").click()
+    replied(page, "It is “ε outside the root”")
+
+
+@EACH
+def test_a_claim_holds_where_the_exercise_says_that_it_does(stage, mistake):
+    """For the right implementation and for the suspect, on the input that exposes it."""
+    letter = LETTERS[MISTAKES.index(mistake)]
+    change = ONE_CHANGE[mistake["id"]]
+    page = stage(FindTheBug(suspect=letter, alone=True, **change))
+    given = FindTheBug(**change).state()
+    x = np.tile(np.array(given["x"]) + given["far"], (given["copies"], 1))
+    gamma, beta = np.full(2, given["gamma"]), np.full(2, given["beta"])
+    with np.errstate(invalid="ignore"):
+        outputs = [
+            compute(x, gamma, beta, given["eps"])
+            for compute in (implementations.RIGHT["forward"], THEIRS[mistake["name"]].compute)
+        ]
+    names = {"x": x, "gamma": gamma, "beta": beta, "eps": given["eps"]}
+    for claim in CLAIMS:
+        parsed = parse_assertion(claim, ("x", "gamma", "beta", "eps", "y"))
+        holds, for_suspect = (parsed.holds(**names, y=y) for y in outputs)
+        page.get_by_role("button", name=claim, exact=True).click()
+        said = page.locator(".bn-reply").inner_text()
+        assert ("The claim is false" in said) == (not holds), claim
+        assert ("Exposed" in said) == (holds and not for_suspect), claim
+
+
+def test_no_claim_moves_the_page(stage, stage_folder):
+    for viewport in ({"width": 1280, "height": 900}, PHONE):
+        page = stage(FindTheBug(**ONE, eps=1.0), viewport=viewport)
+        as_in_the_book(page, stage_folder / "book.css")
+        heights = set()
+        for claim in CLAIMS:
+            page.get_by_role("button", name=claim, exact=True).click()
+            heights.add(height(page))
+        page.get_by_role("button", name="Show me").click()
+        replied(page, "It is")
+        heights.add(height(page))
+        assert len(heights) == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]

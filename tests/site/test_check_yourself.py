@@ -76,7 +76,7 @@ def _edges() -> NumberQuestion:
 
 EDGES = _edges()
 OF_CHAPTERS = {question.name: question for question in of_chapters()}
-ALL = (*OF_CHAPTERS.values(), *(question for asked in questions.EXERCISES.values() for question in asked))
+ALL = (*OF_CHAPTERS.values(), *questions.ALL)
 SHOWN = (*ALL, TWINS, EDGES)
 NUMERIC = [question for question in SHOWN if isinstance(question, NumberQuestion)]
 CHOICE = [question for question in SHOWN if isinstance(question, Choice)]

@@ -176,6 +176,6 @@ CONDITIONAL = NumberProblem(
     open=(
         # de Vries et al. (2017) take those of the whole batch.
         {BATCH: {"statistics": BATCH}, CLASS: {"statistics": CLASS}},
-        {"ε = 0.01": {"eps": 0.01}, "ε = 1e-5": {"eps": 1e-5}, "ε = 0": {"eps": 0.0}},
+        {"ε = 0.01": {"eps": 0.01}, "ε = 10⁻⁵": {"eps": 1e-5}, "ε = 0": {"eps": 0.0}},
     ),
 )

@@ -13,7 +13,7 @@ from bn_exercises.numbers.calculation import Calculation
 from bn_exercises.numbers.editions import EDITIONS, of_edition
 from bn_exercises.problem import Answers, Solved, random_for
 from bn_exercises.tolerance import Array, distances
-from bn_exercises.typography import DECIMALS, decimal
+from bn_exercises.typography import DECIMALS, as_in_a_book, decimal
 from bn_exercises.verdict import Verdict
 
 # In units of the room of `tolerance`: mistakes at least so far from the right numbers are told from them by an answer
@@ -57,7 +57,7 @@ class NumberProblem(Calculation):
         return judging.judge(self, observed)
 
     def hints(self, part: str) -> tuple[str, ...]:
-        return self.part(part).hints(self.given)
+        return tuple(map(as_in_a_book, self.part(part).hints(self.given)))
 
     def solved(self) -> Solved:
         solved: Solved = []
@@ -66,7 +66,7 @@ class NumberProblem(Calculation):
             for reading, reference in zip(self.readings, self.references, strict=True):
                 label = f"With {' and '.join(reading.choices)}: " if reading.choices else ""
                 results.append(label + _shown(reference[part.name]))
-            solved.append((part.title, part.hints(self.given)[1:], tuple(results)))
+            solved.append((part.title, self.hints(part.name)[1:], tuple(results)))
         return solved
 
     def mistaken(self, reading: int = 0) -> Iterator[tuple[str, str, Answers]]:

@@ -54,31 +54,25 @@ parser.functions = FUNCTIONS;
 parser.unaryOps = { "-": (u) => -u, "+": (u) => +u };
 parser.consts = { pi: Math.PI, e: Math.E };
 
-/** A formula as { at(names), names } or, if it cannot be read, { trouble } in words. */
+const UNREADABLE = "This cannot be read yet. It is written as in Python: 1 + a * tanh(mu).";
+
+/** A formula as { at(names) } or, if it cannot be read, { trouble } in words. */
 function read(text) {
   const plain = spelled(text);
   const called = plain.match(/[a-z]\w*(?=\s*\()/gi)?.find((name) => !Object.hasOwn(FUNCTIONS, name));
   if (!plain.trim()) return { trouble: "There is no formula yet." };
   if (called) return { trouble: `There is no function ${called}.` };
   let formula;
+  let value;
   try {
     formula = parser.parse(plain);
+    const unknown = formula.variables().find((name) => !OF_THE_BATCH.includes(name) && !PARAMETERS.includes(name));
+    if (unknown) return { trouble: `There is no ${unknown} here: a formula has mu, var, sigma, eps, and parameters a to d.` };
+    value = formula.evaluate(Object.fromEntries([...OF_THE_BATCH, ...PARAMETERS].map((name) => [name, 1])));
   } catch {
-    return { trouble: "This cannot be read yet. It is written as in Python: 1 + a * tanh(mu)." };
+    return { trouble: UNREADABLE };
   }
-  const names = formula.variables();
-  const unknown = names.find((name) => !OF_THE_BATCH.includes(name) && !PARAMETERS.includes(name));
-  if (unknown) return { trouble: `There is no ${unknown} here: a formula has mu, var, sigma, eps, and parameters a to d.` };
-  const at = (values) => {
-    const value = formula.evaluate(values);
-    return typeof value === "number" ? value : NaN;
-  };
-  try {
-    at(Object.fromEntries([...OF_THE_BATCH, ...PARAMETERS].map((name) => [name, 1])));
-  } catch {
-    return { trouble: "This cannot be read yet. The argument of a function needs brackets: tanh(mu)." };
-  }
-  return { at, names };
+  return typeof value === "number" ? { at: (names) => formula.evaluate(names) } : { trouble: UNREADABLE };
 }
 
 const namesFor = ({ var: variance, eps, a, b, c, d }, mean) => ({ mu: mean, var: variance, sigma: Math.sqrt(variance), eps, a, b, c, d });
@@ -170,7 +164,6 @@ function drawn(state) {
 function View({ state, set, uid }) {
   const { mean, gamma, beta } = state;
   const [g, b] = useMemo(() => drawn(state), Object.values(state));
-  const used = PARAMETERS.filter((name) => [g, b].some(({ formula }) => formula.names?.includes(name)));
   const handle = html`<${Handle} width=${WIDTH} height=${HEIGHT} at=${[along(mean), LOWS[1]]}
     x=${{ value: mean, scale: along, min: -REACH, max: REACH, step: 0.1 }} label="mean of the batch" text=${fixed(mean, 1)}
     move=${(to) => set({ mean: to.x })} />`;
@@ -187,7 +180,7 @@ function View({ state, set, uid }) {
         <${Batch} state=${state} gamma=${g.now} beta=${b.now} uid=${uid} />
         <div class="bn-sliders">
           <${Slider} label="σ² of the batch" value=${state.var} min=${1e-8} max=${10} step=${0.1} log=${true} format=${(v) => significant(v, 2)} set=${(v) => set({ var: v })} />
-          ${used.map((name) => html`<${Slider} key=${name} label=${name} value=${state[name]} min=${-2} max=${2} step=${0.05} set=${(v) => set({ [name]: v })} />`)}
+          ${PARAMETERS.map((name) => html`<${Slider} key=${name} label=${name} value=${state[name]} min=${-2} max=${2} step=${0.05} set=${(v) => set({ [name]: v })} />`)}
         </div>
       </div>
     </div>

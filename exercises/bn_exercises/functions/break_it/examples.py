@@ -245,7 +245,7 @@ _HIDDEN: dict[str, Callable[[Values], Values]] = {
     "a batch of two": _two_samples,
     "variance too large for ε to show": _much_variance,
     "ε is 0": _with(eps=0),
-    "ε is 1e-5": lambda v: _with_variance(1e-5, eps=1e-5)(v) if "eps" in v else v,
+    "ε is 10⁻⁵": lambda v: _with_variance(1e-5, eps=1e-5)(v) if "eps" in v else v,
     "mean too small for rounding to show": _on_x(lambda x: x - x.mean(axis=batch_axes(x), keepdims=True) + 1),
     "the mean is 0": _with_mean_zero,
     "the variance is 1": _with_root_one,

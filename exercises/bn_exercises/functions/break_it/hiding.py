@@ -278,8 +278,8 @@ HIDES: tuple[Hides, ...] = (
         change=lambda v: v | {"eps": _normalizing(v)[1].mean()},
     ),
     Hides(
-        name="ε is 1e-5",
-        says="ε is 1e-5, as nearly everywhere. Take another.",
+        name="ε is 10⁻⁵",
+        says="ε is 10⁻⁵, as nearly everywhere. Take another.",
         shows=lambda v: "eps" in v and _near(v["eps"], 1e-5),
         change=lambda v: v | {"eps": 5 * v["eps"]},
     ),

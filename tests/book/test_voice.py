@@ -1,0 +1,105 @@
+"""One voice on all pages: what is shown of a cell, how a table begins, what touches a formula, what a footer says."""
+
+import ast
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).parents[2]
+TITLE = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
+SOURCES = sorted(path for path in (ROOT / "book").rglob("*.md") if "code-cell" in path.read_text(encoding="utf-8"))
+EXERCISES = sorted(path.stem for path in (ROOT / "book/exercises").glob("*.md") if path.stem != "index")
+
+HIDDEN = {"remove-cell", "remove-input"}
+FOLDED = {"hide-cell", "hide-input"}
+# Calls that prepare a page and show a reader nothing of the subject.
+GLUE = {"glue", "use_style"}
+
+
+def is_glue(statement: ast.stmt) -> bool:
+    """Whether a statement only imports, or hands a number to the text."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return True
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in GLUE
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_shown_cell_teaches(source):
+    """It does more than import or glue, and it checks nothing for the authors."""
+    for cell in jupytext.read(source).cells:
+        tags = set(cell.metadata.get("tags", ()))
+        if cell.cell_type != "code" or tags & (HIDDEN | FOLDED):
+            continue
+        body = ast.parse(cell.source).body
+        assert not all(map(is_glue, body)), f"only imports or glue, and no reader needs it:\n{cell.source}"
+        asserts = [node.lineno for node in ast.walk(ast.Module(body, [])) if isinstance(node, ast.Assert)]
+        assert not asserts, f"an assert in a shown cell:\n{cell.source}"
+
+
+@pytest.fixture(scope="module")
+def pages(built_site):
+    """Every page of the book, parsed."""
+    paths = sorted((built_site / "book").rglob("*.html"))
+    return {
+        str(path.relative_to(built_site / "book").with_suffix("")): BeautifulSoup(
+            path.read_text(encoding="utf-8"), "html.parser"
+        )
+        for path in paths
+    }
+
+
+def test_no_table_has_a_row_of_empty_headings(pages):
+    heads = [(name, head) for name, page in pages.items() for head in page.select("article thead")]
+    assert len(heads) > 20
+    assert not [(name, str(head)) for name, head in heads if not head.get_text(strip=True)]
+
+
+def test_a_comma_stays_with_the_formula_before_it(pages):
+    """And a bracket with the one after it: they share a box in which only the formula may break."""
+    alone = []
+    for name, page in pages.items():
+        for formula in page.select("article span.math"):
+            if "bn-joined" in (formula.parent.get("class") or ()):
+                continue
+            before, after = str(formula.previous_sibling or ""), str(formula.next_sibling or "")
+            if re.match(r"[^\s<–—]", after) or re.search(r"[(\[“‘]$", before):
+                alone.append((name, before[-9:], formula.annotation.get_text(), after[:9]))
+    assert not alone
+    assert sum(len(page.select(".bn-joined")) for page in pages.values()) > 100
+
+
+def test_the_footer_names_the_book(pages):
+    for name, page in pages.items():
+        (book,) = page.select("footer.bd-footer-content a cite")
+        assert book.get_text() == TITLE, name
+
+
+def test_no_section_has_the_name_of_the_cards_in_it(pages):
+    asked = 0
+    for page in pages.values():
+        for question in page.select(".bn-question"):
+            asked += 1
+            heading = question.find_previous(["h1", "h2", "h3"]).get_text().rstrip("#").strip()
+            assert heading != question.select_one(".bn-kicker").get_text()
+    assert asked > 8
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_an_exercises_page_has_a_map_and_something_to_try(pages, name):
+    page = pages[f"exercises/{name}"]
+    sections = [section["id"] for section in page.select("article > section > section[id]")]
+    assert [link["href"] for link in page.select("nav.contents a")] == [f"#{section}" for section in sections]
+    if name != "implement":  # a function is tried where Python runs: in its notebook
+        assert page.select(".bn-question, [data-explorable]")
+
+
+def test_the_index_says_how_long_each_exercise_takes_and_how_hard_it_is(pages):
+    rows = pages["exercises/index"].select("article tbody tr")
+    assert len(rows) == len(EXERCISES)
+    for row in rows:
+        assert re.search(r"\b\d+ min, (easy|medium|hard)\b", row.get_text(" "))
