@@ -194,8 +194,9 @@ OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
     """One for all tests: in one thread there can be no second."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)  # ms, and not 5000: a busy machine is slow, and says nothing about a page
     with sync_playwright() as playwright:
         yield playwright
 
