@@ -73,7 +73,6 @@ OPTIONAL: dict[str, Callable[[], bool]] = {
 
 # Two processes take one file after another. What many files wait for is made at once, one thing by each process: the
 # round of the course, and the book. What takes minutes comes next, so that neither process ends long after the other.
-# What measures a page's speed comes last, when the other process has little left to do.
 FIRST = (
     "course/test_whole_course.py",
     "book/test_build.py",
@@ -83,12 +82,15 @@ FIRST = (
     "course/test_grading.py",
     "course/test_report.py",
     "course/test_elsewhere.py",
+    "site/test_fast.py",
+    "site/test_notebooks_run.py",
+    "site/test_lite.py",
+    "site/test_pdf.py",
 )
-LAST = "site/test_fast.py"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    order = {ROOT / "tests" / name: place for place, name in enumerate(FIRST)} | {ROOT / "tests" / LAST: len(FIRST) + 1}
+    order = {ROOT / "tests" / name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path, len(FIRST)))
     for mark, is_here in OPTIONAL.items():
         marked = [item for item in items if item.get_closest_marker(mark)]
@@ -192,8 +194,9 @@ OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
     """One for all tests: in one thread there can be no second."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)  # ms, and not 5000: a busy machine is slow, and says nothing about a page
     with sync_playwright() as playwright:
         yield playwright
 

@@ -405,26 +405,44 @@ def environment_in(folder: Path) -> str:
     return str(python)
 
 
-@pytest.fixture(scope="session")
-def course(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Course:
-    """The course after one whole round: released, handed in, collected, graded, and feedback returned.
+Copies = Callable[[Path], Course]
 
-    The round runs once for all processes of pytest-xdist, and each has a copy of its own to work on.
+
+def copies(tmp_path_factory: pytest.TempPathFactory, name: str, happens: Callable[[Course], dict[str, str]]) -> Copies:
+    """What makes copies of a course, each on a machine of its own, after something has happened in it.
+
+    That happens once for all processes of pytest-xdist.
     """
     here = tmp_path_factory.getbasetemp()
-    shared = (here if worker_id == "master" else here.parent) / "course"
+    shared = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / name
     done = shared / "logs.json"
     with FileLock(f"{shared}.lock"):
         if not done.is_file():
             shared.mkdir()
-            logs = go_round(make_course(shared))
-            done.write_text(json.dumps(logs))
-    machine = tmp_path_factory.mktemp("nbgrader")
-    shutil.copytree(shared, machine, dirs_exist_ok=True)
-    set_exchange(machine)
-    course = Course(machine, json.loads(done.read_text()))
+            done.write_text(json.dumps(happens(make_course(shared))))
+
+    def copy(machine: Path) -> Course:
+        shutil.copytree(shared, machine, dirs_exist_ok=True)
+        set_exchange(machine)
+        return Course(machine, json.loads(done.read_text()))
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """The course after one whole round: released, handed in, collected, graded, and feedback returned."""
+    course = copies(tmp_path_factory, "course", go_round)(tmp_path_factory.mktemp("nbgrader"))
     course.graded = course.rows()
     return course
+
+
+@pytest.fixture(scope="session")
+def with_release(tmp_path_factory: pytest.TempPathFactory) -> Copies:
+    """Makes a course that has generated its assignment, and in which nobody has handed in."""
+    return copies(
+        tmp_path_factory, "released", lambda course: {"generate": course.nbgrader("generate_assignment", ASSIGNMENT)}
+    )
 
 
 def go_round(course: Course) -> dict[str, str]:

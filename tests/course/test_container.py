@@ -23,7 +23,7 @@ from bn_grading.container import Container
 from bn_grading.execute import Notebook, Submission, inside_folder, run_submission, try_sandbox
 from bn_grading.sandbox import Limits, NoSandboxError
 
-from .conftest import ASSIGNMENT, Course
+from .conftest import ASSIGNMENT, Copies, Course
 from .test_grading import copy_of
 from .test_sandbox import CELLS, ran, summary
 
@@ -87,8 +87,10 @@ def nothing_runs() -> None:
 # The same
 
 
-def test_a_container_gives_the_same_scores(image: Container, course: Course, tmp_path: Path) -> None:
-    again = copy_of(course, tmp_path)
+def test_a_container_gives_the_same_scores(
+    image: Container, course: Course, with_release: Copies, tmp_path: Path
+) -> None:
+    again = copy_of(course, with_release(tmp_path))
     students = ("ada_perfect", "ben_half_right", "dan_does_not_run")
     for folder in (again.root / "submitted").iterdir():
         if folder.name not in students:

@@ -17,18 +17,14 @@ import pytest
 
 from bn_grading.results import Results
 
-from .conftest import ASSIGNMENT, SUBMISSIONS, Course, make_course
+from .conftest import ASSIGNMENT, SUBMISSIONS, Copies, Course, make_course
 
 STUDENTS = ("ada_perfect", "gus_one_mistake", "mia_divides_by_n_minus_1", "pat_kink", "quin_three_of_five")
 TOTALS = {s: sum(work.score or 0 for work in SUBMISSIONS[s].values()) for s in STUDENTS}
 
 
-def small_course(machine: Path, config: str = "") -> Course:
-    """A few submissions, handed in."""
-    course = make_course(machine)
-    with (course.root / "nbgrader_config.py").open("a") as file:
-        file.write(f"\n{config}\n")
-    course.nbgrader("generate_assignment", ASSIGNMENT)
+def small(course: Course) -> Course:
+    """The course, in which a few have handed in."""
     for student in STUDENTS:
         folder = course.root / "submitted" / student / ASSIGNMENT
         folder.mkdir(parents=True)
@@ -50,17 +46,17 @@ def totals(course: Course) -> dict[str, float]:
 
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
-def test_a_cluster_of_its_own(tmp_path: Path) -> None:
-    course = small_course(tmp_path)
+def test_a_cluster_of_its_own(with_release: Copies, tmp_path: Path) -> None:
+    course = small(with_release(tmp_path))
     course.grade(ASSIGNMENT, "--scheduler", "local", "--jobs", "2")
     assert totals(course) == TOTALS
 
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
-def test_a_cluster_elsewhere_of_which_a_worker_dies(tmp_path: Path) -> None:
+def test_a_cluster_elsewhere_of_which_a_worker_dies(with_release: Copies, tmp_path: Path) -> None:
     from distributed import Client, LocalCluster
 
-    course = small_course(tmp_path)
+    course = small(with_release(tmp_path))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="") as cluster, Client(cluster) as client:
         grader = subprocess.Popen(
             [sys.executable, "-m", "bn_grading", ASSIGNMENT, "--scheduler", cluster.scheduler_address],
@@ -149,8 +145,12 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
 def test_the_gradebook_in_postgres(postgres: Postgres, tmp_path: Path) -> None:
-    course = small_course(tmp_path, f'c.CourseDirectory.db_url = "{postgres.url}"')
+    course = make_course(tmp_path)
     course.db_url = postgres.url
+    with (course.root / "nbgrader_config.py").open("a") as config:
+        config.write(f'\nc.CourseDirectory.db_url = "{postgres.url}"\n')
+    course.nbgrader("generate_assignment", ASSIGNMENT)
+    small(course)
     grader = subprocess.Popen(
         [sys.executable, "-m", "bn_grading", ASSIGNMENT],
         cwd=course.root,
@@ -194,14 +194,14 @@ cp -r . "$1"
 
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
-def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
-    course = small_course(tmp_path)
-    small = tmp_path / "small"
-    small.mkdir()
+def test_a_full_disk_loses_nothing(with_release: Copies, tmp_path: Path) -> None:
+    course = small(with_release(tmp_path))
+    folder = tmp_path / "small"
+    folder.mkdir()
     # A disk of its own, in memory.
-    disk = ["bwrap", "--dev-bind", "/", "/", "--size", str(8 << 20), "--tmpfs", str(small), "--die-with-parent"]
+    disk = ["bwrap", "--dev-bind", "/", "/", "--size", str(8 << 20), "--tmpfs", str(folder), "--die-with-parent"]
     done = subprocess.run(
-        [*disk, "bash", "-c", FULL, "bash", str(course.root), str(small), sys.executable],
+        [*disk, "bash", "-c", FULL, "bash", str(course.root), str(folder), sys.executable],
         env=course.environment(),
         capture_output=True,
         text=True,

@@ -24,33 +24,25 @@ from .conftest import (
     BASIC,
     COURSE,
     SUBMISSIONS,
+    Copies,
     Course,
     environment_in,
     make_course,
-    set_exchange,
     solved,
 )
 from .test_whole_course import DONE, GRADED
 
 
-def copy_of(course: Course, machine: Path) -> Course:
-    """The same course on another machine, with what was handed in and nothing graded."""
-    shutil.copytree(
-        course.root,
-        machine / "course",
-        ignore=shutil.ignore_patterns("gradebook.db*", "autograded", "feedback", "release", "solution", "grades.csv"),
-    )
-    (machine / "etc").mkdir()
-    set_exchange(machine)
-    again = Course(machine)
-    again.nbgrader("generate_assignment", ASSIGNMENT)
+def copy_of(course: Course, again: Course) -> Course:
+    """Another course that has only generated its assignment, with what was handed in in this one."""
+    shutil.copytree(course.root / "submitted", again.root / "submitted", symlinks=True)
     return again
 
 
 @pytest.fixture(scope="module")
-def sandboxed(course: Course, tmp_path_factory: pytest.TempPathFactory) -> Course:
+def sandboxed(course: Course, with_release: Copies, tmp_path_factory: pytest.TempPathFactory) -> Course:
     """What nbgrader graded in `course`, graded in the sandbox."""
-    again = copy_of(course, tmp_path_factory.mktemp("sandboxed"))
+    again = copy_of(course, with_release(tmp_path_factory.mktemp("sandboxed")))
     again.logs["grade"] = again.grade(ASSIGNMENT, "--jobs", "2", code=1)
     return again
 
@@ -171,8 +163,8 @@ def test_an_environment_below_the_temporary_folder_grades(sandboxed: Course, tmp
 # Killed and started again
 
 
-def test_a_grader_that_is_killed_loses_nothing(course: Course, tmp_path: Path) -> None:
-    again = copy_of(course, tmp_path)
+def test_a_grader_that_is_killed_loses_nothing(course: Course, with_release: Copies, tmp_path: Path) -> None:
+    again = copy_of(course, with_release(tmp_path))
     for student in list(SUBMISSIONS)[8:]:
         shutil.rmtree(again.root / "submitted" / student)
     expected = {key: row for key, row in course.graded.items() if key[1] in list(SUBMISSIONS)[:8]}

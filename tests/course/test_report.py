@@ -23,7 +23,7 @@ from bn_grading.report.alike import FEWEST, Alike, alike, tokens
 from bn_grading.report.read import Class, Found, NoResultsError, Outcome, Person, Score, outcomes
 from bn_grading.report.write import write, write_text
 
-from .conftest import ASSIGNMENT, BASIC, EXERCISES, SUBMISSIONS, Course, answers, make_course
+from .conftest import ASSIGNMENT, BASIC, EXERCISES, SUBMISSIONS, Copies, Course, answers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -723,11 +723,9 @@ def bn(course: Course, module: str, *arguments: str) -> SimpleNamespace:
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Course:
+def empty(with_release: Copies, tmp_path_factory: pytest.TempPathFactory) -> Course:
     """A course that released its assignment."""
-    course = make_course(tmp_path_factory.mktemp("report"))
-    course.nbgrader("generate_assignment", ASSIGNMENT)
-    return course
+    return with_release(tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")

@@ -441,16 +441,10 @@ def test_no_sentence_about_useless_evidence_names_the_mistake_or_a_right_number(
 # The judge, judged
 
 
-def test_mutants() -> None:
-    tally = accuracy.Tally()
-    for problem in VARIANTS:
-        tally.add(accuracy.run(problem))
-    assert tally.caught == tally.mistakes, tally.failures
-    assert tally.accepted == tally.right, tally.failures
-    assert tally.named >= accuracy.NAMED_AT_LEAST * tally.mistakes, tally.failures
-    assert tally.once >= accuracy.ONCE_AT_LEAST * tally.mistakes, tally.failures
-    assert tally.mistakes > 100 * len(VARIANTS)
-    assert tally.right == len(STYLES) * len(VARIANTS) >= 12 * len(VARIANTS)
+def test_there_are_enough_of_both() -> None:
+    """That all are caught or accepted is tested for all problems together, on these seeds and more."""
+    assert len(MISTAKEN) > 100 * len(VARIANTS)
+    assert len([*BREAK_IT.rightly()]) == len(STYLES) >= 12
 
 
 def test_everything_that_can_be_said_is_tried() -> None:

@@ -85,7 +85,7 @@ THROUGH = """async () => {
     await frame();
   }
   const asleep = "[data-explorable]:not([data-awake]), img[loading=lazy]:not([data-seen])";
-  const late = Date.now() + 20_000;
+  const late = Date.now() + 120_000;  // a busy machine is no finding
   for (const image of document.querySelectorAll("img[loading=lazy]")) {
     await image.decode().catch(() => {});
     image.dataset.seen = "";

@@ -2,8 +2,8 @@
 
 The figures of a run are kept in `_build/site-report/speed.json`. Lighthouse's score for performance, its times and the
 frames come from the clock of the machine that they run on. They are measured, printed and kept, and no test fails by
-them: on a machine with other work they say more about that work than about the page. What does not depend on a clock
-is asserted.
+them: on a machine with other work, such as all the other tests, they say more about that work than about the page. To
+know how fast a page is, run this file alone. What does not depend on a clock is asserted.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ..conftest import ASSIGNMENT, Course, make_course
+from ..conftest import ASSIGNMENT, Copies, Course
 from .attack import CANARY, HONEST, Attack
 from .cells import CELLS
 from .files import FILES
@@ -189,9 +189,9 @@ def environment(course: Course) -> dict[str, str]:
     }
 
 
-def make_class(machine: Path) -> Course:
-    """A course with an instructor who has secrets."""
-    course = make_course(machine)
+def add_secrets(course: Course) -> None:
+    """Give the course an instructor who has secrets."""
+    machine = course.machine
     own = machine / "accounts" / "instructor"
     (own / ".ssh").mkdir(parents=True)
     for path in (own / "secret.txt", own / ".ssh" / "id_ed25519", course.root / "rubric.txt"):
@@ -202,14 +202,13 @@ def make_class(machine: Path) -> Course:
     (source / "data.csv").write_text("1,2,3\n")
     (source / "data").mkdir()
     (source / "data" / "more.csv").write_text("4,5,6\n")
-    course.nbgrader("generate_assignment", ASSIGNMENT)
-    return course
 
 
 @pytest.fixture(scope="session")
-def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def graded(with_release: Copies, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """The class, graded."""
-    course = make_class(tmp_path_factory.mktemp("attacked"))
+    course = with_release(tmp_path_factory.mktemp("attacked"))
+    add_secrets(course)
     tcp = socket.socket()
     tcp.bind(("127.0.0.1", 0))
     port = tcp.getsockname()[1]
