@@ -28,7 +28,7 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # cells after it, and the check says what is missing.
 c.ClearSolutions.code_stub = {"python": "# If you need more lines, write them here."}
 
-# It would run students' code in your account. `bn-grade` runs it in a sandbox.
+# `nbgrader autograde` and formgrader's button would run students' code in your account. They refuse; `bn-grade` grades.
 c.Autograde.exporter_class = "bn_grading.autograde.Refused"
 
 # nbgrader's own follow links, and one student's files can stop them.

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 BASE = "http://book.test/under/a/path/"
 COVER, CHAPTER = "book/index", "book/chapters/batch_size"
 QUESTION, RIGHT, WRONG = "batch-size", "0.5", "77"
-QUESTIONS = len(of_chapters()) + sum(map(len, questions.EXERCISES.values()))
+QUESTIONS = len(of_chapters()) + len(questions.ALL)
 OF_CHAPTERS, OF_QUESTIONS = f"of {len(chapters())} chapters", f"of {QUESTIONS} questions"
 ONE_QUESTION = f"0 {OF_CHAPTERS}, 1 {OF_QUESTIONS}"
 BOTH = f"1 {OF_CHAPTERS}, 1 {OF_QUESTIONS}"
