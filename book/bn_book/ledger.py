@@ -126,8 +126,9 @@ def title(name: str) -> str:
         >>> title("gn-beats-ln-at-32")
         'GN beats LN at 32'
     """
-    words = [{"bn": "BN", "gn": "GN", "ln": "LN", "x": "x"}.get(word, word) for word in name.split("-")]
-    return " ".join([words[0] if words[0] == "x" else words[0][0].upper() + words[0][1:], *words[1:]])
+    words = name.replace("bn-lib", "bn_lib").replace("x-hat", "x̂").split("-")
+    first, *others = ({"bn": "BN", "gn": "GN", "ln": "LN"}.get(word, word) for word in words)
+    return " ".join([first if first in ("bn_lib", "x̂") else first[0].upper() + first[1:], *others])
 
 
 # The cards

@@ -299,19 +299,19 @@ def test_the_four_errors_are_those_of_a_run() -> None:
     for _ in range(4):
         run.append(error)
         error -= 0.45 * 4 * error
-    assert questions.FOUR_ERRORS.right == ", ".join(f"{e:.3g}".replace("-", "−") for e in run)
+    assert OF_CHAPTERS["four-errors"].right == ", ".join(f"{e:.3g}".replace("-", "−") for e in run)
 
 
 def test_condition_and_eigenvalue_by_computing_them() -> None:
     values = np.linalg.eigvalsh([[1, 0.6], [0.6, 1]])
-    assert questions.STANDARDIZED_PAIR.right[0] == pytest.approx(values[1] / values[0])
+    assert OF_CHAPTERS["standardized-pair"].right[0] == pytest.approx(values[1] / values[0])
     outputs = 0.5 + np.random.default_rng(0).normal(scale=0.01, size=(1000, 64))
     largest = np.linalg.eigvalsh(outputs.T @ outputs / 1000)[-1]
-    assert questions.EIGENVALUE_OF_THE_MEAN.right[0] == pytest.approx(largest, rel=0.01)
+    assert OF_CHAPTERS["eigenvalue-of-the-mean"].right[0] == pytest.approx(largest, rel=0.01)
 
 
 def test_the_calibrated_rate_by_a_small_step_of_it() -> None:
-    rate, part = questions.CALIBRATED_STEP.right[0], 1e-6
+    rate, part = OF_CHAPTERS["calibrated-step"].right[0], 1e-6
     y = (3 - part * rate * 4) * (4 - part * rate * 3)
     assert 12 - y == pytest.approx(0.5 * part, rel=1e-5)
 
@@ -324,7 +324,7 @@ def test_thirty_layers_explode() -> None:
 
 def test_mean_of_the_output_by_running_it() -> None:
     y, _ = batch_norm(np.array([[1.0], [4.0], [10.0]]), np.array([2.0]), np.array([7.0]))
-    assert questions.MEAN_OF_THE_OUTPUT.right[0] == pytest.approx(y.mean())
+    assert OF_CHAPTERS["mean-of-the-output"].right[0] == pytest.approx(y.mean())
 
 
 def test_second_order_term_is_that_of_the_expanded_product() -> None:
