@@ -81,10 +81,13 @@ class TestEveryPage:
 # Boxes that scroll sideways, and do not show that they go on: by a faded edge, which is gone at their end.
 CUT_OFF = """() => {
   const boxes = [...document.querySelectorAll('.bd-article :is(.bn-formula, pre, table, div)')]
-    .filter(box => /auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth + 1);
+    .filter(box => /auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth + 1)
+    .filter(box => box.checkVisibility({ contentVisibilityAuto: true })); // not in a fold
+  // How much of the right edge is faded: the mask's gradient, less what of it lies outside of the box.
   const fade = box => {
-    const { maskImage } = getComputedStyle(box);
-    return maskImage === 'none' ? 0 : Number(/([\\d.]+)px/.exec(maskImage)?.[1] ?? 0);
+    const { maskImage, maskSize } = getComputedStyle(box);
+    const out = Number(/100% \\+ ([\\d.]+)px/.exec(maskSize)?.[1] ?? 0);
+    return maskImage === 'none' ? 0 : Number(/([\\d.]+)px\\)$/.exec(maskImage)[1]) - out;
   };
   const hard = boxes.filter(box => fade(box) < 24);
   for (const box of boxes) box.scrollLeft = box.scrollWidth;
