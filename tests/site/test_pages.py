@@ -1,10 +1,12 @@
 """Every page in a real browser that can reach nothing but the site: it loads, is drawn, moves, and can be read."""
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image, ImageStat
 from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
@@ -244,6 +246,17 @@ def test_the_theme_is_the_readers_choice(visit):
     light = page.evaluate(colour)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     assert page.evaluate(colour) != light
+
+
+def test_pictures_of_programs_are_dark_on_a_dark_page(visit):
+    def bright(theme: str) -> float:
+        picture = visit("book/teaching", theme=theme).page.locator(".bn-screen img").first
+        picture.scroll_into_view_if_needed()
+        picture.evaluate("image => image.decode()")
+        return ImageStat.Stat(Image.open(BytesIO(picture.screenshot())).convert("L")).mean[0]
+
+    assert bright("light") > 200
+    assert bright("dark") < 80
 
 
 def test_a_word_can_be_searched_for(visit):
