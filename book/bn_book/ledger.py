@@ -11,6 +11,7 @@ from html import escape
 
 from bn_book.chapters import chapters
 from bn_book.claims import Claim, Measured
+from bn_exercises.typography import as_in_a_book
 
 HOLDS, NOT_HERE, FAILS = "✓ holds", "≠ did not reproduce here", "✗ not as the book says"
 
@@ -111,7 +112,7 @@ def _row(result: Measured) -> str:
     dots = "".join(f'<i style="left:{place(value, claim.band):.1f}%"></i>' for value in result.values)
     wrong = f'<b style="left:{place(result.rejected, claim.band):.1f}%">×</b>'
     ends = " bn-below" if math.isinf(claim.band[0]) else " bn-open" if math.isinf(claim.band[1]) else ""
-    said = f"{verdict(result)[2:]}: {number(result.value)}, where {band(*claim.band)} is expected"
+    said = as_in_a_book(f"{verdict(result)[2:]}: {number(result.value)}, where {band(*claim.band)} is expected")
     return (
         f'<li class="bn-{kind}"><a href="#claim-{claim.name}"><span>{escape(title(claim.name))}</span>'
         f'<span class="bn-said"> {escape(said)}</span></a>'

@@ -53,7 +53,7 @@ def test_numbers_are_written_as_in_a_book(printed, written):
 
 
 # Where code, formulas and results stand as the program prints them.
-NOT_PROSE = "code, pre, script, style, .katex, .text_plain"
+NOT_PROSE = "code, pre, script, style, .sig, .katex, .text_plain"
 # What is read out, or shown where the pointer rests.
 SAID = ("alt", "aria-label", "aria-valuetext", "title")
 

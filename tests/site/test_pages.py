@@ -1,10 +1,12 @@
 """Every page in a real browser that can reach nothing but the site: it loads, is drawn, moves, and can be read."""
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image, ImageStat
 from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
@@ -75,6 +77,67 @@ class TestEveryPage:
         assert page.evaluate(UNNAMED) == []
         assert page.evaluate(TWICE) == []
         assert page.evaluate(FAINT) == []
+        assert page.evaluate(CUT_OFF) == []
+
+
+# Boxes that scroll sideways, and do not show that they go on: by a faded edge, which is gone at their end.
+CUT_OFF = """() => {
+  const boxes = [...document.querySelectorAll('.bd-article :is(.bn-formula, pre, table, div)')]
+    .filter(box => /auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth + 1)
+    .filter(box => box.checkVisibility({ contentVisibilityAuto: true })); // not in a fold
+  // How much of the right edge is faded: the mask's gradient, less what of it lies outside of the box.
+  const fade = box => {
+    const { maskImage, maskSize } = getComputedStyle(box);
+    const out = Number(/100% \\+ ([\\d.]+)px/.exec(maskSize)?.[1] ?? 0);
+    return maskImage === 'none' ? 0 : Number(/([\\d.]+)px\\)$/.exec(maskImage)[1]) - out;
+  };
+  const hard = boxes.filter(box => fade(box) < 24);
+  for (const box of boxes) box.scrollLeft = box.scrollWidth;
+  return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => {
+    const faint = boxes.filter(box => fade(box) > 1);
+    for (const box of boxes) box.scrollLeft = 0;
+    done([...hard, ...faint].map(box => [box.className, box.scrollLeft, box.textContent.slice(0, 80)]));
+  })));
+}"""
+
+
+@pytest.mark.parametrize("name", [page for page in PAGES if "/exercises/" in page and not page.endswith("index")])
+def test_on_a_phone_every_formula_of_a_solution_is_whole(visit, name):
+    """-0.001797 must not read as -0.001: each fits its box, with all that is folded open."""
+    page = visit(name, PHONE).page
+    wide = """() => {
+      document.querySelectorAll('details').forEach(fold => { fold.open = true; });
+      return [...document.querySelectorAll('.bn-formula')].filter(box => box.scrollWidth > box.clientWidth + 1)
+        .map(box => box.querySelector('annotation').textContent);
+    }"""
+    assert page.evaluate(wide) == []
+
+
+def test_no_line_begins_with_the_comma_after_a_formula(visit):
+    """However wide the page is."""
+    page = visit(CHAPTERS[2]).page
+    orphans = """() => {
+      const found = new Set();
+      const article = document.querySelector('.bd-article');
+      for (let width = 240; width < 640; width += 9) {
+        article.style.width = `${width}px`;
+        for (const box of article.querySelectorAll('.bn-joined')) {
+          const after = box.lastChild;
+          const last = [...box.querySelectorAll('.base')].pop();
+          if (after.nodeType !== Node.TEXT_NODE || !last?.getClientRects().length) continue;
+          const range = document.createRange();
+          range.setStart(after, 0);
+          range.setEnd(after, 1);
+          if (range.getBoundingClientRect().top >= last.getBoundingClientRect().bottom) found.add(box.textContent);
+        }
+      }
+      article.style.width = '';
+      return [...found];
+    }"""
+    assert page.locator(".bn-joined").count() > 20
+    assert page.evaluate(orphans) == []
+    page.add_style_tag(content=".bn-joined { white-space: normal }")
+    assert page.evaluate(orphans), "without the box there are some"
 
 
 # TeX that a reader would see: mathematics is typeset at build, wherever it comes from.
@@ -183,6 +246,17 @@ def test_the_theme_is_the_readers_choice(visit):
     light = page.evaluate(colour)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     assert page.evaluate(colour) != light
+
+
+def test_pictures_of_programs_are_dark_on_a_dark_page(visit):
+    def bright(theme: str) -> float:
+        picture = visit("book/teaching", theme=theme).page.locator(".bn-screen img").first
+        picture.scroll_into_view_if_needed()
+        picture.evaluate("image => image.decode()")
+        return ImageStat.Stat(Image.open(BytesIO(picture.screenshot())).convert("L")).mean[0]
+
+    assert bright("light") > 200
+    assert bright("dark") < 80
 
 
 def test_a_word_can_be_searched_for(visit):

@@ -139,8 +139,8 @@ def gradient_of_x_compact(x: Array, dx_hat: Array, eps: float) -> str:
     dx = algorithm.dx(x, dx_hat, eps, algorithm.dmu(x, dx_hat, eps), algorithm.dvar(x, dx_hat, eps))
     lines = [
         rf"\overline{{d\hat{{x}}}} &= \frac{{{decimal(dx_hat.sum(), CARRIED)}}}{{{m}}} = {decimal(mean, CARRIED)}",
-        rf"\overline{{d\hat{{x}}\,\hat{{x}}}} &= \frac{{S}}{{{m} \sqrt{{\sigma^2 + \epsilon}}}}"
-        rf" = \frac{{{decimal(total, CARRIED)}}}{{{m} \cdot {root}}} = {decimal(product, CARRIED)}",
+        rf"\overline{{d\hat{{x}}\,\hat{{x}}}} &= \frac{{S}}{{{m} \sqrt{{\sigma^2 + \epsilon}}}}",
+        rf"&= \frac{{{decimal(total, CARRIED)}}}{{{m} \cdot {root}}} = {decimal(product, CARRIED)}",
     ]
     for i in range(m):
         left = dx_hat[i] - mean - x_hat[i] * product
@@ -170,11 +170,11 @@ def gradient_left_over(x: Array, dx_hat: Array, eps: float) -> str:
         rf"{{{decimal(x.var() + eps, CARRIED)}}} = {decimal(share, CARRIED)}",
     ]
     for i, deviation in enumerate(deviations, start=1):
-        lines.append(
+        lines += [
             rf"dx_{{{i}}} &= \frac{{{decimal(slope, CARRIED)} \cdot {_factor(deviation, CARRIED)}}}"
-            rf"{{{decimal(root, CARRIED)}}} \cdot {decimal(share, CARRIED)}"
-            rf" = {decimal(slope * deviation / root * share, CARRIED)}"
-        )
+            rf"{{{decimal(root, CARRIED)}}} \cdot {decimal(share, CARRIED)}",
+            rf"&= {decimal(slope * deviation / root * share, CARRIED)}",
+        ]
     return _aligned(lines)
 
 
