@@ -14,12 +14,50 @@ from bn_book.data import load_digits
 from bn_book.drawing import show
 from bn_book.scale import experiments as scale
 from bn_book.scale import figures
+from bn_lib import BatchNorm, Dense, Sequential, Sigmoid
 
 
 @pytest.fixture(autouse=True)
 def _close_figures():
     yield
     plt.close("all")
+
+
+# The network that opens the chapter
+
+
+def test_signals_are_the_outputs_of_sigmoids_without_what_all_images_have_in_common():
+    rng = np.random.default_rng(0)
+    model = Sequential(Dense(4, 3, rng=rng), Sigmoid(), Dense(3, 2, rng=rng), Sigmoid(), Dense(2, 2, rng=rng))
+    images = rng.normal(size=(20, 4))
+    first, second = scale.signals(model, images)
+    h = 1 / (1 + np.exp(-images @ model.stack[0].weight))
+    np.testing.assert_allclose(first, h - h.mean(axis=0), atol=1e-12)
+    h = 1 / (1 + np.exp(-h @ model.stack[2].weight))
+    np.testing.assert_allclose(second, h - h.mean(axis=0), atol=1e-12)
+
+
+def test_a_deep_network_of_sigmoids_loses_the_signal_and_bn_keeps_it():
+    """Before training, with another seed than the page's."""
+    images = load_digits().test[0]
+
+    def spreads(with_bn):
+        rng = np.random.default_rng(5)
+        layers = []
+        for _ in range(5):
+            layers += [Dense(64, 64, rng=rng), *([BatchNorm(64)] if with_bn else []), Sigmoid()]
+        return [signal.std() for signal in scale.signals(Sequential(*layers), images)]
+
+    without, with_bn = spreads(False), spreads(True)
+    assert without[-1] < without[0] / 50
+    assert min(with_bn) > 0.15
+
+
+def test_histograms_say_how_wide_they_are():
+    rng = np.random.default_rng(0)
+    fig = figures.layer_histograms([rng.normal(scale=spread, size=(500, 4)) for spread in (0.1, 0.00002)])
+    words = [[text.get_text() for text in ax.texts] for ax in fig.axes]
+    assert words == [["layer 1", "0.1"], ["layer 2", "2\u00a0×\u00a010⁻⁵"]]
 
 
 # Quadratics

@@ -34,11 +34,11 @@ def obtained_of_planned(*, depths: tuple[int, ...] = (3, 10, 30), change: float 
         change: of y that first order plans in the upper panel, where it sets the step.
         rate: the learning rate of every network in the lower panel.
     """
-    fig, panels = plt.subplots(2, 1, figsize=(5.2, 6.2), sharex=True, sharey=True)
-    weights = np.linspace(0.7, 1.4, 141)
+    fig, panels = plt.subplots(2, 1, figsize=(3.9, 5.4), sharex=True, sharey=True)
+    weights = np.linspace(0.6, 1.4, 161)
     looks = (("accent", "-"), ("green", "--"), ("amber", "-."))
     steps = (partial(calibrated_step, weights, change=change), partial(step_at_rate, weights, rate=rate))
-    titles = (f"step set by first order, to raise y by {change:g}", f"learning rate {rate:g}, whatever the weights are")
+    titles = (f"step set to raise y by {change:g}", f"learning rate {rate:g}")
     for ax, step, title in zip(panels, steps, titles, strict=True):
         for depth, (colour, dash) in zip(depths, looks, strict=True):
             found = ratio(weights, depth, step(depth))
@@ -47,7 +47,7 @@ def obtained_of_planned(*, depths: tuple[int, ...] = (3, 10, 30), change: float 
         ax.set(yscale="log", ylim=(0.3, 1e4), ylabel="change of y,\nobtained / planned")
         ax.set_title(title)
         ax.grid(axis="x", visible=False)
-    places = (((0.705, 0.55), (0.715, 14), (0.87, 1500)), ((1.29, 0.55), (1.27, 5), (1.17, 1500)))
+    places = (((0.61, 0.5), (0.62, 4000), (0.88, 1500)), ((1.2, 0.5), (1.17, 6), (1.18, 1500)))
     for ax, of_panel in zip(panels, places, strict=True):
         for depth, (x, y), (colour, _) in zip(depths, of_panel, looks, strict=True):
             ax.text(x, y, f"{depth} layers", color=COLOURS[colour], va="center")
@@ -82,7 +82,7 @@ def steps_by_rate(steps: dict[Start, Array], rates: tuple[float, ...] = RATES) -
         steps: for each network `(rates, seeds)`; infinity where the accuracy was not reached.
         rates: the learning rates.
     """
-    fig, ax = plt.subplots(figsize=(5.2, 4.0))
+    fig, ax = plt.subplots(figsize=(3.9, 3.7))
     for start, found in steps.items():
         colour, dash = _RUN_LOOKS[start]
         reached = np.where(np.isfinite(found).all(axis=1)[:, None], found, np.nan)
@@ -90,13 +90,11 @@ def steps_by_rate(steps: dict[Start, Array], rates: tuple[float, ...] = RATES) -
         ax.plot(rates, np.median(reached, axis=1), dash, marker="o", color=COLOURS[colour])
     for words, x, y, colour in (
         ("without BN", 1.0, 1000, "without_bn"),
-        ("without BN,\nlarger weights", 0.55, 230, "muted"),
+        ("without BN,\nlarger weights", 0.5, 240, "muted"),
         ("with BN", 1.0, 31, "with_bn"),
     ):
         ax.text(x, y, words, color=COLOURS[colour], va="center")
-    ax.set(
-        xscale="log", yscale="log", ylim=(20, 2000), xlabel="learning rate", ylabel="steps to 90 % of the test digits"
-    )
+    ax.set(xscale="log", yscale="log", ylim=(20, 2000), xlabel="learning rate", ylabel="steps to 90 % right")
     ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
     ax.set_yticks([20, 50, 100, 200, 500, 1000], ["20", "50", "100", "200", "500", "1000"])
     ax.minorticks_off()
@@ -105,34 +103,41 @@ def steps_by_rate(steps: dict[Start, Array], rates: tuple[float, ...] = RATES) -
 
 
 def worked_gradients(chain: Chain) -> str:
-    """Answer and gradients of the chain, with numbers, as TeX."""
+    """Answer and gradients of the chain, with numbers, as TeX; the numbers on lines of their own, for narrow pages."""
     w1, w2, w3 = (decimal(w) for w in chain.weights)
     x, pull = decimal(chain.x), decimal(chain.y - chain.target)
     g1, g2, g3 = (decimal(g) for g in chain.gradients)
     return aligned(
         rf"y &= {x} \cdot {w1} \cdot {w2} \cdot {w3} = {decimal(chain.y)}",
-        rf"\partial L / \partial y &= y - t = {decimal(chain.y)} - {decimal(chain.target)} = {pull}",
-        rf"g_1 &= (y - t)\,x\,w_2 w_3 = {pull} \cdot {x} \cdot {w2} \cdot {w3} = {g1}",
-        rf"g_2 &= (y - t)\,x\,w_1 w_3 = {pull} \cdot {x} \cdot {w1} \cdot {w3} = {g2}",
-        rf"g_3 &= (y - t)\,x\,w_1 w_2 = {pull} \cdot {x} \cdot {w1} \cdot {w2} = {g3}",
+        rf"\partial L / \partial y &= y - t \\ &= {decimal(chain.y)} - {decimal(chain.target)} = {pull}",
+        rf"g_1 &= (y - t)\,x\,w_2 w_3 \\ &= {pull} \cdot {x} \cdot {w2} \cdot {w3} = {g1}",
+        rf"g_2 &= (y - t)\,x\,w_1 w_3 \\ &= {pull} \cdot {x} \cdot {w1} \cdot {w3} = {g2}",
+        rf"g_3 &= (y - t)\,x\,w_1 w_2 \\ &= {pull} \cdot {x} \cdot {w1} \cdot {w2} = {g3}",
     )
 
 
-def worked_terms(chain: Chain, terms: tuple[Term, ...], rate: Fraction) -> str:
-    """The eight terms with their numbers, one a line, as TeX."""
-    lines = []
-    for term in terms:
-        sign, power = ("+", "-")[term.order % 2], ("", r"a\,", r"a^2\,", r"a^3\,")[term.order]
-        symbols, numbers = [], []
-        for layer, w, g in zip((1, 2, 3), chain.weights, chain.gradients, strict=True):
-            moved = layer in term.moved
-            symbols.append(f"{'g' if moved else 'w'}_{layer}")
-            numbers.append(decimal(g if moved else w))
-        scale = "" if not term.order else rf"{decimal(rate**term.order)} \cdot "
-        product = scale + r" \cdot ".join([decimal(chain.x), *numbers])
-        lines.append(rf"{sign}{power}x\,{''.join(symbols)} &= {sign}{product} = {_plus(term.value)}")
+def worked_terms(terms: tuple[Term, ...]) -> str:
+    """The eight terms with their values, one a line, as TeX."""
+    lines = [rf"{_symbols(term)} &= {_plus(term.value)}" for term in terms]
     total = sum((term.value for term in terms), Fraction(0))
     return aligned(*lines, rf"\text{{sum}} &= {decimal(total)}")
+
+
+def worked_term(chain: Chain, term: Term, rate: Fraction) -> str:
+    """One of them with its numbers, as TeX."""
+    numbers = [
+        decimal(g if layer in term.moved else w)
+        for layer, w, g in zip((1, 2, 3), chain.weights, chain.gradients, strict=True)
+    ]
+    factors = [*([decimal(rate**term.order)] if term.order else []), decimal(chain.x), *numbers]
+    sign = "-" if term.order % 2 else ""
+    return aligned(rf"{_symbols(term)} &= {sign}" + r" \cdot ".join(factors) + rf" \\ &= {decimal(term.value)}")
+
+
+def _symbols(term: Term) -> str:
+    """A term in letters, with its sign, as TeX."""
+    sign, power = ("+", "-")[term.order % 2], ("", r"a\,", r"a^2\,", r"a^3\,")[term.order]
+    return rf"{sign}{power}x\," + "".join(f"{'g' if layer in term.moved else 'w'}_{layer}" for layer in (1, 2, 3))
 
 
 def worked_check(chain: Chain, rate: Fraction) -> str:
@@ -140,11 +145,11 @@ def worked_check(chain: Chain, rate: Fraction) -> str:
     stepped = [w - rate * g for w, g in zip(chain.weights, chain.gradients, strict=True)]
     y = chain.x * stepped[0] * stepped[1] * stepped[2]
     lines = [
-        rf"w_{i} - a\,g_{i} &= {decimal(w)} - {decimal(rate)} \cdot {decimal(g)} = {decimal(new)}"
+        rf"w_{i} - a\,g_{i} &= {decimal(w)} - {decimal(rate)} \cdot {decimal(g)} \\ &= {decimal(new)}"
         for i, w, g, new in zip((1, 2, 3), chain.weights, chain.gradients, stepped, strict=True)
     ]
     product = r" \cdot ".join(decimal(new) for new in stepped)
-    return aligned(*lines, rf"y &= {decimal(chain.x)} \cdot {product} = {decimal(y)}")
+    return aligned(*lines, rf"y &= {decimal(chain.x)} \cdot {product} \\ &= {decimal(y)}")
 
 
 def _plus(value: Fraction) -> str:

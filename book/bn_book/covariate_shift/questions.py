@@ -91,7 +91,7 @@ def _thirty_layers() -> Choice:
         "Predict what the step does to y.",
         right="It rises by far more than 0.1.",
         because="The answer y = 0.8³⁰ is about 0.001. To raise it by 0.1 first order asks each weight for a step of "
-        "several times its own size, and thirty such factors are multiplied.",
+        "more than twice its own size, and thirty such factors are multiplied.",
         wrong=(
             WrongChoice(
                 "the plan is kept",

@@ -43,7 +43,7 @@ def layer_histograms(signals: list[Array], *, limit: float = 0.5) -> Figure:
         signals: of `bn_book.scale.experiments.signals`.
         limit: of the horizontal axis, on both sides.
     """
-    fig, panels = plt.subplots(len(signals), 1, figsize=(5.2, 0.72 * len(signals) + 0.6), sharex=True)
+    fig, panels = plt.subplots(len(signals), 1, figsize=(3.9, 0.66 * len(signals) + 0.6), sharex=True)
     bins = np.linspace(-limit, limit, 101)
     for k, (ax, signal) in enumerate(zip(panels, signals, strict=True), start=1):
         count, _ = np.histogram(signal, bins)
@@ -54,7 +54,7 @@ def layer_histograms(signals: list[Array], *, limit: float = 0.5) -> Figure:
         ax.set(xlim=(-limit, limit), ylim=(0, 1.05), yticks=[])
         ax.spines["left"].set_visible(False)
         ax.grid(visible=False)
-    panels[-1].set_xlabel("output of a sigmoid, minus its mean over the images")
+    panels[-1].set_xlabel("output minus its mean over images")
     return fig
 
 

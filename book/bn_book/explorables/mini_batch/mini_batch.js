@@ -5,8 +5,8 @@ import { AxisX, Drawing, Handle, Slider, clamp, explorable, fixed, scale, signif
 
 const WIDTH = 360;
 const HEIGHT = 244;
-const SPREAD = 45; // the height of the line of mean and deviation
-const IN = 72; // that of the line of x
+const SPREAD = 42; // the height of the line of mean and deviation
+const IN = 76; // that of the line of x
 const OUT = 190; // and of the line of y
 const LIMIT = 10; // x is between -LIMIT and LIMIT
 const along = scale([-LIMIT, LIMIT], [18, WIDTH - 18]);
@@ -41,7 +41,7 @@ function Spread({ mean, deviation }) {
       <path class="bn-grip" d=${`M${along(end)} ${SPREAD - 6}v12`} />
     `)}
     <circle class="bn-grip bn-mean" cx=${along(mean)} cy=${SPREAD} r="6" />
-    <text class="bn-accent-text" x=${along(mean)} y=${SPREAD - 11} text-anchor="middle">μ</text>
+    <text class="bn-accent-text" x=${along(mean)} y=${SPREAD - 15} text-anchor="middle">μ</text>
   `;
 }
 
