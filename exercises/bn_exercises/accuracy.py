@@ -1,7 +1,7 @@
 """The grader graded: every mistake and every good style of right answer, through every problem.
 
     python -m bn_exercises.accuracy            # canonical numbers and 100 seeds; also `make mutants`
-    python -m bn_exercises.accuracy --seeds 5
+    python -m bn_exercises.accuracy basic-calculation --seeds 5
 
 Four figures must hold: every mistake is caught, costs (nearly always) its own part's points only, and is nearly always
 named right (where two mistakes give the same numbers, both names are shown); and every right answer is accepted.
@@ -148,8 +148,12 @@ def share(part: int, whole: int) -> str:
 def main() -> int:
     """Print the table and what failed; 0 if the grader is good enough."""
     parser = argparse.ArgumentParser(prog="python -m bn_exercises.accuracy", description=main.__doc__)
+    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help=f"by default all: {', '.join(TASKS)}")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many variants of each problem")
-    tallies = run_in_parallel(range(parser.parse_args().seeds))
+    options = parser.parse_args()
+    if unknown := [name for name in options.problems if name not in TASKS]:
+        parser.error(f"there is no problem {unknown[0]!r}; expected one of {', '.join(TASKS)}")
+    tallies = run_in_parallel(range(options.seeds), [TASKS[name] for name in options.problems or TASKS])
     print(table(tallies))
     for tally in tallies.values():
         for failure in tally.failures[:20]:

@@ -153,6 +153,15 @@ NORMALIZERS = (
     ),
 )
 
+# The same as layers, of three channels. They take the options that all have.
+LAYERS: dict[str, Callable[..., bn_lib.Layer]] = {
+    "BatchNorm": lambda **options: bn_lib.BatchNorm(3, **options),
+    "LayerNorm": lambda **options: bn_lib.LayerNorm(3, **options),
+    "RMSNorm": lambda **options: bn_lib.RMSNorm(3, **options),
+    "InstanceNorm": lambda **options: bn_lib.InstanceNorm(3, **options),
+    "GroupNorm": lambda **options: bn_lib.GroupNorm(1, 3, **options),
+}
+
 BY_NAME = {normalizer.name: normalizer for normalizer in NORMALIZERS}
 each_normalizer = pytest.mark.parametrize("normalizer", NORMALIZERS, ids=lambda n: n.name)
 each_that_centers = pytest.mark.parametrize("normalizer", [n for n in NORMALIZERS if n.center], ids=lambda n: n.name)

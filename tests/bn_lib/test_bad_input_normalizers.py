@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from normalizer_cases import LAYERS
 from refusals import IMAGES, LABELS, ONE, ONES, X3, ZERO, X, assert_refused, other_kind, row
 
 import bn_lib
@@ -18,40 +19,38 @@ LAST = np.moveaxis(X3, 1, -1)
 
 # What the normalizing functions refuse. Each takes (x, gamma, beta, eps) here; the rest is bound.
 
-FUNCTIONS = {
-    "batch_norm": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.batch_norm(x, gamma, beta, **o),
+
+def plain(name):
+    return lambda x, gamma=ONE, beta=ZERO, **o: getattr(bn_lib, name)(x, gamma, beta, **o)
+
+
+def layer_with(build):
+    def normalize(x, gamma=ONE, beta=ZERO, eps=1e-5):
+        layer = build(eps=eps)
+        layer.gamma = gamma
+        if "beta" in layer.parameter_names:
+            layer.beta = beta
+        return layer.forward(x)
+
+    return normalize
+
+
+OTHERS = {
     "batch_norm_inference": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.batch_norm_inference(
         x, gamma, beta, ZERO, ONE, **o
     ),
-    "layer_norm": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.layer_norm(x, gamma, beta, **o),
     "rms_norm": lambda x, gamma=ONE, **o: bn_lib.rms_norm(x, gamma, **o),
-    "instance_norm": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.instance_norm(x, gamma, beta, **o),
     "group_norm": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.group_norm(x, gamma, beta, 1, **o),
     "conditional_batch_norm": lambda x, gamma=ONES, beta=ONES, **o: bn_lib.conditional_batch_norm(
         x, LABELS, gamma, beta, **o
     ),
-    "BatchNorm": lambda x, gamma=ONE, beta=ZERO, eps=1e-5: layer_with(BatchNorm(3, eps=eps), gamma, beta).forward(x),
-    "BatchNorm in inference": lambda x, gamma=ONE, beta=ZERO, eps=1e-5: (
-        layer_with(BatchNorm(3, eps=eps), gamma, beta).eval().forward(x)
-    ),
-    "LayerNorm": lambda x, gamma=ONE, beta=ZERO, eps=1e-5: layer_with(
-        bn_lib.LayerNorm(3, eps=eps), gamma, beta
-    ).forward(x),
-    "RMSNorm": lambda x, gamma=ONE, eps=1e-5: layer_with(bn_lib.RMSNorm(3, eps=eps), gamma).forward(x),
-    "InstanceNorm": lambda x, gamma=ONE, beta=ZERO, eps=1e-5: layer_with(
-        bn_lib.InstanceNorm(3, eps=eps), gamma, beta
-    ).forward(x),
-    "GroupNorm": lambda x, gamma=ONE, beta=ZERO, eps=1e-5: layer_with(
-        bn_lib.GroupNorm(1, 3, eps=eps), gamma, beta
-    ).forward(x),
+    "BatchNorm in inference": layer_with(lambda **o: BatchNorm(3, **o).eval()),
 }
-
-
-def layer_with(layer, gamma, beta=None):
-    layer.gamma = gamma
-    if beta is not None:
-        layer.beta = beta
-    return layer
+FUNCTIONS = (
+    {name: plain(name) for name in bn_lib.__all__ if name.endswith("_norm") and name not in OTHERS}
+    | OTHERS
+    | {name: layer_with(build) for name, build in LAYERS.items()}
+)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -134,11 +133,10 @@ def test_no_sample_gives_no_output_where_each_is_for_itself(function, dtype):
     assert (y.shape, y.dtype) == ((0, 3, 2), dtype)
 
 
-@pytest.mark.parametrize(
-    "layer", [BatchNorm(3), bn_lib.LayerNorm(3), bn_lib.RMSNorm(3), bn_lib.InstanceNorm(3), bn_lib.GroupNorm(1, 3)]
-)
-def test_nothing_comes_back_from_no_sample(layer):
-    layer.eval().forward(X3[:0])
+@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+def test_nothing_comes_back_from_no_sample(build):
+    layer = build().eval()
+    layer.forward(X3[:0])
     assert layer.backward(X3[:0]).shape == (0, 3, 2)
     assert layer.grads.keys() == set(layer.parameter_names)
     assert not any(gradient.any() for gradient in layer.grads.values())

@@ -120,5 +120,5 @@ def test_a_normalizing_layer_leads_to_its_source(name):
 
 
 def test_the_lists_above_are_not_empty():
-    assert len([n for n in NORMALIZERS if inspect.isfunction(PUBLIC[n])]) == 8
-    assert len([n for n in NORMALIZERS if inspect.isclass(PUBLIC[n])]) == 6
+    assert len([n for n in NORMALIZERS if inspect.isfunction(PUBLIC[n])]) >= 8
+    assert len([n for n in NORMALIZERS if inspect.isclass(PUBLIC[n])]) >= 6

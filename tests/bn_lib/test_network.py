@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from normalizer_cases import LAYERS
 
 import bn_lib
 from bn_lib import BatchNorm, Conv2d, Dense, Dropout, Flatten, ReLU, Sequential, Sigmoid
@@ -301,9 +302,7 @@ SHARED = {
     "Tanh": bn_lib.Tanh,
     "ReLU": ReLU,
     "Dense": lambda: Dense(3, 3, rng=rng()),
-    "BatchNorm": lambda: BatchNorm(3),
-    "LayerNorm": lambda: bn_lib.LayerNorm(3),
-    "RMSNorm": lambda: bn_lib.RMSNorm(3),
+    **{name: build for name, build in LAYERS.items() if name != "InstanceNorm"},  # it wants positions
 }
 PLACES = [
     twice,

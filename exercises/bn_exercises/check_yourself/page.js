@@ -35,7 +35,7 @@
     return complete.find((numbers) => numbers.length === count) ?? complete[0] ?? [];
   };
 
-  // What it counts as: tolerance.py and verify.py, for one part of a problem. A test compares the two.
+  // What it counts as: tolerance.py and judging.py, for one part of a problem. A test compares the two.
 
   const ZERO = 1e-12;
 
