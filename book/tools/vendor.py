@@ -55,6 +55,8 @@ PREACT = {"preact": "11.2.0", "htm": "3.1.1", "preact-render-to-string": "6.8.2"
 # pages' security policy forbids, and a minus binds less than a power, as in Python.
 PARSER = {"expr-eval-fork": "3.0.3"}
 ESBUILD = {"esbuild": "0.28.2"}
+# Matplotlib lays out labels in the face that pages serve. Its FreeType reads no WOFF2.
+DRAWING = Path(__file__).resolve().parents[1] / "bn_book" / "drawing"
 EXPLORABLES = Path(__file__).resolve().parents[1] / "bn_book" / "explorables"
 
 # The characters that labels of figures use: Latin, Greek, and signs that stand outside mathematics.
@@ -184,7 +186,7 @@ def make_scripts(folder: Path) -> None:
 
 
 def make_font() -> None:
-    """Cut Matplotlib's font down to the labels' characters: a page then draws them in the room they were given."""
+    """Cut Matplotlib's other font down to the signs that labels use: it draws those that Book Sans lacks."""
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     folder = VENDOR / "dejavu"
     folder.mkdir()
@@ -216,6 +218,9 @@ def make_text_fonts(download: Path) -> None:
                 name.string = cut.family if name.nameID != 6 else cut.family.replace(" ", "")
         font.flavor = "woff2"
         font.save(folder / f"{cut.file}.woff2")
+    for_figures = at_weight(TTFont(folder / "sans.woff2"), 400)
+    for_figures.flavor = None
+    for_figures.save(DRAWING / "sans.ttf")
 
 
 def mean_width(font: TTFont, letters: Counter[str]) -> float:
@@ -285,7 +290,7 @@ def readme() -> str:
     rows = [f"| `{p.folder}/` | {p.name} {p.version} (npm) | {p.licence} | {p.why} |" for p in PACKAGES]
     rows.append(
         f"| `dejavu/` | DejaVu Sans, as in Matplotlib {matplotlib.__version__} | Bitstream Vera and Arev licence | "
-        "The figures' labels, cut down to the characters that they use. |"
+        "Signs in labels that Book Sans lacks, cut down to those that they use. |"
     )
     rows.append(
         f"| `fonts/` | {SERIF} and {SANS} (npm) | SIL OFL 1.1 | The text's fonts, cut down to the characters, weights "

@@ -206,9 +206,9 @@ def graph(step: GraphStep) -> Figure:
         )
     for node, place in _PLACES.items():
         ax.text(*place, _NAMES[node], ha="center", va="center", fontsize=15, color=COLOURS["ink"])
-    ax.text(1.5, 2.02, "direct", ha="center", va="center", fontsize=10, color=COLOURS["muted"])
+    ax.text(1.5, 2.02, "direct", ha="center", va="center", color=COLOURS["muted"])
     ax.text(0.0, -0.75, step.formula, fontsize=12, color=COLOURS["ink"])
-    ax.text(0.0, -1.15, step.values, fontsize=10.5, color=COLOURS["accent" if step.edges else "ink"])
+    ax.text(0.0, -1.15, step.values, color=COLOURS["accent" if step.edges else "ink"])
     ax.set_title(step.title, loc="left")
     ax.set(xlim=(-0.3, 4.5), ylim=(-1.3, 2.2))
     ax.axis("off")

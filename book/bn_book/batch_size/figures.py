@@ -48,7 +48,7 @@ def noise(m: int, drawn: Noise) -> Figure:
     below.set(xlim=(0, 3), xlabel=r"$\sigma_B^2\,/\,\sigma^2$")
     low, high = _middle_95(m)
     below.set_title(f"variance, 95 % between {low} and {high} σ²")
-    above.text(1.95, 2.75, "bars: drawn\nline: exact", ha="right", va="center", fontsize=10)
+    above.text(1.95, 2.75, "bars: drawn\nline: exact", ha="right", va="center")
     for ax in (above, below):
         ax.set(ylim=(0, 3.4), ylabel="density", yticks=[0, 1, 2, 3])
     return fig
@@ -93,15 +93,14 @@ def company(one: Company) -> Figure:
     ax.set_xticks(range(len(one.sizes)), [str(m) for m in one.sizes])
     ax.set(ylim=(-0.03, 1.03), xlabel="batch size m", ylabel=f"probability of class {one.label}")
     ax.set_title("one image, many companions", x=-0.02)
-    ax.grid(axis="x", visible=False)
     left.set_title(f"class {one.label}")
     for y, mark, meaning, colour in (
         (-1.6, "dot:", "right", "with_bn"),
         (-4.6, "cross:", "wrong", "accent"),
         (-7.6, "dashed:", "inference", "muted"),
     ):
-        left.text(0, y, mark, fontsize=10)
-        left.text(0, y - 1.3, meaning, fontsize=10, color=COLOURS[colour])
+        left.text(0, y, mark)
+        left.text(0, y - 1.3, meaning, color=COLOURS[colour])
     return fig
 
 
@@ -139,7 +138,7 @@ def changed(found: Sequence[Changed]) -> Figure:
     shares = [100 * point.changed for point in found]
     ax.plot(sizes, shares, "o-", color=COLOURS["with_bn"])
     for m, share in zip(sizes, shares, strict=True):
-        ax.annotate(f"{share:.0f} %", (m, share), xytext=(5, 5), textcoords="offset points", fontsize=10)
+        ax.annotate(f"{share:.0f} %", (m, share), xytext=(5, 5), textcoords="offset points")
     ax.set(ylim=(0, 60), ylabel="predictions changed (%)", xlabel="batch size m")
     ax.set_title("Predictions that depend on the company")
     _batch_size_axis(ax, sizes)

@@ -44,7 +44,7 @@ def noise_of_the_mean(images: Sequence[int], measured: Mapping[str, Sequence[flo
     n = np.array(images, dtype=float)
     for values in (n, n * positions):
         ax.plot(n, 1 / np.sqrt(values), "--", color=COLOURS["muted"], linewidth=1.3)
-    quiet: dict[str, Any] = {"textcoords": "offset points", "fontsize": 10, "color": COLOURS["muted"]}
+    quiet: dict[str, Any] = {"textcoords": "offset points", "color": COLOURS["muted"]}
     ax.annotate("1 value per image", (n[0], 1), xytext=(12, 3), **quiet)
     ax.annotate(
         f"{positions} values per image", (n[-1], (n[-1] * positions) ** -0.5), xytext=(4, 29), ha="right", **quiet
@@ -52,7 +52,7 @@ def noise_of_the_mean(images: Sequence[int], measured: Mapping[str, Sequence[flo
     looks = zip(("o", "s"), (COLOURS["green"], COLOURS["accent"]), strict=True)
     for (label, noise), (marker, colour) in zip(measured.items(), looks, strict=True):
         ax.plot(n, noise, marker=marker, color=colour)
-        ax.annotate(label, (n[0], noise[0]), xytext=(0, -34), textcoords="offset points", fontsize=10, color=colour)
+        ax.annotate(label, (n[0], noise[0]), xytext=(0, -34), textcoords="offset points", color=colour)
     ax.set(xscale="log", yscale="log", xlabel="images in the mini-batch, N", ylabel="noise of the mean (σ)")
     ax.set_xticks(images, [str(k) for k in images])
     ax.xaxis.set_minor_locator(NullLocator())
@@ -78,7 +78,7 @@ def losses(rate: float, with_bn: Sequence[Curve], without_bn: Sequence[Curve]) -
         ax.plot(steps, loss.mean(axis=0), dashes, color=colour, label=label)
         final.append(100 * np.mean([curve.accuracy[-1] for curve in curves]))
     ax.axhline(np.log(10), color=COLOURS["muted"], linestyle=":", linewidth=1.3)
-    ax.text(steps[-1], np.log(10) + 0.06, "guessing", ha="right", fontsize=10, color=COLOURS["muted"])
+    ax.text(steps[-1], np.log(10) + 0.06, "guessing", ha="right", color=COLOURS["muted"])
     ax.set(xlim=(0, steps[-1] + 1), ylim=(0, 3.6), xlabel="update", ylabel="training loss (nats)")
     ax.set_title(f"rate {rate:g}: right in the end {final[0]:.0f} % with, {final[1]:.0f} % without")
     ax.legend(loc="upper right")

@@ -46,7 +46,6 @@ def obtained_of_planned(*, depths: tuple[int, ...] = (3, 10, 30), change: float 
         ax.axvline(1, color=COLOURS["muted"], lw=0.8, ls=":", zorder=0)
         ax.set(yscale="log", ylim=(0.3, 1e4), ylabel="change of y,\nobtained / planned")
         ax.set_title(title)
-        ax.grid(axis="x", visible=False)
     places = (((0.61, 0.5), (0.62, 4000), (0.88, 1500)), ((1.2, 0.5), (1.17, 6), (1.18, 1500)))
     for ax, of_panel in zip(panels, places, strict=True):
         for depth, (x, y), (colour, _) in zip(depths, of_panel, looks, strict=True):
@@ -98,7 +97,6 @@ def steps_by_rate(steps: dict[Start, Array], rates: tuple[float, ...] = RATES) -
     ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
     ax.set_yticks([20, 50, 100, 200, 500, 1000], ["20", "50", "100", "200", "500", "1000"])
     ax.minorticks_off()
-    ax.grid(axis="x", visible=False)
     return fig
 
 
@@ -158,4 +156,4 @@ def _plus(value: Fraction) -> str:
 
 
 def _end_label(ax: Axes, x: float, y: float, words: str) -> None:
-    ax.annotate(words, (x, y), xytext=(4, 0), textcoords="offset points", fontsize=10, va="center")
+    ax.annotate(words, (x, y), xytext=(4, 0), textcoords="offset points", va="center")

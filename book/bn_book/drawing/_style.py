@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib.font_manager import fontManager
 
 from bn_book.colours import COLOURS
 
@@ -31,6 +32,10 @@ _INK = (
     "boxplot.flierprops.markeredgecolor",
 )
 _MUTED = ("axes.edgecolor", "xtick.color", "ytick.color", "hatch.color")
+# Labels are laid out in the face that pages serve, whatever a machine has installed. It is a copy that FreeType reads.
+with as_file(files(__package__) / "sans.ttf") as _face:
+    fontManager.addfont(_face)
+
 _LINES = ("with_bn", "without_bn", "green", "accent", "amber", "muted")
 
 

@@ -24,7 +24,8 @@ from bn_exercises.typography import as_in_a_book
 
 _IMAGE_DPI = 150
 _POINTS_TO_CSS_PX = 96 / 72
-_FONT = "'DejaVu Sans',Verdana,sans-serif"  # Verdana has DejaVu's widths, so labels keep the room they were given
+_FONT = "var(--bn-sans,Arial,sans-serif)"  # the page's name for the face in which _style.py lays labels out
+_LOOK = "max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt"
 
 _NAME_OF = {value: name for name, value in COLOURS.items()}
 _PAIRS = {"M": 1, "L": 1, "Q": 2, "C": 3}
@@ -53,8 +54,13 @@ class _PageRenderer(RendererSVG):
         ismath: bool | Literal["TeX"] = False,
         mtext: Text | None = None,
     ) -> None:
+        # A stylesheet may make a label smaller where a figure is shown large: it then shrinks towards where it is tied.
+        tied = mtext.get_transform().transform(mtext.get_unitless_position()) if mtext else (x, self.height - y)
+        at = {"class": "bn-label", "transform-origin": f"{tied[0]:.2f} {self.height - tied[1]:.2f}"}
+        self.writer.start("g", attrib=at)
         with mpl.rc_context({"svg.fonttype": "path" if ismath else "none"}):
             super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)  # type: ignore[no-untyped-call]
+        self.writer.end("g")
 
 
 def raw_svg(fig: Figure) -> str:
@@ -215,6 +221,5 @@ def _name_and_size(root: ET.Element, alt: str) -> None:
         "height": f"{height * _POINTS_TO_CSS_PX:.0f}",
         "role": "img",
         "aria-label": alt,
-        "font-family": _FONT,
-        "style": ";".join(["max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt", *colours]),
+        "style": ";".join([f"font-family:{_FONT};{_LOOK}", *colours]),
     }

@@ -96,7 +96,6 @@ def prepared_features(stage: Stage) -> Figure:
     what = f"{stage.what}: condition number" if stage.what else "condition number"
     ax.set_title(
         f"{what.capitalize()} {stage.condition:.3g}\nDistance after {len(off) - 1} steps: × {_factor(stage.left)}",
-        fontsize=11,
     )
     return fig
 
