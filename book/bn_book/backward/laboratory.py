@@ -36,8 +36,8 @@ def run(each: Each, *, paths: str, learning_rate: float, batch_size: int, seed: 
 def laboratory() -> Laboratory:
     """The laboratory, with nothing forgotten."""
     return Laboratory(
-        "Predict first: which forgotten path leaves the loss as it is and shows only in the bias? At which learning "
-        "rate does a forgotten path cost you the training?",
+        "Predict first: which forgotten path hardly shows in the loss, and which one shows in the bias? Does a larger "
+        "learning rate hide such a mistake, or show it?",
         run,
         {
             "paths": choose("backward along", tuple(FOLLOWED), "all three"),
