@@ -21,12 +21,14 @@ if (runDialog && runButton) {
     const parts = there ? `: ${megabytes(there)} from ${size.dataset.host}, ${megabytes(here)} from this site` : "";
     size.textContent = `The first time that is about ${megabytes(here + there)}${parts}.`;
   };
-  runButton.addEventListener("click", (event) => {
+  const tellFirst = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the reader wants the link
     event.preventDefault();
     runDialog.showModal();
     if (location.protocol !== "file:") tellSize().catch(() => {});
-  });
+  };
+  // A laboratory (bn_book/laboratory.py) has a link that does what the button does.
+  for (const link of [runButton, ...document.querySelectorAll(".bn-run-link")]) link.addEventListener("click", tellFirst);
   // A script of the theme keeps this key from what it does by itself.
   runDialog.addEventListener("keydown", (event) => {
     if (event.key === "Escape") runDialog.close();

@@ -412,15 +412,10 @@ def varying_pixels() -> tuple[Array, Array]:
     return train[:, varies].astype(np.float64), test[:, varies].astype(np.float64)
 
 
-@cache
-def digits_stages(*, steps: int = 3000, seed: int = 0) -> tuple[DigitsStage, ...]:
-    """Linear regression on the digits with pixels as they are, centered, standardized and whitened.
+def prepared_digits() -> dict[str, tuple[Array, Array]]:
+    """The training and test digits with pixels as they are, centered, standardized and whitened, by that name.
 
     Statistics come from the training images and are applied to the test images.
-
-    Args:
-        steps: of full-batch gradient descent, each stage at its own 1 / lambda_max.
-        seed: of the starts in the bisection for the largest stable rate.
     """
     train, test = varying_pixels()
     moments = Moments.of(train, axis=0)
@@ -433,33 +428,55 @@ def digits_stages(*, steps: int = 3000, seed: int = 0) -> tuple[DigitsStage, ...
         "standardized": (moments.mean, identity / deviation),
         "whitened": (moments.mean, axes / np.sqrt(values)),
     }
-    return tuple(
-        _digits_stage(name, (train - shift) @ scale, (test - shift) @ scale, steps, seed)
-        for name, (shift, scale) in preparations.items()
-    )
+    return {name: ((train - shift) @ scale, (test - shift) @ scale) for name, (shift, scale) in preparations.items()}
 
 
-def _digits_stage(name: str, train: Array, test: Array, steps: int, seed: int) -> DigitsStage:
-    (_, labels), (_, test_labels) = load_digits()
+def digits_bowl(train: Array) -> tuple[Array, Array]:
+    """The Hessian of linear regression from pixels, and a bias, to the ten classes; and the weights at its minimum."""
     x = np.column_stack([train, np.ones(len(train))])
-    h = hessian(x)
-    values, directions = np.linalg.eigh(h)
-    minimum = np.linalg.lstsq(x, np.eye(10)[labels])[0]
-    losses = 0.5 * values * np.sum((directions.T @ minimum) ** 2, axis=1)
+    return hessian(x), np.linalg.lstsq(x, np.eye(10)[load_digits().train[1]])[0]
+
+
+def excess_losses(h: Array, minimum: Array, rate: float, steps: int) -> tuple[Array, Array]:
+    """Gradient descent from 0 on all classes at once.
+
+    Returns:
+        The loss above the lowest possible after 0, 1, ..., `steps` steps; and the last weights minus the minimum.
+    """
     off = -minimum  # the distance from the minimum, which is all that the gradient depends on; weights start at 0
     excess = []
     for step in range(steps + 1):
         pull = h @ off
         excess.append(0.5 * float(np.sum(off * pull)))
         if step < steps:
-            off = off - pull / values[-1]
+            off = off - rate * pull
+    return np.array(excess), off
+
+
+@cache
+def digits_stages(*, steps: int = 3000, seed: int = 0) -> tuple[DigitsStage, ...]:
+    """Linear regression on the digits, prepared in four ways.
+
+    Args:
+        steps: of full-batch gradient descent, each stage at its own 1 / lambda_max.
+        seed: of the starts in the bisection for the largest stable rate.
+    """
+    return tuple(_digits_stage(name, train, test, steps, seed) for name, (train, test) in prepared_digits().items())
+
+
+def _digits_stage(name: str, train: Array, test: Array, steps: int, seed: int) -> DigitsStage:
+    test_labels = load_digits().test[1]
+    h, minimum = digits_bowl(train)
+    values, directions = np.linalg.eigh(h)
+    losses = 0.5 * values * np.sum((directions.T @ minimum) ** 2, axis=1)
+    excess, off = excess_losses(h, minimum, 1 / float(values[-1]), steps)
     scores = np.column_stack([test, np.ones(len(test))]) @ (minimum + off)
     return DigitsStage(
         name=name,
         largest=float(values[-1]),
         smallest=float(values[0]),
         measured_rate=largest_stable_rate(h, seed=seed),
-        excess=np.array(excess),
+        excess=excess,
         test_accuracy=float(np.mean(scores.argmax(axis=1) == test_labels)),
         flattest_share=float(losses[:10].sum() / losses.sum()),
     )
