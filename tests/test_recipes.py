@@ -154,6 +154,16 @@ from bn_book.two_values import figures
 show(figures.line(), alt="The larger of two values, normalized: 1 at every distance.")
 ```
 
+## Laboratory
+
+```{code-cell} ipython3
+:tags: [remove-input]
+
+from bn_book.two_values.laboratory import laboratory
+
+laboratory()
+```
+
 ## Check yourself
 
 ```{code-cell} ipython3
@@ -234,6 +244,22 @@ LARGER = from_values(
     hint="How far from the mean does each lie, in standard deviations?",
     see=Link("Any two", "sec-two-values"),
 )
+''',
+    "book/bn_book/two_values/laboratory.py": '''"""The chapter's laboratory: two values, as far apart as a reader likes."""
+
+from bn_book.laboratory import Each, Laboratory, Outcome, choose
+from bn_book.two_values import figures
+from bn_book.two_values.experiments import larger
+
+
+def run(each: Each, *, distance: float) -> Outcome:
+    """The larger of two values so far apart."""
+    return Outcome(figures.line(), "The larger, normalized.", {"the larger": f"{larger(distance):.3f}"})
+
+
+def laboratory() -> Laboratory:
+    """The laboratory, at a distance of 1."""
+    return Laboratory("Is there a distance that shows?", run, {"distance": choose("distance", (1.0, 10.0, 100.0), 1.0)})
 ''',
     "book/bn_book/two_values/map.svg": '<svg class="bn-glyph" viewBox="0 0 96 72" aria-hidden="true" focusable="false">'
     '<circle cx="24" cy="36" r="4" fill="var(--bn-muted)"/><circle cx="72" cy="36" r="4" fill="var(--bn-accent)"/></svg>\n',
@@ -485,9 +511,10 @@ def test_the_chapter_is_in_the_contents_on_the_cover_and_in_the_ledger(pages: Pa
     assert "holds" in claim.get_text()
 
 
-def test_the_chapter_has_its_figure_and_its_question_is_counted(pages: Path) -> None:
+def test_the_chapter_has_its_figure_and_its_laboratory_and_its_question_is_counted(pages: Path) -> None:
     chapter = page(pages, "chapters/two_values")
     assert chapter.select_one("figure svg")
+    assert chapter.select_one(".bn-laboratory td").get_text() == "1"
     assert chapter.select_one('.bn-question[data-name="larger-of-two"]')
     contents = (pages / "_static/contents.js").read_text(encoding="utf-8")
     counted = json.loads(contents.removeprefix("window.bnContents = ").strip().removesuffix(";"))
