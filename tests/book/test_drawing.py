@@ -62,6 +62,12 @@ def test_words_stay_words_and_mathematics_becomes_outlines():
     assert "hat" not in words
 
 
+def test_every_face_of_the_style_is_there(caplog):
+    """Matplotlib would say so in every page's output."""
+    show(drawing(), alt="waves")
+    assert [record.message for record in caplog.records if record.name.startswith("matplotlib")] == []
+
+
 def test_two_figures_share_no_id_and_every_reference_is_met():
     figures = [parse(show(drawing(), alt="waves")) for _ in range(2)]
     ids = [[e.get("id") for e in figure.iter() if e.get("id")] for figure in figures]
