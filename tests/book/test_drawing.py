@@ -23,7 +23,7 @@ def drawing(value=1.0):
     x = np.linspace(-3, 3, 200)
     ax.plot(x, np.sin(value * x), label="with BN")
     ax.plot(x, np.cos(value * x), "o", markevery=20, label="without BN")
-    ax.set(xlabel=r"$\hat{x}_i = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}$", ylabel="loss <nats> & more")
+    ax.set(title="γ x̂, 10⁻⁶ ≤ √ε ◆ → ₁", xlabel=r"$\hat{x}_i = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}$", ylabel="loss <nats> & more")
     ax.legend()
     return fig
 
@@ -60,6 +60,12 @@ def test_words_stay_words_and_mathematics_becomes_outlines():
     assert "loss <nats> & more" in words
     assert "without BN" in words
     assert "hat" not in words
+
+
+def test_every_face_of_the_style_is_there(caplog):
+    """Matplotlib would say so in every page's output."""
+    show(drawing(), alt="waves")
+    assert [record.message for record in caplog.records if record.name.startswith("matplotlib")] == []
 
 
 def test_two_figures_share_no_id_and_every_reference_is_met():

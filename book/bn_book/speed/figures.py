@@ -174,7 +174,7 @@ def error_of_x_hat(ratios: Sequence[float], errors: Mapping[str, Sequence[Damage
     ax.axhline(1, color=COLOURS["muted"], linestyle=":", linewidth=1.2)
     ax.text(1, 1.6, "1 standard deviation", color=COLOURS["muted"])
     ax.text(ratios[-1], 900, "×: not a number", ha="right", color=COLOURS["accent"])
-    ax.text(1.1, 2.5e-2, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
+    ax.text(1.1, 1.5e-3, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
     ax.text(6e3, 2.5e-2, "two passes", ha="right", color=COLOURS["without_bn"])
     ax.text(1e4, 1.2e-4, "one pass, shifted", ha="center", color=COLOURS["green"])
     ax.text(400, 5.5e-6, "two passes, corrected", ha="center", color=COLOURS["amber"])
