@@ -144,7 +144,7 @@ class Laboratory(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         for number, run in enumerate(self.runs):
             before = self.runs[number + 1].settings if number + 1 < len(self.runs) else run.settings
             settings = _table(run.settings, {name for name in run.settings if run.settings[name] != before[name]})
-            shown.append(f'<div style="flex: 0 1 20em; min-width: 0">{settings}{run.html}</div>')
+            shown.append(f'<div style="flex: 0 1 19rem; min-width: 0">{settings}{run.html}</div>')
         return f'<div style="display: flex; flex-wrap: wrap; gap: 1.5em">{"".join(shown)}</div>'
 
     def to_html(self) -> str:

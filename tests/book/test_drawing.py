@@ -239,3 +239,13 @@ def test_the_pair_and_the_accent_are_told_apart_by_the_colour_blind(kind):
 
     for a, b in combinations(["with_bn", "without_bn", "accent"], 2):
         assert np.linalg.norm(seen(a) - seen(b)) > 0.2, (a, b)
+
+
+def test_a_formula_finds_its_faces_without_a_word_on_stderr():
+    """Matplotlib tells which face it missed once in a process, and a page would show that."""
+    code = (
+        "from bn_book.drawing import show, use_style\nimport matplotlib.pyplot as plt\nuse_style()\n"
+        "fig, ax = plt.subplots()\nax.set(yscale='log', ylim=(1, 10))\nshow(fig, alt='a')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

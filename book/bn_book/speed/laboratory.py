@@ -18,7 +18,7 @@ def run(each: Each, *, method: str, std: float, m: int, seed: int) -> Outcome:
     fig, ax = plt.subplots(figsize=SIZE)
     ax.plot(MEANS, np.minimum(typical, 1e3), "o-", color=COLOURS["accent"])
     ax.axhline(0.5, color=COLOURS["muted"], lw=1, ls=":")
-    ax.set(xscale="log", yscale="log", ylim=(1e-8, 1e3), xlabel="mean of the batch", title="error of x̂")
+    ax.set(xscale="log", yscale="log", ylim=(1e-8, 1e3), xlabel="mean of the batch", title="error of normalized values")
     worst = float(typical.max())
     return Outcome(
         fig,
