@@ -23,7 +23,11 @@ def drawing(value=1.0):
     x = np.linspace(-3, 3, 200)
     ax.plot(x, np.sin(value * x), label="with BN")
     ax.plot(x, np.cos(value * x), "o", markevery=20, label="without BN")
-    ax.set(title="γ x̂, 10⁻⁶ ≤ √ε ◆ → ₁", xlabel=r"$\hat{x}_i = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}$", ylabel="loss <nats> & more")
+    ax.set(
+        title="γ x̂, 10⁻⁶ ≤ √ε ◆ → ₁",
+        xlabel=r"$\hat{x}_i = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}$",
+        ylabel="loss <nats> & more",
+    )
     ax.legend()
     return fig
 
