@@ -150,7 +150,7 @@ def test_the_model_moves_the_picture(stage):
     page = stage(TrainingAndInference())
     page.evaluate("document.querySelector('[data-explorable]').bnModel.set('updates', 0)")
     page.wait_for_function("document.querySelector('.bn-now').innerText.startsWith('After 0 updates')")
-    assert page.locator(".bn-time").get_attribute("x1") == "34"
+    assert page.locator(".bn-time").first.get_attribute("x1") == "34"
 
 
 def test_play_streams_batches_in(stage):

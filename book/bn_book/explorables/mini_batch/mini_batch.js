@@ -121,15 +121,4 @@ function describe({ x, gamma, beta, eps }) {
   );
 }
 
-function surprise({ x }, next) {
-  const center = 12 * (next() - 0.5);
-  const spread = 0.3 + 3.5 * next();
-  const snap = (value, step) => Number((Math.round(value / step) * step).toPrecision(6));
-  return {
-    x: x.map(() => clamp(snap(center + spread * 2 * (next() - 0.5), 0.1), -LIMIT, LIMIT)),
-    gamma: snap(0.5 + 2 * next(), 0.05),
-    beta: snap(4 * (next() - 0.5), 0.05),
-  };
-}
-
-export default explorable({ keys: ["x", "gamma", "beta", "eps"], View, describe, surprise });
+export default explorable({ keys: ["x", "gamma", "beta", "eps"], View, describe });

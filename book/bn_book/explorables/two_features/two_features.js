@@ -257,17 +257,4 @@ function describe(state) {
   );
 }
 
-function surprise({ x }, next) {
-  const snap = (value, step) => Number((Math.round(value / step) * step).toPrecision(6));
-  const chosen = {
-    deviation: snap(1 + 9 * next(), 0.1),
-    preparation: PREPARATIONS[Math.floor(3 * next())][0],
-    start: [snap((next() < 0.5 ? -1 : 1) * (3 + 4 * next()), 0.25), snap((next() < 0.5 ? -1 : 1) * (1 + 4 * next()), 0.25)],
-    steps: 20,
-  };
-  // Crawling, just right, just below the limit, or a little beyond it.
-  const near = [0.05, 0.5, 0.95, 1.04][Math.floor(4 * next())];
-  return { ...chosen, rate: clamp(Number((near * bowl({ x, ...chosen }).limit).toPrecision(3)), 0.001, 3) };
-}
-
-export default explorable({ keys: ["x", "deviation", "preparation", "rate", "start", "steps"], View, describe, surprise });
+export default explorable({ keys: ["x", "deviation", "preparation", "rate", "start", "steps"], View, describe });
