@@ -4,7 +4,7 @@ import { AxisX, AxisY, Choice, Controls, Drawing, Player, Scrub, Toggle, explora
 
 const WIDTH = 360;
 const HEIGHT = 464;
-const TOP = 38; // of the first layer's panel
+const TOP = 41; // of the first layer's panel
 const GAP = 18; // between panels, with room for a panel's name
 const LAYERS_END = 330; // where the last layer's panel ends, however many there are
 const LOSS = { top: LAYERS_END + 22, bottom: 426 };
@@ -144,8 +144,8 @@ function View({ state, set, uid, anew }) {
           ${COLUMNS.map(([left, right], side) => html`
             <g class=${side ? "bn-has-bn" : "bn-has-none"}>
               <clipPath id=${`${uid}-past-${side}`}><rect x=${left - 4} y="0" width=${Math.max(0, places[side] - left + 4)} height=${HEIGHT} /></clipPath>
-              <text class="bn-side-name" x=${left} y="15">${SIDES[side]}</text>
-              <text class="bn-figure" x=${right} y="15" text-anchor="end">${inWords(losses[side][moment])}</text>
+              <text class="bn-side-name" x=${left} y="13">${SIDES[side]}</text>
+              <text class="bn-figure" x=${right} y="13" text-anchor="end">${inWords(losses[side][moment])}</text>
               ${still[side]}
               <g clip-path=${`url(#${uid}-past-${side})`}><use href=${`#${uid}-curves-${side}`} /></g>
               ${[...panels, LOSS].map(({ top, bottom }) => html`<line class="bn-time" x1=${places[side]} x2=${places[side]} y1=${top - 2} y2=${bottom + 2} />`)}
