@@ -309,9 +309,10 @@ def test_no_letters_are_smaller_than_11_pixels_and_nothing_scrolls_sideways(kind
 
 def in_its_cell(page, stage_folder):
     """In the book's column and cell: beside what stands at the sides of a page."""
+    page.add_style_tag(content=".output { overflow: auto }")  # the theme's
     as_in_the_book(page, stage_folder / "book.css")
     page.locator("main").evaluate(
-        "main => main.innerHTML = `<section><div class=cell><div style='overflow: auto'>${main.innerHTML}</div></div></section>`"
+        "main => main.innerHTML = `<section><div class=cell><div class=output>${main.innerHTML}</div></div></section>`"
     )
 
 
