@@ -84,7 +84,7 @@ function View({ state, set, uid }) {
   return html`
     <div class="bn-beside">
       <${Drawing} width=${WIDTH} height=${HEIGHT} uid=${uid} handles=${handles}>
-        <text class="bn-row" x="18" y="13">in: x</text>
+        <text class="bn-row" x="18" y="10">in: x</text>
         <${Spread} mean=${bn.mean} deviation=${deviation} />
         ${x.map((value, i) => html`<line class="bn-thread" x1=${along(value)} y1=${IN + 10} x2=${atTheEnd(bn.y[i])} y2=${OUT - 8} />`)}
         <text class="bn-row" x="18" y=${OUT - 32}>out: y</text>

@@ -157,7 +157,7 @@ function Features({ rows, left, reach, words, unit, name = "feature" }) {
       <path d=${`M${left} ${middle}h${BOX}M${left + BOX / 2} ${SQUARE}v${BOX}`} />
       ${rows.map(([x1, x2]) => html`<circle class=${unit} cx=${left + BOX / 2 + place(x1)} cy=${middle - place(x2)} r="5" />`)}
       <text class="bn-quiet" x=${left} y=${SQUARE - 5}>${name} 2</text>
-      <text class="bn-quiet" x=${left + BOX} y=${SQUARE + BOX + 16} text-anchor="end">${name} 1, ± ${reach}</text>
+      <text class="bn-quiet" x=${left + BOX} y=${SQUARE + BOX + 19} text-anchor="end">${name} 1, ± ${reach}</text>
     </g>
   `;
 }
