@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import traitlets
-from shown import as_in_the_book, drag, height, state, surprises, words
+from shown import as_in_the_book, collisions, drag, height, state, surprises, words
 
 from bn_book.explorables import FindTheBug
 from bn_book.explorables.find_the_bug import CLAIMS, LETTERS, MISTAKES
@@ -181,9 +181,9 @@ def test_outputs_that_are_no_numbers_are_told_apart(stage):
 
 
 MARKS = """() => {
-  const line = document.querySelector('.bn-alike');
-  const [x1, y1, x2, y2] = ['x1', 'y1', 'x2', 'y2'].map(name => Number(line.getAttribute(name)));
   return [...document.querySelectorAll('.bn-suspect')].map(mark => {
+    const line = mark.parentElement.querySelector('.bn-alike');
+    const [x1, y1, x2, y2] = ['x1', 'y1', 'x2', 'y2'].map(name => Number(line.getAttribute(name)));
     const { x, y, width, height } = mark.getBBox();
     const alike = y1 + (x + width / 2 - x1) * (y2 - y1) / (x2 - x1);
     return { below: y + height / 2 - alike, floor: y1, y, beyond: mark.classList.contains('bn-beyond') };
@@ -195,13 +195,21 @@ MARKS = """() => {
 def test_what_differs_beyond_the_axes_is_not_drawn_as_alike(stage, gamma, beta):
     """With gamma 2 and beta 1 the first row's outputs, 3.7 and 4.7, would both be at the corner."""
     page = stage(FindTheBug(suspect="A", gamma=gamma, beta=beta))
-    unit = 254 / 6  # of the drawing, for 1
+    unit = 154 / 6  # of the drawing, for 1
     difference = abs(gamma * beta - beta)
     marks = page.evaluate(MARKS)
     assert any(mark["beyond"] for mark in marks)
     for mark in marks:
         assert abs(mark["below"]) >= unit * min(difference, 0.5) - 0.2
         assert np.sign(-mark["below"]) == np.sign(gamma * beta - beta)
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, PHONE], ids=["desktop", "phone"])
+def test_no_two_marks_lie_on_each_other_at_first(stage, viewport):
+    page = stage(FindTheBug(), viewport=viewport)
+    for marks in (".bn-suspect", ".bn-in"):
+        assert page.locator(marks).count() == 8
+        assert collisions(page, marks, marks) == []
 
 
 def test_what_is_alike_beyond_the_axes_is_drawn_as_alike(stage):

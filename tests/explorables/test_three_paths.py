@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from shown import drag, state, surprises, words
+from shown import drag, state, words
 from traitlets import TraitError
 
 from bn_book.backward.experiments import BATCH_BACKWARD, PATHS, backward_along, path_terms
@@ -234,16 +234,12 @@ def test_epsilon_is_named_where_it_lets_something_through(stage):
     assert f"dx is {by_hand}." in words(page)
 
 
-def test_surprises_are_valid_and_worth_a_look(stage):
-    page = stage(ThreePaths())
-    seen = surprises(page, ["x", "dy", "direct", "mean", "variance"])
-    for now, said, drawn in seen:
-        ThreePaths(**now)
-        assert len(set(now["x"])) > 1
-        assert said.endswith(".")
-        assert "NaN" not in drawn
-    assert len({said for _, said, _ in seen}) == 50
-    assert len({tuple(path for path in PATHS if not now[path]) for now, *_ in seen}) == 4
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 900}, PHONE], ids=["desktop", "phone"])
+def test_no_point_reaches_the_title_of_its_axis(stage, viewport):
+    page = stage(ThreePaths(x=[0.0, 0.2, 0.5, 1.0, 2.0], dy=[1.0] * 5), viewport=viewport)
+    title = page.get_by_text("dy, the gradient that arrives").bounding_box()
+    rings = [handle.bounding_box() for handle in page.locator(".bn-handle").all()]
+    assert min(ring["y"] + 12 for ring in rings) > title["y"] + title["height"]
 
 
 def test_values_that_are_all_equal_are_drawn(stage):

@@ -92,7 +92,7 @@ def test_it_shows_what_the_layer_would_store(stage, bn_js):
 
 
 def test_the_switch_follows_mouse_slider_and_keys(stage):
-    page = stage(TrainingAndInference())
+    page = stage(TrainingAndInference(updates=100, moved_to=9.0))
     handle = page.get_by_role("slider", name="the switch to inference")
     before = words(page)
     drag(page, handle, -172, 18)
@@ -109,7 +109,7 @@ def test_the_switch_follows_mouse_slider_and_keys(stage):
 
 
 def test_a_finger_moves_the_population(stage):
-    page = stage(TrainingAndInference(), viewport=PHONE, touch=True)
+    page = stage(TrainingAndInference(updates=100, moved_to=9.0), viewport=PHONE, touch=True)
     box = page.get_by_role("slider", name="where the population's mean moves").bounding_box()
     assert min(box["width"], box["height"]) >= 44
     touch = page.context.new_cdp_session(page)
@@ -150,7 +150,7 @@ def test_the_model_moves_the_picture(stage):
     page = stage(TrainingAndInference())
     page.evaluate("document.querySelector('[data-explorable]').bnModel.set('updates', 0)")
     page.wait_for_function("document.querySelector('.bn-now').innerText.startsWith('After 0 updates')")
-    assert page.locator(".bn-time").get_attribute("x1") == "34"
+    assert page.locator(".bn-time").first.get_attribute("x1") == "34"
 
 
 def test_play_streams_batches_in(stage):

@@ -53,7 +53,8 @@ export function widget(keys, View) {
  * @param View      draws the state: View({ state, set, uid, anew }), where `anew` is another number after each reset and
  *                  each surprise: what plays stops then
  * @param describe  tells in words what the figure shows now: describe(state)
- * @param surprise  returns another state worth looking at: surprise(state, next), where next() is random in [0, 1)
+ * @param surprise  returns another state, one that the reader would not find: surprise(state, next), where next() is
+ *                  random in [0, 1); without it there is no such button
  */
 export function explorable({ keys, View, describe, surprise }) {
   function Framed({ state, set, uid }) {
@@ -68,7 +69,7 @@ export function explorable({ keys, View, describe, surprise }) {
       <${View} state=${state} set=${set} uid=${uid} anew=${anew} />
       <div class="bn-toolbar bn-controls">
         <button type="button" onClick=${() => begin(state.initial)}>Reset</button>
-        <button type="button" onClick=${() => begin(surprise(state, Math.random))}>Surprise me</button>
+        ${surprise && html`<button type="button" onClick=${() => begin(surprise(state, Math.random))}>Surprise me</button>`}
       </div>
       <p class="bn-now" id=${`${uid}-now`}>${now}</p>
       <${Spoken} words=${now} />
@@ -158,9 +159,9 @@ export function AxisX({ scale, y, top, label, format }) {
       <line x1=${from} x2=${to} y1=${y} y2=${y} />
       ${scale.ticks.map((tick) => html`
         <line x1=${scale(tick)} x2=${scale(tick)} y1=${y} y2=${y + 4} />
-        <text x=${scale(tick)} y=${y + 15} text-anchor="middle">${write(tick)}</text>
+        <text x=${scale(tick)} y=${y + 16} text-anchor="middle">${write(tick)}</text>
       `)}
-      ${label && html`<text class="bn-axis-label" x=${to} y=${y + 29} text-anchor="end">${label}</text>`}
+      ${label && html`<text class="bn-axis-label" x=${to} y=${y + 31} text-anchor="end">${label}</text>`}
     </g>
   `;
 }
@@ -317,18 +318,22 @@ export function Slider({ label, value, min, max, step, set, format = fixed, log 
   `;
 }
 
+/** Controls under one name. */
+export function Controls({ label, children }) {
+  return html`<fieldset class="bn-choice-of bn-controls"><legend>${label}</legend>${children}</fieldset>`;
+}
+
 /** One of several: options are [[value, words], ...]. */
 export function Choice({ label, value, options, set, uid }) {
   return html`
-    <fieldset class="bn-choice-of bn-controls">
-      <legend>${label}</legend>
+    <${Controls} label=${label}>
       ${options.map(([option, words]) => html`
         <label key=${option}>
           <input type="radio" name=${`${uid}-${label}`} value=${option} checked=${option === value} onChange=${() => set(option)} />
           <span>${words}</span>
         </label>
       `)}
-    </fieldset>
+    <//>
   `;
 }
 

@@ -1,6 +1,6 @@
 // The block: turn it, touch it, and choose which axes the mean is taken over. It falls into the pieces that share one.
 import { html, useMemo, useRef, useState } from "../preact.js";
-import { gaussian, moments, normalizeBlock } from "../bn.js";
+import { moments, normalizeBlock } from "../bn.js";
 import { AxisX, Choice, Drawing, Slider, clamp, explorable, fixed, reducedMotion, scale, useFrames } from "../ui.js";
 
 const WIDTH = 360;
@@ -294,20 +294,4 @@ function describe(state) {
   );
 }
 
-function surprise({ x, normalizer }, next) {
-  const pick = (values) => values[Math.floor(next() * values.length)];
-  const places = x[0].map(() => 4 * gaussian(next));
-  const spreads = x[0].map(() => 0.3 + 2 * next());
-  const brightness = x.map(() => 2.5 * gaussian(next));
-  const value = (n, c) => clamp(Math.round(10 * (places[c] + brightness[n] + spreads[c] * gaussian(next))) / 10, -LIMIT, LIMIT);
-  return {
-    x: x.map((maps, n) => maps.map((map, c) => map.map(() => value(n, c)))),
-    normalizer: pick(Object.keys(NAMES).filter((kind) => kind !== normalizer)),
-    groups: 2,
-    sample: Math.floor(next() * x.length),
-    channel: Math.floor(next() * x[0].length),
-    turn: pick([-140, -50, 40, 130]) + Math.round(20 * (next() - 0.5)),
-  };
-}
-
-export default explorable({ keys: ["x", "normalizer", "groups", "sample", "channel", "turn", "tilt"], View, describe, surprise });
+export default explorable({ keys: ["x", "normalizer", "groups", "sample", "channel", "turn", "tilt"], View, describe });

@@ -21,7 +21,7 @@ class Drift(Explorable):
     Args:
         recording: what to show; by default `bn_book.covariate_shift.experiments.record()`, which trains six networks in
             a few seconds.
-        moment: which of `recording.steps` to show, counting from 0; by default the last.
+        moment: which of `recording.steps` to show, counting from 0; by default the first, before training.
         rate: which of `recording.learning_rates` to show; by default the one in the middle.
         layers: which hidden layers to show, counting from 1, in ascending order.
 
@@ -36,7 +36,7 @@ class Drift(Explorable):
 
     title = traitlets.Unicode("Six networks while they learn").tag(sync=True, fixed=True)
     message = traitlets.Unicode(
-        "Drag through time and watch the medians. At a learning rate of 0.5 they stray less with BN than without it, "
+        "Press Play, or drag through time, and watch the medians. At a learning rate of 0.5 they stray less with BN than without it, "
         "in all three layers, and the loss falls sooner. At 0.1 they stray further with BN in layers 1 and 2 and about "
         "as far in layer 3, and only the network with BN learns. At 5 the median of layer 3 strays further with BN "
         "than at 0.5 without it, and the network learns all the same. BN helps at all three rates. Whether it helps "
@@ -55,7 +55,7 @@ class Drift(Explorable):
                 f"recording is a {type(recording).__name__}; expected a Recording, see covariate_shift.record"
             )
         rates = recording.learning_rates
-        first = {"moment": len(recording.steps) - 1, "rate": rates[len(rates) // 2]}
+        first = {"moment": 0, "rate": rates[len(rates) // 2]}
         super().__init__(recording=_compact(recording), **(first | state))
 
     @traitlets.validate("moment")

@@ -1,14 +1,14 @@
 // Drift: what the sigmoids of each layer get over training, without and with BN, leafed through along time.
 import { html, useMemo } from "../preact.js";
-import { AxisX, AxisY, Choice, Drawing, Player, Scrub, Toggle, explorable, fixed, line, scale, significant } from "../ui.js";
+import { AxisX, AxisY, Choice, Controls, Drawing, Player, Scrub, Toggle, explorable, fixed, line, scale, significant } from "../ui.js";
 
 const WIDTH = 360;
 const HEIGHT = 464;
-const TOP = 38; // of the first layer's panel
+const TOP = 41; // of the first layer's panel
 const GAP = 18; // between panels, with room for a panel's name
 const LAYERS_END = 330; // where the last layer's panel ends, however many there are
 const LOSS = { top: LAYERS_END + 22, bottom: 426 };
-const COLUMNS = [[34, 186], [204, 356]]; // from left to right, without and with BN
+const COLUMNS = [[34, 182], [206, 354]]; // from left to right, without and with BN
 const SIDES = ["without BN", "with BN"];
 const MEDIAN = 3; // of the seven percentiles
 const FLAT = 4; // a sigmoid's slope is below 0.02 where its input is further from 0
@@ -144,8 +144,8 @@ function View({ state, set, uid, anew }) {
           ${COLUMNS.map(([left, right], side) => html`
             <g class=${side ? "bn-has-bn" : "bn-has-none"}>
               <clipPath id=${`${uid}-past-${side}`}><rect x=${left - 4} y="0" width=${Math.max(0, places[side] - left + 4)} height=${HEIGHT} /></clipPath>
-              <text class="bn-side-name" x=${left} y="15">${SIDES[side]}</text>
-              <text class="bn-figure" x=${right} y="15" text-anchor="end">${inWords(losses[side][moment])}</text>
+              <text class="bn-side-name" x=${left} y="13">${SIDES[side]}</text>
+              <text class="bn-figure" x=${right} y="13" text-anchor="end">${inWords(losses[side][moment])}</text>
               ${still[side]}
               <g clip-path=${`url(#${uid}-past-${side})`}><use href=${`#${uid}-curves-${side}`} /></g>
               ${[...panels, LOSS].map(({ top, bottom }) => html`<line class="bn-time" x1=${places[side]} x2=${places[side]} y1=${top - 2} y2=${bottom + 2} />`)}
@@ -162,11 +162,11 @@ function View({ state, set, uid, anew }) {
       <div class="bn-drift-choices">
         <${Choice} label="learning rate" value=${rate} uid=${uid} options=${recording.rates.map((value) => [value, String(value)])}
           set=${(to) => set({ rate: to })} />
-        <div class="bn-toolbar bn-controls">
+        <${Controls} label="layers">
           ${[1, 2, 3].map((layer) => html`
-            <${Toggle} key=${layer} label=${`layer ${layer}`} value=${layers.includes(layer)} set=${(on) => set({ layers: toggled(layers, layer, on) })} />
+            <${Toggle} key=${layer} label=${layer} value=${layers.includes(layer)} set=${(on) => set({ layers: toggled(layers, layer, on) })} />
           `)}
-        </div>
+        <//>
         <p class="bn-legend">
           In each layer: what enters one typical sigmoid, over ${recording.images} images. Line: the median. Bands: the
           middle 40, 70 and 90 %. Thin: the medians of four other sigmoids. Grey: where a sigmoid is nearly flat.
@@ -200,14 +200,4 @@ function describe(state) {
   return `Step ${recording.steps[moment]} at learning rate ${rate}. ${runsAt(state).map(tell).join(" ")}`;
 }
 
-function surprise({ recording, rate }, next) {
-  const others = recording.rates.filter((value) => value !== rate);
-  const last = recording.steps.length - 1;
-  return {
-    rate: others.length ? others[Math.floor(next() * others.length)] : rate,
-    moment: Math.round(last * (0.15 + 0.8 * next())),
-    layers: [[1, 2, 3], [3], [1, 3]][Math.floor(next() * 3)],
-  };
-}
-
-export default explorable({ keys: ["recording", "moment", "rate", "layers"], View, describe, surprise });
+export default explorable({ keys: ["recording", "moment", "rate", "layers"], View, describe });

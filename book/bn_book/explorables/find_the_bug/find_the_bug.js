@@ -9,15 +9,17 @@ const ROWS = [52, 134]; // the heights of the two features
 const LIMIT = 4; // x is between -LIMIT and LIMIT
 const along = scale([-LIMIT, LIMIT], [20, WIDTH - 20], 8);
 
-const OUTPUT_HEIGHT = 380;
-const SIDE = [46, 300]; // the square in which the outputs are drawn against each other
+const OUTPUT_HEIGHT = 330;
+const SIDES = [[34, 188], [202, 356]]; // of a square for each feature, in which the outputs are drawn against each other
+const TOP = 44;
+const FLOOR = TOP + SIDES[0][1] - SIDES[0][0];
 const REACH = 3; // outputs beyond it are drawn at the edge, hollow
 const EDGE = REACH + 0.2;
 const SEEN_APART = 0.5; // outputs that differ by more keep at least this distance at the edge
-const across = scale([-REACH, REACH], SIDE, 6);
-const up = scale([-REACH, REACH], [SIDE[1] - SIDE[0] + 26, 26], 6);
-const NO_NUMBER = 318; // the height, below the axis, at which what is not a number is drawn
-const METER = OUTPUT_HEIGHT - 20;
+const across = SIDES.map((side) => scale([-REACH, REACH], side, 3));
+const up = scale([-REACH, REACH], [FLOOR, TOP], 3);
+const NO_NUMBER = FLOOR + 42; // the height, below the axis, at which what is not a number is drawn
+const METER = OUTPUT_HEIGHT - 24;
 const onMeter = (share) => 20 + (clamp(Math.log10(Math.max(share, 1e-17)) + 17, 0, 17) / 17) * (WIDTH - 40);
 
 const LETTERS = [..."ABCDEFGH"];
@@ -153,8 +155,8 @@ function Input({ state, change, uid }) {
   `;
 }
 
-/** Where a right output and the suspect's are drawn against each other; and the height of the line "alike" there. */
-function placed(right, wrong) {
+/** Where a right output and the suspect's are drawn against each other, and the height of the line "alike" there. */
+function placed(right, wrong, across) {
   if (Number.isNaN(wrong)) return { x: across(clamp(right, -REACH, REACH)), y: NO_NUMBER, out: true };
   const inside = (value) => clamp(value, -EDGE, EDGE);
   const out = inside(right) !== right || inside(wrong) !== wrong;
@@ -172,24 +174,28 @@ function Outputs({ seen, uid }) {
   const { right, wrong, gap, rounding } = seen;
   const [low, high] = [-REACH, REACH];
   const axes = useMemo(
-    () => html`
-      <${AxisX} scale=${across} y=${up(low)} top=${up(high)} />
-      <${AxisY} scale=${up} x=${across(low)} right=${across(high)} label="out: the suspect’s y" />
-    `,
+    () => across.map((s, c) => html`
+      <${AxisX} scale=${s} y=${up(low)} top=${up(high)} label=${c === 1 && "right y"} />
+      <${AxisY} scale=${up} x=${s(low)} right=${s(high)} format=${c === 1 ? () => "" : undefined} />
+      <text x=${s(low)} y=${TOP - 7}>feature ${c + 1}</text>
+    `),
     [],
   );
-  const points = right.flatMap((row, i) => row.map((value, c) => ({ c, ...placed(value, wrong[i][c]) })));
-  const noNumber = points.some(({ from }) => from === undefined);
+  const features = across.map((s, c) => right.map((row, i) => placed(row[c], wrong[i][c], s)));
+  const noNumber = features.flat().some(({ from }) => from === undefined);
   return html`
     <${Drawing} width=${WIDTH} height=${OUTPUT_HEIGHT} uid=${uid}>
+      <text class="bn-row" x="2" y="14">out: the suspect’s y</text>
       ${axes}
-      <text x=${WIDTH - 4} y=${up(low) - 6} text-anchor="end">right y</text>
-      <line class="bn-alike" x1=${across(low)} y1=${up(low)} x2=${across(high)} y2=${up(high)} />
-      <text class="bn-index" x=${across(high) + 4} y=${up(high) + 4}>alike</text>
-      ${points.map(({ x, from, y }) => from && html`<line class="bn-apart" x1=${x.toFixed(1)} x2=${x.toFixed(1)} y1=${from.toFixed(1)} y2=${y.toFixed(1)} />`)}
-      ${points.map(({ c, x, y, out }) => html`<${Mark} c=${c} x=${x} y=${y} kind=${out ? "bn-suspect bn-beyond" : "bn-suspect"} />`)}
-      ${noNumber && html`<text class="bn-index" x=${WIDTH - 2} y=${NO_NUMBER - 2} text-anchor="end">not a</text>
-        <text class="bn-index" x=${WIDTH - 2} y=${NO_NUMBER + 10} text-anchor="end">number</text>`}
+      <text class="bn-index" x=${across[1](high)} y=${TOP - 7} text-anchor="end">line: alike</text>
+      ${features.map((points, c) => html`
+        <g class="bn-of-feature">
+          <line class="bn-alike" x1=${across[c](low)} y1=${up(low)} x2=${across[c](high)} y2=${up(high)} />
+          ${points.map(({ x, from, y }) => from && html`<line class="bn-apart" x1=${x.toFixed(1)} x2=${x.toFixed(1)} y1=${from.toFixed(1)} y2=${y.toFixed(1)} />`)}
+          ${points.map(({ x, y, out }) => html`<${Mark} c=${c} x=${x} y=${y} kind=${out ? "bn-suspect bn-beyond" : "bn-suspect"} />`)}
+        </g>
+      `)}
+      ${noNumber && html`<text class="bn-index" x="2" y=${NO_NUMBER + 22}>not a number</text>`}
       <g class="bn-meter">
         <rect class="bn-meter-all" x=${onMeter(0)} y=${METER - 5} width=${onMeter(1) - onMeter(0)} height="10" rx="5" />
         <rect class="bn-meter-gap" x=${onMeter(0)} y=${METER - 5} width=${(onMeter(Math.min(gap, 1)) - onMeter(0)).toFixed(1)} height="10" rx="5" />
@@ -197,7 +203,7 @@ function Outputs({ seen, uid }) {
         <line x1=${onMeter(CLEAR).toFixed(1)} x2=${onMeter(CLEAR).toFixed(1)} y1=${METER - 9} y2=${METER + 9} />
         <text x=${onMeter(rounding).toFixed(1)} y=${METER + 20} text-anchor="middle">rounding</text>
         <text x=${onMeter(CLEAR).toFixed(1)} y=${METER + 20} text-anchor="middle">clear</text>
-        <text x=${onMeter(0)} y=${METER - 12}>${Number.isFinite(gap) ? `apart by ${percent(gap)}` : "infinitely far apart"}</text>
+        <text x=${onMeter(0)} y=${METER - 13}>${Number.isFinite(gap) ? `apart by ${percent(gap)}` : "infinitely far apart"}</text>
       </g>
     <//>
   `;

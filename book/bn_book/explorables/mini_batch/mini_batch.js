@@ -84,7 +84,7 @@ function View({ state, set, uid }) {
   return html`
     <div class="bn-beside">
       <${Drawing} width=${WIDTH} height=${HEIGHT} uid=${uid} handles=${handles}>
-        <text class="bn-row" x="18" y="13">in: x</text>
+        <text class="bn-row" x="18" y="10">in: x</text>
         <${Spread} mean=${bn.mean} deviation=${deviation} />
         ${x.map((value, i) => html`<line class="bn-thread" x1=${along(value)} y1=${IN + 10} x2=${atTheEnd(bn.y[i])} y2=${OUT - 8} />`)}
         <text class="bn-row" x="18" y=${OUT - 32}>out: y</text>
@@ -121,15 +121,4 @@ function describe({ x, gamma, beta, eps }) {
   );
 }
 
-function surprise({ x }, next) {
-  const center = 12 * (next() - 0.5);
-  const spread = 0.3 + 3.5 * next();
-  const snap = (value, step) => Number((Math.round(value / step) * step).toPrecision(6));
-  return {
-    x: x.map(() => clamp(snap(center + spread * 2 * (next() - 0.5), 0.1), -LIMIT, LIMIT)),
-    gamma: snap(0.5 + 2 * next(), 0.05),
-    beta: snap(4 * (next() - 0.5), 0.05),
-  };
-}
-
-export default explorable({ keys: ["x", "gamma", "beta", "eps"], View, describe, surprise });
+export default explorable({ keys: ["x", "gamma", "beta", "eps"], View, describe });

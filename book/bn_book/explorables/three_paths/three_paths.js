@@ -45,17 +45,18 @@ function worked({ x, dy, gamma, eps, ...on }) {
 
 // Above, what arrives: dy over x, and the line that the statistics take away. Below, the graph.
 
-const PLANE = 206; // the lower edge of the plane
-const HEIGHT = 398;
+const PLANE = 224; // the lower edge of the plane
+const HEIGHT = 420;
 const across = scale([REACH.x.min, REACH.x.max], [46, WIDTH - 18], 4);
-const up = scale([REACH.y.min, REACH.y.max], [PLANE, 26], 4);
-const LANES = { direct: 276, mean: 324, variance: 372 };
+const up = scale([REACH.y.min, REACH.y.max], [PLANE, 44], 4);
+const LANES = { direct: 298, mean: 346, variance: 394 };
 const NODES = { direct: "x − μ", mean: "μ", variance: "σ²" };
 const [LEFT, MIDDLE, RIGHT] = [42, 144, 246]; // where the lanes reach x, where their node is, and where they leave x_hat
 
 // What never changes is made once, and not compared again at every step of a drag.
 const PLANE_AXES = html`
-  <${AxisY} scale=${up} x=${across(REACH.x.min) - 8} right=${across(REACH.x.max)} label="dy, the gradient that arrives" />
+  <${AxisY} scale=${up} x=${across(REACH.x.min) - 8} right=${across(REACH.x.max)} />
+  <text class="bn-title-of-plane" x="2" y="13">dy, the gradient that arrives</text>
   <${AxisX} scale=${across} y=${PLANE + 8} label="x" />
 `;
 
@@ -171,12 +172,7 @@ function Leaving({ uid, now, on }) {
     <${Drawing} width=${WIDTH} height=${TALL} uid=${uid}>
       ${fixtures}
       <g class="bn-equation">
-        <text x="94" y="18" text-anchor="end">dx = ${fixed(now.factor)}</text>
-        <text x="99" y="18">· (</text>
-        <text class=${term("direct")} x="117" y="18">dy</text>
-        <text class=${term("mean")} x="141" y="18">${sign(now.level)} ${fixed(Math.abs(now.level))}</text>
-        <text class=${term("variance")} x="196" y="18">${sign(now.slope)} ${fixed(Math.abs(now.slope))} x̂</text>
-        <text x="265" y="18">)</text>
+        <text x="36" y="18">dx = ${fixed(now.factor)} · (<tspan class=${term("direct")}>dy</tspan> <tspan class=${term("mean")}>${sign(now.level)} ${fixed(Math.abs(now.level))}</tspan> <tspan class=${term("variance")}>${sign(now.slope)} ${fixed(Math.abs(now.slope))} x̂</tspan>)</text>
       </g>
       ${axis}
       <line class="bn-zero" x1="36" x2=${WIDTH - 4} y1=${height(0)} y2=${height(0)} />
@@ -269,19 +265,4 @@ function describe(state) {
   return `${without} ${signs[broken.length]}. dx is wrong by up to ${fixed(now.error)}.`;
 }
 
-function surprise({ x, dy }, next) {
-  const snap = (value) => Number((Math.round(value / 0.02) * 0.02).toFixed(2));
-  const middle = 0.4 + 1.2 * next();
-  const spread = 0.25 + 0.6 * next();
-  const tilt = 1.2 * (next() - 0.5);
-  const level = 1.2 * (next() - 0.5);
-  const places = x.map((_, i) => clamp(snap(middle + spread * ((i - 2) / 2 + 0.4 * (next() - 0.5))), REACH.x.min, REACH.x.max));
-  const off = PATHS[Math.floor(4 * next())]; // none, one time in four
-  return {
-    x: places,
-    dy: dy.map((_, i) => clamp(snap(level + tilt * (i - 2) / 2 + 0.5 * (next() - 0.5)), REACH.y.min, REACH.y.max)),
-    ...Object.fromEntries(PATHS.map((path) => [path, path !== off])),
-  };
-}
-
-export default explorable({ keys: ["x", "dy", "gamma", "eps", ...PATHS], View, describe, surprise });
+export default explorable({ keys: ["x", "dy", "gamma", "eps", ...PATHS], View, describe });

@@ -111,7 +111,7 @@ function View({ state, set, uid, anew }) {
         <${Drawing} width=${WIDTH} height=${HEIGHT} uid=${uid} handles=${handles}>
           <rect class="bn-after" x=${x} y="26" width=${RIGHT - x} height=${STRIPS.error[1] - 26} />
           ${axes}
-          <line class="bn-time" x1=${x} x2=${x} y1="26" y2=${STRIPS.error[1]} />
+          ${Object.values(STRIPS).map(([top, bottom]) => html`<line class="bn-time" x1=${x} x2=${x} y1=${top - 2} y2=${bottom} />`)}
           ${x > 112 && html`<text x=${x - 15} y="15" text-anchor="end">← training</text>`}
           ${x < RIGHT - 84 && html`<text x=${x + 15} y="15">inference →</text>`}
           <${Truth} before=${mean} after=${moved_to} at=${moved_at} s=${levels} />
@@ -137,10 +137,12 @@ function View({ state, set, uid, anew }) {
           </tbody>
         </table>
         <p class="bn-legend">Dashed: the population. Dots: single batches. Line: the running statistics, and from the switch on what is stored.</p>
+        <div class="bn-sliders">
         <${Slider} label="momentum" value=${momentum} min=${0.001} max=${1} step=${0.05} log=${true} format=${(value) => significant(value, 2)}
           set=${(to) => set({ momentum: to })} />
         <${Slider} label="batch size" value=${Math.log2(batch_size)} min=${1} max=${7} step=${1} format=${(power) => String(Math.round(2 ** power))}
           set=${(power) => set({ batch_size: 2 ** power })} />
+        </div>
         <p class="bn-legend bn-convention">A new batch counts ${percentage(momentum)}, all before it ${percentage(1 - momentum)}: PyTorch's momentum. Keras calls it ${significant(1 - momentum, 4)}.</p>
       </div>
     </div>

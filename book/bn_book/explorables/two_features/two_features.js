@@ -157,7 +157,7 @@ function Features({ rows, left, reach, words, unit, name = "feature" }) {
       <path d=${`M${left} ${middle}h${BOX}M${left + BOX / 2} ${SQUARE}v${BOX}`} />
       ${rows.map(([x1, x2]) => html`<circle class=${unit} cx=${left + BOX / 2 + place(x1)} cy=${middle - place(x2)} r="5" />`)}
       <text class="bn-quiet" x=${left} y=${SQUARE - 5}>${name} 2</text>
-      <text class="bn-quiet" x=${left + BOX} y=${SQUARE + BOX + 16} text-anchor="end">${name} 1, ± ${reach}</text>
+      <text class="bn-quiet" x=${left + BOX} y=${SQUARE + BOX + 19} text-anchor="end">${name} 1, ± ${reach}</text>
     </g>
   `;
 }
@@ -257,17 +257,4 @@ function describe(state) {
   );
 }
 
-function surprise({ x }, next) {
-  const snap = (value, step) => Number((Math.round(value / step) * step).toPrecision(6));
-  const chosen = {
-    deviation: snap(1 + 9 * next(), 0.1),
-    preparation: PREPARATIONS[Math.floor(3 * next())][0],
-    start: [snap((next() < 0.5 ? -1 : 1) * (3 + 4 * next()), 0.25), snap((next() < 0.5 ? -1 : 1) * (1 + 4 * next()), 0.25)],
-    steps: 20,
-  };
-  // Crawling, just right, just below the limit, or a little beyond it.
-  const near = [0.05, 0.5, 0.95, 1.04][Math.floor(4 * next())];
-  return { ...chosen, rate: clamp(Number((near * bowl({ x, ...chosen }).limit).toPrecision(3)), 0.001, 3) };
-}
-
-export default explorable({ keys: ["x", "deviation", "preparation", "rate", "start", "steps"], View, describe, surprise });
+export default explorable({ keys: ["x", "deviation", "preparation", "rate", "start", "steps"], View, describe });
