@@ -36,11 +36,11 @@ class Drift(Explorable):
 
     title = traitlets.Unicode("Six networks while they learn").tag(sync=True, fixed=True)
     message = traitlets.Unicode(
-        "Press Play, or drag through time, and watch the medians. At a learning rate of 0.5 they stray less with BN than without it, "
-        "in all three layers, and the loss falls sooner. At 0.1 they stray further with BN in layers 1 and 2 and about "
-        "as far in layer 3, and only the network with BN learns. At 5 the median of layer 3 strays further with BN "
-        "than at 0.5 without it, and the network learns all the same. BN helps at all three rates. Whether it helps "
-        "because inputs move less is disputed."
+        "Press Play, or drag through time, and watch the medians. At a learning rate of 0.5 they stray less with BN "
+        "than without it, in all three layers, and the loss falls sooner. At 0.1 they stray further with BN in layers "
+        "1 and 2 and about as far in layer 3, and only the network with BN learns. At 5 the median of layer 3 strays "
+        "further with BN than at 0.5 without it, and the network learns all the same. BN helps at all three rates. "
+        "Whether it helps because inputs move less is disputed."
     ).tag(sync=True, fixed=True)
     recording = traitlets.Dict().tag(sync=True, fixed=True)
     moment = traitlets.Int().tag(sync=True)

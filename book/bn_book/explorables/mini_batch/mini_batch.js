@@ -41,7 +41,7 @@ function Spread({ mean, deviation }) {
       <path class="bn-grip" d=${`M${along(end)} ${SPREAD - 6}v12`} />
     `)}
     <circle class="bn-grip bn-mean" cx=${along(mean)} cy=${SPREAD} r="6" />
-    <text class="bn-accent-text" x=${along(mean)} y=${SPREAD - 15} text-anchor="middle">μ</text>
+    <text class="bn-accent-text" x=${along(mean)} y=${SPREAD - 13} text-anchor="middle">μ</text>
   `;
 }
 
