@@ -148,7 +148,7 @@ def unpack(package: Package, tarball: Path) -> None:
 
 
 def adapt_katex(stylesheet: Path) -> None:
-    """Name only the fonts we serve. They are WOFF, which fontTools reads as it is: `lean` cuts them down."""
+    """Name only the fonts we serve. They are WOFF, which fontTools reads as it is: `finish.slim` cuts them down."""
     other = r"url\([^)]*\) format\(\"(?:woff2|truetype)\"\)"
     text, fonts = re.subn(rf"{other},|,{other}", "", stylesheet.read_text(encoding="utf-8"))
     if not fonts or re.search(r"\.(woff2|ttf)\b", text):
