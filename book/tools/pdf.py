@@ -36,6 +36,11 @@ SCREEN_ONLY = (
 NAMES_IDS = ("for", "aria-labelledby", "aria-describedby", "aria-controls", "aria-owns", "headers")
 
 
+# Chromium counts the sheets before it draws them, one or two too few for this book, and leaves out what is behind them.
+# So empty ones follow the last answer, which are taken away again.
+ROOM = "1200mm"
+
+
 @dataclass(frozen=True)
 class Part:
     """A caption of the table of contents, and the addresses of its pages, from the site's root."""
@@ -238,6 +243,7 @@ def assemble(site: Path, where: str, address: str = "") -> str:
     body.append(contents(document, book, articles))
     for text in [*articles.values(), ends]:
         body.append(text)
+    body.append(document.new_tag("div", attrs={"style": f"height: {ROOM}"}))
     return str(document)
 
 
@@ -249,13 +255,18 @@ def first_sheets(pdf: Path) -> list[int]:
 
 
 def name_outline(pdf: Path, names: list[str]) -> None:
-    """Give the entries of the outline, in their order, the words of the headings: Chromium writes some twice."""
+    """Give the entries of the outline, in their order, the words of the headings: Chromium writes some twice.
+
+    What is empty behind the last answer is taken away.
+    """
     book = PdfWriter(clone_from=pdf)
     entries = list(_entries(book.root_object["/Outlines"].get_object()))
     if len(entries) != len(names):
         raise RuntimeError(f"the outline has {len(entries)} entries, and the book {len(names)} headings")
     for entry, name in zip(entries, names, strict=True):
         entry[NameObject("/Title")] = TextStringObject(name)
+    while re.fullmatch(r"\s*\d*\s*", book.pages[-1].extract_text()):  # its number at most
+        del book.pages[-1]
     book.write(pdf)
 
 

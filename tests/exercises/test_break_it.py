@@ -434,8 +434,9 @@ def test_no_sentence_about_useless_evidence_names_the_mistake_or_a_right_number(
         assert accused.mistake.says not in finding.sentence
         if finding.kind == "misconception":
             # Indices, and numbers of the sentences' own.
-            own = {"0", "1", "2", "3", "0.1", "100,000,000", "−1", "1e-5"}
-            assert set(re.findall(r"[−-]?\d[\d.,e-]*\d|[−-]?\d", finding.sentence)) <= own, finding.sentence
+            own = {"0", "1", "2", "3", "0.1", "100,000,000", "−1"}
+            says = finding.sentence.replace("10⁻⁵", "")
+            assert set(re.findall(r"[−-]?\d[\d.,e-]*\d|[−-]?\d", says)) <= own, finding.sentence
 
 
 # The judge, judged

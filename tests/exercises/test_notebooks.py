@@ -420,4 +420,5 @@ def test_what_is_open_in_exercise_4_is_said() -> None:
     assert len(statistics) == 2
     assert re.search(r"whole batch.*each class has\s+its own", says, re.DOTALL)
     for constant in constants:
-        assert re.search(rf"\b{re.escape(constant.removeprefix('ε = '))}\b", says), constant
+        number = constant.removeprefix("ε = ").replace("10⁻⁵", "10^{-5}")
+        assert re.search(rf"(?<![\d.]){re.escape(number)}(?!\.?\d)", says), constant

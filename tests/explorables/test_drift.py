@@ -68,6 +68,7 @@ def test_a_run_that_diverges_ends_there_and_says_so(stage):
     figure = Drift(recording)
     assert figure.recording["runs"][0][0]["loss"][-1] is None
     page = stage(figure)
+    page.get_by_role("slider", name="training step").press("End")
     assert "Without BN: diverged, the loss is no longer a finite number." in words(page)
     assert page.locator("svg").get_by_text("diverged").count() == 2
     drawing = page.locator("svg").inner_html()

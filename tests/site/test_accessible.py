@@ -101,7 +101,8 @@ LOOKS = """(element) => {
 }"""
 
 STATE = """(element) => {
-  const { x, y, width, height, right, bottom } = element.getBoundingClientRect();
+  // A link that goes on in the next line is looked for in its first: the middle of both may lie beside it.
+  const { x, y, width, height, right, bottom } = element.getClientRects()[0] ?? element.getBoundingClientRect();
   const within = (value, size) => Math.min(Math.max(value, 0), size - 1);
   const top = document.elementFromPoint(within(x + width / 2, innerWidth), within(y + height / 2, innerHeight));
   const labels = [...(element.labels ?? [])];

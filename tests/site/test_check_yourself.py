@@ -266,14 +266,14 @@ def test_choices_by_mouse(page: Page, question: Choice) -> None:
 
 
 def test_choices_by_keyboard(page: Page) -> None:
-    (question,) = CHOICE
-    box = page.locator(f'[data-name="{question.name}"]')
-    box.get_by_role("radio").first.focus()
-    for _ in range(question.choices.index(question.right)):
-        page.keyboard.press("ArrowDown")
-    page.keyboard.press("Space")
-    page.keyboard.press("Enter")
-    assert box.get_by_role("status").inner_text().startswith("Right.")
+    for question in CHOICE:
+        box = page.locator(f'[data-name="{question.name}"]')
+        box.get_by_role("radio").first.focus()
+        for _ in range(question.choices.index(question.right)):
+            page.keyboard.press("ArrowDown")
+        page.keyboard.press("Space")
+        page.keyboard.press("Enter")
+        assert box.get_by_role("status").inner_text().startswith("Right."), question.name
 
 
 def test_nothing_chosen(page: Page) -> None:

@@ -21,13 +21,13 @@ PATCHING = Theme(
             0,
         ),
         Attack(
-            "patch_verify",
+            "patch_judging",
             nothing(
                 'attempt("judging", lambda: __import__("bn_exercises.numbers.judging"))\n'
                 'attempt("check", lambda: __import__("bn_exercises.check"))'
             ),
             0,
-            says=("REFUSED ModuleNotFoundError verify", "REFUSED ModuleNotFoundError check"),
+            says=("REFUSED ModuleNotFoundError judging", "REFUSED ModuleNotFoundError check"),
         ),
         Attack("patch_hand_in", nothing('hand_in = lambda *_, **__: print("10 of 10 points") or 10.0'), 0),
         Attack(

@@ -157,7 +157,7 @@ READING = Theme(
                 before="A-question",
             ),
             0,
-            says=("REFUSED ModuleNotFoundError verify", "REFUSED ModuleNotFoundError implement", "by design"),
+            says=("REFUSED ModuleNotFoundError judging", "REFUSED ModuleNotFoundError implement", "by design"),
             notebook=SUSPECTS,
         ),
         Attack(

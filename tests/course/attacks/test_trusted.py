@@ -464,7 +464,7 @@ def test_what_came_out_of_the_sandbox_is_looked_at_apart() -> None:
     hidden = "".join(f"<i a{n}><!--</i>-->" for n in range(5000))
     put_out = {n: [{"output_type": "display_data", "data": {"text/html": hidden}}] for n in range(100)}
     with pytest.raises(TooMuchError):
-        apart.run(look, put_out, (), "", "", "eve", seconds=1)
+        apart.run(look, put_out, (), "", "", 1, "eve", seconds=1)
 
 
 def test_an_error_is_the_same_apart() -> None:

@@ -70,6 +70,8 @@ def _simple(tag: Tag) -> str:
         attributes += ' role="note"'  # a remark on a paragraph is no part of the page to jump to
     if tag.name == "div" and 'id="pst-primary-sidebar"' in attributes and not tag.has("role"):
         attributes += ' role="region" aria-label="The book"'  # its title stood outside all landmarks
+    if tag.name == "nav" and 'class="contents' in attributes and not re.search(r"\saria-label(ledby)?=", attributes):
+        attributes += ' aria-label="Sections"'  # docutils names no list of sections, and a page has other landmarks
     if tag.name == "i" and re.search(r'class="(?=[^"]*\bfa-)', attributes) and not tag.has("aria-hidden"):
         # It stands beside its word, or in a button that has a name.
         attributes = re.sub(r' title="[^"]*"', "", attributes) + ' aria-hidden="true"'

@@ -5,7 +5,7 @@ import { AxisX, Choice, Drawing, Slider, clamp, explorable, fixed, reducedMotion
 
 const WIDTH = 360;
 const BLOCK_HEIGHT = 252; // the part of the drawing in which the block turns
-const HEIGHT = 318;
+const HEIGHT = 322;
 const UNIT = 33; // the side of a cell
 const FLAT = 0.5; // a cell's height in sides
 const APART = 0.5; // the gap between pieces, and how far the chosen one is raised

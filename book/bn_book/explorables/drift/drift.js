@@ -5,9 +5,9 @@ import { AxisX, AxisY, Choice, Controls, Drawing, Player, Scrub, Toggle, explora
 const WIDTH = 360;
 const HEIGHT = 464;
 const TOP = 41; // of the first layer's panel
-const GAP = 18; // between panels, with room for a panel's name
+const GAP = 22; // between panels, with room for a panel's name
 const LAYERS_END = 330; // where the last layer's panel ends, however many there are
-const LOSS = { top: LAYERS_END + 22, bottom: 426 };
+const LOSS = { top: LAYERS_END + 25, bottom: 426 };
 const COLUMNS = [[34, 182], [206, 354]]; // from left to right, without and with BN
 const SIDES = ["without BN", "with BN"];
 const MEDIAN = 3; // of the seven percentiles
@@ -148,11 +148,11 @@ function View({ state, set, uid, anew }) {
               <text class="bn-figure" x=${right} y="13" text-anchor="end">${inWords(losses[side][moment])}</text>
               ${still[side]}
               <g clip-path=${`url(#${uid}-past-${side})`}><use href=${`#${uid}-curves-${side}`} /></g>
-              ${[...panels, LOSS].map(({ top, bottom }) => html`<line class="bn-time" x1=${places[side]} x2=${places[side]} y1=${top - 2} y2=${bottom + 2} />`)}
+              ${[...panels, LOSS].map(({ top, bottom }) => html`<line class="bn-time" x1=${places[side]} x2=${places[side]} y1=${top - 1} y2=${bottom + 1} />`)}
               <${Now} x=${places[side]} run=${runs[side]} panels=${panels} moment=${moment} />
               ${losses[side][moment] !== null && html`<circle class="bn-dot" cx=${places[side]} cy=${lossScale(losses[side][moment])} r="4" />`}
               ${panels.map((panel) => html`<text class="bn-panel-name" x=${left} y=${panel.top - 7}>layer ${panel.layer}</text>`)}
-              <text class="bn-panel-name" x=${left} y=${LOSS.top - 7}>loss</text>
+              <text class="bn-panel-name" x=${left} y=${LOSS.top - 10}>loss</text>
             </g>
           `)}
         <//>

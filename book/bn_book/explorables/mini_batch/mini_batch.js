@@ -34,6 +34,7 @@ function Spread({ mean, deviation }) {
   const ends = [mean - deviation, mean + deviation];
   const [left, right] = ends.map((end) => along(clamp(end, -LIMIT, LIMIT)));
   return html`
+    <text class="bn-accent-text" x=${along(mean)} y=${SPREAD - 13} text-anchor="middle">μ</text>
     <line class="bn-band" x1=${left} x2=${right} y1=${SPREAD} y2=${SPREAD} />
     ${ends[0] < -LIMIT && html`<path class="bn-goes-on" d=${`M${left} ${SPREAD - 5}l-8 5l8 5z`} />`}
     ${ends[1] > LIMIT && html`<path class="bn-goes-on" d=${`M${right} ${SPREAD - 5}l8 5l-8 5z`} />`}
@@ -41,7 +42,6 @@ function Spread({ mean, deviation }) {
       <path class="bn-grip" d=${`M${along(end)} ${SPREAD - 6}v12`} />
     `)}
     <circle class="bn-grip bn-mean" cx=${along(mean)} cy=${SPREAD} r="6" />
-    <text class="bn-accent-text" x=${along(mean)} y=${SPREAD - 13} text-anchor="middle">μ</text>
   `;
 }
 

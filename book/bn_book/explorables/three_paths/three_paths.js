@@ -46,10 +46,10 @@ function worked({ x, dy, gamma, eps, ...on }) {
 // Above, what arrives: dy over x, and the line that the statistics take away. Below, the graph.
 
 const PLANE = 224; // the lower edge of the plane
-const HEIGHT = 420;
+const HEIGHT = 421;
 const across = scale([REACH.x.min, REACH.x.max], [46, WIDTH - 18], 4);
 const up = scale([REACH.y.min, REACH.y.max], [PLANE, 44], 4);
-const LANES = { direct: 298, mean: 346, variance: 394 };
+const LANES = { direct: 296, mean: 346, variance: 396 }; // so far apart that each can be tapped on a phone
 const NODES = { direct: "x − μ", mean: "μ", variance: "σ²" };
 const [LEFT, MIDDLE, RIGHT] = [42, 144, 246]; // where the lanes reach x, where their node is, and where they leave x_hat
 
@@ -76,7 +76,7 @@ function Arriving({ state, set, uid, now }) {
         text=${`x ${fixed(value)}, dy ${fixed(dy[i])}, dx ${fixed(now.dx[i])}`} move=${move(i)} />
     `),
     ...PATHS.map((path) => html`
-      <${Press} key=${path} width=${WIDTH} height=${HEIGHT} box=${[LEFT - 4, LANES[path] - 24, RIGHT - LEFT + 8, 48]}
+      <${Press} key=${path} width=${WIDTH} height=${HEIGHT} box=${[LEFT - 4, LANES[path] - 25, RIGHT - LEFT + 8, 50]}
         label=${`${path}: the ${NAMES[path]}`} on=${state[path]} set=${(on) => set({ [path]: on })} />
     `),
   ];
