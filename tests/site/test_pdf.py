@@ -90,7 +90,7 @@ def test_every_sheet_is_a4_and_none_but_the_title_is_nearly_empty(book, texts):
     for page in book.pages:
         assert (float(page.mediabox.width), float(page.mediabox.height)) == pytest.approx(A4, abs=1.5)
         assert page.rotation == 0
-    # A tall figure may have a sheet to itself, and the letters of a figure are not among the texts: its curves are drawn.
+    # A tall figure may have a sheet to itself. Its letters are not among the texts, but its curves are drawn.
     bare = [number for number, text in enumerate(texts, 1) if len(text) < 20 and number > 1]
     assert [number for number in bare if b" c\n" not in book.pages[number - 1].get_contents().get_data()] == []
 
