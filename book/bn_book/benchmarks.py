@@ -331,7 +331,7 @@ def growth_in_words(results: Results, direction: str = "forward") -> str:
 
 
 def _against_size(results: Results, value: Any, label: str) -> Figure:
-    fig, axes = plt.subplots(2, 1, figsize=(5.2, 6.4), sharex=True)
+    fig, axes = plt.subplots(2, 1, figsize=(5.2, 6.7), sharex=True)
     for ax, direction in zip(axes, ("forward", "backward"), strict=True):
         for name, (colour, line, marker) in LOOKS.items():
             rows = _rows(results, "growth", candidate=name, direction=direction)
@@ -343,7 +343,7 @@ def _against_size(results: Results, value: Any, label: str) -> Figure:
         ax.set_title(direction.capitalize())
         _plain_ticks(ax)
         _cache_marks(ax, results["machine"]["caches"], named=ax is axes[0])
-    axes[0].legend(loc="best")
+    axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.1), ncols=len(axes[0].lines), columnspacing=1)
     axes[1].set_xlabel("elements of x (float32)")
     return fig
 

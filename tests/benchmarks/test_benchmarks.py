@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.transforms import Bbox
 
 import bn_lib
 from benchmarks import __main__ as program
@@ -449,6 +450,9 @@ def test_the_plots_have_a_line_for_each_library_and_a_mark_for_each_cache_on_the
         assert list(labelled["PyTorch"].get_xdata()) == elements  # quick takes every third side
         assert [line.get_xdata()[0] for line in axes.lines if line.get_label().startswith("_")] == [2000]
     assert [text.get_text() for text in figure.axes[0].texts] == ["L1"]
+    figure.canvas.draw()
+    first = figure.axes[0]
+    assert not Bbox.intersection(first.get_legend().get_window_extent(), first.get_window_extent())
 
 
 def test_the_power_of_the_elements_is_that_of_the_large_inputs():

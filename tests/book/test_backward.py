@@ -6,6 +6,7 @@ from fractions import Fraction
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import covered
 
 from bn_book.backward import experiments as backward
 from bn_book.backward import figures
@@ -252,7 +253,7 @@ def test_frames_keep_their_axes_and_are_light():
 
 def test_the_training_figure_draws_every_run():
     runs = {
-        name: backward.PathRun(np.full(20, float(i + 1)), np.full(20, float(i)), 1.0)
+        name: backward.PathRun(np.full(300, float(i + 1)), np.full(300, float(i)), 1.0)
         for i, name in enumerate(figures.PATHS_NAMED)
     }
     fig = figures.forgotten_paths(runs)
@@ -260,6 +261,7 @@ def test_the_training_figure_draws_every_run():
     np.testing.assert_allclose([line.get_ydata()[-1] for line in above.get_lines()], [1, 2, 3, 4])
     np.testing.assert_allclose([line.get_ydata()[-1] for line in below.get_lines()], [0, 1, 2, 3])
     assert [text.get_text() for text in above.get_legend().get_texts()] == list(runs)
+    assert covered(fig) == []
 
 
 def test_the_step_figure_rings_the_best_steps():

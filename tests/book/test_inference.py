@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from drawn import covered
 
 from bn_book.data import load_digits
 from bn_book.drawing import show
@@ -365,6 +366,11 @@ def test_chase_draws_what_it_is_given_within_limits_that_do_not_move():
         assert low < min(*run.batch_means, *run.running_means) <= max(*run.batch_means, *run.running_means) < high
         assert len(show(fig, alt="-").html) < 30_000
     assert len(limits) == 1
+
+
+@pytest.mark.parametrize("momentum", [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
+def test_words_of_the_chase_stand_beside_their_lines_and_on_none(momentum):
+    assert covered(figures.chase(inference.chase(momentum))) == []
 
 
 def test_chase_with_momentum_1_is_the_batch_means():

@@ -250,7 +250,7 @@ def forgotten_paths(runs: Mapping[str, PathRun]) -> Figure:
         "no path through the mean": ("accent", "-"),
         "direct path only": ("amber", "--"),
     }
-    fig, (above, below) = plt.subplots(2, 1, figsize=(5.2, 5.0), sharex=True)
+    fig, (above, below) = plt.subplots(2, 1, figsize=(5.2, 5.8), sharex=True)
     for name, run in runs.items():
         colour, line = looks[name]
         loss = _smooth(run.loss, 15)
@@ -258,9 +258,9 @@ def forgotten_paths(runs: Mapping[str, PathRun]) -> Figure:
         below.plot(np.arange(1, len(run.bias) + 1), run.bias, line, color=COLOURS[colour])
     above.set(yscale="log", ylim=(0.05, 4), ylabel="training loss (nats)")
     above.set_yticks([0.1, 1], ["0.1", "1"])
-    above.legend(above.get_lines(), runs, loc="upper right")
+    above.legend(above.get_lines(), runs, loc="lower left", bbox_to_anchor=(0, 1))
     below.set(xlabel="step", ylabel="norm of the bias", ylim=(-0.2, None))
-    below.text(300, 0.12, "with the path through the mean: 0", ha="right", color=COLOURS["muted"])
+    below.text(300, 0.1, "with the path through the mean: 0", ha="right", va="bottom", color=COLOURS["muted"])
     return fig
 
 
@@ -290,7 +290,7 @@ def step_error(steps: Array, central: Array, one_sided: Array) -> Figure:
     fig, ax = plt.subplots(figsize=(5.2, 3.8))
     _v_curve(ax, steps, one_sided, "amber", "s--")
     _v_curve(ax, steps, central, "accent", "o-")
-    ax.text(1.3e-4, 2e-3, "one-sided", ha="right", color=COLOURS["ink"])
+    ax.text(1.3e-4, 2e-3, "one-sided", ha="right", color=COLOURS["amber"])
     ax.text(4e-7, 2e-11, "central", ha="right", color=COLOURS["accent"])
     ax.text(1.5e-12, 5e-8, "rounding,\nas 1/h", color=COLOURS["muted"])
     ax.text(0.15, 4e-10, "truncation,\nas h²", ha="right", color=COLOURS["muted"])

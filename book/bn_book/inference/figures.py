@@ -23,14 +23,23 @@ def chase(run: Chase) -> Figure:
     above.set(ylim=(low - room, high + room), ylabel="mean of one channel")
     memory = 1 / run.momentum
     above.set_title(f"momentum {run.momentum:g}, memory {memory:,.0f} batch{'es' if memory > 1 else ''}")
-    above.text(0.99, 0.97, "batch means", color=COLOURS["muted"], transform=above.transAxes, ha="right", va="top")
-    above.text(0.99, 0.03, "running mean", color=COLOURS["accent"], transform=above.transAxes, ha="right", va="bottom")
+    # Both are said over the right half, above and below all that is drawn there: near their lines at every momentum.
+    right = slice(len(steps) // 2, None)
+    drawn = (*run.batch_means[right], *run.running_means[right])
+    at = {"x": len(steps), "ha": "right"}
+    above.text(y=max(drawn) + 0.03 * (high - low), s="running mean", color=COLOURS["accent"], va="bottom", **at)
+    above.text(y=min(drawn) - 0.03 * (high - low), s="batch means", color=COLOURS["muted"], va="top", **at)
 
-    below.plot(run.stops, run.possible, "--", color=COLOURS["muted"], label="with population statistics")
-    below.plot(run.stops, run.accuracy, "o-", color=COLOURS["accent"], markersize=4, label="with running statistics")
-    below.set(ylim=(0, 1.65), yticks=(0, 0.5, 1), xlim=(0, len(steps)))
+    below.plot(run.stops, run.possible, "--", color=COLOURS["muted"])
+    below.plot(run.stops, run.accuracy, "o-", color=COLOURS["accent"], markersize=4)
+    below.set(ylim=(0, 1.4), yticks=(0, 0.5, 1), xlim=(0, len(steps)))
     below.set(xlabel="step at which training stops", ylabel="test accuracy")
-    below.legend(loc="upper left", borderaxespad=0, framealpha=0)
+    reached = run.accuracy[len(run.accuracy) // 2 :]
+    beside = (
+        {"y": max(reached) + 0.08, "va": "bottom"} if max(reached) < 0.5 else {"y": min(reached) - 0.08, "va": "top"}
+    )
+    below.text(y=1.06, s="with population statistics", color=COLOURS["muted"], va="bottom", **at)
+    below.text(s="with running statistics", color=COLOURS["accent"], **at, **beside)
     return fig
 
 

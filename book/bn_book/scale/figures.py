@@ -41,17 +41,18 @@ def layer_histograms(signals: list[Array], *, limit: float = 0.5) -> Figure:
 
     Args:
         signals: of `bn_book.scale.experiments.signals`.
-        limit: of the horizontal axis, on both sides.
+        limit: of the histograms, on both sides.
     """
     fig, panels = plt.subplots(len(signals), 1, figsize=(3.9, 0.66 * len(signals) + 0.6), sharex=True)
     bins = np.linspace(-limit, limit, 101)
     for k, (ax, signal) in enumerate(zip(panels, signals, strict=True), start=1):
         count, _ = np.histogram(signal, bins)
         ax.fill_between(bins, np.append(count, 0) / count.max(), step="post", color=COLOURS["accent"], lw=0)
-        ax.text(-limit, 0.95, f"layer {k}", va="top")
+        side = 1.5 * limit  # room for words beside histograms that are as wide as they may be
+        ax.text(-side, 0.95, f"layer {k}", va="top")
         spread = as_in_a_book(f"{signal.std():.1g}")
-        ax.text(limit, 0.95, spread, va="top", ha="right", color=COLOURS["accent"])
-        ax.set(xlim=(-limit, limit), ylim=(0, 1.05), yticks=[])
+        ax.text(side, 0.95, spread, va="top", ha="right", color=COLOURS["accent"])
+        ax.set(xlim=(-side, side), ylim=(0, 1.05), yticks=[])
         ax.spines["left"].set_visible(False)
         ax.grid(visible=False)
     panels[-1].set_xlabel("output minus its mean over images")

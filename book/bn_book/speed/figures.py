@@ -124,17 +124,10 @@ def roofline(limits: Limits, points: Mapping[str, tuple[float, float]]) -> Figur
     left, right = 0.06, 600.0
     corners = [left, limits.ridge, right]
     ax.plot(corners, [limits.roof(i) / 1e9 for i in corners], color=COLOURS["ink"])
-    for number, (name, (intensity, speed)) in enumerate(points.items()):
+    for name, (intensity, speed) in points.items():
         colour, marker = (COLOURS["with_bn"], "o") if intensity < 10 else (COLOURS["green"], "s")
         ax.plot([intensity], [speed / 1e9], marker, color=colour, markersize=8)
-        ax.annotate(
-            name,
-            (intensity, speed / 1e9),
-            xytext=(9, -12) if number < 2 else (-4, -18),
-            textcoords="offset points",
-            ha="left" if number < 2 else "center",
-            color=colour,
-        )
+        ax.annotate(name, (intensity, speed / 1e9), (0, -18), textcoords="offset points", ha="center", color=colour)
     ax.plot([limits.ridge] * 2, [1e-9, limits.peak / 1e9], color=COLOURS["muted"], linestyle=":", linewidth=1.2)
     lowest = min(speed for _, speed in points.values()) / 1e9
     above = limits.peak / 1e9 * 1.5
@@ -177,7 +170,7 @@ def error_of_x_hat(ratios: Sequence[float], errors: Mapping[str, Sequence[Damage
     ax.text(1.1, 1.5e-3, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
     ax.text(6e3, 2.5e-2, "two passes", ha="right", color=COLOURS["without_bn"])
     ax.text(1e4, 1.2e-4, "one pass, shifted", ha="center", color=COLOURS["green"])
-    ax.text(400, 5.5e-6, "two passes, corrected", ha="center", color=COLOURS["amber"])
+    ax.text(250, 6.5e-6, "two passes, corrected", ha="center", color=COLOURS["amber"])
     ax.text(ratios[-1], 3.5e-8, "bn_lib", ha="right", color=COLOURS["with_bn"])
     ax.set(xscale="log", yscale="log", ylim=(1e-8, 5e3), xlabel="mean / standard deviation of the batch")
     ax.set_xticks([10.0**d for d in range(7)], ["1", "10", "100", "10³", "10⁴", "10⁵", "10⁶"])
