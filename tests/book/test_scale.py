@@ -211,24 +211,12 @@ def test_whitened_features_have_the_identity_as_covariance():
 
 
 def test_standardizing_leaves_the_correlation_and_whitening_does_not():
-    stages = scale.preparation_stages()
-    conditions = [stage.condition for stage in stages]
-    assert conditions == sorted(conditions, reverse=True)
-    given_, standardized, whitened = stages[3], stages[-2], stages[-1]
-    rho = 6 / 7
-    assert given_.condition == pytest.approx(52)
-    np.testing.assert_allclose(standardized.h, [[1, rho], [rho, 1]])
-    assert standardized.condition == pytest.approx((1 + rho) / (1 - rho))
-    assert whitened.condition == pytest.approx(1)
-
-
-def test_every_stage_ends_as_near_as_its_condition_number_says():
-    for stage in scale.preparation_stages():
-        kappa = stage.condition
-        assert stage.left == pytest.approx(((kappa - 1) / (kappa + 1)) ** 15, rel=1e-6, abs=1e-12)
-        # the loss at the start is that of predicting 0, whatever the features are measured in
-        start = scale.loss_on(stage.h, stage.minimum, np.zeros(2))
-        assert start == pytest.approx(np.mean(scale.hand_problem().y ** 2) / 2)
+    x, rho = scale.hand_problem().x, 6 / 7
+    standardized = scale.hessian(x / x.std(axis=0))
+    assert scale.condition_number(scale.hessian(x)) == pytest.approx(52)
+    np.testing.assert_allclose(standardized, [[1, rho], [rho, 1]])
+    assert scale.condition_number(standardized) == pytest.approx((1 + rho) / (1 - rho))
+    assert scale.condition_number(scale.hessian(scale.whiten(x))) == pytest.approx(1)
 
 
 # Digits
@@ -294,19 +282,6 @@ def test_all_stages_start_alike_and_whitening_needs_one_step():
 
 
 # Figures
-
-
-def test_a_contour_has_one_loss():
-    h, minimum = np.array([[4.0, 12.0], [12.0, 49.0]]), np.array([5.0, 3.0])
-    points = figures.contour_ellipse(h, minimum, 1.5, points=2000)
-    np.testing.assert_allclose(scale.loss_on(h, minimum, points), 52 * 1.5**2 / 2)
-    assert np.linalg.norm(points - minimum, axis=1).min() == pytest.approx(1.5, rel=1e-3)
-
-
-def test_frames_share_their_axes_and_say_their_numbers():
-    stages = [figures.prepared_features(stage).axes[0] for stage in scale.preparation_stages()]
-    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in stages}) == 1
-    assert "Standardized: condition number 13\n" in stages[-2].get_title("left")
 
 
 def test_figures_of_the_chapter_fit_a_page():

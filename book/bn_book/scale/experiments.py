@@ -17,7 +17,6 @@ from bn_book.data import load_digits
 from bn_lib._arrays import Array
 from bn_lib.moments import Moments
 from bn_lib.network import Sequential, Sigmoid
-from bn_lib.standardize import standardize
 
 CONDITIONS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
@@ -312,55 +311,6 @@ def whiten(x: Array) -> Array:
     centered = x - Moments.of(x, axis=0).mean
     values, axes = np.linalg.eigh(hessian(centered))
     return centered @ (axes / np.sqrt(values))
-
-
-class Stage(NamedTuple):
-    """The same regression after some preparation of its features.
-
-    Attributes:
-        name: short, for a slider.
-        what: what was done, if there is a word for it; otherwise empty.
-        h: the Hessian, `(2, 2)`.
-        minimum: the best weights for the prepared features, `(2,)`.
-        path: descent from 0 at the best rate, `(steps + 1, 2)`.
-    """
-
-    name: str
-    what: str
-    h: Array
-    minimum: Array
-    path: Array
-
-    @property
-    def condition(self) -> float:
-        """kappa of the Hessian."""
-        return condition_number(self.h)
-
-    @property
-    def left(self) -> float:
-        """The distance to the minimum after the last step, as a fraction of that at the start."""
-        off = np.linalg.norm(self.path - self.minimum, axis=1)
-        return float(off[-1] / off[0])
-
-
-def prepared(name: str, x: Array, y: Array, *, what: str = "", steps: int = 15) -> Stage:
-    """Descend from 0 at the best rate on features that have been prepared in some way."""
-    h, minimum = hessian(x), np.linalg.lstsq(x, y)[0]
-    return Stage(name, what, h, minimum, descend(h, minimum, np.zeros(x.shape[1]), best_rate(h), steps))
-
-
-def preparation_stages(ratios: Sequence[float] = (10, 7, 5, 3.5, 2, 1.4)) -> list[Stage]:
-    """The problem by hand with its second feature in other units, then standardized, then decorrelated too.
-
-    Args:
-        ratios: the standard deviation of the second feature divided by that of the first; 3.5 is as given.
-    """
-    problem = hand_problem()
-    z = standardize(problem.x, (0,), eps=0.0).x_hat
-    stages = [prepared(f"{r:g} to 1", z * [1, r], problem.y, what="as given" if r == 3.5 else "") for r in ratios]
-    stages.append(prepared("1 to 1", z, problem.y, what="standardized"))
-    stages.append(prepared("whitened", whiten(problem.x), problem.y, what="whitened"))
-    return stages
 
 
 # Digits

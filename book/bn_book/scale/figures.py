@@ -12,27 +12,9 @@ from matplotlib.figure import Figure
 from bn_book.colours import COLOURS
 from bn_book.drawing import styled
 from bn_book.drawing._tex import aligned, decimal
-from bn_book.scale.experiments import DigitsStage, Stage, Sweep, Worked, hand_problem, predicted_steps
+from bn_book.scale.experiments import DigitsStage, Sweep, Worked, hand_problem, predicted_steps
 from bn_exercises.typography import as_in_a_book
 from bn_lib._arrays import Array
-
-
-def contour_ellipse(h: Array, minimum: Array, half_width: float, *, points: int = 72) -> Array:
-    """The points where the quadratic with Hessian `h` has one loss: an ellipse with the given half axis across.
-
-    Args:
-        h: `(2, 2)`, with positive eigenvalues.
-        minimum: the center, `(2,)`.
-        half_width: half the short axis, which lies along the direction of the largest eigenvalue.
-        points: how many points to return.
-
-    Returns:
-        `(points, 2)`; the loss above the minimum is lambda_max * half_width**2 / 2 at each of them.
-    """
-    values, axes = np.linalg.eigh(h)
-    angle = np.linspace(0, 2 * np.pi, points)
-    circle = np.column_stack([np.cos(angle), np.sin(angle)])
-    return minimum + (circle * half_width * np.sqrt(values[-1] / values)) @ axes.T
 
 
 @styled
@@ -78,26 +60,6 @@ def rate_and_steps(sweep: Sweep) -> Figure:
     )
     bottom.text(28, 9, "line: worst start", color=COLOURS["muted"])
     bottom.text(28, 2.7, "dots: counted,\nrandom start", color=COLOURS["accent"], va="center")
-    return fig
-
-
-@styled
-def prepared_features(stage: Stage) -> Figure:
-    """Descent at the best rate for one preparation of the features, in units of the distance at the start."""
-    fig, ax = plt.subplots(figsize=(5.2, 4.9))
-    unit = np.linalg.norm(stage.path[0] - stage.minimum)
-    for half_width in (0.08, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2):
-        ellipse = contour_ellipse(stage.h, np.zeros(2), half_width)
-        ax.plot(*ellipse.T, color=COLOURS["muted"], lw=0.8, alpha=0.6)
-    off = (stage.path - stage.minimum) / unit
-    ax.plot(*off.T, "o-", color=COLOURS["accent"], lw=1.2, ms=4)
-    ax.plot(0, 0, "+", color=COLOURS["ink"], ms=13, mew=2)
-    ax.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal")
-    ax.set(xlabel="weight 1, from its best value", ylabel="weight 2, from its best value")
-    what = f"{stage.what}: condition number" if stage.what else "condition number"
-    ax.set_title(
-        f"{what.capitalize()} {stage.condition:.3g}\nDistance after {len(off) - 1} steps: × {_factor(stage.left)}",
-    )
     return fig
 
 
@@ -168,7 +130,3 @@ def worked_step(worked: Worked, step: int) -> str:
 
 def _column(values: tuple[Fraction, Fraction]) -> str:
     return rf"\begin{{pmatrix}} {decimal(values[0])} \\ {decimal(values[1])} \end{{pmatrix}}"
-
-
-def _factor(number: float) -> str:
-    return f"{number:,.0f}" if number >= 10 else "0.00" if number < 0.005 else f"{number:.2f}"
