@@ -56,7 +56,7 @@ class _PageRenderer(RendererSVG):
     ) -> None:
         # A stylesheet may make a label smaller where a figure is shown large: it then shrinks towards where it is tied.
         tied = mtext.get_transform().transform(mtext.get_unitless_position()) if mtext else (x, self.height - y)
-        at = {"class": "bn-label", "transform-origin": f"{tied[0]:.2f} {self.height - tied[1]:.2f}"}
+        at = {"class": "bn-words", "transform-origin": f"{tied[0]:.2f} {self.height - tied[1]:.2f}"}
         self.writer.start("g", attrib=at)  # type: ignore[no-untyped-call]
         with mpl.rc_context({"svg.fonttype": "path" if ismath else "none"}):
             super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)  # type: ignore[no-untyped-call]
