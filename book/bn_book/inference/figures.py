@@ -22,8 +22,7 @@ def chase(run: Chase) -> Figure:
     low, high = sorted((0.0, float(run.batch_means[np.argmax(np.abs(run.batch_means))])))
     room = 0.22 * (high - low)
     above.set(ylim=(low - room, high + room), ylabel="mean of one channel")
-    memory = 1 / run.momentum
-    above.set_title(f"momentum {run.momentum:g}, memory {memory:,.0f} batch{'es' if memory > 1 else ''}")
+    above.set_title(f"momentum {run.momentum:g}")
     # Both are said over the right half, above and below all that is drawn there: near their lines at every momentum.
     right = slice(len(steps) // 2, None)
     drawn = (*run.batch_means[right], *run.running_means[right])
