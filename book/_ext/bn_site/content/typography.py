@@ -31,9 +31,7 @@ class Numbers(SphinxPostTransform):
         """Change the texts that are not code."""
         for text in list(self.document.findall(nodes.Text)):
             place = text.parent.index(text)
-            before = (
-                text.parent[place - 1].astext()[-1:] if place else ""
-            )  # a cell's result ends here, its unit follows
+            before = text.parent[place - 1].astext()[-1:] if place else ""  # the end of a result, whose unit follows
             written = _BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", before + as_in_a_book(str(text)))[len(before) :]
             if written != text and not any(isinstance(parent, AS_IT_IS) for parent in _parents(text)):
                 text.parent.replace(text, nodes.Text(written))
