@@ -5,8 +5,9 @@ needs Matplotlib, and `flipbook` needs anywidget; `import bn_lib` needs neither.
 """
 
 from bn_book.colours import COLOURS
+from bn_book.drawing._digit import draw_digit
 from bn_book.drawing._flipbook import flipbook
 from bn_book.drawing._show import InlineFigure, show
 from bn_book.drawing._style import style, styled, use_style
 
-__all__ = ["COLOURS", "InlineFigure", "flipbook", "show", "style", "styled", "use_style"]
+__all__ = ["COLOURS", "InlineFigure", "draw_digit", "flipbook", "show", "style", "styled", "use_style"]
