@@ -337,9 +337,6 @@ def variance_shift(dropout: float, *, seed: int) -> VarianceShift:
     ratio, formula = (float(np.median(var / in_inference)) for var in (second.running_var, in_inference + added))
 
     before = softmax_cross_entropy(model.forward(x_test), labels_test)[0]
-    for layer in model.layers():
-        if isinstance(layer, Dropout):
-            layer.rate = 0.0
     recompute_statistics(model, [x])
     after = softmax_cross_entropy(model.eval().forward(x_test), labels_test)[0]
     return VarianceShift(ratio, formula, (before, after))
