@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bn_book.colours import COLOURS
-from bn_book.drawing import draw_digit, styled
+from bn_book.drawing import SMALL, draw_digit, styled
 from bn_book.price.experiments import Adapted, Lag, Likeness, Propagation
 from bn_lib._arrays import Array
 
@@ -62,6 +62,17 @@ def gradients(found: Mapping[str, Sequence[Propagation]]) -> Figure:
         _band(ax, np.arange(squares.shape[1]), squares, block)
     ax.set(yscale="log", xlabel="block", ylabel="squared gradient / at the end")
     _legend_above(ax, 3)
+    return fig
+
+
+@styled
+def on_its_way_back(relative: Array) -> Figure:
+    """A squared gradient behind each block as a multiple of the last: a plot of a question. All have the same axes."""
+    fig, ax = plt.subplots(figsize=SMALL)
+    ax.plot(relative, color=COLOURS["accent"], linewidth=2.5)
+    ax.set(yscale="log", ylim=(1e-6, 1e6), yticks=(1e-4, 1, 1e4), xlabel="block")
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_xticks((0, len(relative) - 1), ("first", "last"))
     return fig
 
 

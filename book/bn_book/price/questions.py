@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from bn_book.drawing import plot
+from bn_book.price import figures
 from bn_book.price.experiments import GROWTH
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_values
 from bn_exercises.check_yourself.question import Choice, WrongChoice
@@ -9,30 +11,36 @@ from bn_exercises.verdict import Link
 
 
 def _predict() -> Choice:
+    blocks = 30
+    to_go = blocks - np.arange(blocks + 1.0)
     return Choice(
         name="gradient-on-its-way-back",
         page="chapters/price",
-        prompt="Thirty blocks of a dense layer, BN and a ReLU, with random weights. Going forward, every block's "
-        "output has the mean square 1/2. Predict the curve: what does the squared gradient do on its way back, from "
-        "the last block to the first?",
-        right="It grows by about the same factor in every block.",
+        prompt=f"{blocks} blocks of a dense layer, BN and a ReLU, with random weights. Going forward, every block's "
+        "output has the mean square 1/2. Predict the squared gradient on its way back: it comes from the right, and "
+        "the scale is logarithmic. Which of these curves is it?",
+        right="It grows on its way back, by the same factor in every block",
+        plot=plot(figures.on_its_way_back, GROWTH**to_go),
         because="BN divides by a standard deviation on the way forward, and so it does on the way back. Here that is "
         "below 1 in every block, so every block multiplies the gradient by the same number above 1.",
         wrong=(
             WrongChoice(
                 "as the signal",
-                "It stays about the same, as the signal does.",
+                "It stays the same, as the signal does",
                 "So it is without BN and with He's weights. With BN, look at what the way back is divided by.",
+                plot(figures.on_its_way_back, np.ones(blocks + 1)),
             ),
             WrongChoice(
                 "vanishes",
-                "It shrinks by about the same factor in every block, because half of the ReLUs are 0.",
-                "Half of them are 0, and He's weights make up for that. BN's division comes on top.",
+                "It shrinks on its way back, by the same factor in every block",
+                "Half of the ReLUs are 0, and He's weights make up for that. BN's division comes on top.",
+                plot(figures.on_its_way_back, GROWTH**-to_go),
             ),
             WrongChoice(
                 "evens out",
-                "It grows in the last blocks and then levels off.",
+                "It grows on its way back through the last blocks, and then levels off",
                 "At initialization no block knows where it stands: each does the same to the gradient.",
+                plot(figures.on_its_way_back, GROWTH ** np.minimum(to_go, 8)),
             ),
         ),
         hint="The way back multiplies by what the way forward multiplied with. By what does BN divide behind a ReLU?",
