@@ -28,7 +28,7 @@ from bn_lib.network import ReLU, softmax_cross_entropy, unwatched
 
 # A step moves no array of weights by more than this part of its norm. The difference of two gradients is off by
 # STEP**2 / 6 third derivatives, and by a rounding of the gradient over STEP: about 1e-10 in both at this size.
-STEP = np.finfo(np.float64).eps ** (1 / 3)
+STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 
 
 def parameter_vector(model: Layer) -> Array:
