@@ -155,8 +155,8 @@ def network(
     rng = np.random.default_rng(seed)
     layers: list[Layer] = []
     inputs = 64
-    for units in (*hidden, 10):
-        last = units == 10
+    for place, units in enumerate((*hidden, 10)):
+        last = place == len(hidden)
         normalized = with_bn and (invariant or not last)
         dense = Dense(inputs, units, bias=not normalized, rng=rng)
         if invariant or not last:
@@ -268,7 +268,7 @@ class Trained(NamedTuple):
     """What came out of training a usual network.
 
     Attributes:
-        loss: training loss before each update, in nats; ends with the epoch in which it was no longer a number.
+        loss: training loss before each update, in nats; ends with the epoch in which training diverged.
         test: accuracy on the 360 test images, in inference mode; that of guessing if training diverged.
         gamma: mean |gamma| of the last BN; NaN without BN.
         length: of the middle layer's weights, before and after.

@@ -47,12 +47,11 @@ def effective_rates(runs: Mapping[float, Run]) -> Figure:
     """
     fig, ax = plt.subplots(figsize=(5.2, 3.9))
     for (rate, run), colour in zip(runs.items(), _RATE_COLOURS, strict=True):
-        effective = run.rates[0] / run.squared_norm[1:, 1]
-        steps = 1 + np.arange(len(effective))
-        ax.plot(steps, effective, color=COLOURS[colour])
-        ax.text(steps[-1] * 1.15, effective[-1], f"η = {rate:g}", color=COLOURS[colour], va="center")
+        effective = run.rates / run.squared_norm[:-1, 1]
+        ax.plot(1 + np.arange(len(effective)), effective, color=COLOURS[colour])
+        ax.text(1.25, effective[0] * 1.5, f"η = {rate:g}", color=COLOURS[colour], va="center")
     powers_of_ten(ax, x=(1, 10, 100), y=(1e-4, 1e-3, 1e-2, 1e-1, 1))
-    ax.set(xlim=(0.9, 4000), ylim=(3e-4, 2), xlabel="training step", ylabel="η / squared length")
+    ax.set(xlim=(0.9, 700), ylim=(3e-4, 3), xlabel="training step", ylabel="η / squared length")
     return fig
 
 
@@ -95,8 +94,8 @@ def decay_as_a_rate(decayed: Run, growing: Run, constant: Run) -> Figure:
     above.plot(steps, decayed.loss, color=COLOURS["with_bn"], lw=1)
     last = steps[-1]
     above.text(last, 1.35, "decay (thin) and growing rate (thick)", color=COLOURS["accent"], ha="right")
-    above.text(last, 0.22, "neither", color=COLOURS["muted"], ha="right")
-    above.set(ylabel="training loss (nats)", ylim=(0.1, 2.6))
+    above.text(last, 0.1, "neither", color=COLOURS["muted"], ha="right")
+    above.set(ylabel="training loss (nats)", ylim=(0, 2.6))
     for run, colour, words in (
         (growing, "accent", "growing"),
         (decayed, "with_bn", "with decay, and with neither"),
@@ -117,14 +116,13 @@ def angles(runs: Mapping[float, Run], product: float) -> Figure:
         product: learning rate times decay, in all of them.
     """
     fig, ax = plt.subplots(figsize=(5.2, 3.8))
-    places = {0.1: (12, 110), 1.0: (30, 2.1), 10.0: (130, 0.12)}
     for (scale, run), colour in zip(runs.items(), ("amber", "with_bn", "green"), strict=True):
         angle = np.degrees(np.sqrt(moving_average(run.angle[:, 1] ** 2)))
-        ax.plot(np.arange(len(angle)) + EPOCH, angle, color=COLOURS[colour])
-        ax.text(*places[scale], f"start × {scale:g}", color=COLOURS[colour], va="center")
+        ax.plot(np.arange(len(angle)) + EPOCH, angle, color=COLOURS[colour], label=f"start × {scale:g}")
     balance = float(np.degrees(np.sqrt(2 * product)))
     ax.axhline(balance, color=COLOURS["ink"], ls="--", lw=1, zorder=3)
-    ax.text(run.angle.shape[0], balance * 1.3, f"√(2ηλ) = {balance:.1f}°", ha="right")
+    ax.text(run.angle.shape[0], balance * 1.9, f"√(2ηλ) = {balance:.1f}°", ha="right")
+    ax.legend(loc="lower right")
     powers_of_ten(ax, y=(0.01, 0.1, 1, 10, 100))
     ax.set(ylim=(0.03, 180), xlabel="training step", ylabel="angle of a step (°)")
     return fig
@@ -147,7 +145,7 @@ def same_product(runs: Mapping[float, Mapping[float, Run]]) -> Figure:
     rates = list(next(iter(runs.values())))
     for rate, dash in zip(rates, dashes, strict=True):
         ax.plot([], [], dash, color=COLOURS["muted"], label=f"η = {rate:g}")
-    ax.legend(loc="upper right", ncols=3, columnspacing=1.2, handlelength=1.8)
+    ax.legend(loc="center right", bbox_to_anchor=(1, 0.65))
     ax.set(ylim=(0.35, 1.25), xlim=(0, len(run.loss) * 1.3), xlabel="training step", ylabel="training loss (nats)")
     ax.set_xticks(range(0, len(run.loss), 300))
     return fig
@@ -198,8 +196,8 @@ def accuracy_by_scale(tests: Mapping[str, Mapping[float, Sequence[float]]]) -> F
         _band(ax, by_scale, *looks[name])
     for words, x, y, colour in (
         ("with BN", 60, 81, "with_bn"),
-        ("with BN, η × factor²", 0.0035, 60, "green"),
-        ("without BN", 20, 40, "without_bn"),
+        ("with BN,\nη × factor²", 0.0011, 28, "green"),
+        ("without BN", 0.15, 40, "without_bn"),
     ):
         ax.text(x, y, words, color=COLOURS[colour], va="center")
     powers_of_ten(ax, x=tuple(next(iter(tests.values()))))
@@ -251,7 +249,7 @@ def worked_step(unit: Unit, rate: Fraction, decay: Fraction = Fraction()) -> str
     before, step, after = squared(unit.w), rate**2 * squared(unit.gradient), squared(new.w)
     kept, kept_squared = (rf"{decimal(part)} \cdot " if decay else "" for part in (shrink, shrink**2))
     return aligned(
-        rf"w' &= {kept}{_vector(unit.w)} - {decimal(rate)} \cdot {_vector(unit.gradient)} = {_vector(new.w)}",
+        rf"w' &= {kept}{_vector(unit.w)} - {decimal(rate)} \cdot {_vector(unit.gradient)} \\ &= {_vector(new.w)}",
         rf"\lVert w' \rVert^2 &= {kept_squared}{decimal(before)} + {decimal(step)}"
         rf" = {decimal(after)}",
     )

@@ -72,8 +72,8 @@ def _after_the_cut() -> Choice:
         name="after-the-cut",
         page="chapters/length",
         prompt="Two networks with BN were trained at one learning rate. In the first the weights in front of BN decay, "
-        "in the second γ and β do. Both have stopped at a training loss near 0.1, five times that of a network without "
-        "decay. Now the learning rate is divided by ten. Predict the two curves.",
+        "in the second γ and β do. Both have stopped at a training loss near 0.1, several times that of a network "
+        "without decay. Now the learning rate is divided by ten. Predict the two curves.",
         right="The first falls to the loss without decay. The second stays far above it.",
         because="Decay in front of BN kept the steps large, and nothing else. With the rate the steps become small. γ "
         "and β are held near 0 at any rate.",

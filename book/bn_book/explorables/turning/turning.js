@@ -129,8 +129,8 @@ function View({ state, set, uid, anew }) {
         set=${(to) => set({ length: clamp(Number(to.toPrecision(2)), 0.1, 10) })} />
     </div>
     <p class="bn-legend">
-      <span class="bn-turn">Arrow at the tip: the step of the gradient.</span> <span class="bn-decay">Second arrow: what decay takes back.</span>
-      Dashed: balance. The mini-batches are the same whatever you set.
+      <span class="bn-turn">Arrow at the tip: the step of the gradient.</span>${" "}<span class="bn-decay">Second arrow: what decay takes back.</span>${" "}
+      Dashed: balance. Angles of several steps are the root of their mean square. The mini-batches are the same whatever you set.
     </p>
   `;
 }
@@ -146,7 +146,7 @@ function describe(state) {
     : "Without decay nothing makes it shorter.";
   if (steps === 0) return `${settings}: the vector is ${significant(length, 2)} long. The first step turns it by ${degrees(angles[0])}. ${goal}`;
   const count = Math.min(steps, LAST);
-  const turns = count === 1 ? `The step turned it by ${degrees(angles[0])}` : `The last ${count} steps turned it by ${degrees(lately(angles, steps))} each, in the root mean square`;
+  const turns = count === 1 ? `The step turned it by ${degrees(angles[0])}` : `The last ${count} steps turned it by ${degrees(lately(angles, steps))} each`;
   return `${settings}: the vector is ${significant(lengths[steps], 3)} long, and was ${significant(length, 2)}. ${turns}. ${goal}`;
 }
 
