@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -346,12 +346,14 @@ class Watched(NamedTuple):
     Attributes:
         percentiles: the 15th, 50th and 85th of what enters each unit of the last hidden layer, every `EVERY` steps
             from 0 to `WATCHED`, `(times, 3, units)`.
-        right: share of the test digits right at every `EVERY` steps from 0 on, until 0.9 at least.
-        landscapes: along the mini-batch's gradient, every 2 `EVERY` steps from 0; empty if they were not asked for.
+        looks: the steps at which it was asked how much of the test is right: every 2 up to 100, then every `EVERY`.
+        right: share of the test digits right at those steps, until 0.9 at least.
+        landscapes: along the mini-batch's gradient, every 2 `EVERY` steps before `WATCHED`; empty where not asked for.
         shifts: of the gradient of the last hidden layer's weights, at the same steps.
     """
 
     percentiles: Array
+    looks: Array
     right: Array
     landscapes: tuple[Along, ...]
     shifts: tuple[Shift, ...]
@@ -368,19 +370,19 @@ class Watched(NamedTuple):
 
     @property
     def steps(self) -> float:
-        """The training steps to 90 % of the test digits, to `EVERY` steps; infinity if `MOST` were not enough."""
-        reached = np.flatnonzero(self.right >= 0.9)
-        return float(EVERY * reached[0]) if len(reached) else math.inf
+        """The training steps to 90 % of the test digits; infinity if `MOST` were not enough."""
+        reached = self.looks[self.right >= 0.9]
+        return float(reached[0]) if len(reached) else math.inf
 
     @property
     def beta(self) -> float:
         """The effective beta-smoothness, median over the moments."""
-        return float(np.median([each.beta for each in self.landscapes]))
+        return float(np.median([each.beta for each in self.landscapes])) if self.landscapes else math.nan
 
     @property
     def shift(self) -> float:
         """The relative change of the gradient when the layers below have moved, median over the moments."""
-        return float(np.median([each.relative for each in self.shifts]))
+        return float(np.median([each.relative for each in self.shifts])) if self.shifts else math.nan
 
 
 @cache
@@ -406,22 +408,26 @@ def train(
     rate = LEARNING_RATE[activation] if learning_rate is None else learning_rate
     model = network(kind, activation, noise=noise, weights=weights, seed=seed)
     optimizer, rng = SGD(model, rate), np.random.default_rng(seed + 1000)
-    percentiles, right, landscapes, shifts = [], [], [], []
+    percentiles, looks, right, landscapes, shifts = [], [], [], [], []
     order, per_epoch = np.empty(0, int), len(labels) // BATCH_SIZE
     with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is a result
         for step in range(MOST + 1):
-            if step % EVERY == 0:
-                right.append(share_right(model))
-                if step <= WATCHED:
-                    percentiles.append(entering(model, images[:IMAGES]))
-                elif max(right) >= 0.9:
+            if step % EVERY == 0 and step <= WATCHED:
+                seen = entering(model, images[:IMAGES])
+                if not np.isfinite(seen).all():
                     break
+                percentiles.append(seen)
+            if max(right, default=0.0) < 0.9 and step % (2 if step <= 100 else EVERY) == 0:
+                looks.append(step)
+                right.append(share_right(model))
+            if step >= WATCHED and max(right) >= 0.9:
+                break
             if step % per_epoch == 0:
                 order = rng.permutation(len(labels))
             first = step % per_epoch * BATCH_SIZE
             rows = order[first : first + BATCH_SIZE]
             x, y = images[rows], labels[rows]
-            if landscape and step <= WATCHED and step % (2 * EVERY) == 0:
+            if landscape and step < WATCHED and step % (2 * EVERY) == 0:
 
                 def gradient_of(model: Sequential, x: Array = x, y: Array = y) -> tuple[float, Array]:
                     return loss_and_gradient(model, x, y)
@@ -430,12 +436,35 @@ def train(
                 shifts.append(gradient_shift(model, gradient_of, rate)[-2])
             if not math.isfinite(train_step(model, optimizer, x, y)):
                 break
-    return Watched(np.array(percentiles), np.array(right), tuple(landscapes), tuple(shifts))
+    return Watched(np.array(percentiles), np.array(looks), np.array(right), tuple(landscapes), tuple(shifts))
 
 
-def steps_by_noise(kind: Kind, strengths: Sequence[float], *, seeds: Sequence[int] = SEEDS) -> Array:
-    """Steps to 90 % of the test digits of a sigmoid network disturbed ever more, `(strengths, seeds)`."""
-    return np.array([[train(kind, noise=noise, seed=seed).steps for seed in seeds] for noise in strengths])
+def stretched_at_its_rate(*, rate_factor: float = STRETCH**2, steps: int = 20, seed: int = 0) -> float:
+    """How far apart the stretched network and the plain one are after some steps, in parts of the plain one's weights.
+
+    In the stretched network every gradient is 1 / `STRETCH` times that of the plain one, and every weight `STRETCH`
+    times, so that a learning rate of `STRETCH**2` times as much makes the same step.
+
+    Args:
+        rate_factor: the learning rate of the stretched network, divided by that of the plain one.
+        steps: how many both make.
+        seed: of the weights and the mini-batches.
+
+    Returns:
+        The norm of the difference of all parameters, those of the stretched network divided by `STRETCH`, divided by
+        the norm of the plain network's.
+    """
+    images, labels = load_digits().train
+    reached = []
+    for kind, factor in (("plain", 1.0), ("stretched", rate_factor)):
+        model, rng = network(cast(Kind, kind), "relu", seed=seed), np.random.default_rng(seed)
+        optimizer = SGD(model, LEARNING_RATE["relu"] * factor)
+        for _ in range(steps):
+            rows = rng.integers(0, len(labels), BATCH_SIZE)
+            train_step(model, optimizer, images[rows], labels[rows])
+        reached.append(parameter_vector(model))
+    plain, stretched = reached
+    return float(np.linalg.norm(stretched / STRETCH - plain) / np.linalg.norm(plain))
 
 
 def loss_far_away(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from bn_book.colours import COLOURS
-from bn_book.drawing import styled
+from bn_book.drawing import SMALL, styled
 from bn_book.drawing._tex import aligned, decimal
 from bn_book.smoothness.experiments import EVERY, Activation, Along, Kind, Unit, Watched
 from bn_lib._arrays import Array
@@ -88,6 +88,18 @@ def far_away(runs: Mapping[int, Mapping[Kind, Along]]) -> Figure:
         ax.xaxis.set_minor_formatter(NullFormatter())
     panels[0].legend(loc="upper left")
     panels[-1].set_xlabel("step along the gradient, as a learning rate")
+    return fig
+
+
+@styled
+def two_losses(distances: Array, plain: Array, with_bn: Array) -> Figure:
+    """The loss along the gradient without and with BN, small; all have the same axes."""
+    fig, ax = plt.subplots(figsize=SMALL)
+    ax.plot(distances, plain, color=COLOURS["without_bn"])
+    ax.plot(distances, with_bn, color=COLOURS["with_bn"])
+    ax.set(xscale="log", yscale="log", xlim=(0.1, 1000), ylim=(0.2, 3e10), xticks=(), yticks=())
+    ax.minorticks_off()
+    ax.set(xlabel="step", ylabel="loss")
     return fig
 
 
