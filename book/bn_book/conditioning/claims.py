@@ -43,8 +43,8 @@ CLAIMS = (
     Claim(
         name="standardized-once-is-bn-at-the-start",
         kind="an identity",
-        says="A network whose weights are rescaled by data until every unit has mean 0 and variance 1 computes what the "
-        "same network with BN computes on these data before its first step.",
+        says="A network whose weights are rescaled by data until every unit has mean 0 and variance 1 computes what "
+        "the same network with BN computes on these data before its first step.",
         source="mishkin2016good",
         run=f"{_NETWORK}, 300 images in one batch, float64.",
         measure=difference_at_start,
@@ -95,8 +95,8 @@ CLAIMS = (
     Claim(
         name="at-a-small-rate-bn-loses-most-of-its-lead",
         kind="made by",
-        says="BN primarily enables training with larger learning rates, and this is the cause of its faster convergence: "
-        "at a small rate the network without it is hardly slower.",
+        says="BN primarily enables training with larger learning rates, and this is the cause of its faster "
+        "convergence: at a small rate the network without it is hardly slower.",
         source="bjorck2018understanding",
         run=f"{_DEEP}; rates from 0.01 to 1. Lead: steps without BN divided by steps with it.",
         measure=lambda seed: lead("plain", "BN", 0.01, DEEP_RATES, deep=True, seed=seed),
@@ -108,8 +108,8 @@ CLAIMS = (
     Claim(
         name="at-a-small-rate-bn-loses-its-lead-with-sigmoids",
         kind="put to the test",
-        says="BN primarily enables training with larger learning rates, and this is the cause of its faster convergence: "
-        "also with sigmoids its lead over the network that was standardized once is smaller at a small rate.",
+        says="BN primarily enables training with larger learning rates, and this is the cause of its faster "
+        "convergence: also with sigmoids its lead over the network that was standardized once is less at a small rate.",
         source="bjorck2018understanding",
         run=f"{_SWEEP}.",
         measure=lambda seed: lead("standardized once", "BN", 0.1, seed=seed),
@@ -165,8 +165,8 @@ CLAIMS = (
     Claim(
         name="bn-lowers-the-largest-eigenvalue-at-the-start",
         kind="put to the test",
-        says="BN makes the landscape of the loss smoother. Our test: before the first step its largest eigenvalue is at "
-        "most two thirds of that of the same function without BN.",
+        says="BN makes the landscape of the loss smoother. Our test: before the first step its largest eigenvalue is "
+        "at most two thirds of that of the same function without BN.",
         source="santurkar2018does",
         run=f"{_NETWORK}, before training, against the network that was standardized once.",
         measure=lambda seed: largest("standardized once", 0, seed=seed) / largest("BN", 0, seed=seed),
@@ -181,8 +181,8 @@ CLAIMS = (
         kind="made by",
         says="Gradient descent on all examples brings the largest eigenvalue up to 2 / learning rate, where it hovers.",
         source="cohen2021gradient",
-        run="360 digits of 4 x 4 pixels, two hidden layers of 8 sigmoids, standardized once; 300 steps at half the limit "
-        "of the start.",
+        run="360 digits of 4 x 4 pixels, two hidden layers of 8 sigmoids, standardized once; 300 steps at half the "
+        "limit of the start.",
         measure=_at_the_edge,
         band=(0.85, 1.6),
         unit="learning rate x largest eigenvalue / 2, late in the run",

@@ -1,7 +1,7 @@
 """Does BN condition the problem: speed against learning rate, the curvature of the loss, and descent beyond its limit.
 
 One network carries the chapter, two hidden layers of 50 sigmoids for the digits, because sigmoids have a Hessian
-everywhere. Its whole spectrum needs a smaller one, 16 inputs and two layers of 8. A deeper network with ReLUs shows what
+everywhere. A whole spectrum needs a smaller one, 16 inputs and two layers of 8. A deeper network with ReLUs shows what
 a sigmoid, which is bounded, cannot. Curvature is that of `bn_lib.curvature`. Drawing is in
 `bn_book.conditioning.figures`.
 """
@@ -212,7 +212,8 @@ def hand() -> Hand:
     At a loss of 0 the Hessian of half the mean squared error is the mean of the products of the answers' derivatives.
     """
     x = tuple((Fraction(int(a)), Fraction(int(b))) for a, b in hand_problem().x)
-    s11, s12, s22 = covariance = _products(x)
+    covariance = _products(x)
+    _, s12, s22 = covariance
     sigma = Fraction(math.isqrt(int(s22)))  # w = (0, 1), so z is the second feature
     answers = tuple(b / sigma for _, b in x)
     by_constants = tuple((a / sigma, b / sigma) for a, b in x)

@@ -35,8 +35,8 @@ def run(each: Each, *, start: Start, multiple: float, seed: int) -> Outcome:
 def laboratory() -> Laboratory:
     """The laboratory, with BN at four times its limit."""
     return Laboratory(
-        "From which multiple of its own limit on does each network no longer learn, and what has happened to the length "
-        "of the weights where one with BN still does?",
+        "From which multiple of its own limit on does each network no longer learn, and what has happened to the "
+        "length of the weights where one with BN still does?",
         run,
         {
             "start": choose("network", STARTS, "BN"),

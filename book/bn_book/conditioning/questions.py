@@ -10,11 +10,11 @@ def _best_rates() -> Choice:
     return Choice(
         name="best-rates",
         page="chapters/conditioning",
-        prompt="Predict the figure below: steps to 90 percent against the learning rate, over three decades. Each network "
-        "is judged at its own best rate. What does standardizing it once, before training, change?",
+        prompt="Predict the figure below: steps to 90 percent against the learning rate, over three decades. Each "
+        "network is judged at its own best rate. What does standardizing it once, before training, change?",
         right="It saves most of the steps that BN saves, but works at few rates.",
-        because="At its best rate the standardized network is several times faster than the plain one, and BN about twice "
-        "as fast again. The curve of BN is flat where the others are steep.",
+        because="At its best rate the standardized network is several times faster than the plain one, and BN about "
+        "twice as fast again. The curve of BN is flat where the others are steep.",
         wrong=(
             WrongChoice(
                 "start does not matter",
@@ -45,8 +45,8 @@ def _constant_limit() -> NumberQuestion:
     return from_values(
         name="limit-through-the-statistics",
         page="chapters/conditioning",
-        prompt="In the example by hand the Hessian through the statistics of the batch is H₁₁ = 52/2401 and 0 elsewhere. "
-        "Up to which learning rate is a step stable?",
+        prompt="In the example by hand the Hessian through the statistics of the batch is H₁₁ = 52/2401 and 0 "
+        "elsewhere. Up to which learning rate is a step stable?",
         right=2 / h11,
         because="The limit is 2 / λ, and 52/2401 is the only eigenvalue that is not 0. With constant statistics it is "
         "49 times smaller.",
@@ -70,8 +70,8 @@ def _same_function() -> Choice:
         prompt="A network with BN, and a copy of it whose statistics are held constant, give the same answers on all "
         "images. Can their Hessians differ?",
         right="Yes: the same change of the weights changes their answers differently.",
-        because="Derivatives compare the answers before and after a change of the weights. With BN the statistics change "
-        "too, and take back what rescales or shifts a unit for all images alike.",
+        because="Derivatives compare the answers before and after a change of the weights. With BN the statistics "
+        "change too, and take back what rescales or shifts a unit for all images alike.",
         wrong=(
             WrongChoice(
                 "same answers, same derivatives",
@@ -101,8 +101,8 @@ def _beyond_the_limit() -> Choice:
         prompt="Predict: gradient descent on a network with BN, at 16 times the limit that the curvature of the start "
         "sets. What does learning rate × λ / 2 do?",
         right="It starts at 16, rises at first, and falls below 1.",
-        because="The first steps are far too large and throw the weights far out. With longer weights the same step is a "
-        "smaller turn, so the curvature falls until steps are stable.",
+        because="The first steps are far too large and throw the weights far out. With longer weights the same step is "
+        "a smaller turn, so the curvature falls until steps are stable.",
         wrong=(
             WrongChoice(
                 "as on a quadratic",
