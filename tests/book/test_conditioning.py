@@ -233,10 +233,10 @@ def test_a_network_of_this_chapter_is_a_stack_of_dense_layers():
 # Figures
 
 
-def test_a_rate_at_which_a_seed_fails_has_no_point_and_names_lie_over_no_line():
+def test_a_rate_at_which_a_seed_fails_has_no_point():
     steps = {start: np.full((7, 3), 100.0 + 60 * i) for i, start in enumerate(exp.STARTS)}
     steps["LN"][6, 1] = math.inf
-    fig = draw.steps_by_rate(steps, exp.RATES, draw.SIGMOID_WORDS)
+    fig = draw.steps_by_rate(steps, exp.RATES)
     medians = [line.get_ydata() for line in fig.axes[0].lines]
     assert medians[0].tolist() == [100.0] * 7
     assert math.isnan(medians[3][6])

@@ -3,12 +3,13 @@
 Each function takes the numbers that `bn_book.conditioning.experiments` computed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bn_book.colours import COLOURS
 from bn_book.conditioning.experiments import Descent, Hand, Start
@@ -23,40 +24,35 @@ LOOKS: Mapping[Start, tuple[str, str, str]] = {
     "LN": ("amber", ":", "D"),
     "BN": ("with_bn", "-", "o"),
 }
-# Where the name of each network stands in the figures of steps against rates.
-SIGMOID_WORDS: Mapping[Start, tuple[float, float]] = {
-    "plain": (0.28, 650),
-    "larger weights": (0.033, 250),
-    "standardized once": (0.033, 190),
-    "LN": (8, 250),
-    "BN": (0.6, 22),
-}
-DEEP_WORDS: Mapping[Start, tuple[float, float]] = {"plain": (0.05, 350), "BN": (0.03, 60)}
 
 
 @styled
-def steps_by_rate(
-    steps: Mapping[Start, Array], rates: Sequence[float], words: Mapping[Start, tuple[float, float]]
-) -> Figure:
+def steps_by_rate(steps: Mapping[Start, Array], rates: Sequence[float]) -> Figure:
     """Steps to 90 percent against the learning rate: the median seed, and a band from the fastest to the slowest.
 
     Args:
         steps: for each network `(rates, seeds)`; infinity where it was not reached.
         rates: the learning rates.
-        words: where the name of each network stands.
     """
-    fig, ax = plt.subplots(figsize=(3.9, 4.0))
+    fig, ax = plt.subplots(figsize=(3.9, 4.4))
     for start, found in steps.items():
         colour, dash, marker = LOOKS[start]
         reached = np.where(np.isfinite(found).all(axis=1)[:, None], found, np.nan)
         ax.fill_between(rates, reached.min(axis=1), reached.max(axis=1), color=COLOURS[colour], alpha=0.2, lw=0)
         ax.plot(rates, np.median(reached, axis=1), dash, marker=marker, ms=5, color=COLOURS[colour])
-        ax.text(*words[start], start, color=COLOURS[colour], va="center")
     ax.set(xscale="log", yscale="log", ylim=(15, 800), xlabel="learning rate", ylabel="steps to 90 % right")
     ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
     ax.set_yticks([20, 50, 100, 200, 500], ["20", "50", "100", "200", "500"])
     ax.minorticks_off()
+    _legend(fig, steps)
     return fig
+
+
+def _legend(fig: Figure, starts: Iterable[Start]) -> None:
+    """The networks above the axes, where no line is."""
+    names = [(start, *LOOKS[start]) for start in starts]
+    lines = [Line2D([], [], color=COLOURS[colour], ls=dash, marker=marker, ms=5) for _, colour, dash, marker in names]
+    fig.legend(lines, [start for start, *_ in names], loc="outside upper left", ncols=2)
 
 
 @styled
@@ -107,8 +103,7 @@ def descents(runs: Mapping[Start, Descent]) -> Figure:
     below.text(0.98, 0.95, "above 1 a step overshoots", transform=below.transAxes, ha="right", va="top")
     for ax in (above, below):
         ax.minorticks_off()
-    names = [plt.Line2D([], [], color=COLOURS[LOOKS[s][0]], ls=LOOKS[s][1], marker=LOOKS[s][2], ms=4) for s in runs]
-    fig.legend(names, list(runs), loc="outside upper left", ncols=2)
+    _legend(fig, runs)
     return fig
 
 
