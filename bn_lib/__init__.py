@@ -8,7 +8,7 @@ and `sync` (a layer whose mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
-from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from bn_lib.batchnorm import BatchNorm, BatchRenorm, GhostBatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bn_lib.convention import Convention
 from bn_lib.curvature import (
     hessian_eigenvalues,
@@ -25,6 +25,7 @@ from bn_lib.network import (
     Dropout,
     Flatten,
     ReLU,
+    Residual,
     Sequential,
     Sigmoid,
     Tanh,
@@ -45,7 +46,7 @@ from bn_lib.normalizers import (
     rms_norm,
     rms_norm_backward,
 )
-from bn_lib.population import population_moments
+from bn_lib.population import population_moments, recompute_statistics
 from bn_lib.standardize import standardize, standardize_backward
 from bn_lib.sync import SyncBatchNorm
 from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
@@ -53,11 +54,13 @@ from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
 __all__ = [
     "SGD",
     "BatchNorm",
+    "BatchRenorm",
     "Conv2d",
     "Convention",
     "Dense",
     "Dropout",
     "Flatten",
+    "GhostBatchNorm",
     "GroupNorm",
     "History",
     "InstanceNorm",
@@ -67,6 +70,7 @@ __all__ = [
     "RMSNorm",
     "ReLU",
     "Recorder",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "SyncBatchNorm",
@@ -90,6 +94,7 @@ __all__ = [
     "loss_and_gradient",
     "parameter_vector",
     "population_moments",
+    "recompute_statistics",
     "rms_norm",
     "rms_norm_backward",
     "set_parameter_vector",

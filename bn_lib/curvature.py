@@ -15,8 +15,16 @@ import numpy as np
 
 from bn_lib._arrays import Array, namespace
 from bn_lib._checks import check_input, check_labels, check_positive_int, check_same_kind
-from bn_lib.layer import Layer, check_model, distinct_layers, only_looked_at, parameters_with_gradients, to_numpy
-from bn_lib.network import ReLU, Sequential, softmax_cross_entropy
+from bn_lib.layer import (
+    Layer,
+    check_model,
+    distinct_layers,
+    method_replaced,
+    only_looked_at,
+    parameters_with_gradients,
+    to_numpy,
+)
+from bn_lib.network import ReLU, softmax_cross_entropy, unwatched
 
 # A step moves no array of weights by more than this part of its norm. The difference of two gradients is off by
 # STEP**2 / 6 third derivatives, and by a rounding of the gradient over STEP: about 1e-10 in both at this size.
@@ -103,7 +111,7 @@ def loss_and_gradient(model: Layer, x: Array, labels: Array) -> tuple[float, Arr
     _parameters(model)
     check_input(x)
     check_labels(labels, x, None)
-    with only_looked_at(model), _unwatched(model):
+    with only_looked_at(model), unwatched(model):
         loss, dlogits = softmax_cross_entropy(model.forward(x), labels)
         model.fill_grads(dlogits)
         return loss, _joined([gradient for *_, gradient in parameters_with_gradients(model)])
@@ -259,47 +267,21 @@ def _length(xp: Any, parameter: Array) -> float:
 @contextmanager
 def _relus_held(model: Layer) -> Iterator[Callable[[], None]]:
     """Yield a function; in passes after its call each ReLU lets through what it did in the one pass before it."""
-    relus = [layer for layer in distinct_layers(model) if type(layer) is ReLU]
     positive: list[Array] = []
+    held: list[Iterator[Array]] = []
 
-    def note(relu: ReLU, x: Array) -> Array:
-        y = ReLU.forward(relu, x)
-        positive.append(relu.last_pass.cache)
-        return y
+    def forward(relu: ReLU, x: Array) -> Array:
+        if not held:
+            y = ReLU.forward(relu, x)
+            positive.append(relu.last_pass.cache)
+            return y
+        mask = next(held[0])
+        relu._keep(mask)
+        return x * namespace(x).astype(mask, x.dtype)
 
-    def hold() -> None:
-        again = cycle(positive)
-
-        def repeat(relu: ReLU, x: Array) -> Array:
-            mask = next(again)
-            relu._keep(mask)
-            return x * namespace(x).astype(mask, x.dtype)
-
-        replace(repeat)
-
-    def replace(forward: Callable[[ReLU, Array], Array]) -> None:
-        for relu in relus:
-            vars(relu)["forward"] = forward.__get__(relu)
-
-    replace(note)
-    try:
-        yield hold
-    finally:
-        for relu in relus:
-            del vars(relu)["forward"]
-
-
-@contextmanager
-def _unwatched(model: Layer) -> Iterator[None]:
-    """Tell no watcher of the passes inside: a `Recorder` would count them as steps."""
-    watched = [(layer, layer.watchers) for layer in distinct_layers(model) if isinstance(layer, Sequential)]
-    for layer, _ in watched:
-        layer.watchers = []
-    try:
-        yield
-    finally:
-        for layer, watchers in watched:
-            layer.watchers = watchers
+    relus = [layer for layer in distinct_layers(model) if type(layer) is ReLU]
+    with method_replaced(relus, "forward", forward):
+        yield lambda: held.append(cycle(positive))
 
 
 def _parameters(model: Layer) -> list[tuple[Layer, str]]:

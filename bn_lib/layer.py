@@ -3,8 +3,9 @@
 The layers themselves are in `batchnorm` (normalizers) and `network` (everything else).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 from zipfile import BadZipFile
@@ -336,6 +337,19 @@ def _buffers(layer: Layer) -> list[tuple[Layer, str, Array]]:
 def _put_back(buffers: list[tuple[Layer, str, Array]]) -> None:
     for owner, name, value in buffers:
         setattr(owner, name, value)
+
+
+@contextmanager
+def method_replaced(layers: Iterable[Layer], name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Have `function(layer, ...)` do inside what the method `name` of these layers does."""
+    layers = list(layers)
+    for layer in layers:
+        vars(layer)[name] = partial(function, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del vars(layer)[name]
 
 
 def check_model(value: Any, name: str) -> Layer:

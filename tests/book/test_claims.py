@@ -78,10 +78,14 @@ def test_what_a_page_cites_is_in_the_bibliography():
 
 
 def test_authors_in_docstrings_are_in_the_bibliography():
-    """Who is named as a source in the code, "Name (1999)" or "Name et al. (1999)", can be looked up."""
+    """Who is named as a source in the code, "Name (1999)" or "Name et al. (1999)", can be looked up by that name."""
     root = BOOK.parent
-    listed = (BOOK / "references.bib").read_text(encoding="utf-8").lower()
-    entries = listed.split("\n@")
+    entries = (BOOK / "references.bib").read_text(encoding="utf-8").split("\n@")
+    heads = [
+        ("".join(re.findall("[a-z ]", author[1].lower())), entry)  # "Rota Bul{\\`o}" is rota bulo
+        for entry in entries
+        if (author := re.search(r"author\s*= \{+([^,]+)", entry))
+    ]
     named = {
         (name.lower(), year, path.name)
         for folder in (root / "bn_lib", BOOK / "bn_book")
@@ -91,7 +95,7 @@ def test_authors_in_docstrings_are_in_the_bibliography():
             path.read_text(encoding="utf-8"),
         )
     }
-    missing = {each for each in named if not any(each[0] in entry and each[1] in entry for entry in entries)}
+    missing = {each for each in named if not any(head.endswith(each[0]) and each[1] in entry for head, entry in heads)}
     assert not missing
 
 

@@ -253,6 +253,12 @@ def test_equal_mistakes_are_both_named(page: Page) -> None:
     )
 
 
+def name_of(question: Choice, choice: str) -> str:
+    """What a screen reader says of a choice: its text, or the letter of its plot and what that looks like."""
+    letter = f"{'ABCDEF'[question.choices.index(choice)]} " if question.plots else ""
+    return letter + as_in_a_book(choice)
+
+
 @pytest.mark.parametrize("question", CHOICE, ids=lambda question: question.name)
 def test_choices_by_mouse(page: Page, question: Choice) -> None:
     box = page.locator(f'[data-name="{question.name}"]')
@@ -260,7 +266,7 @@ def test_choices_by_mouse(page: Page, question: Choice) -> None:
     says |= {w.text: f"Not yet: {w.name}. {w.says} See {question.see.text}." for w in question.wrong}
     assert len(says) == 1 + len(question.wrong)
     for choice, sentence in says.items():
-        box.get_by_label(choice, exact=True).check()
+        box.get_by_role("radio", name=name_of(question, choice), exact=True).check()
         box.get_by_role("button", name="Check").click()
         assert one_line(box.get_by_role("status").inner_text()) == sentence
 
@@ -274,6 +280,20 @@ def test_choices_by_keyboard(page: Page) -> None:
         page.keyboard.press("Space")
         page.keyboard.press("Enter")
         assert box.get_by_role("status").inner_text().startswith("Right."), question.name
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_plots_are_chosen_by_a_click_on_them_and_stand_side_by_side(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    for question in (question for question in CHOICE if question.plots):
+        box = page.locator(f'[data-name="{question.name}"]')
+        plots = box.get_by_role("img").all()
+        for plot, choice in zip(plots, question.choices, strict=True):
+            plot.click()
+            assert box.locator("input:checked").input_value() == choice
+        rows = {round(plot.bounding_box()["y"]) for plot in plots}
+        assert len(rows) == (len(plots) + 1) // 2 if width < 768 else len(rows) == 1
+    page.set_viewport_size({"width": 390, "height": 844})
 
 
 def test_nothing_chosen(page: Page) -> None:
