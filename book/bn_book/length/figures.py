@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bn_book.colours import COLOURS
-from bn_book.drawing import styled
+from bn_book.drawing import SMALL, styled
 from bn_book.drawing._tex import aligned, decimal
 from bn_book.length.experiments import EPOCH, GROUPS, Run, Trained, Unit, squared
 from bn_lib._arrays import Array
@@ -176,6 +176,26 @@ def rate_cut(runs: Mapping[str, Sequence[Trained]], cut: int) -> Figure:
         ax.text(x, y, words, color=COLOURS[colour], va="center")
     powers_of_ten(ax, y=(0.01, 0.1, 1))
     ax.set(ylim=(0.006, 2), xlabel="training step", ylabel="training loss (nats)")
+    return fig
+
+
+@styled
+def after_a_cut(before_bn: float, gamma: float) -> Figure:
+    """Two sketched losses that were 0.1 when the learning rate was cut: a plot of a question. All have the same axes.
+
+    Args:
+        before_bn: where that with decay of the weights before BN goes.
+        gamma: where that with decay of gamma and beta goes.
+    """
+    fig, ax = plt.subplots(figsize=SMALL)
+    steps = np.linspace(-1, 1, 201)
+    for end, colour, dash in ((before_bn, "with_bn", "-"), (gamma, "accent", "--")):
+        fallen = 1 - np.exp(-8 * np.maximum(steps, 0))
+        ax.plot(steps, 0.1 * (end / 0.1) ** fallen, dash, color=COLOURS[colour], linewidth=2.5)
+    ax.axvline(0, color=COLOURS["ink"], lw=1, ls=":")
+    powers_of_ten(ax, y=(0.01, 0.1))
+    ax.set(ylim=(0.006, 0.3), xlabel="step")
+    ax.set_xticks([0], ["η / 10"])
     return fig
 
 
