@@ -282,8 +282,8 @@ class GhostBatchNorm(BatchNorm):
     def _moments(self, cache: Any) -> Iterable[Moments]:
         for part in cache.parts:
             whole = part.moments
-            for mean, m2 in zip(whole.mean, whole.m2, strict=True):
-                yield Moments(whole.count, mean, m2)
+            for ghost in range(whole.mean.shape[0]):
+                yield Moments(whole.count, whole.mean[ghost, ...], whole.m2[ghost, ...])
 
 
 class _Ghosts(NamedTuple):
@@ -361,20 +361,16 @@ class BatchRenorm(BatchNorm):
         r = xp.clip(xp.sqrt(moments.var() + self.eps) / sigma, 1 / self.r_max, self.r_max)
         d = xp.clip((moments.mean - self.running_mean) / sigma, -self.d_max, self.d_max)
         y, cache = batch_norm(x, self.gamma * r, self.beta + self.gamma * d, eps=self.eps)
-        return y, _Renormed(cache, r, d)
+        return y, _Renormed(cache, r, d, cache.moments)
 
 
 class _Renormed(NamedTuple):
-    """What the backward pass of a `BatchRenorm` needs: the cache of a `batch_norm`, r and d."""
+    """What the backward pass of a `BatchRenorm` needs: the cache of a `batch_norm`, r, d, and the moments."""
 
     plain: Any
     r: Array
     d: Array
-
-    @property
-    def moments(self) -> Moments:
-        """The statistics of the batch."""
-        return self.plain.moments
+    moments: Moments
 
 
 class _SampleNorm(_Normalizer):

@@ -184,6 +184,10 @@ def _row(result: Measured) -> str:
     )
 
 
+# What is not written as it stands in a claim's name.
+_WRITTEN = {"bn": "BN", "gn": "GN", "ln": "LN", "relu": "ReLU", "gaussian": "Gaussian", "lambda": "λ", "xhat": "x̂"}
+
+
 def title(name: str) -> str:
     """A claim's name as a row's title.
 
@@ -191,8 +195,8 @@ def title(name: str) -> str:
         >>> title("gn-beats-ln-at-32")
         'GN beats LN at 32'
     """
-    words = name.replace("bn-lib", "bn_lib").replace("x-hat", "x̂").split("-")
-    first, *others = ({"bn": "BN", "gn": "GN", "ln": "LN"}.get(word, word) for word in words)
+    words = name.replace("bn-lib", "bn_lib").replace("x-hat", "xhat").replace("pre-act", "preact").split("-")
+    first, *others = (_WRITTEN.get(word, word) for word in words)
     return " ".join([first if first in ("bn_lib", "x̂") else first[0].upper() + first[1:], *others])
 
 

@@ -96,12 +96,12 @@ def company(one: Company) -> Figure:
     ax.set_title("one image, many companions", x=-0.02)
     left.set_title(f"class {one.label}")
     for y, mark, meaning, colour in (
-        (-1.6, "dot:", "right", "with_bn"),
-        (-4.6, "cross:", "wrong", "accent"),
-        (-7.6, "dashed:", "inference", "muted"),
+        (-2.2, "dot:", "right", "with_bn"),
+        (-7.4, "cross:", "wrong", "accent"),
+        (-12.6, "dashed:", "inference", "muted"),
     ):
         left.text(0, y, mark)
-        left.text(0, y - 1.3, meaning, color=COLOURS[colour])
+        left.text(0, y - 2.2, meaning, color=COLOURS[colour])
     return fig
 
 

@@ -14,6 +14,7 @@ from bn_book.explorables.mini_batch import MiniBatch
 from bn_book.explorables.own_formulas import OwnFormulas
 from bn_book.explorables.three_paths import ThreePaths
 from bn_book.explorables.training_and_inference import TrainingAndInference
+from bn_book.explorables.turning import Turning
 from bn_book.explorables.two_features import TwoFeatures
 
 #: Every kind, in the order of the book.
@@ -26,6 +27,7 @@ KINDS: tuple[type[Explorable], ...] = (
     ThreePaths,
     TrainingAndInference,
     Block,
+    Turning,
     OwnFormulas,
 )
 
@@ -40,5 +42,6 @@ __all__ = [
     "OwnFormulas",
     "ThreePaths",
     "TrainingAndInference",
+    "Turning",
     "TwoFeatures",
 ]
