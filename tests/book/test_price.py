@@ -263,7 +263,7 @@ def test_corruption_frames_keep_their_axes_and_show_every_seed():
     ax = draw.corruption(np.eye(8), found).axes[1]
     assert [list(line.get_xdata()) for line in ax.lines] == [[90, 80], [30, 50], [95, 97]]
     assert (ax.get_xlim(), ax.get_ylim()) == ((0, 101), (2.6, -0.6))
-    assert "BN, recomputed 96 percent" in draw.corruption_in_words(found)
+    assert "BN, new 96 percent" in draw.corruption_in_words(found)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def growth(found: Mapping[str, Sequence[Propagation]], batch_size: int) -> Figur
     ax.yaxis.set_minor_locator(NullLocator())
     to_go = DEPTH_SHOWN - np.arange(DEPTH_SHOWN + 1.0)
     formula = ((batch_size - 2) / (batch_size - 3)) ** to_go
-    ax.plot(formula, ":", color=COLOURS["muted"], label="(m − 2) / (m − 3) per block")
+    ax.plot(formula, ":", color=COLOURS["muted"], label="(m − 2) / (m − 3)")
     ax.legend(loc="upper right")
     ax.set_title(f"m = {batch_size}: " + ", ".join(f"{NAMES[b]} ×{rate(runs):.2f}" for b, runs in found.items()))
     return fig
@@ -180,8 +180,8 @@ def lags(runs: Sequence[Lag]) -> Figure:
     """Test accuracy in inference after each step, with running and with recomputed statistics."""
     fig, ax = plt.subplots(figsize=(5.2, 3.2))
     for name, colour, of in (
-        ("recomputed statistics", COLOURS["with_bn"], np.array([run.recomputed for run in runs])),
-        ("running averages", COLOURS["accent"], np.array([run.running for run in runs])),
+        ("recomputed", COLOURS["with_bn"], np.array([run.recomputed for run in runs])),
+        ("running", COLOURS["accent"], np.array([run.running for run in runs])),
     ):
         steps = np.arange(1, of.shape[1] + 1)
         ax.fill_between(steps, 100 * of.min(axis=0), 100 * of.max(axis=0), color=colour, alpha=0.2, linewidth=0)
@@ -193,8 +193,8 @@ def lags(runs: Sequence[Lag]) -> Figure:
 
 _KINDS = (
     ("no BN", "plain", COLOURS["without_bn"]),
-    ("BN, old statistics", "kept", COLOURS["with_bn"]),
-    ("BN, recomputed", "recomputed", COLOURS["accent"]),
+    ("BN, old", "kept", COLOURS["with_bn"]),
+    ("BN, new", "recomputed", COLOURS["accent"]),
 )
 
 
