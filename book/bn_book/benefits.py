@@ -90,7 +90,7 @@ BENEFITS = (
         disputed_by=("yang2019mean", "de2020batch"),
         measured=(
             "bn-keeps-images-apart",
-            "bn-and-relu-multiply-gradients-by-1.47",
+            "bn-and-relu-multiply-gradients",
             "deep-bn-needs-skips",
             "skipinit-does-without-bn",
         ),

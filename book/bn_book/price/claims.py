@@ -80,7 +80,7 @@ _FEW = "64-64-64-10 on few digits; 16 pairs of runs from the same images and wei
 
 CLAIMS = (
     Claim(
-        name="bn-and-relu-multiply-gradients-by-1.47",
+        name="bn-and-relu-multiply-gradients",
         kind="put to the test",
         says="At initialization BN makes gradients explode in a network without skip connections: per block of a dense "
         "layer, BN and a ReLU the squared gradient grows by π / (π − 1) = 1.467.",
