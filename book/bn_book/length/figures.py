@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
@@ -28,7 +28,7 @@ def powers_of_ten(ax: Axes, *, x: Sequence[float] = (), y: Sequence[float] = ())
     for axis, scale, ticks in ((ax.xaxis, ax.set_xscale, x), (ax.yaxis, ax.set_yscale, y)):
         if ticks:
             scale("log")
-            axis.set_major_locator(plt.FixedLocator(ticks))
+            axis.set_major_locator(FixedLocator(ticks))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(written))
 
