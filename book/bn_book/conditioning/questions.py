@@ -40,22 +40,22 @@ def _best_rates() -> Choice:
 
 def _constant_limit() -> NumberQuestion:
     found = hand()
-    h11 = float(found.batch[0])
-    sigma = float(found.sigma)
+    h11, sigma = float(found.batch[0]), float(found.sigma)
     return from_values(
         name="limit-through-the-statistics",
         page="chapters/conditioning",
         prompt="In the example by hand the Hessian through the statistics of the batch is H₁₁ = 52/2401 and 0 "
         "elsewhere. Up to which learning rate is a step stable?",
         right=2 / h11,
-        because="The limit is 2 / λ, and 52/2401 is the only eigenvalue that is not 0. With constant statistics it is "
-        "49 times smaller.",
+        because="The limit is 2 / λ, and 52/2401 is the only eigenvalue that is not 0.",
         wrong=(
             WrongNumbers(
-                "with constants", 2 / (52 / sigma**2), "That is the limit with constant statistics, 2 · 49 / 52."
+                "both held", 2 / (120 / sigma**2), "That is the limit with both statistics held, 2 · 49 / 120."
+            ),
+            WrongNumbers(
+                "variance held", 2 / (52 / sigma**2), "That is the limit with the variance held, 2 · 49 / 52."
             ),
             WrongNumbers("1 / λ", 1 / h11, "At 1 / λ a step arrives at the minimum. It is stable up to twice that."),
-            WrongNumbers("σ forgotten", 2 / (h11 * sigma**2), "The derivatives were divided by σ. H has σ² below it."),
             WrongNumbers("upside down", h11 / 2, "That is the inverse. A smaller curvature allows larger steps."),
         ),
         hint="The first chapter derived the limit from the largest eigenvalue.",
@@ -71,7 +71,7 @@ def _same_function() -> Choice:
         "images. Can their Hessians differ?",
         right="Yes: the same change of the weights changes their answers differently.",
         because="Derivatives compare the answers before and after a change of the weights. With BN the statistics "
-        "change too, and take back what rescales or shifts a unit for all images alike.",
+        "change too, and take back what shifts or rescales a unit for all images alike.",
         wrong=(
             WrongChoice(
                 "same answers, same derivatives",
@@ -107,7 +107,7 @@ def _beyond_the_limit() -> Choice:
             WrongChoice(
                 "as on a quadratic",
                 "It stays at 16, and the loss grows without limit.",
-                "So it is on a quadratic, whose curvature is the same everywhere.",
+                "On a quadratic it does, because its curvature is the same everywhere.",
             ),
             WrongChoice(
                 "at the edge from the start",
