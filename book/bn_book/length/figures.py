@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
@@ -28,7 +28,7 @@ def powers_of_ten(ax: Axes, *, x: Sequence[float] = (), y: Sequence[float] = ())
     for axis, scale, ticks in ((ax.xaxis, ax.set_xscale, x), (ax.yaxis, ax.set_yscale, y)):
         if ticks:
             scale("log")
-            axis.set_major_locator(plt.FixedLocator(ticks))
+            axis.set_major_locator(FixedLocator(ticks))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(written))
 
@@ -49,7 +49,8 @@ def effective_rates(runs: Mapping[float, Run]) -> Figure:
     for (rate, run), colour in zip(runs.items(), _RATE_COLOURS, strict=True):
         effective = run.rates / run.squared_norm[:-1, 1]
         ax.plot(1 + np.arange(len(effective)), effective, color=COLOURS[colour])
-        ax.text(1.25, effective[0] * 1.5, f"η = {rate:g}", color=COLOURS[colour], va="center")
+        at = 0 if effective[0] > 10 * effective[-1] else 19  # where no other line is
+        ax.text(1.25 * (at + 1), effective[at] * 1.5, f"η = {rate:g}", color=COLOURS[colour], va="center")
     powers_of_ten(ax, x=(1, 10, 100), y=(1e-4, 1e-3, 1e-2, 1e-1, 1))
     ax.set(xlim=(0.9, 700), ylim=(3e-4, 3), xlabel="training step", ylabel="η / squared length")
     return fig
@@ -255,9 +256,9 @@ def worked_backward(unit: Unit) -> str:
     (a, b), (x, y, z) = unit.gradient, unit.dz
     return aligned(
         r"dz &= \frac{1}{\sigma^2} \Bigl[\, (z_1 - \mu)\,(1, 0, 0) - \tfrac13 (z_1 - \mu)"
-        r" - \tfrac13 \hat x_1^2\, (z - \mu) \Bigr]",
+        r" \\ &\qquad\; - \tfrac13 \hat x_1^2\, (z - \mu) \Bigr]",
         rf"&= \Bigl({_fraction(x)},\ {_fraction(y)},\ {_fraction(z)}\Bigr)",
-        rf"g &= {_fraction(x)}\,(1, 0) + {_fraction(y)}\,(0, 1) {_fraction(z)}\,(3, -1) = {_vector((a, b))}",
+        rf"g &= {_fraction(x)}\,(1, 0) + {_fraction(y)}\,(0, 1) {_fraction(z)}\,(3, -1) \\ &= {_vector((a, b))}",
         rf"w \cdot g &= 3 \cdot ({decimal(a)}) + 4 \cdot {decimal(b)}"
         rf" = {decimal(unit.w[0] * a + unit.w[1] * b)}",
     )
