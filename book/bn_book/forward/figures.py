@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bn_book.colours import COLOURS
-from bn_book.drawing import styled
+from bn_book.drawing import SMALL, styled
 from bn_book.drawing._tex import aligned, decimal, row
 from bn_book.forward.experiments import ByHand, VarianceFormula, output_std
 from bn_exercises.typography import as_in_a_book
@@ -166,4 +166,17 @@ def variance_error(ratios: Sequence[float], errors: dict[VarianceFormula, Array]
     ax.text(30, 2e-10, "two passes:\nmean((x − mean(x))²)", color=COLOURS["green"])
     ax.set(xscale="log", yscale="log", ylim=(1e-11, 1e3), xlabel="mean / standard deviation of the batch")
     ax.set_ylabel("relative error of the variance")
+    return fig
+
+
+# Plots of a question
+
+
+@styled
+def histogram(values: Array) -> Figure:
+    """How often each value of y occurs in a mini-batch. All have the same axes."""
+    fig, ax = plt.subplots(figsize=SMALL)
+    ax.hist(values, bins=np.arange(-2, 9, 0.25).tolist(), color=COLOURS["accent"])
+    ax.set(xlim=(-2, 9), xticks=(0, 4, 8), ylim=(0, 0.42 * len(values)), yticks=(), xlabel="y")
+    ax.spines["left"].set_visible(False)
     return fig

@@ -7,8 +7,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bn_book.colours import COLOURS
-from bn_book.drawing import styled
+from bn_book.drawing import SMALL, styled
 from bn_book.inference.experiments import Chase, Modes, Sweep
+from bn_lib._arrays import Array
 
 
 @styled
@@ -100,4 +101,14 @@ def left_in_eval(never_trained: Modes, left: Modes, *, after: int) -> Figure:
     )
     ax.set(xlim=(0, len(left.losses)), ylim=(0, None), xlabel="step", ylabel="training loss, nats")
     ax.legend(loc="upper right")
+    return fig
+
+
+@styled
+def running_mean(values: Array) -> Figure:
+    """A running mean after 0, 1, ..., k mini-batches: a plot of a question. All have the same axes."""
+    fig, ax = plt.subplots(figsize=SMALL)
+    ax.plot(values, color=COLOURS["accent"], linewidth=2.5)
+    ax.set(xlim=(0, len(values) - 1), ylim=(-0.05, 1.6), yticks=(0, 1), xlabel="batches")
+    ax.set_xticks((0, 20, 40))
     return fig
