@@ -34,7 +34,7 @@ BENEFITS = (
         "True of every network here, and for the most part it is bought by a good start: a network that is "
         "standardized once, before training, has most of the gain, and BN adds to it.",
         claimed_by=("ioffe2015batch",),
-        disputed_by=("mishkin2017systematic", "brock2021high"),
+        disputed_by=("mishkin2016good", "brock2021high"),
         measured=(
             "sigmoid-network-trains-faster-with-bn",
             "initialization-buys-much-of-the-speed",
@@ -90,7 +90,7 @@ BENEFITS = (
         disputed_by=("yang2019mean", "de2020batch"),
         measured=(
             "bn-keeps-images-apart",
-            "bn-and-relu-multiply-gradients-by-1.47",
+            "bn-and-relu-multiply-gradients",
             "deep-bn-needs-skips",
             "skipinit-does-without-bn",
         ),

@@ -39,24 +39,31 @@ def test_the_hessians_by_hand_are_the_second_derivatives_that_sympy_takes():
     held_mean, held_sigma = mean.subs(here), sigma.subs(here)
     targets = [((v - mean) / sigma).subs(here) for v in z]
     assert [Fraction(int(t.p), int(t.q)) for t in targets] == list(found.answers)
-    assert held_sigma == found.sigma
-    for (m, s), h in (((held_mean, held_sigma), found.constants), ((mean, sigma), found.batch)):
+    assert (held_mean, held_sigma) == (found.mean, found.sigma)
+    hessians = {
+        (held_mean, held_sigma): found.constants,
+        (mean, held_sigma): found.centered,
+        (mean, sigma): found.batch,
+    }
+    for (m, s), h in hessians.items():
         loss = sum(((v - m) / s - t) ** 2 for v, t in zip(z, targets, strict=True)) / (2 * len(z))
         assert loss.subs(here) == 0
         for value, (i, j) in zip(h, ((0, 0), (0, 1), (1, 1)), strict=True):
             exact = sympy.diff(loss, w[i], w[j]).subs(here)
             assert sympy.simplify(exact - sympy.Rational(value.numerator, value.denominator)) == 0
-    s = sympy.Matrix([[found.constants[0], found.constants[1]], [found.constants[1], found.constants[2]]])
-    assert set(s.eigenvals()) == {sympy.Rational(52, 49), sympy.Rational(1, 49)}  # as the page writes them
-    assert found.batch == (Fraction(52, 2401), 0, 0)
 
 
-def test_the_lines_by_hand_hold_as_they_are_written():
+@pytest.mark.parametrize("centered", [False, True])
+def test_the_lines_by_hand_hold_as_they_are_written(centered):
     found = exp.hand()
+    h = found.centered if centered else found.constants
+    matrix = sympy.Matrix([[h[0], h[1]], [h[1], h[2]]])
+    written = draw.worked_held(found, centered=centered)
+    assert set(matrix.eigenvals()) == {sympy.Rational(52 if centered else 120, 49), sympy.Rational(1, 49)}
+    assert rf"\tfrac{{{52 if centered else 120}}}{{49}}" in written
+    assert (r"4 & 12" if centered else r"8 & 28") in written
     assert r"86^2 + 34^2 + 14^2 + 38^2" in draw.worked_batch(found)
-    assert Fraction(86**2 + 34**2 + 14**2 + 38**2, 4 * 343**2) == found.batch[0]
-    assert r"\tfrac{52}{2401}" in draw.worked_batch(found)
-    assert r"4 & 12" in draw.worked_constants(found)
+    assert Fraction(86**2 + 34**2 + 14**2 + 38**2, 4 * 343**2) == found.batch[0] == Fraction(52, 2401)
     assert r"-\tfrac{11}{7}" in draw.worked_answers(found)
 
 
@@ -128,22 +135,41 @@ def test_leads_are_compared_at_one_rate_and_at_the_best_of_each(monkeypatch):
 
 
 @pytest.mark.parametrize("steps", [0, 40])
-def test_constant_statistics_change_the_curvature_and_no_answer(steps):
-    images, labels = exp.small_digits()
+@pytest.mark.parametrize("start", ["BN, statistics held", "BN, variance held"])
+def test_what_is_held_changes_the_curvature_and_no_answer(start, steps):
+    images, _ = exp.small_digits()
     model = exp.trained("BN", steps, small=True, seed=2)
     before = copy.deepcopy(model).state_dict()
-    held = exp.with_constant_statistics(model, images)
+    held = exp.held(model, images, start)
     np.testing.assert_allclose(held.forward(images), copy.deepcopy(model).forward(images), rtol=1e-9, atol=1e-12)
     assert all(np.array_equal(before[key], value) for key, value in model.state_dict().items())
     assert model.training
-    assert not held.training
     np.testing.assert_array_equal(parameter_vector(held), parameter_vector(model))
-    # the gradient of a scale that BN takes out is 0 with the batch's statistics, and is not with constants
-    first = model.stack[0].weight.size
-    weights = np.concatenate([model.stack[0].weight.ravel(), np.zeros(parameter_vector(model).size - first)])
-    along = [loss_and_gradient(each, images, labels)[1] @ weights for each in (model, held)]
-    assert abs(along[0]) < 1e-5 * np.linalg.norm(weights)  # eps keeps it from being exactly 0
-    assert abs(along[1]) > 1e-3
+
+
+@pytest.mark.parametrize("start", exp.HELD)
+def test_what_follows_takes_back_its_own_changes(start):
+    """A shift of a unit does nothing where the mean follows, longer weights nothing where the variance does too."""
+    images, labels = exp.small_digits()
+    images = np.column_stack([images, np.ones(len(images))])  # the weights of the last feature shift the units
+    model = exp.network_of(start, images, seed=2, hidden=(8, 8), dtype=np.float64)
+    weight = model.stack[0].weight
+    _, gradient = loss_and_gradient(model, images, labels)
+    gradient = gradient[: weight.size].reshape(weight.shape)
+    size = np.linalg.norm(gradient)
+    assert (np.linalg.norm(gradient[-1]) < 1e-12 * size) == (start != "BN, statistics held")
+    # eps keeps the other from being exactly 0
+    assert (np.linalg.norm((gradient * weight).sum(axis=0)) < 1e-4 * size) == (start == "BN")
+
+
+def test_recentering_is_the_mean_of_the_batch_in_the_place_of_a_constant():
+    rng = np.random.default_rng(0)
+    x, dy, mean = rng.normal(3, 1, (9, 4)), rng.normal(size=(9, 4)), rng.normal(size=4)
+    layer = exp.Recenter(mean)
+    np.testing.assert_allclose(layer.forward(x).mean(axis=0), mean)
+    v = rng.normal(size=(9, 4))
+    slope = np.sum(dy * (layer.forward(x + 1e-6 * v) - layer.forward(x - 1e-6 * v))) / 2e-6
+    assert np.sum(layer.backward(dy) * v) == pytest.approx(slope, rel=1e-6)
 
 
 def test_a_spectrum_is_that_of_the_matrix_of_second_differences():

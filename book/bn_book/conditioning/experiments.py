@@ -18,15 +18,18 @@ import numpy as np
 from bn_book.data import load_digits
 from bn_book.networks import Normalizer, sigmoid_network
 from bn_book.scale.experiments import eigenvalues, hand_problem, hessian
-from bn_lib import hessian_eigenvalues, parameter_vector
+from bn_lib import hessian_eigenvalues, parameter_vector, recompute_statistics
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, LayerNorm
 from bn_lib.layer import Layer
 from bn_lib.network import Dense, ReLU, Sequential, Sigmoid
 from bn_lib.training import SGD, accuracy, train_step
 
-Start: TypeAlias = Literal["plain", "larger weights", "standardized once", "LN", "BN"]
+Start: TypeAlias = Literal[
+    "plain", "larger weights", "standardized once", "LN", "BN", "BN, statistics held", "BN, variance held"
+]
 STARTS: tuple[Start, ...] = ("plain", "larger weights", "standardized once", "LN", "BN")
+HELD: tuple[Start, ...] = ("BN, statistics held", "BN, variance held", "BN")
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # three decades
 DEEP_RATES = (0.01, 0.1, 0.3, 1.0)
 SEEDS = (0, 1, 2)
@@ -53,16 +56,17 @@ def network_of(
 
     Args:
         start: "plain" has Glorot's weights (He's with ReLUs), "larger weights" a standard deviation of 0.5,
-            "standardized once" is "plain" after `standardize_once`; "LN" and "BN" have that normalizer.
-        images: `(N, inputs)`, those that `standardize_once` looks at.
+            "standardized once" is "plain" after `standardize_once`; "LN" and "BN" have that normalizer; the others are
+            "BN" after `held`.
+        images: `(N, inputs)`, those that `standardize_once` and `held` look at.
         seed: of the weights.
         hidden: units of each hidden layer.
         activation: of the hidden layers.
         dtype: of all parameters.
     """
     normalizer: Normalizer | None = None
-    if start in _NORMALIZERS:
-        normalizer = partial(_NORMALIZERS[start], dtype=dtype)
+    if start not in ("plain", "larger weights", "standardized once"):
+        normalizer = partial(_NORMALIZERS[start[:2]], dtype=dtype)
     model = sigmoid_network(
         rng=np.random.default_rng(seed),
         normalizer=normalizer,
@@ -74,7 +78,7 @@ def network_of(
     )
     if start == "standardized once":
         standardize_once(model, images.astype(dtype))
-    return model
+    return held(model, images.astype(dtype), start) if start in HELD else model
 
 
 def standardize_once(model: Sequential, images: Array, *, eps: float = 1e-5) -> None:
@@ -122,14 +126,18 @@ def mini_batches(rows: int, seed: int) -> Iterator[Array]:
 
 
 @cache
-def steps_needed(start: Start, rate: float, *, deep: bool = False, most: int = 600, every: int = 5, seed: int) -> float:
+def steps_needed(
+    start: Start, rate: float, *, deep: bool = False, most: int | None = None, every: int = 5, seed: int
+) -> float:
     """Steps of plain SGD until 90 percent of the test digits are right, in inference mode.
+
+    Where only the variance is held, the mean is that of the test digits.
 
     Args:
         start: which network.
         rate: the learning rate.
         deep: six hidden layers of 50 ReLUs in the place of two of 50 sigmoids.
-        most: steps to take at most.
+        most: steps to take at most; None for 400, and 600 where it is deep.
         every: steps from one look at the test digits to the next.
         seed: of the weights and the shuffles.
 
@@ -139,7 +147,7 @@ def steps_needed(start: Start, rate: float, *, deep: bool = False, most: int = 6
     (images, labels), test = load_digits()
     shape = {"hidden": (50,) * 6, "activation": ReLU} if deep else {}
     model = network_of(start, images[:500], seed=seed, **shape)  # type: ignore[arg-type] # mypy takes all for one type
-    optimizer = SGD(model, rate)
+    optimizer, most = SGD(model, rate), most or (600 if deep else 400)
     with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is a result
         for step, rows in zip(range(1, most + 1), mini_batches(len(labels), seed), strict=False):
             if not math.isfinite(train_step(model, optimizer, images[rows], labels[rows])):
@@ -178,32 +186,34 @@ def rates_reached(start: Start, *, seed: int) -> int:
 
 # Two by two, by hand
 
+Pair: TypeAlias = tuple[Fraction, Fraction]
+Three: TypeAlias = tuple[Fraction, Fraction, Fraction]
+
 
 class Hand(NamedTuple):
-    """Two weights before BN, and the Hessians of its loss with the statistics as constants and as what they are.
+    """Two weights before BN, and the Hessians of its loss: with mean and variance as constants, or as what they are.
 
-    Four examples x of the two features of `bn_book.scale`, whose means are 0; z = x @ w with w = (0, 1) is divided by
-    its standard deviation. The targets are what comes out, so that the loss, half the mean squared error, is 0.
+    Four examples x, those of `bn_book.scale` moved by (2, 8); z = x @ w with w = (0, 1). The targets are what comes out
+    of BN, so that the loss, half the mean squared error, is 0.
 
     Attributes:
         x: the examples.
-        sigma: the standard deviation of z.
-        answers: z / sigma.
-        covariance: S = mean(x.T @ x): S11, S12, S22.
-        by_constants: d answer / d w of each example, mean and sigma held.
-        by_batch: the same, through the mean and sigma.
-        constants: the Hessian with the statistics held: H11, H12, H22.
-        batch: the Hessian with the statistics of the batch.
+        mean, sigma: of z.
+        answers: (z - mean) / sigma.
+        by_batch: d answer / d w of each example, through the mean and sigma.
+        constants: the Hessian with both statistics held: H11, H12, H22.
+        centered: the same with sigma held.
+        batch: the same with neither held.
     """
 
-    x: tuple[tuple[Fraction, Fraction], ...]
+    x: tuple[Pair, ...]
+    mean: Fraction
     sigma: Fraction
     answers: tuple[Fraction, ...]
-    covariance: tuple[Fraction, Fraction, Fraction]
-    by_constants: tuple[tuple[Fraction, Fraction], ...]
-    by_batch: tuple[tuple[Fraction, Fraction], ...]
-    constants: tuple[Fraction, Fraction, Fraction]
-    batch: tuple[Fraction, Fraction, Fraction]
+    by_batch: tuple[Pair, ...]
+    constants: Three
+    centered: Three
+    batch: Three
 
 
 def hand() -> Hand:
@@ -211,20 +221,21 @@ def hand() -> Hand:
 
     At a loss of 0 the Hessian of half the mean squared error is the mean of the products of the answers' derivatives.
     """
-    x = tuple((Fraction(int(a)), Fraction(int(b))) for a, b in hand_problem().x)
-    covariance = _products(x)
-    _, s12, s22 = covariance
+    around = tuple((Fraction(int(a)), Fraction(int(b))) for a, b in hand_problem().x)  # its means are 0
+    x = tuple((a + 2, b + 8) for a, b in around)
+    _, s12, s22 = _products(around)
     sigma = Fraction(math.isqrt(int(s22)))  # w = (0, 1), so z is the second feature
-    answers = tuple(b / sigma for _, b in x)
-    by_constants = tuple((a / sigma, b / sigma) for a, b in x)
-    # d sigma / d w = S w / sigma, and what sigma does to an answer is -answer / sigma
+    answers = tuple(b / sigma for _, b in around)
+    # d sigma / d w = S w / sigma, and what a change of sigma does to an answer is -answer / sigma
     by_batch = tuple(
-        ((a - y * s12 / sigma) / sigma, (b - y * s22 / sigma) / sigma) for (a, b), y in zip(x, answers, strict=True)
+        ((a - y * s12 / sigma) / sigma, (b - y * s22 / sigma) / sigma)
+        for (a, b), y in zip(around, answers, strict=True)
     )
-    return Hand(x, sigma, answers, covariance, by_constants, by_batch, _products(by_constants), _products(by_batch))
+    constants, centered = (_products(tuple((a / sigma, b / sigma) for a, b in rows)) for rows in (x, around))
+    return Hand(x, Fraction(8), sigma, answers, by_batch, constants, centered, _products(by_batch))
 
 
-def _products(rows: tuple[tuple[Fraction, Fraction], ...]) -> tuple[Fraction, Fraction, Fraction]:
+def _products(rows: tuple[Pair, ...]) -> Three:
     n = len(rows)
     return (
         sum((a * a for a, _ in rows), Fraction()) / n,
@@ -282,44 +293,70 @@ def trained(start: Start, steps: int, *, small: bool, rate: float = 0.5, seed: i
     return model
 
 
-def with_constant_statistics(model: Sequential, images: Array) -> Sequential:
-    """A copy in inference mode whose running statistics are those of these images.
+class Recenter(Layer):
+    """Subtract the mean of the batch and add a constant one: y = x - mean(x) + mean.
 
-    It computes on them what `model` computes in training mode; only, a change of the weights no longer changes the mean
-    and the variance that it normalizes with.
+    Args:
+        mean: `(features,)`.
+    """
+
+    def __init__(self, mean: Array) -> None:
+        super().__init__()
+        self.mean = mean
+
+    def forward(self, x: Array) -> Array:
+        """Move `x`, `(N, features)`."""
+        return x - x.mean(axis=0) + self.mean
+
+    def backward(self, dy: Array) -> Array:
+        """dx = dy - mean(dy)."""
+        return dy - dy.mean(axis=0)
+
+
+def held(model: Sequential, images: Array, start: Start) -> Sequential:
+    """A copy whose BN layers take for constants what they normalize with: statistics of these images.
+
+    It computes on them what `model` computes in training mode; only, a change of the weights no longer changes what is
+    held.
+
+    Args:
+        model: a network with BN.
+        images: `(N, inputs)`, one batch.
+        start: one of `HELD`. With "BN, variance held" the mean is that of the batch; with "BN" nothing is held.
     """
     frozen = copy.deepcopy(model)
-    for layer in frozen.layers():
-        if isinstance(layer, BatchNorm):
-            layer.momentum, layer.unbiased_running_var = 1.0, False  # it normalizes with the biased variance
-    frozen.train().forward(images)
-    return frozen.eval()
+    if start == "BN":
+        return frozen
+    recompute_statistics(frozen, [images])
+    layers: list[Layer] = []
+    for layer in frozen.eval().stack:
+        if start == "BN, variance held" and isinstance(layer, BatchNorm):
+            layers.append(Recenter(layer.running_mean))
+        layers.append(layer)
+    return Sequential(*layers)
 
 
 @cache
-def spectrum(
-    start: Start, steps: int, *, constants: bool = False, small: bool = True, k: int | None = None, seed: int
-) -> Array:
+def spectrum(start: Start, steps: int, *, small: bool = True, k: int | None = None, seed: int) -> Array:
     """The eigenvalues of the Hessian of the loss on all images in one batch, largest first.
 
     Args:
-        start: which network.
+        start: which network; with statistics held, one that had nothing held while it was trained.
         steps: of SGD before.
-        constants: whether the statistics of BN are held constant.
         small: as in `trained`.
         k: how many, the largest; None for all.
         seed: of the weights and the shuffles.
     """
     (images, labels), _ = _shape(small)
-    model = trained(start, steps, small=small, seed=seed)
-    if constants:
-        model = with_constant_statistics(model, images)
+    model = trained("BN" if start in HELD else start, steps, small=small, seed=seed)
+    if start in HELD:
+        model = held(model, images, start)
     return hessian_eigenvalues(model, images, labels, k=k or parameter_vector(model).size)
 
 
-def largest(start: Start, steps: int, *, constants: bool = False, small: bool = False, seed: int) -> float:
+def largest(start: Start, steps: int, *, small: bool = False, seed: int) -> float:
     """The largest eigenvalue of the Hessian, see `spectrum`."""
-    return float(spectrum(start, steps, constants=constants, small=small, k=1, seed=seed)[0])
+    return float(spectrum(start, steps, small=small, k=1, seed=seed)[0])
 
 
 def stands_out(values: Array, place: int = 10) -> float:
@@ -371,7 +408,7 @@ class Descent(NamedTuple):
 
 @cache
 def descend(
-    start: Start, multiple: float, *, small: bool = False, steps: int = 100, moments: int = 9, seed: int
+    start: Start, multiple: float, *, small: bool = False, steps: int = 100, moments: int = 7, seed: int
 ) -> Descent:
     """Gradient descent at a multiple of the limit that the curvature of the start sets, 2 / largest eigenvalue.
 

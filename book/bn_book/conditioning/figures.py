@@ -3,6 +3,7 @@
 Each function takes the numbers that `bn_book.conditioning.experiments` computed.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from bn_book.colours import COLOURS
 from bn_book.conditioning.experiments import Descent, Hand, Start
-from bn_book.drawing import styled
+from bn_book.drawing import SMALL, styled
 from bn_book.drawing._tex import aligned
 from bn_lib._arrays import Array
 
@@ -23,6 +24,8 @@ LOOKS: Mapping[Start, tuple[str, str, str]] = {
     "standardized once": ("green", "-.", "^"),
     "LN": ("amber", ":", "D"),
     "BN": ("with_bn", "-", "o"),
+    "BN, statistics held": ("accent", "--", "v"),
+    "BN, variance held": ("muted", "-.", "s"),
 }
 
 
@@ -48,6 +51,18 @@ def steps_by_rate(steps: Mapping[Start, Array], rates: Sequence[float]) -> Figur
     return fig
 
 
+def steps_in_words(steps: Mapping[Start, Array], rates: Sequence[float]) -> str:
+    """What `steps_by_rate` shows, for its alternative text."""
+    told = []
+    for start, found in steps.items():
+        each = [
+            f"{np.median(of_rate):.0f} at {rate:g}" if np.isfinite(of_rate).all() else f"not reached at {rate:g}"
+            for rate, of_rate in zip(rates, found, strict=True)
+        ]
+        told.append(f"{start}: {', '.join(each)}.")
+    return " ".join(told)
+
+
 def _legend(fig: Figure, starts: Iterable[Start]) -> None:
     """The networks above the axes, where no line is."""
     names = [(start, *LOOKS[start]) for start in starts]
@@ -56,11 +71,11 @@ def _legend(fig: Figure, starts: Iterable[Start]) -> None:
 
 
 @styled
-def spectra(found: Mapping[str, Array], steps: int) -> Figure:
+def spectra(found: Mapping[Start, Array], steps: int) -> Figure:
     """Every eigenvalue of several Hessians as a mark on one axis, linear around 0; the ten largest stand out."""
     fig, axes = plt.subplots(len(found), 1, figsize=(3.9, 0.95 * len(found) + 0.7), sharex=True)
     for ax, (name, values) in zip(axes, found.items(), strict=True):
-        colour = COLOURS[_SPECTRA[name]]
+        colour = COLOURS[LOOKS[name][0]]
         ax.vlines(values[10:], 0, 0.5, color=colour, lw=0.6, alpha=0.5)
         ax.vlines(values[:10], 0, 0.9, color=colour, lw=1.5)
         ax.set_xscale("symlog", linthresh=0.1, linscale=0.6)
@@ -73,14 +88,6 @@ def spectra(found: Mapping[str, Array], steps: int) -> Figure:
     axes[-1].set_xlabel(f"eigenvalue after {steps} steps" if steps else "eigenvalue at the start")
     axes[-1].set_xticklabels(["−1", "0", "1", "10"])
     return fig
-
-
-_SPECTRA = {
-    "plain": "without_bn",
-    "standardized once": "green",
-    "BN, statistics constant": "accent",
-    "BN": "with_bn",
-}
 
 
 @styled
@@ -115,6 +122,19 @@ def descents_in_words(multiple: float, runs: Mapping[Start, Descent]) -> str:
         for start, run in runs.items()
     ]
     return f"Gradient descent at {multiple:g} times the limit of the start. {'. '.join(parts)}."
+
+
+@styled
+def product(steps: Array, values: Array) -> Figure:
+    """Learning rate * largest eigenvalue / 2 over steps: a plot of a question. All have the same axes."""
+    fig, ax = plt.subplots(figsize=SMALL)
+    ax.plot(steps + 1, values, color=COLOURS["accent"], linewidth=2.5)
+    ax.axhline(1, color=COLOURS["muted"], lw=1, ls=":", zorder=0)
+    ax.set(xscale="log", yscale="log", xlim=(1, 101), ylim=(0.06, 400), xlabel="step")
+    ax.set_xticks([1, 11, 101], ["0", "10", "100"])
+    ax.set_yticks([1, 16], ["1", "16"])
+    ax.minorticks_off()
+    return fig
 
 
 @styled
@@ -166,17 +186,35 @@ def worked_answers(found: Hand) -> str:
     """What leaves BN for the four examples, as TeX."""
     z = ",\\; ".join(_written(b) for _, b in found.x)
     y = ",\\; ".join(_written(v) for v in found.answers)
-    return aligned(rf"z &= ({z})", rf"\mu &= 0, \qquad \sigma = {_written(found.sigma)}", rf"\hat y &= ({y})")
+    mean, sigma = _written(found.mean), _written(found.sigma)
+    return aligned(rf"z &= ({z})", rf"\mu &= {mean}, \qquad \sigma = {sigma}", rf"\hat y &= ({y})")
 
 
-def worked_constants(found: Hand) -> str:
-    """The Hessian with constant statistics, as TeX."""
-    sigma = _written(found.sigma)
+def worked_held(found: Hand, *, centered: bool) -> str:
+    """The Hessian with the variance held, and the mean as well or not, with its eigenvalues, as TeX."""
+    h = found.centered if centered else found.constants
+    square = found.sigma**2
+    top, bottom = _eigenvalues(h)
+    sides = rf"\frac{{x_n - {_column(8)}}}{{7}}" if centered else r"\frac{x_n}{7}"
     return aligned(
-        rf"\frac{{\partial \hat y_n}}{{\partial w}} &= \frac{{x_n}}{{\sigma}} = \frac{{x_n}}{{{sigma}}}",
-        rf"H_{{\text{{constant}}}} &= \frac{{1}}{{{sigma}^2}} {_matrix(found.covariance)}",
-        rf"\lambda &= \tfrac{{52}}{{49}} \approx {float(Fraction(52, 49)):.4f}, \qquad \tfrac{{1}}{{49}}",
+        rf"\frac{{\partial \hat y_n}}{{\partial w}} &= {sides}",
+        rf"H &= \tfrac{{1}}{{{square}}} {_matrix([v * square for v in h])}",
+        rf"\lambda &= {_written(top)} \approx {float(top):.4f}, \qquad {_written(bottom)}",
     )
+
+
+def _column(second: int) -> str:
+    return rf"\left(\begin{{smallmatrix}} 2 \\ {second} \end{{smallmatrix}}\right)"
+
+
+def _eigenvalues(h: Sequence[Fraction]) -> tuple[Fraction, Fraction]:
+    """Those of a symmetric matrix of two rows, which have to be fractions."""
+    a, b, c = h
+    square = (a - c) ** 2 + 4 * b * b
+    root = Fraction(math.isqrt(square.numerator), math.isqrt(square.denominator))
+    if root**2 != square:
+        raise ValueError(f"the discriminant is {square}; expected a square, so that the eigenvalues are rational")
+    return (a + c + root) / 2, (a + c - root) / 2
 
 
 def worked_batch(found: Hand) -> str:
@@ -189,5 +227,5 @@ def worked_batch(found: Hand) -> str:
         r"\frac{\partial \hat y_n}{\partial w_2} &= 0,\; 0,\; 0,\; 0",
         rf"H_{{11}} &= \tfrac14 \cdot \tfrac{{1}}{{343^2}} ({squares})",
         rf"&= {_written(h11)} \approx {float(h11):.5f}",
-        rf"H_{{\text{{batch}}}} &= {_matrix(found.batch)}",
+        rf"H &= {_matrix(found.batch)}",
     )

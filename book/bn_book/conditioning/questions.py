@@ -1,6 +1,11 @@
 """What the chapter asks, with an answer to every answer. Every value is computed."""
 
-from bn_book.conditioning.experiments import hand
+import numpy as np
+from matplotlib.figure import Figure
+
+from bn_book.conditioning import figures
+from bn_book.conditioning.experiments import descend, hand
+from bn_book.drawing import plot
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_values
 from bn_exercises.check_yourself.question import Choice, WrongChoice
 from bn_exercises.verdict import Link
@@ -40,22 +45,22 @@ def _best_rates() -> Choice:
 
 def _constant_limit() -> NumberQuestion:
     found = hand()
-    h11 = float(found.batch[0])
-    sigma = float(found.sigma)
+    h11, sigma = float(found.batch[0]), float(found.sigma)
     return from_values(
         name="limit-through-the-statistics",
         page="chapters/conditioning",
         prompt="In the example by hand the Hessian through the statistics of the batch is H₁₁ = 52/2401 and 0 "
         "elsewhere. Up to which learning rate is a step stable?",
         right=2 / h11,
-        because="The limit is 2 / λ, and 52/2401 is the only eigenvalue that is not 0. With constant statistics it is "
-        "49 times smaller.",
+        because="The limit is 2 / λ, and 52/2401 is the only eigenvalue that is not 0.",
         wrong=(
             WrongNumbers(
-                "with constants", 2 / (52 / sigma**2), "That is the limit with constant statistics, 2 · 49 / 52."
+                "both held", 2 / (120 / sigma**2), "That is the limit with both statistics held, 2 · 49 / 120."
+            ),
+            WrongNumbers(
+                "variance held", 2 / (52 / sigma**2), "That is the limit with the variance held, 2 · 49 / 52."
             ),
             WrongNumbers("1 / λ", 1 / h11, "At 1 / λ a step arrives at the minimum. It is stable up to twice that."),
-            WrongNumbers("σ forgotten", 2 / (h11 * sigma**2), "The derivatives were divided by σ. H has σ² below it."),
             WrongNumbers("upside down", h11 / 2, "That is the inverse. A smaller curvature allows larger steps."),
         ),
         hint="The first chapter derived the limit from the largest eigenvalue.",
@@ -71,7 +76,7 @@ def _same_function() -> Choice:
         "images. Can their Hessians differ?",
         right="Yes: the same change of the weights changes their answers differently.",
         because="Derivatives compare the answers before and after a change of the weights. With BN the statistics "
-        "change too, and take back what rescales or shifts a unit for all images alike.",
+        "change too, and take back what shifts or rescales a unit for all images alike.",
         wrong=(
             WrongChoice(
                 "same answers, same derivatives",
@@ -94,30 +99,40 @@ def _same_function() -> Choice:
     )
 
 
+def _recorded() -> Figure:
+    run = descend("BN", 16.0, seed=0)
+    return figures.product(run.steps, run.product)
+
+
 def _beyond_the_limit() -> Choice:
+    steps = np.array([0, 1, 2, 5, 10, 20, 50, 100])
     return Choice(
         name="beyond-the-limit",
         page="chapters/conditioning",
         prompt="Predict: gradient descent on a network with BN, at 16 times the limit that the curvature of the start "
-        "sets. What does learning rate × λ / 2 do?",
-        right="It starts at 16, rises at first, and falls below 1.",
+        "sets. What does learning rate × λ / 2 do, step by step? The dotted line is 1.",
+        right="It rises a little from 16, then falls, and goes on falling below the line",
+        plot=plot(_recorded),
         because="The first steps are far too large and throw the weights far out. With longer weights the same step is "
         "a smaller turn, so the curvature falls until steps are stable.",
         wrong=(
             WrongChoice(
                 "as on a quadratic",
-                "It stays at 16, and the loss grows without limit.",
-                "So it is on a quadratic, whose curvature is the same everywhere.",
+                "It stays at 16",
+                "On a quadratic it does, because its curvature is the same everywhere.",
+                plot(figures.product, steps, np.full(8, 16.0)),
             ),
             WrongChoice(
-                "at the edge from the start",
-                "It stays at 1, because the optimizer adapts.",
-                "Plain gradient descent has nothing that adapts. At the start the product is 16, by construction.",
+                "ever steeper",
+                "It rises from 16 at every step, ever higher",
+                "So it would be if large steps led to ever steeper places. With BN they lead to longer weights.",
+                plot(figures.product, steps, 16.0 * (1 + steps) ** 0.6),
             ),
             WrongChoice(
-                "flat minimum",
-                "It falls below 1 at once, and the loss never rises.",
-                "The loss rises first, and steeply: that is what makes the weights long.",
+                "at once",
+                "It falls to the line in the first step and stays on it",
+                "Plain gradient descent has nothing that adapts in one step. What adapts are the weights, in several.",
+                plot(figures.product, steps, np.append(16.0, np.ones(7))),
             ),
         ),
         hint="What does a step that is far too large do to the length of the weights, and this to the curvature?",

@@ -7,6 +7,7 @@ again when its state changes. This package needs anywidget; `import bn_lib` does
 
 from bn_book.explorables._explorable import Explorable
 from bn_book.explorables.block import Block
+from bn_book.explorables.disturbed import Disturbed
 from bn_book.explorables.drift import Drift
 from bn_book.explorables.find_the_bug import FindTheBug
 from bn_book.explorables.flipbook import Flipbook
@@ -27,6 +28,7 @@ KINDS: tuple[type[Explorable], ...] = (
     ThreePaths,
     TrainingAndInference,
     Block,
+    Disturbed,
     Turning,
     OwnFormulas,
 )
@@ -34,6 +36,7 @@ KINDS: tuple[type[Explorable], ...] = (
 __all__ = [
     "KINDS",
     "Block",
+    "Disturbed",
     "Drift",
     "Explorable",
     "FindTheBug",

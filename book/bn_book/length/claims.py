@@ -32,7 +32,7 @@ def _growth_error(seed: int, *, power: int = 2) -> float:
 def _spread_of_rates(seed: int, step: int) -> float:
     """Largest over smallest effective learning rate of the middle layer, for learning rates 0.1 to 100."""
     effective = [rate / train(rate, seed=seed, epochs=26).squared_norm[step, 1] for rate in RATES]
-    return max(effective) / min(effective)
+    return float(max(effective) / min(effective))
 
 
 def _worst_accuracy(seed: int, *, all_rates: bool) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -173,18 +173,6 @@ def network(
     return Sequential(*layers)
 
 
-class Apart:
-    """Several optimizers, each for some of the layers: `step` makes a step of each."""
-
-    def __init__(self, *optimizers: SGD) -> None:
-        self.optimizers = optimizers
-
-    def step(self) -> None:
-        """Update every parameter once."""
-        for optimizer in self.optimizers:
-            optimizer.step()
-
-
 class Run(NamedTuple):
     """A training run of a network in which the length of no weight matters.
 
@@ -260,7 +248,7 @@ def train(
     )
 
 
-def _over_layers(measure: Callable[..., float], *of_steps: list[list[Array]]) -> Array:
+def _over_layers(measure: Callable[..., Any], *of_steps: list[list[Array]]) -> Array:
     return np.array([[measure(*each) for each in zip(*layers, strict=True)] for layers in zip(*of_steps, strict=True)])
 
 
@@ -316,25 +304,32 @@ def train_usual(
         then: further passes with a tenth of the learning rate.
     """
     model = network(seed=seed, scale=scale, with_bn=with_bn)
-    *hidden, output = (layer for layer in model.stack if isinstance(layer, Dense))
+    dense = [layer for layer in model.stack if isinstance(layer, Dense)]
+    hidden, output = dense[:-1], dense[-1]
     norms = [layer for layer in model.stack if isinstance(layer, BatchNorm)]
     of_hidden = rate if hidden_rate is None else hidden_rate
-    optimizers = [
+    groups: tuple[Sequence[Layer], ...] = (hidden, norms, [output])
+    first, *others = optimizers = [
         SGD(Sequential(*layers), own, weight_decay=decay if decayed in (name, None) else 0.0)
-        for name, layers, own in zip(GROUPS, (hidden, norms, [output]), (of_hidden, rate, rate), strict=True)
+        for name, layers, own in zip(GROUPS, groups, (of_hidden, rate, rate), strict=True)
     ]
+
+    def step_the_others(_: int) -> None:
+        for optimizer in others:
+            optimizer.step()
+
     x, labels = load_digits().train
     test, right = load_digits().test
     rng = np.random.default_rng(seed)
-    begun, loss = float(np.linalg.norm(hidden[-1].weight)), []
+    begun, loss = float(np.linalg.norm(hidden[-1].weight)), list[float]()
     with np.errstate(all="ignore"):  # some of these runs diverge, and that is what they are for
         for epoch in range(epochs + then):
             if epoch == epochs:
                 for optimizer in optimizers:
                     optimizer.learning_rate /= 10
             loss += fit(
-                model, Apart(*optimizers), x.astype(np.float64), labels,
-                epochs=1, batch_size=BATCH, rng=rng, progress=False,
+                model, first, x.astype(np.float64), labels, epochs=1, batch_size=BATCH,
+                rng=rng, progress=False, after_step=step_the_others,
             ).loss  # fmt: skip
             if not all(np.isfinite(values).all() for values in (loss, *(bn.running_var for bn in norms))):
                 return Trained(np.array(loss), 0.1, np.nan, (begun, np.nan))

@@ -7,10 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bn_book.colours import COLOURS
-from bn_book.drawing import styled
+from bn_book.drawing import SMALL, styled
 from bn_book.drawing._tex import aligned, decimal
 from bn_book.length.experiments import EPOCH, GROUPS, Run, Trained, Unit, squared
 from bn_lib._arrays import Array
@@ -28,7 +28,7 @@ def powers_of_ten(ax: Axes, *, x: Sequence[float] = (), y: Sequence[float] = ())
     for axis, scale, ticks in ((ax.xaxis, ax.set_xscale, x), (ax.yaxis, ax.set_yscale, y)):
         if ticks:
             scale("log")
-            axis.set_major_locator(plt.FixedLocator(ticks))
+            axis.set_major_locator(FixedLocator(ticks))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(written))
 
@@ -49,7 +49,8 @@ def effective_rates(runs: Mapping[float, Run]) -> Figure:
     for (rate, run), colour in zip(runs.items(), _RATE_COLOURS, strict=True):
         effective = run.rates / run.squared_norm[:-1, 1]
         ax.plot(1 + np.arange(len(effective)), effective, color=COLOURS[colour])
-        ax.text(1.25, effective[0] * 1.5, f"η = {rate:g}", color=COLOURS[colour], va="center")
+        at = 0 if effective[0] > 10 * effective[-1] else 19  # where no other line is
+        ax.text(1.25 * (at + 1), effective[at] * 1.5, f"η = {rate:g}", color=COLOURS[colour], va="center")
     powers_of_ten(ax, x=(1, 10, 100), y=(1e-4, 1e-3, 1e-2, 1e-1, 1))
     ax.set(xlim=(0.9, 700), ylim=(3e-4, 3), xlabel="training step", ylabel="η / squared length")
     return fig
@@ -180,6 +181,26 @@ def rate_cut(runs: Mapping[str, Sequence[Trained]], cut: int) -> Figure:
 
 
 @styled
+def after_a_cut(before_bn: float, gamma: float) -> Figure:
+    """Two sketched losses that were 0.1 when the learning rate was cut: a plot of a question. All have the same axes.
+
+    Args:
+        before_bn: where that with decay of the weights before BN goes.
+        gamma: where that with decay of gamma and beta goes.
+    """
+    fig, ax = plt.subplots(figsize=SMALL)
+    steps = np.linspace(-1, 1, 201)
+    for end, colour, dash in ((before_bn, "with_bn", "-"), (gamma, "accent", "--")):
+        fallen = 1 - np.exp(-8 * np.maximum(steps, 0))
+        ax.plot(steps, 0.1 * (end / 0.1) ** fallen, dash, color=COLOURS[colour], linewidth=2.5)
+    ax.axvline(0, color=COLOURS["ink"], lw=1, ls=":")
+    powers_of_ten(ax, y=(0.01, 0.1))
+    ax.set(ylim=(0.006, 0.3), xlabel="step")
+    ax.set_xticks([0], ["η / 10"])
+    return fig
+
+
+@styled
 def accuracy_by_scale(tests: Mapping[str, Mapping[float, Sequence[float]]]) -> Figure:
     """Test accuracy against the factor of the initial weights: a line through the means, a band over the seeds.
 
@@ -235,9 +256,9 @@ def worked_backward(unit: Unit) -> str:
     (a, b), (x, y, z) = unit.gradient, unit.dz
     return aligned(
         r"dz &= \frac{1}{\sigma^2} \Bigl[\, (z_1 - \mu)\,(1, 0, 0) - \tfrac13 (z_1 - \mu)"
-        r" - \tfrac13 \hat x_1^2\, (z - \mu) \Bigr]",
+        r" \\ &\qquad\; - \tfrac13 \hat x_1^2\, (z - \mu) \Bigr]",
         rf"&= \Bigl({_fraction(x)},\ {_fraction(y)},\ {_fraction(z)}\Bigr)",
-        rf"g &= {_fraction(x)}\,(1, 0) + {_fraction(y)}\,(0, 1) {_fraction(z)}\,(3, -1) = {_vector((a, b))}",
+        rf"g &= {_fraction(x)}\,(1, 0) + {_fraction(y)}\,(0, 1) {_fraction(z)}\,(3, -1) \\ &= {_vector((a, b))}",
         rf"w \cdot g &= 3 \cdot ({decimal(a)}) + 4 \cdot {decimal(b)}"
         rf" = {decimal(unit.w[0] * a + unit.w[1] * b)}",
     )

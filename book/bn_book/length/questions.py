@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from bn_book.drawing import plot
+from bn_book.length import figures
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_values
 from bn_exercises.check_yourself.question import Choice, WrongChoice
 from bn_exercises.verdict import Link
@@ -68,31 +70,36 @@ def _balance() -> NumberQuestion:
 
 
 def _after_the_cut() -> Choice:
+    high, low, still = 0.075, 0.012, 0.1
     return Choice(
         name="after-the-cut",
         page="chapters/length",
-        prompt="Two networks with BN were trained at one learning rate. In the first the weights in front of BN decay, "
-        "in the second γ and β do. Both have stopped at a training loss near 0.1, several times that of a network "
-        "without decay. Now the learning rate is divided by ten. Predict the two curves.",
-        right="The first falls to the loss without decay. The second stays far above it.",
+        prompt="Two networks with BN were trained at one learning rate. In the first (solid) the weights in front of "
+        "BN decay, in the second (dashed) γ and β do. Both have stopped at a training loss near 0.1, and one without "
+        "decay is far below that. Now the learning rate is divided by ten. Predict the two losses.",
+        right="The solid line falls far, the dashed one a little",
+        plot=plot(figures.after_a_cut, low, high),
         because="Decay in front of BN kept the steps large, and nothing else. With the rate the steps become small. γ "
-        "and β are held near 0 at any rate.",
+        "and β are held near 0 at either rate.",
         wrong=(
             WrongChoice(
                 "both restrained",
-                "Both fall a little and stay far above the loss without decay.",
+                "Both lines fall a little",
                 "That would be so if decay limited both. Which function does a shorter weight vector in front of BN "
                 "forbid?",
+                plot(figures.after_a_cut, high, high),
             ),
             WrongChoice(
-                "both free",
-                "Both fall to the loss without decay.",
-                "No BN follows the output layer. Where the last γ is small, so are the logits.",
+                "only slower",
+                "Both lines stay where they are",
+                "With a smaller rate learning is slower. But where the steps were too large, smaller ones get further.",
+                plot(figures.after_a_cut, still, still),
             ),
             WrongChoice(
                 "the other way round",
-                "The second falls to the loss without decay. The first stays far above it.",
+                "The dashed line falls far, the solid one a little",
                 "Ask of each which functions it can still be when its parameters are short.",
+                plot(figures.after_a_cut, high, low),
             ),
         ),
         hint="Which of the two limits the functions that the network can be?",
