@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
+from bs4 import BeautifulSoup
 
 from bn_book.backward import experiments as backward
 from bn_book.chapters import chapters
 from bn_book.convolutions import experiments as convolutions
+from bn_book.drawing import _show
 from bn_book.questions import of_chapters
 from bn_book.speed import experiments as speed
 from bn_exercises import questions
@@ -50,9 +52,11 @@ AT = {
     "batch-size-two-batches": 1,
 }
 ALL_DIGITS = 17
+PLOTS = [question for question in ALL if isinstance(question, Choice) and question.plots]
 
 each_question = pytest.mark.parametrize("question", ALL, ids=lambda question: question.name)
 each_numeric = pytest.mark.parametrize("question", NUMERIC, ids=lambda question: question.name)
+each_plots = pytest.mark.parametrize("question", PLOTS, ids=lambda question: question.name)
 each_of_an_exercise = pytest.mark.parametrize(
     ("question", "problem", "part"), OF_EXERCISES, ids=[question.name for question, *_ in OF_EXERCISES]
 )
@@ -364,6 +368,23 @@ def test_running_mean_by_hand() -> None:
     assert OF_CHAPTERS["training-and-inference"].right[0] == pytest.approx(0.9 * (0.9 * 0 + 0.1 * 10) + 0.1 * 20)
 
 
+def test_shape_of_y_is_that_of_a_shifted_and_stretched_exponential() -> None:
+    """Which begins one standard deviation below its mean: at β − γ."""
+    question = OF_CHAPTERS["shape-of-y"]
+    assert question.right.startswith("A steep side at 0.5 ")
+    _, standardized, scaled = question.wrong
+    assert standardized.text.startswith("A steep side at -1.0 ")
+    assert scaled.text.startswith("A steep side at 2.5 ")  # at γ · 3 + β
+
+
+def test_a_mean_that_moves_is_followed_by_a_tenth_of_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_show, "_svg_of", lambda fig, **_: fig.axes[0].lines[0].get_ydata())
+    followed = OF_CHAPTERS["mean-that-moves"].plot("", "")
+    k = np.arange(16)
+    np.testing.assert_allclose(followed[:16], 1 - 0.9**k)
+    np.testing.assert_allclose(followed[15:], (1 - 0.9**15) * 0.9 ** np.arange(26))
+
+
 def test_a_value_in_two_companies_by_hand() -> None:
     # Means 4 and 8; squares 1 + 1 + 4, so variance 2 in both; 6 is 2 above the one mean and 2 below the other.
     np.testing.assert_allclose(OF_CHAPTERS["company"].right, [2 / 2.25**0.5, -2 / 2.25**0.5])
@@ -451,7 +472,7 @@ def test_page_is_closed_and_loads_nothing(question: Question) -> None:
     assert tags.loads == []
     assert "http" not in page
     assert "@import" not in page
-    assert "url(" not in page
+    assert not re.search(r"url\((?!#)", page)  # a plot's parts are in the page
 
 
 @each_question
@@ -462,6 +483,45 @@ def test_page_is_the_same_every_time(question: Question) -> None:
 def test_page_in_a_terminal() -> None:
     assert repr(check_yourself(OF_CHAPTERS["convolutions"])).startswith("Question: Batch Normalization of feature")
     assert "  - +a² g₁g₂w₃" in repr(check_yourself(OF_CHAPTERS["internal-covariate-shift"]))
+
+
+@each_plots
+def test_plots_are_told_in_words_and_only_in_their_labels(question: Choice) -> None:
+    page = BeautifulSoup(to_html(question), "html.parser")
+    labels = page.select("label")
+    assert [label.input["value"] for label in labels] == list(question.choices)
+    assert [label.b.get_text() for label in labels] == list("ABCDEF"[: len(labels)])
+    for label, choice in zip(labels, question.choices, strict=True):
+        (drawing,) = label.select("svg[role=img]")
+        assert drawing["aria-label"] == as_in_a_book(choice)
+        assert not label.select("p, div, figure")  # HTML allows none of them in a label
+    letter = "ABCDEF"[question.choices.index(question.right)]
+    assert page.select_one("details").get_text().split("\n")[1] == f"Plot {letter}. {as_in_a_book(question.right)}"
+
+
+@each_plots
+def test_plots_share_their_axes_and_differ_in_what_they_show(question: Choice) -> None:
+    axes, drawn = set(), set()
+    for choice in question.choices:
+        svg = BeautifulSoup(question.plots[choice](choice, "p-"), "html.parser").svg
+        axes.add((svg["viewbox"], *(text.get_text() for text in svg.select("text"))))
+        drawn.add("".join(path.get("d", "") for path in svg.select("path")))
+    assert len(axes) == 1
+    assert len(drawn) == len(question.choices)
+
+
+def test_no_two_plots_of_a_page_share_an_id() -> None:
+    page = "".join(to_html(question) for question in PLOTS)
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert ids
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_plot_for_some_choices_only_is_refused() -> None:
+    (question, *_) = PLOTS
+    text = question.wrong[0].text
+    with pytest.raises(ValueError, match=rf"a plot for each choice or for none; there is none for \['{text[:9]}"):
+        replace(question, wrong=(replace(question.wrong[0], plot=None), *question.wrong[1:]))
 
 
 def test_several_questions_in_one_cell() -> None:

@@ -253,6 +253,12 @@ def test_equal_mistakes_are_both_named(page: Page) -> None:
     )
 
 
+def name_of(question: Choice, choice: str) -> str:
+    """What a screen reader says of a choice: its text, or the letter of its plot and what that looks like."""
+    letter = f"{'ABCDEF'[question.choices.index(choice)]} " if question.plots else ""
+    return letter + as_in_a_book(choice)
+
+
 @pytest.mark.parametrize("question", CHOICE, ids=lambda question: question.name)
 def test_choices_by_mouse(page: Page, question: Choice) -> None:
     box = page.locator(f'[data-name="{question.name}"]')
@@ -260,7 +266,7 @@ def test_choices_by_mouse(page: Page, question: Choice) -> None:
     says |= {w.text: f"Not yet: {w.name}. {w.says} See {question.see.text}." for w in question.wrong}
     assert len(says) == 1 + len(question.wrong)
     for choice, sentence in says.items():
-        box.get_by_label(choice, exact=True).check()
+        box.get_by_role("radio", name=name_of(question, choice), exact=True).check()
         box.get_by_role("button", name="Check").click()
         assert one_line(box.get_by_role("status").inner_text()) == sentence
 
@@ -274,6 +280,20 @@ def test_choices_by_keyboard(page: Page) -> None:
         page.keyboard.press("Space")
         page.keyboard.press("Enter")
         assert box.get_by_role("status").inner_text().startswith("Right."), question.name
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_plots_are_chosen_by_a_click_on_them_and_stand_side_by_side(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    for question in (question for question in CHOICE if question.plots):
+        box = page.locator(f'[data-name="{question.name}"]')
+        plots = box.get_by_role("img").all()
+        for plot, choice in zip(plots, question.choices, strict=True):
+            plot.click()
+            assert box.locator("input:checked").input_value() == choice
+        rows = {round(plot.bounding_box()["y"]) for plot in plots}
+        assert len(rows) == (len(plots) + 1) // 2 if width < 768 else len(rows) == 1
+    page.set_viewport_size({"width": 390, "height": 844})
 
 
 def test_nothing_chosen(page: Page) -> None:
@@ -301,6 +321,41 @@ def test_nothing_chosen(page: Page) -> None:
         "2/4",
         "0.4990",
         "0.5;",
+        "0.5.",
+        "½",
+        "50 %",
+        "50%",
+        "2/16*4",
+        "2 / 16 * 4",
+        "2 ÷ 4",
+        "2/√16",
+        "2 / sqrt(16)",
+        "2/(1+3)",
+        "[2/(1+3)]",
+        "2 · 0,25",
+        "2 x 0.25",
+        "1 − 0.5",
+        "1-0.5",
+        "-0.5+1",
+        "2^-1",
+        "2**-1",
+        "4**0.5/4",
+        "16^(-1/4)",
+        "5 × 10⁻¹",
+        "5·10^-1",
+        "5 × 10^(-1)",
+        "5E−1",
+        "50e-2",
+        "5000 × 10⁻⁴",
+        "= 0.5",
+        "≈ 0.5",
+        "~0.5",
+        "≈0,5",
+        "σ/√m = 2/4 = 0.5",
+        "2*0.25 = 0.5",
+        "about 0.5",
+        "standard deviation 0.5",
+        "0.5\N{NO-BREAK SPACE}",
     ],
 )
 def test_one_number_typed_in_many_ways(page: Page, text: str) -> None:
@@ -320,13 +375,49 @@ def test_one_number_typed_in_many_ways(page: Page, text: str) -> None:
         "(0.529  −0.661  0.132)",
         "0.529 - 0.661 0.132",
         "[[0.529], [–0.661], [0.132]]",
+        "dx = 0.529, -0.661, 0.132",
+        "dx = (0.529 -0.661 0.132)",
+        "dx1 = 0.529; dx2 = −0.661; dx3 = 0.132",
+        "≈0.529, ≈−0.661, ≈0.132",
+        "52,9 %; −66,1 %; 13,2 %",
+        "5.29 × 10⁻¹, −6.61 × 10⁻¹, 1.32 × 10⁻¹",
+        "0.529 | -0.661 | 0.132",
     ],
 )
 def test_several_numbers_typed_in_many_ways(page: Page, text: str) -> None:
     assert answer(page, OF_CHAPTERS["backward-pass"], text).startswith("Right."), text
 
 
-@pytest.mark.parametrize("text", ["", "half", "1/0", "0.5 m", "0.5.1", "--1", "NaN", "Infinity", "<b>1</b>", "1e999"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "200 MB, 120 MB",
+        "200MB 120MB",
+        "200 MB and 120 MB",
+        "200 MB; 120",
+        "8*5*4+40, 3*40",
+        "5 * 40, 3 * 40 MB",
+        "= 200, = 120",
+        "(200, 120)",
+        "2e2 1,2e2",
+        "2 × 10² and 1.2 × 10²",
+        "200 million bytes, 120 million bytes",
+    ],
+)
+def test_units_that_the_question_says_and_arithmetic(page: Page, text: str) -> None:
+    assert answer(page, OF_CHAPTERS["making-it-fast"], text).startswith("Right."), text
+
+
+def test_another_unit_is_not_taken_for_the_questions(page: Page) -> None:
+    said = answer(page, OF_CHAPTERS["making-it-fast"], "0.2 GB 0.12 GB")
+    assert said == "This question does not ask for “GB”. Type numbers alone, in the unit that it asks for."
+    assert "“m”" in answer(page, OF_CHAPTERS["batch-size"], "0.5 m")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "half", "1/0", "0.5.1", "--1", "NaN", "Infinity", "<b>1</b>", "1e999", "√(-1)", "2*", "3 ^", "()"],
+)
 def test_what_is_no_number_gets_an_example(page: Page, text: str) -> None:
     assert answer(page, OF_CHAPTERS["batch-size"], text) == "Type a number, such as 0.5, 1/2 or 0,5."
 

@@ -1,9 +1,10 @@
-"""Put one Matplotlib figure on a page, named for those who cannot see it."""
+"""Put one Matplotlib figure on a page, or one among those of a question, named for those who cannot see it."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
@@ -12,7 +13,11 @@ from matplotlib.figure import Figure
 
 from bn_book.drawing._style import style
 from bn_book.drawing._svg import page_svg, raw_svg
+from bn_exercises.check_yourself.question import Plot
 from bn_exercises.typography import as_in_a_book
+
+#: The size, in inches, of a plot that a question shows beside others: 12 points are 11 pixels or more there.
+SMALL = (1.85, 1.5)
 
 _serial = itertools.count(1)
 
@@ -62,17 +67,34 @@ def show(fig: Figure, *, alt: str, caption: str | None = None) -> InlineFigure:
         raise ValueError("alt must say in words what the figure shows, got an empty string")
     if caption is not None and not isinstance(caption, str):
         raise TypeError(f"caption must be a string or None, got {type(caption).__name__}")
-    svg = _svg_of(fig, alt=as_in_a_book(" ".join(alt.split())))
+    svg = _svg_of(fig, alt=alt)
     below = f"<figcaption>{escape(as_in_a_book(caption))}</figcaption>" if caption else ""
     return InlineFigure(
         html=f'<figure class="bn-figure" style="margin-left:0;margin-right:0">{svg}{below}</figure>', alt=alt
     )
 
 
-def _svg_of(fig: Figure, *, alt: str) -> str:
+def plot(draw: Callable[..., Figure], *args: object) -> Plot:
+    """One of the plots that a question lets the reader choose from, drawn when a page shows it.
+
+    All of a question's have the size `SMALL` and the same limits, because they stand side by side to be compared.
+
+    Args:
+        draw: draws the figure.
+        args: what it draws.
+    """
+
+    def drawn(alt: str, prefix: str) -> str:
+        return _svg_of(draw(*args), alt=alt, prefix=prefix)
+
+    return drawn
+
+
+def _svg_of(fig: Figure, *, alt: str, prefix: str | None = None) -> str:
     with style():  # some settings are read only while drawing
         raw = raw_svg(fig)
     plt.close(fig)
     # The serial number parts the figures of one notebook, the digest two notebooks open in one JupyterLab.
     digest = hashlib.sha256(raw.encode()).hexdigest()[:6]
-    return page_svg(raw, alt=alt, prefix=f"bn{next(_serial)}-{digest}-")
+    prefix = prefix or f"bn{next(_serial)}-{digest}-"
+    return page_svg(raw, alt=as_in_a_book(" ".join(alt.split())), prefix=prefix)

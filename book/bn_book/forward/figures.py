@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bn_book.colours import COLOURS
-from bn_book.drawing import styled
+from bn_book.drawing import SMALL, styled
 from bn_book.drawing._tex import aligned, decimal, row
 from bn_book.forward.experiments import ByHand, VarianceFormula, output_std
 from bn_exercises.typography import as_in_a_book
@@ -161,9 +161,22 @@ def variance_error(ratios: Sequence[float], errors: dict[VarianceFormula, Array]
         colour, line = looks[formula]
         ax.plot(ratios, values, line, color=COLOURS[colour], markersize=4)
     ax.axhline(1, color=COLOURS["muted"], linestyle=":", linewidth=1.2)
-    ax.text(1, 1.5, "no digit right", color=COLOURS["muted"])
-    ax.text(1.3, 1e-3, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
-    ax.text(30, 4e-10, "two passes:\nmean((x − mean(x))²)", color=COLOURS["green"])
-    ax.set(xscale="log", yscale="log", ylim=(1e-10, 1e3), xlabel="mean / standard deviation of the batch")
+    ax.text(1, 3, "no digit right", color=COLOURS["muted"])
+    ax.text(1.3, 1e-4, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
+    ax.text(30, 2e-10, "two passes:\nmean((x − mean(x))²)", color=COLOURS["green"])
+    ax.set(xscale="log", yscale="log", ylim=(1e-11, 1e3), xlabel="mean / standard deviation of the batch")
     ax.set_ylabel("relative error of the variance")
+    return fig
+
+
+# Plots of a question
+
+
+@styled
+def histogram(values: Array) -> Figure:
+    """How often each value of y occurs in a mini-batch. All have the same axes."""
+    fig, ax = plt.subplots(figsize=SMALL)
+    ax.hist(values, bins=np.arange(-2, 9, 0.25).tolist(), color=COLOURS["accent"])
+    ax.set(xlim=(-2, 9), xticks=(0, 4, 8), ylim=(0, 0.42 * len(values)), yticks=(), xlabel="y")
+    ax.spines["left"].set_visible(False)
     return fig

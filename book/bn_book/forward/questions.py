@@ -1,14 +1,19 @@
 """What the chapter asks, with an answer to every answer. Every value is computed."""
 
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 
-from bn_book.wording import listed
+from bn_book.drawing import plot
+from bn_book.forward import figures
+from bn_book.wording import listed, whole
 from bn_exercises import misconceptions, problems
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_part, from_values
 from bn_exercises.check_yourself.question import Choice, WrongChoice
+from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Link
+from bn_lib import batch_norm
 
 
 def _forward_pass() -> NumberQuestion:
@@ -114,7 +119,56 @@ def _mean_of_the_output() -> NumberQuestion:
     )
 
 
+def _shape_of_y() -> Choice:
+    m, gamma, beta = 300, 0.5, 1.0
+    ranks = (np.arange(m) + 0.5) / m
+    x = 3 - 2 * np.log1p(-ranks)
+
+    def out(values: Array, gamma: float, beta: float) -> Array:
+        return batch_norm(values[:, np.newaxis], np.array([gamma]), np.array([beta]))[0][:, 0]
+
+    def tailed(values: Array) -> str:
+        return f"A steep side at {values.min():.1f} on the left, and a tail to the right as far as {values.max():.1f}"
+
+    y, x_hat, scaled = out(x, gamma, beta), out(x, 1.0, 0.0), gamma * x + beta
+    bell = out(np.array([NormalDist().inv_cdf(rank) for rank in ranks]), gamma, beta)
+    return Choice(
+        name="shape-of-y",
+        page="chapters/forward",
+        prompt=f"The values of a feature in a large mini-batch begin steeply at {x.min():.0f} and have a long tail to "
+        f"the right. Their mean is {x.mean():.0f} and their standard deviation {x.std():.0f}. With "
+        f"{whole(f'γ = {gamma:g}')} and {whole(f'β = {beta:g}')}, which of these histograms is y?",
+        right=tailed(y),
+        plot=plot(figures.histogram, y),
+        because="BN subtracts one number from all values of a feature and multiplies them by another. The mean of y is "
+        "β and its standard deviation γ, and the shape is that of x.",
+        wrong=(
+            WrongChoice(
+                "made normal",
+                f"A bell, as wide on the left as on the right, from {bell.min():.1f} to {bell.max():.1f}",
+                "Mean and standard deviation are right. But BN only shifts and stretches: what is skewed stays skewed.",
+                plot(figures.histogram, bell),
+            ),
+            WrongChoice(
+                "γ and β left out",
+                tailed(x_hat),
+                "That is x̂, with the mean 0 and the standard deviation 1. The fourth line is still to come.",
+                plot(figures.histogram, x_hat),
+            ),
+            WrongChoice(
+                "not normalized",
+                tailed(scaled),
+                "That is γ x + β. The mean of x has to be subtracted first, and its standard deviation divided out.",
+                plot(figures.histogram, scaled),
+            ),
+        ),
+        hint="Where is the mean of y, how wide is it, and what can adding and multiplying do to a shape?",
+        see=Link("Mean, variance, normalize, scale and shift", "sec-forward-algorithm"),
+    )
+
+
 FORWARD_PASS = _forward_pass()
 ORDER_OF_STEPS = _order_of_steps()
 WHO_CHANGES = _who_changes()
 MEAN_OF_THE_OUTPUT = _mean_of_the_output()
+SHAPE_OF_Y = _shape_of_y()

@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from bn_book.drawing import plot
+from bn_book.inference import figures
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_values
 from bn_exercises.check_yourself.question import Choice, WrongChoice
+from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Link
 from bn_lib import BatchNorm, Convention
 
@@ -145,7 +148,56 @@ def _other_momentum() -> NumberQuestion:
     )
 
 
+def _mean_that_moves() -> Choice:
+    turn = 15
+    means = np.repeat([1.0, 0.0], [turn, 25])
+
+    def followed(momentum: float | None) -> Array:
+        layer, values = BatchNorm(1, momentum=momentum), [0.0]
+        for mean in means:
+            layer.forward(np.array([[mean - 1], [mean + 1]]))
+            values.append(float(layer.running_mean[0]))
+        return np.array(values)
+
+    return Choice(
+        name="mean-that-moves",
+        page="chapters/inference",
+        prompt=f"A layer starts with running_mean = 0 and has PyTorch's momentum, {BatchNorm(1).momentum:g}. The first "
+        f"{turn} mini-batches have the mean 1, and all later ones the mean 0. Predict the running mean: which of these "
+        "curves is it?",
+        right="It rises ever more slowly, does not reach 1, and then falls ever more slowly",
+        plot=plot(figures.running_mean, followed(0.1)),
+        because="Each update goes a tenth of the way that is left. After 15 of them 0.9¹⁵ of the distance is left, and "
+        "from there the way back begins.",
+        wrong=(
+            WrongChoice(
+                "momentum the other way round",
+                "It jumps to 1 at once, stays there, and jumps to 0",
+                "That is a weight of 0.9 for the new batch. In PyTorch the new batch has the weight momentum.",
+                plot(figures.running_mean, followed(0.9)),
+            ),
+            WrongChoice(
+                "plain average",
+                "It is at 1 from the first batch on, and then falls ever more slowly without coming near 0",
+                "That is the average of all batches so far (momentum=None). An exponential average starts from 0 and "
+                "forgets.",
+                plot(figures.running_mean, followed(None)),
+            ),
+            WrongChoice(
+                "old value not shrunk",
+                "It rises in a straight line beyond 1, and then stays level",
+                "A tenth of each batch mean was added, and nothing taken away. The old value keeps only 1 − momentum "
+                "of itself.",
+                plot(figures.running_mean, np.append(0, np.cumsum(0.1 * means))),
+            ),
+        ),
+        hint="How far does one update go, as a share of the distance to the batch mean?",
+        see=Link("The exponential average", "sec-inference-exponential"),
+    )
+
+
 TRAINING_AND_INFERENCE = _training_and_inference()
 FROZEN_NETWORK = _frozen_network()
 COUNT_STANDS_STILL = _count_stands_still()
 OTHER_MOMENTUM = _other_momentum()
+MEAN_THAT_MOVES = _mean_that_moves()

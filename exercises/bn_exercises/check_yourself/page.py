@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from string import ascii_uppercase
 from typing import Any
 
 from bn_exercises.check_yourself.numeric import NumberQuestion
@@ -94,10 +95,24 @@ def _text_field(question: NumberQuestion) -> str:
 def _radios(question: Choice) -> str:
     radios = "\n".join(
         f'<label class="bn-choice"><input type="radio" name="answer" value="{html.escape(choice)}">'
-        f"<span>{_text(choice)}</span></label>"
+        f"<span>{_shown_choice(question, choice)}</span></label>"
         for choice in question.choices
     )
-    return f'<fieldset><legend class="bn-prompt">{_prompt(question)}</legend>\n{radios}\n</fieldset>'
+    plots = ' class="bn-plots"' if question.plots else ""
+    return f'<fieldset{plots}><legend class="bn-prompt">{_prompt(question)}</legend>\n{radios}\n</fieldset>'
+
+
+def _shown_choice(question: Choice, choice: str) -> str:
+    """A text, or a plot under its letter."""
+    if choice not in question.plots:
+        return _text(choice)
+    letter = _letter(question, choice)
+    plot = question.plots[choice](choice, f"{question.name}-{letter}-")
+    return f'<b>{letter}</b><span class="bn-figure">{plot}</span>'
+
+
+def _letter(question: Choice, choice: str) -> str:
+    return ascii_uppercase[question.choices.index(choice)]
 
 
 def _prompt(question: NumberQuestion | Choice) -> str:
@@ -107,7 +122,8 @@ def _prompt(question: NumberQuestion | Choice) -> str:
 def _shown(question: NumberQuestion | Choice) -> tuple[str, ...]:
     """The right answer; the answer under each reading, where a problem can be read in several ways."""
     if isinstance(question, Choice):
-        return (question.right,)
+        right = question.right
+        return (f"Plot {_letter(question, right)}. {right}" if question.plots else right,)
     ((_, _, results),) = question.problem.solved()
     return results
 
