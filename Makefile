@@ -13,7 +13,7 @@ BIN       := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html pdf serve exercises lite-runtime test check bench bench-quick linkcheck mutants format lock clean
+.PHONY: help book html pdf serve exercises lite-runtime test check bench bench-quick linkcheck mutants claims format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ linkcheck: $(VENV)/.book ## Ask the other sites that the book links to whether t
 
 mutants: $(VENV)/.book ## Grade the grader: known mistakes and known right answers through every problem
 	$(BIN)/python -m bn_exercises.accuracy
+
+claims: $(VENV)/.book ## Measure every claim of the ledger with 5 seeds, on all cores: ARGS="--seeds 9 --scheduler tcp://..."
+	$(BIN)/python book/tools/claims.py $(ARGS)
 
 format: $(VENV)/.test ## Put the code in its standard form
 	$(BIN)/ruff check --fix .

@@ -1,15 +1,22 @@
 """Batch Normalization and its relatives in readable NumPy; on a GPU through optional CuPy.
 
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
-(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains). Then how it is
-made fast: `backends` (the same mathematics as four loops over memory, for each kind of array) and `fast` (what brings
-arrays there). For more than one machine: `population` (statistics of a data set) and `sync` (a layer whose
-mini-batch is spread over workers).
+(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains), `curvature`
+(how its loss curves). Then how it is made fast: `backends` (the same mathematics as four loops over memory, for each
+kind of array) and `fast` (what brings arrays there). For more than one machine: `population` (statistics of a data set)
+and `sync` (a layer whose mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
-from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from bn_lib.batchnorm import BatchNorm, BatchRenorm, GhostBatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bn_lib.convention import Convention
+from bn_lib.curvature import (
+    hessian_eigenvalues,
+    hessian_vector_product,
+    loss_and_gradient,
+    parameter_vector,
+    set_parameter_vector,
+)
 from bn_lib.layer import Layer
 from bn_lib.moments import Moments
 from bn_lib.network import (
@@ -18,6 +25,7 @@ from bn_lib.network import (
     Dropout,
     Flatten,
     ReLU,
+    Residual,
     Sequential,
     Sigmoid,
     Tanh,
@@ -38,7 +46,7 @@ from bn_lib.normalizers import (
     rms_norm,
     rms_norm_backward,
 )
-from bn_lib.population import population_moments
+from bn_lib.population import population_moments, recompute_statistics
 from bn_lib.standardize import standardize, standardize_backward
 from bn_lib.sync import SyncBatchNorm
 from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
@@ -46,11 +54,13 @@ from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
 __all__ = [
     "SGD",
     "BatchNorm",
+    "BatchRenorm",
     "Conv2d",
     "Convention",
     "Dense",
     "Dropout",
     "Flatten",
+    "GhostBatchNorm",
     "GroupNorm",
     "History",
     "InstanceNorm",
@@ -60,6 +70,7 @@ __all__ = [
     "RMSNorm",
     "ReLU",
     "Recorder",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "SyncBatchNorm",
@@ -74,13 +85,19 @@ __all__ = [
     "fit",
     "group_norm",
     "group_norm_backward",
+    "hessian_eigenvalues",
+    "hessian_vector_product",
     "instance_norm",
     "instance_norm_backward",
     "layer_norm",
     "layer_norm_backward",
+    "loss_and_gradient",
+    "parameter_vector",
     "population_moments",
+    "recompute_statistics",
     "rms_norm",
     "rms_norm_backward",
+    "set_parameter_vector",
     "softmax_cross_entropy",
     "standardize",
     "standardize_backward",

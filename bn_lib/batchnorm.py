@@ -3,8 +3,9 @@
 The mathematics is in `normalizers`; a layer decides *which* statistics are used and keeps them.
 """
 
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from bn_lib._arrays import Array, Namespace, namespace, silent
 from bn_lib._checks import (
     check_bool,
     check_dtype,
+    check_gradient,
     check_input,
     check_number,
     check_parameter,
@@ -23,11 +25,13 @@ from bn_lib.layer import Layer, Setting
 from bn_lib.moments import Moments
 from bn_lib.normalizers import (
     NormCache,
+    batch_axes,
     batch_norm,
     batch_norm_backward,
     group_norm,
     instance_norm,
     layer_norm,
+    normalize_split,
     normalize_with,
     rms_norm,
 )
@@ -168,7 +172,8 @@ class BatchNorm(_Normalizer):
             y, cache = self._normalize_batch(x)
             for name in ("running_mean", "running_var"):  # a sum would take other shapes too
                 check_parameter(x, getattr(self, name), name)
-            self._update_running(cache.moments)
+            for moments in self._moments(cache):
+                self._update_running(moments)
         else:
             check_input(x, least=0)
             for name in ("gamma", "beta", "running_mean", "running_var"):
@@ -191,6 +196,10 @@ class BatchNorm(_Normalizer):
         """y and a cache with the `moments` that normalized it: what a training pass does, but for what it remembers."""
         return batch_norm(x, self.gamma, self.beta, eps=self.eps)
 
+    def _moments(self, cache: Any) -> Iterable[Moments]:
+        """What goes into the running statistics after a training pass, one after the other."""
+        return (cache.moments,)
+
     @silent
     def _update_running(self, moments: Moments) -> None:
         xp = namespace(self.running_mean)
@@ -201,6 +210,167 @@ class BatchNorm(_Normalizer):
         self.running_mean = (1 - weight) * self.running_mean + weight * batch_mean
         self.running_var = (1 - weight) * self.running_var + weight * batch_var
         self.num_batches_tracked = xp.asarray(batches)
+
+
+class GhostBatchNorm(BatchNorm):
+    """Ghost Batch Normalization: each `ghost_size` rows of a mini-batch are normalized for themselves.
+
+        y = gamma * (x - mu_G) / sqrt(sigma2_G + eps) + beta,  with mu_G and sigma2_G over the rows of a ghost batch
+
+    So a large mini-batch has the noisy statistics of small ones, and its gradient is still one of many rows. Only the
+    axes differ from Batch Normalization: (1, 3, ...) of (N / ghost_size, ghost_size, C, ...). In inference the layer is
+    `BatchNorm`.
+
+    Ghost batches are consecutive rows. Rows left over join the last one, which then has up to 2 * ghost_size - 1: a
+    smaller one of their own would be noisier than was asked for. A mini-batch of fewer rows is one ghost batch. Running
+    statistics move once for each ghost batch, in their order, and `num_batches_tracked` counts ghost batches, so that
+    `momentum` means what it means for `BatchNorm` on batches of that size.
+
+    Args:
+        num_features: C, the number of channels.
+        ghost_size: rows of a ghost batch; >= 1, and at least 2 values per channel in each.
+        options: as those of `BatchNorm`.
+
+    Example:
+        >>> layer = GhostBatchNorm(1, 2, eps=0.0)
+        >>> layer(np.array([[1.0], [3.0], [10.0], [50.0]]))
+        array([[-1.],
+               [ 1.],
+               [-1.],
+               [ 1.]])
+
+    Raises:
+        TypeError, ValueError: as `BatchNorm`.
+
+    Source: Hoffer, Hubara and Soudry (2017), Algorithm 1.
+    """
+
+    ghost_size = Setting(check_positive_int)
+
+    def __init__(self, num_features: int, ghost_size: int, **options: Any) -> None:
+        super().__init__(num_features, **options)
+        self.ghost_size = ghost_size
+
+    def backward(self, dy: Array) -> Array:
+        """As `BatchNorm.backward`; each ghost batch has its own means, and gamma and beta the sum of the gradients."""
+        cache = self._last()
+        if not isinstance(cache, _Ghosts):
+            return super().backward(dy)
+        check_gradient(dy, cache.parts[0].x_hat, cache.shape)
+        xp, start, found = namespace(dy), 0, []
+        for part in cache.parts:
+            stop = start + part.x_hat.shape[0]
+            found.append(batch_norm_backward(dy[start:stop, ...], part))
+            start = stop
+        dx, dgamma, dbeta = zip(*found, strict=True)
+        self.grads["gamma"], self.grads["beta"] = sum(dgamma[1:], dgamma[0]), sum(dbeta[1:], dbeta[0])
+        self._went_back()
+        return xp.concat(dx)
+
+    def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
+        check_input(x)
+        check_parameter(x, self.gamma, "gamma")
+        check_parameter(x, self.beta, "beta")
+        rows, size = x.shape[0], min(self.ghost_size, x.shape[0])
+        ghosts, left = divmod(rows, size)
+        alike = ghosts - bool(left)  # ghost batches of `size` rows; one with the rows left over comes after them
+        pieces = [(x[: alike * size, ...], alike), (x[alike * size :, ...], ghosts - alike)]
+        found = [normalize_split(piece, self.gamma, self.beta, self.eps, count) for piece, count in pieces if count]
+        ys, parts = zip(*found, strict=True)
+        return namespace(x).concat(ys), _Ghosts(parts, tuple(x.shape))
+
+    def _moments(self, cache: Any) -> Iterable[Moments]:
+        for part in cache.parts:
+            whole = part.moments
+            for ghost in range(whole.mean.shape[0]):
+                yield Moments(whole.count, whole.mean[ghost, ...], whole.m2[ghost, ...])
+
+
+class _Ghosts(NamedTuple):
+    """What the backward pass of a `GhostBatchNorm` needs: the caches of its pieces, and the shape of x."""
+
+    parts: tuple[NormCache, ...]
+    shape: tuple[int, ...]
+
+
+class BatchRenorm(BatchNorm):
+    """Batch Renormalization: a training batch is brought near what inference would make of it.
+
+        y = gamma * (r * (x - mu_B) / sigma_B + d) + beta
+        r = sigma_B / sigma,        limited to [1 / r_max, r_max]
+        d = (mu_B - mu) / sigma,    limited to [-d_max, d_max]
+
+    with sigma_B = sqrt(sigma2_B + eps), mu = running_mean and sigma = sqrt(running_var + eps). Where no limit is
+    reached, y = gamma * (x - mu) / sigma + beta: training and inference are the same. With r_max = 1 and d_max = 0 it
+    is Batch Normalization to the last bit. In inference the layer is `BatchNorm`.
+
+    In `backward` r and d are constants: the gradient goes through mu_B and sigma_B as in Batch Normalization, with
+    gamma * r for gamma. It is therefore not the gradient of the loss as a function of x, in which r and d move too.
+
+    r and d come from the running statistics as they were before the batch, so these must be near the data before the
+    limits are wide: the paper trains with r_max = 1 and d_max = 0 first and widens both over some thousand steps. Both
+    may be set between steps.
+
+    Args:
+        num_features: C, the number of channels.
+        r_max: how far the scale is corrected; >= 1.
+        d_max: how far the mean is corrected, in running standard deviations; >= 0.
+        options: as those of `BatchNorm`.
+
+    Example:
+        >>> layer = BatchRenorm(1, r_max=3.0, d_max=5.0, eps=0.0)  # the running statistics start at 0 and 1
+        >>> layer(np.array([[1.0], [3.0]]))  # mu_B = 2, sigma_B = 1, so r = 1 and d = 2
+        array([[1.],
+               [3.]])
+
+    Raises:
+        TypeError, ValueError: as `BatchNorm`; in training also if running_var is negative or not finite.
+
+    Source: Ioffe (2017), Algorithm 1. There a running standard deviation is kept; here it is the root of running_var,
+    so that the state is `BatchNorm`'s.
+    """
+
+    r_max = Setting(partial(check_number, low=1.0))
+    d_max = Setting(partial(check_number, low=0.0))
+
+    def __init__(self, num_features: int, *, r_max: float = 3.0, d_max: float = 5.0, **options: Any) -> None:
+        super().__init__(num_features, **options)
+        self.r_max, self.d_max = r_max, d_max
+
+    @silent
+    def backward(self, dy: Array) -> Array:
+        """As `BatchNorm.backward` with gamma * r for gamma; dgamma = sum(dy * (r * x_hat + d))."""
+        cache = self._last()
+        if not isinstance(cache, _Renormed):
+            return super().backward(dy)
+        dx, dscale, dbeta = batch_norm_backward(dy, cache.plain)
+        xp, dtype = namespace(dy), self.gamma.dtype
+        self.grads["gamma"] = xp.astype(cache.r * dscale + cache.d * dbeta, dtype, copy=False)
+        self.grads["beta"] = xp.astype(dbeta, dtype, copy=False)
+        self._went_back()
+        return dx
+
+    @silent
+    def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
+        check_input(x)
+        for name in ("gamma", "beta", "running_mean", "running_var"):
+            check_parameter(x, getattr(self, name), name)
+        check_variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
+        xp, moments = namespace(x), Moments.of(x, batch_axes(x.ndim))
+        sigma = xp.sqrt(self.running_var + self.eps)
+        r = xp.clip(xp.sqrt(moments.var() + self.eps) / sigma, 1 / self.r_max, self.r_max)
+        d = xp.clip((moments.mean - self.running_mean) / sigma, -self.d_max, self.d_max)
+        y, cache = batch_norm(x, self.gamma * r, self.beta + self.gamma * d, eps=self.eps)
+        return y, _Renormed(cache, r, d, cache.moments)
+
+
+class _Renormed(NamedTuple):
+    """What the backward pass of a `BatchRenorm` needs: the cache of a `batch_norm`, r, d, and the moments."""
+
+    plain: Any
+    r: Array
+    d: Array
+    moments: Moments
 
 
 class _SampleNorm(_Normalizer):

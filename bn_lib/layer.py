@@ -3,8 +3,9 @@
 The layers themselves are in `batchnorm` (normalizers) and `network` (everything else).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 from zipfile import BadZipFile
@@ -253,6 +254,29 @@ def distinct_layers(layer: Layer) -> list[Layer]:
     return list({id(each): each for each in layer.layers()}.values())
 
 
+def parameters_with_gradients(layer: Layer) -> list[tuple[Layer, str, Array, Array]]:
+    """Every trained array of `layer`, each once: its layer, its name, its value, its gradient.
+
+    Raises:
+        RuntimeError: if a gradient is missing because `backward` has not been called.
+        ValueError: if a gradient that was put there by hand is no array of its parameter's shape.
+    """
+    found = []
+    for each in distinct_layers(layer):
+        for name in each.parameter_names:
+            if name not in each.grads:
+                raise RuntimeError(f"{type(each).__name__} has no gradient of {name}; call backward(dy) first")
+            parameter, g = getattr(each, name), each.grads[name]
+            if getattr(g, "shape", None) != parameter.shape:
+                seen = f"has shape {g.shape}" if is_array(g) else f"is a {type(g).__name__}"
+                raise ValueError(
+                    f"{type(each).__name__}.grads[{name!r}] {seen}; expected an array of shape {parameter.shape}, "
+                    f"that of {name}"
+                )
+            found.append((each, name, parameter, g))
+    return found
+
+
 @contextmanager
 def modes_kept(layer: Layer) -> Iterator[None]:
     """Put every layer's mode back afterwards, whatever happens inside."""
@@ -266,18 +290,27 @@ def modes_kept(layer: Layer) -> Iterator[None]:
 
 @contextmanager
 def only_looked_at(layer: Layer) -> Iterator[None]:
-    """Put every layer's mode, running statistics and last forward pass back afterwards, whatever happens inside.
+    """Put all that a layer holds back afterwards, whatever happens inside, even where its random numbers come from.
 
-    So a model can be tried out between a forward pass and its backward pass.
+    That is its mode, parameters, running statistics, gradients and last forward pass, so a model can be tried out
+    between a forward pass and its backward pass.
     """
-    passes, buffers = [(each, each.last_pass) for each in layer.layers()], _buffers(layer)
+    held = [(each, each.last_pass, each.grads) for each in distinct_layers(layer)]
+    parameters = [(each, name, getattr(each, name)) for each, _, _ in held for name in each.parameter_names]
+    buffers = _buffers(layer)
+    generators = [g for each, _, _ in held for g in vars(each).values() if isinstance(g, np.random.Generator)]
+    states = [(generator, generator.bit_generator.state) for generator in generators]
+    for each, _, gradients in held:
+        each.grads = dict(gradients)
     with modes_kept(layer):
         try:
             yield
         finally:
-            _put_back(buffers)
-            for each, kept in passes:
-                each.last_pass = kept
+            _put_back(parameters + buffers)
+            for each, kept, gradients in held:
+                each.last_pass, each.grads = kept, gradients
+            for generator, state in states:
+                generator.bit_generator.state = state
 
 
 @contextmanager
@@ -304,6 +337,26 @@ def _buffers(layer: Layer) -> list[tuple[Layer, str, Array]]:
 def _put_back(buffers: list[tuple[Layer, str, Array]]) -> None:
     for owner, name, value in buffers:
         setattr(owner, name, value)
+
+
+@contextmanager
+def method_replaced(layers: Iterable[Layer], name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Have `function(layer, ...)` do inside what the method `name` of these layers does."""
+    layers = list(layers)
+    for layer in layers:
+        vars(layer)[name] = partial(function, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del vars(layer)[name]
+
+
+def check_model(value: Any, name: str) -> Layer:
+    """Return `value`; raise `TypeError` unless it is a layer."""
+    if not isinstance(value, Layer):
+        raise TypeError(f"{name} is a {type(value).__name__}; expected a Layer")
+    return value
 
 
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:

@@ -6,6 +6,7 @@ layers are in `batchnorm`; the optimizer and the training loop in `training`.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -578,6 +579,59 @@ class Sequential(Layer):
     def _tell(self, kind: str, index: int, layer: Layer, array: Array) -> None:
         for watcher in self.watchers:
             watcher(kind, index, layer, array)
+
+
+class Residual(Sequential):
+    """A residual block: y = x + F(x), where F is the layers one after the other; dx = dy + (dF/dx) dy.
+
+    Nothing follows the sum. For the block of He et al. (2015), with a ReLU after it, put one behind it; their block of
+    2016 begins with BN and ReLU. State dict, modes and watchers are those of a `Sequential` of the same layers.
+
+    Args:
+        layers: those of F, first to last; together they keep the shape of x.
+
+    Examples:
+        >>> block = bn_lib.Residual(bn_lib.ReLU())
+        >>> block.forward(np.array([[-1.0, 3.0]]))
+        array([[-1.,  6.]])
+        >>> block.backward(np.ones((1, 2)))
+        array([[1., 2.]])
+
+    Raises:
+        ValueError: in `forward`, if F(x) has another shape than x; running statistics are then as they were.
+
+    Source: He et al. (2016), "Identity Mappings in Deep Residual Networks", eq. 1 with f the identity.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """Return x + F(x), of the shape of x."""
+        self._check_x(x)
+        with undone_if_it_raises(self):
+            y = super().forward(x)
+            if y.shape != x.shape:
+                raise ValueError(f"x has shape {x.shape} and F(x) {y.shape}; expected layers that keep the shape")
+        return x + y
+
+    def backward(self, dy: Array) -> Array:
+        """Return the gradient with respect to x; every layer's `grads` are set."""
+        return dy + super().backward(dy)
+
+    def fill_grads(self, dy: Array) -> None:
+        """Set every layer's `grads`."""
+        super().fill_grads(dy)
+
+
+@contextmanager
+def unwatched(model: Layer) -> Iterator[None]:
+    """Tell no watcher of the passes inside: a `Recorder` would count them as steps."""
+    watched = [(layer, layer.watchers) for layer in distinct_layers(model) if isinstance(layer, Sequential)]
+    for layer, _ in watched:
+        layer.watchers = []
+    try:
+        yield
+    finally:
+        for layer, watchers in watched:
+            layer.watchers = watchers
 
 
 @np.errstate(under="ignore")  # the exponential of a logit far below the largest is 0

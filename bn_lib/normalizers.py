@@ -197,6 +197,17 @@ def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array,
     return _scale_and_shift(xp, x_hat, gamma, beta, None, x.dtype), cache
 
 
+def normalize_split(x: Array, gamma: Array, beta: Array, eps: float, ghosts: int) -> tuple[Array, NormCache]:
+    """`batch_norm` of `ghosts` equal runs of rows, each with its own statistics, for checked x, gamma, beta and eps.
+
+    The axes are (1, 3, ...) of (ghosts, N / ghosts, C, ...), and the moments have a mean for each ghost batch.
+    """
+    split = (ghosts, x.shape[0] // ghosts, *x.shape[1:])
+    axes = (1, *range(3, len(split)))
+    check_enough(x, axes, "channel of a ghost batch", split)
+    return _forward(x, gamma, beta, axes, eps, split=split)
+
+
 # Layer, RMS, instance, group
 
 

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from bn_lib import fast
-from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, silent, statistics_dtype
+from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, namespace, silent, statistics_dtype
 from bn_lib._checks import FLOATS, check_float_array, check_input, check_same_kind
 from bn_lib._progress import progress_bar
 from bn_lib.backends import choose
+from bn_lib.batchnorm import BatchNorm
+from bn_lib.layer import Layer, check_model, distinct_layers, method_replaced, only_looked_at
 from bn_lib.moments import Moments
+from bn_lib.network import unwatched
 from bn_lib.normalizers import batch_axes
 
 
@@ -71,18 +74,87 @@ def population_moments(
             f"scheduler is given but batches is a {type(batches).__name__}, which is read here; expected a Dask array "
             "(dask.array.from_array, dask.array.from_delayed)"
         )
-    if is_array(batches):
-        raise TypeError(
-            f"batches is one array, a {type(batches).__name__}; expected an iterable of arrays or a Dask array "
-            "(for one array: Moments.of)"
-        )
-    if not isinstance(batches, Iterable):
-        raise TypeError(f"batches is a {type(batches).__name__}; expected an iterable of arrays or a Dask array")
+    _check_batches(batches, "arrays or a Dask array (for one array: Moments.of)")
     with progress_bar(operator.length_hint(batches, 0) or None, progress, "batch") as bar:
         merged = merge_pairwise(_of_each(batches, axis, bar))
     if merged is None:
         raise ValueError("batches is empty; expected at least one array")
     return merged
+
+
+def recompute_statistics(model: Layer, batches: Iterable[Array]) -> None:
+    """Replace the running statistics of every `BatchNorm` in `model` by those of a data set ("precise BN").
+
+        running_mean = mean of all values,  running_var = variance of all values
+
+    The model does not change while the batches pass through it, so unlike running averages these statistics are all of
+    one and the same network, and every batch counts. In the pass each BN layer normalizes with the batch's own
+    statistics, as in training, so the layers behind it see what they see in training; the moments of its input are
+    merged over all batches (`Moments.merge`). For the first BN layer the result does not depend on how the data is cut
+    into batches; for those behind it a little, through the statistics of the layers before. All other layers are in
+    inference mode: what `Dropout` drops in training would add a variance that inference does not have.
+
+    The variance is that of all values at once, divided by their number, whatever `unbiased_running_var` is: with a
+    single batch, inference then gives what training on this batch gave. `num_batches_tracked` becomes the number of
+    batches. Modes, parameters, gradients and last passes stay, and watchers are not told.
+
+    Args:
+        model: a network with at least one `BatchNorm`, or one of its relatives with running statistics.
+        batches: an iterable of inputs of `model`, each of at least two rows. It is read once. Larger batches are closer
+            to inference; of unequal ones each value counts the same.
+
+    Example:
+        >>> layer = bn_lib.BatchNorm(1)
+        >>> bn_lib.recompute_statistics(layer, [np.array([[1.0], [2.0]]), np.array([[6.0], [7.0]])])
+        >>> layer.running_mean, layer.running_var
+        (array([4.]), array([6.5]))
+
+    Raises:
+        TypeError: if `model` is not a layer, or `batches` is one array and not several.
+        ValueError: if there is no BN layer or no batch, or a layer's statistics are not finite; or as the model does.
+            Nothing has changed then.
+
+    Source: Wu and Johnson (2021), section 3, who weigh every batch the same: mean(mu_B) and
+    mean(mu_B**2 + sigma_B**2) - mean(mu_B)**2. For batches of equal size that is the same.
+    """
+    norms = [layer for layer in distinct_layers(check_model(model, "model")) if isinstance(layer, BatchNorm)]
+    if not norms:
+        raise ValueError(f"model is a {type(model).__name__} without a BatchNorm; expected at least one")
+    _check_batches(batches, "arrays")
+    seen: dict[int, list[Moments]] = {id(norm): [] for norm in norms}
+
+    def collect(norm: BatchNorm, moments: Moments) -> None:
+        seen[id(norm)].append(moments)
+
+    with only_looked_at(model), unwatched(model), method_replaced(norms, "_update_running", collect):
+        model.eval()
+        for norm in norms:
+            norm.training = True
+        passes = 0
+        for x in batches:
+            model.forward(x)
+            passes += 1
+    if not passes:
+        raise ValueError("batches is empty; expected at least one array")
+    found = []
+    for norm in norms:
+        merged = merge_pairwise(seen[id(norm)])
+        if merged is None:  # a layer that the model does not use
+            continue
+        xp = namespace(norm.running_mean)
+        mean, var = (xp.astype(xp.reshape(v, (-1,)), xp.float64) for v in (merged.mean, merged.var()))
+        for name, value in (("running_mean", mean), ("running_var", var)):
+            norm.check_meaning(name, value, f"the new {name} of a {type(norm).__name__}")
+        found.append((norm, mean, var, xp.asarray(len(seen[id(norm)]), dtype=xp.int64)))
+    for norm, mean, var, batches_seen in found:
+        norm.running_mean, norm.running_var, norm.num_batches_tracked = mean, var, batches_seen
+
+
+def _check_batches(batches: Any, expected: str) -> None:
+    if is_array(batches):
+        raise TypeError(f"batches is one array, a {type(batches).__name__}; expected an iterable of {expected}")
+    if not isinstance(batches, Iterable):
+        raise TypeError(f"batches is a {type(batches).__name__}; expected an iterable of {expected}")
 
 
 def merge_pairwise(parts: Iterable[Moments]) -> Moments | None:

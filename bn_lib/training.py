@@ -8,10 +8,19 @@ from typing import Any, Self
 
 import numpy as np
 
-from bn_lib._arrays import Array, is_array, namespace
+from bn_lib._arrays import Array, namespace
 from bn_lib._checks import check_input, check_labels, check_number, check_positive_int, check_rng
 from bn_lib._progress import progress_bar
-from bn_lib.layer import Layer, Setting, distinct_layers, modes_kept, only_looked_at, to_numpy, undone_if_it_raises
+from bn_lib.layer import (
+    Layer,
+    Setting,
+    check_model,
+    modes_kept,
+    only_looked_at,
+    parameters_with_gradients,
+    to_numpy,
+    undone_if_it_raises,
+)
 from bn_lib.network import Sequential, softmax_cross_entropy
 
 
@@ -20,12 +29,6 @@ def _check_momentum(value: Any, name: str) -> float:
     if momentum == 1.0:
         raise ValueError(f"{name} is 1; expected less, or no gradient would ever be forgotten")
     return momentum
-
-
-def _check_model(value: Any, name: str) -> Layer:
-    if not isinstance(value, Layer):
-        raise TypeError(f"{name} is a {type(value).__name__}; expected a Layer")
-    return value
 
 
 class SGD:
@@ -58,7 +61,7 @@ class SGD:
     Source: torch.optim.SGD (dampening 0, no Nesterov); Sutskever et al. (2013) write it with the rate inside.
     """
 
-    model = Setting(_check_model)
+    model = Setting(check_model)
     learning_rate = Setting(partial(check_number, low=0.0))
     momentum = Setting(_check_momentum)
     weight_decay = Setting(partial(check_number, low=0.0))
@@ -77,21 +80,7 @@ class SGD:
             RuntimeError: if a gradient is missing because `backward` has not been called.
             ValueError: if a gradient that was put there by hand is no array of its parameter's shape.
         """
-        slots = []
-        for layer in distinct_layers(self.model):
-            for name in layer.parameter_names:
-                if name not in layer.grads:
-                    raise RuntimeError(
-                        f"{type(layer).__name__} has no gradient of {name}; call backward(dy) before step()"
-                    )
-                parameter, g = getattr(layer, name), layer.grads[name]
-                if getattr(g, "shape", None) != parameter.shape:
-                    seen = f"has shape {g.shape}" if is_array(g) else f"is a {type(g).__name__}"
-                    raise ValueError(
-                        f"{type(layer).__name__}.grads[{name!r}] {seen}; expected an array of shape {parameter.shape}, "
-                        f"that of {name}"
-                    )
-                slots.append((layer, name, parameter, g))
+        slots = parameters_with_gradients(self.model)
         rate, momentum, decay = self.learning_rate, self.momentum, self.weight_decay
         # Found by the layer itself, which is held here, so that a copy finds its own and no other layer has its id.
         velocities = {(id(layer), name): velocity for layer, name, velocity in self._velocity}

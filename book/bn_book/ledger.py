@@ -1,17 +1,24 @@
 """The claims ledger: every claim of the book, as a picture of all of them and as cards in MyST Markdown for its page.
 
-Tests run the ledger, and the book renders it. What a claim is, and how it is measured, is in `bn_book.claims`.
+The book renders it, tests run it with one seed, `make claims` with several. What a claim is, and how it is measured, is
+in `bn_book.claims`.
 """
 
 import importlib
 import math
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from html import escape
+from multiprocessing import get_context
+from typing import TypeAlias
 
 from bn_book.chapters import chapters
 from bn_book.claims import Claim, Measured
 from bn_exercises.typography import as_in_a_book
+from bn_lib._progress import progress_bar
 
 HOLDS, NOT_HERE, FAILS = "✓ holds", "≠ did not reproduce here", "✗ not as the book says"
 
@@ -23,6 +30,8 @@ KINDS = {
 }
 
 Results = Mapping[str, Sequence[Measured]]
+Numbers: TypeAlias = tuple[Mapping[str, float], Mapping[str, float]]  # of some claims: ours, and the wrong results
+Each: TypeAlias = Callable[..., Iterable[Numbers]]
 
 
 def claims() -> dict[str, tuple[Claim, ...]]:
@@ -43,6 +52,61 @@ def claims() -> dict[str, tuple[Claim, ...]]:
     if twice:
         raise ValueError(f"claims share a name: {sorted(twice)}; expected every name once")
     return found
+
+
+def measured(seeds: int | None = None, *, each: Each = map, progress: bool = False) -> Results:
+    """Measure every claim.
+
+    A chapter's claims with one seed are one task, because they share experiments.
+
+    Args:
+        seeds: how many, from 0; by default each claim's own number.
+        each: what goes through the tasks: `map`, or an executor's, which may do it elsewhere.
+        progress: whether to show how far it is.
+
+    Examples:
+        >>> with bn_book.ledger.all_cores() as each:  # doctest: +SKIP
+        ...     results = bn_book.ledger.measured(5, each=each)
+    """
+    of_chapters = claims()
+    tasks = [
+        (chapter, seed, seeds)
+        for chapter, of_chapter in of_chapters.items()
+        for seed in range(seeds or max(claim.seeds for claim in of_chapter))
+    ]
+    values: dict[str, list[float]] = {}
+    rejected: dict[str, float] = {}
+    with progress_bar(len(tasks), progress, "run") as bar:
+        for ours, wrong in each(_with_seed, *zip(*tasks, strict=True)):
+            for name, value in ours.items():
+                values.setdefault(name, []).append(value)
+            rejected |= wrong
+            bar.update()
+    return {
+        chapter: tuple(Measured(claim, tuple(values[claim.name]), rejected[claim.name]) for claim in of_chapter)
+        for chapter, of_chapter in of_chapters.items()
+    }
+
+
+def _with_seed(chapter: str, seed: int, seeds: int | None) -> Numbers:
+    """A chapter's claims with one seed: our numbers, and with the first seed what the wrong results give."""
+    asked = [claim for claim in claims()[chapter] if seed < (seeds or claim.seeds)]
+    wrong = asked if seed == 0 else []
+    return (
+        {claim.name: float(claim.measure(seed)) for claim in asked},
+        {claim.name: float(claim.gives()) for claim in wrong},
+    )
+
+
+@contextmanager
+def all_cores() -> Iterator[Each]:
+    """A `map` that works on all cores, in processes of their own; where there is one core, as in a browser, `map`."""
+    cores = os.cpu_count() or 1
+    if cores == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as executor:
+        yield executor.map
 
 
 def verdict(result: Measured) -> str:
@@ -120,6 +184,10 @@ def _row(result: Measured) -> str:
     )
 
 
+# What is not written as it stands in a claim's name.
+_WRITTEN = {"bn": "BN", "gn": "GN", "ln": "LN", "relu": "ReLU", "gaussian": "Gaussian", "lambda": "λ", "xhat": "x̂"}
+
+
 def title(name: str) -> str:
     """A claim's name as a row's title.
 
@@ -127,8 +195,8 @@ def title(name: str) -> str:
         >>> title("gn-beats-ln-at-32")
         'GN beats LN at 32'
     """
-    words = name.replace("bn-lib", "bn_lib").replace("x-hat", "x̂").split("-")
-    first, *others = ({"bn": "BN", "gn": "GN", "ln": "LN"}.get(word, word) for word in words)
+    words = name.replace("bn-lib", "bn_lib").replace("x-hat", "xhat").replace("pre-act", "preact").split("-")
+    first, *others = (_WRITTEN.get(word, word) for word in words)
     return " ".join([first if first in ("bn_lib", "x̂") else first[0].upper() + first[1:], *others])
 
 

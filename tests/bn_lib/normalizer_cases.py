@@ -156,6 +156,10 @@ NORMALIZERS = (
 # The same as layers, of three channels. They take the options that all have.
 LAYERS: dict[str, Callable[..., bn_lib.Layer]] = {
     "BatchNorm": lambda **options: bn_lib.BatchNorm(3, **options),
+    "GhostBatchNorm": lambda **options: bn_lib.GhostBatchNorm(3, 2, **options),
+    "BatchRenorm": lambda **options: bn_lib.BatchRenorm(
+        3, r_max=1, d_max=0, **options
+    ),  # elsewhere r and d move with x
     "LayerNorm": lambda **options: bn_lib.LayerNorm(3, **options),
     "RMSNorm": lambda **options: bn_lib.RMSNorm(3, **options),
     "InstanceNorm": lambda **options: bn_lib.InstanceNorm(3, **options),

@@ -143,7 +143,7 @@ def step_without_backward():
         row("momentum", "1", "expected less", ValueError, lambda: sgd(momentum=1.0), id="SGD's momentum 1"),
         row("momentum", "-0.5", "between 0 and 1", ValueError, lambda: sgd(momentum=-0.5)),
         row("weight_decay", "-1", ">= 0", ValueError, lambda: sgd(weight_decay=-1)),
-        row("Dense", "no gradient of weight", "call backward(dy) before step()", RuntimeError, step_without_backward),
+        row("Dense", "no gradient of weight", "call backward(dy) first", RuntimeError, step_without_backward),
         # training
         row("batch_size", "5", "at most the 4 rows of x", ValueError, lambda: fit(batch_size=5)),
         row("batch_size", "0", ">= 1", ValueError, lambda: fit(batch_size=0)),

@@ -111,7 +111,10 @@ def test_those_that_add_a_beta(function, name, seen, expected, error, arguments)
     assert_refused(name, seen, expected, error, lambda: FUNCTIONS[function](**arguments))
 
 
-@pytest.mark.parametrize("function", ["batch_norm", "BatchNorm"])
+OF_THE_BATCH = {"batch_norm", "BatchNorm", "GhostBatchNorm", "BatchRenorm"}
+
+
+@pytest.mark.parametrize("function", sorted(OF_THE_BATCH))
 def test_no_sample_has_no_statistics(function):
     row = "x", "shape (0, 3, 2)", "at least one element", ValueError
     assert_refused(*row, lambda: FUNCTIONS[function](X3[:0]))
@@ -122,7 +125,7 @@ def test_no_sample_and_no_label_has_no_statistics():
     assert_refused(*row, lambda: bn_lib.conditional_batch_norm(X3[:0], LABELS[:0], ONES, ONES))
 
 
-EACH_FOR_ITSELF = sorted(FUNCTIONS.keys() - {"batch_norm", "BatchNorm", "conditional_batch_norm"})
+EACH_FOR_ITSELF = sorted(FUNCTIONS.keys() - OF_THE_BATCH - {"conditional_batch_norm"})
 
 
 @pytest.mark.parametrize("function", EACH_FOR_ITSELF)

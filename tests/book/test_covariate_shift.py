@@ -6,6 +6,7 @@ from fractions import Fraction
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import covered
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -255,6 +256,7 @@ def test_the_vanishing_signal_is_a_badly_conditioned_input(seed):
 
 def test_the_curves_of_the_chains_are_those_of_the_formula():
     fig = figures.obtained_of_planned()
+    assert covered(fig) == []
     above, below = fig.axes
     weights = above.lines[1].get_xdata()
     expected = shift.obtained_of_planned(weights, 30, shift.calibrated_step(weights, 30, 0.1))

@@ -66,6 +66,23 @@ def test_words_stay_words_and_mathematics_becomes_outlines():
     assert "hat" not in words
 
 
+@styled
+def _labels():
+    fig, ax = plt.subplots()
+    ax.text(0.5, 0.5, "one line")
+    ax.text(0.2, 0.2, "two\nlines", va="center")
+    ax.set_ylabel("a label\nof two lines")
+    return fig
+
+
+def test_the_lines_of_a_label_shrink_together():
+    """Towards one point: where a label is shown smaller, the distance of its lines is, too."""
+    words = re.findall(r'transform-origin="([^"]+)".*?<text[^>]*>([^<]+)<', show(_labels(), alt="Labels.").html)
+    tied = {text: origin for origin, text in words}
+    assert tied["two"] == tied["lines"] != tied["one line"]
+    assert tied["a label"] == tied["of two lines"]
+
+
 def test_every_face_of_the_style_is_there(caplog):
     """Matplotlib would say so in every page's output."""
     show(drawing(), alt="waves")

@@ -8,6 +8,7 @@ from fractions import Fraction
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawn import covered
 
 from bn_book.drawing import show
 from bn_book.drawing._tex import decimal
@@ -268,3 +269,9 @@ def test_the_variance_figure_draws_both_formulas():
     fig = figures.variance_error([1e2, 1e3], errors)
     drawn = [list(line.get_ydata()) for line in fig.axes[0].get_lines()[:2]]
     assert drawn == [[1e-3, 1e-1], [1e-7, 1e-7]]
+
+
+def test_the_words_of_the_variance_figure_lie_over_no_line():
+    ratios = np.logspace(0, 4, 17)
+    errors = {"one pass": 1e-7 * ratios**2, "two passes": np.full(17, 5e-8)}  # what the page draws, smoothed
+    assert covered(figures.variance_error(ratios.tolist(), errors)) == []

@@ -82,13 +82,12 @@ def test_afterwards_a_recorded_run_gives_what_a_run_with_that_momentum_gives(mom
     assert inference.inference_accuracy(recording, momentum)[recording.steps] == accuracy(really, X, LABELS)
 
 
-def test_population_moments_of_the_first_layer_are_those_of_all_values_at_once(model):
+def test_the_first_layer_is_recalibrated_to_all_values_at_once(model):
     x, _ = load_digits().train
     values = model.stack[0].forward(x).astype(np.float64)
-    first = inference.population_moments(model, x)[0]
-    assert first.count == len(x)
-    np.testing.assert_allclose(first.mean, values.mean(axis=0), rtol=0, atol=1e-6)  # the batches are float32
-    np.testing.assert_allclose(first.var(), values.var(axis=0), rtol=1e-5)
+    first = inference.recalibrate(deepcopy(model), x).stack[1]
+    np.testing.assert_allclose(first.running_mean, values.mean(axis=0), rtol=0, atol=1e-6)  # the batches are float32
+    np.testing.assert_allclose(first.running_var, values.var(axis=0), rtol=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -96,7 +95,6 @@ def test_looking_leaves_the_network_alone(model, training):
     model = deepcopy(model)
     model.train() if training else model.eval()
     before = model.state_dict()
-    inference.population_moments(model, X)
     inference.predict_on_batch_statistics(model, X, np.arange(len(X)), batch_size=32)
     assert model.training is training
     assert all(layer.training is training for layer in model.layers())

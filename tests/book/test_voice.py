@@ -75,6 +75,19 @@ def test_a_comma_stays_with_the_formula_before_it(pages):
     assert sum(len(page.select(".bn-joined")) for page in pages.values()) > 100
 
 
+def test_no_line_ends_between_a_number_and_its_unit(built_site):
+    parted, kept = [], 0
+    for path in sorted((built_site / "book").rglob("*.html")):
+        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for other in page.select("article :is(code, pre, svg, .math, .bn-explorable, .bn-question, .bn-laboratory)"):
+            other.decompose()
+        text = "; ".join(each.get_text() for each in page.select("article :is(p, li, dd, td)"))
+        parted += [(path.stem, each) for each in re.findall(r"\d[ \n](?:%|ms|µs|[kMG]B|nats)(?!\w)", text)]
+        kept += len(re.findall("\\d\N{NO-BREAK SPACE}%", text))
+    assert not parted
+    assert kept > 50
+
+
 def test_the_footer_names_the_book(pages):
     for name, page in pages.items():
         (book,) = page.select("footer.bd-footer-content a cite")

@@ -9,6 +9,8 @@ import yaml
 from PIL import Image, ImageStat
 from playwright.sync_api import Browser, Page
 
+from bn_book.ledger import FAILS, HOLDS
+
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
 ROOT = Path(__file__).parents[2]
@@ -297,3 +299,9 @@ def test_a_root_is_as_high_on_paper_as_on_the_screen(visit):
     # The sheet's letters are smaller, all by the same.
     assert min(on_paper) / min(on_screen) == pytest.approx(max(on_paper) / max(on_screen), rel=0.1)
     assert min(on_paper) > 8
+
+
+def test_no_claim_of_the_ledger_is_otherwise_than_the_book_says(built_site):
+    text = (built_site / "book" / "claims.html").read_text(encoding="utf-8")
+    assert HOLDS in text
+    assert FAILS not in text

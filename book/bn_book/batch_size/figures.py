@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bn_book.batch_size.experiments import (
@@ -20,7 +19,7 @@ from bn_book.batch_size.experiments import (
     variance_quantile,
 )
 from bn_book.colours import COLOURS
-from bn_book.drawing import styled
+from bn_book.drawing import draw_digit, styled
 from bn_lib._arrays import Array
 
 # One colour and one marker for each normalizer, the same in every figure of the chapter.
@@ -81,7 +80,9 @@ def noise_in_words(m: int) -> str:
 def company(one: Company) -> Figure:
     """The probability of one image's class for many choices of companions, by batch size."""
     fig, (left, ax) = plt.subplots(1, 2, figsize=(5.2, 3.4), width_ratios=[1, 4.2])
-    _draw_digit(left, one.image)
+    draw_digit(left, one.image)
+    left.set(ylim=(-9.5, len(one.image)))
+    left.set_anchor("N")
 
     rng = np.random.default_rng(0)
     right = one.predicted == one.label
@@ -95,27 +96,13 @@ def company(one: Company) -> Figure:
     ax.set_title("one image, many companions", x=-0.02)
     left.set_title(f"class {one.label}")
     for y, mark, meaning, colour in (
-        (-1.6, "dot:", "right", "with_bn"),
-        (-4.6, "cross:", "wrong", "accent"),
-        (-7.6, "dashed:", "inference", "muted"),
+        (-2.2, "dot:", "right", "with_bn"),
+        (-7.4, "cross:", "wrong", "accent"),
+        (-12.6, "dashed:", "inference", "muted"),
     ):
         left.text(0, y, mark)
-        left.text(0, y - 1.3, meaning, color=COLOURS[colour])
+        left.text(0, y - 2.2, meaning, color=COLOURS[colour])
     return fig
-
-
-def _draw_digit(ax: Axes, image: Array) -> None:
-    # Squares of ink on the page rather than an image, which could not follow the page into dark mode.
-    rows, columns = image.shape
-    for (i, j), ink in np.ndenumerate(image):
-        if ink > 0:
-            ax.add_patch(
-                Rectangle((j, rows - 1 - i), 1, 1, color=COLOURS["ink"], alpha=round(float(ink), 2), linewidth=0)
-            )
-    ax.add_patch(Rectangle((0, 0), columns, rows, fill=False, edgecolor=COLOURS["muted"], linewidth=0.8))
-    ax.set(xlim=(0, columns), ylim=(-9.5, rows), aspect="equal")
-    ax.set_anchor("N")
-    ax.axis("off")
 
 
 def company_in_words(one: Company) -> str:

@@ -34,7 +34,7 @@ def obtained_of_planned(*, depths: tuple[int, ...] = (3, 10, 30), change: float 
         change: of y that first order plans in the upper panel, where it sets the step.
         rate: the learning rate of every network in the lower panel.
     """
-    fig, panels = plt.subplots(2, 1, figsize=(3.9, 5.4), sharex=True, sharey=True)
+    fig, panels = plt.subplots(2, 1, figsize=(5.2, 5.6), sharex=True, sharey=True)
     weights = np.linspace(0.6, 1.4, 161)
     looks = (("accent", "-"), ("green", "--"), ("amber", "-."))
     steps = (partial(calibrated_step, weights, change=change), partial(step_at_rate, weights, rate=rate))
@@ -44,9 +44,9 @@ def obtained_of_planned(*, depths: tuple[int, ...] = (3, 10, 30), change: float 
             found = ratio(weights, depth, step(depth))
             ax.plot(weights, found, dash, color=COLOURS[colour])
         ax.axvline(1, color=COLOURS["muted"], lw=0.8, ls=":", zorder=0)
-        ax.set(yscale="log", ylim=(0.3, 1e4), ylabel="change of y,\nobtained / planned")
+        ax.set(yscale="log", ylim=(0.15, 1e4), ylabel="change of y,\nobtained / planned")
         ax.set_title(title)
-    places = (((0.61, 0.5), (0.62, 4000), (0.88, 1500)), ((1.2, 0.5), (1.17, 6), (1.18, 1500)))
+    places = (((0.61, 0.4), (0.65, 3000), (0.7, 100)), ((1.2, 0.4), (1.2, 6), (1.17, 3000)))
     for ax, of_panel in zip(panels, places, strict=True):
         for depth, (x, y), (colour, _) in zip(depths, of_panel, looks, strict=True):
             ax.text(x, y, f"{depth} layers", color=COLOURS[colour], va="center")
@@ -81,15 +81,15 @@ def steps_by_rate(steps: dict[Start, Array], rates: tuple[float, ...] = RATES) -
         steps: for each network `(rates, seeds)`; infinity where the accuracy was not reached.
         rates: the learning rates.
     """
-    fig, ax = plt.subplots(figsize=(3.9, 3.7))
+    fig, ax = plt.subplots(figsize=(5.2, 4.0))
     for start, found in steps.items():
         colour, dash = _RUN_LOOKS[start]
         reached = np.where(np.isfinite(found).all(axis=1)[:, None], found, np.nan)
         ax.fill_between(rates, reached.min(axis=1), reached.max(axis=1), color=COLOURS[colour], alpha=0.25, lw=0)
         ax.plot(rates, np.median(reached, axis=1), dash, marker="o", color=COLOURS[colour])
     for words, x, y, colour in (
-        ("without BN", 1.0, 1000, "without_bn"),
-        ("without BN,\nlarger weights", 0.5, 240, "muted"),
+        ("without BN", 0.5, 1150, "without_bn"),
+        ("without BN,\nlarger weights", 0.5, 310, "muted"),
         ("with BN", 1.0, 31, "with_bn"),
     ):
         ax.text(x, y, words, color=COLOURS[colour], va="center")

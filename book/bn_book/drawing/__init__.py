@@ -6,8 +6,20 @@ needs Matplotlib, and `flipbook` needs anywidget; `import bn_lib` needs neither.
 """
 
 from bn_book.colours import COLOURS
+from bn_book.drawing._digit import draw_digit
 from bn_book.drawing._flipbook import flipbook
 from bn_book.drawing._show import SMALL, InlineFigure, plot, show
 from bn_book.drawing._style import style, styled, use_style
 
-__all__ = ["COLOURS", "SMALL", "InlineFigure", "flipbook", "plot", "show", "style", "styled", "use_style"]
+__all__ = [
+    "COLOURS",
+    "SMALL",
+    "InlineFigure",
+    "draw_digit",
+    "flipbook",
+    "plot",
+    "show",
+    "style",
+    "styled",
+    "use_style",
+]

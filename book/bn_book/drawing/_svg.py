@@ -43,6 +43,14 @@ _DECIMALS = {"x": 2, "y": 2, "width": 2, "height": 2, "points": 2, "viewBox": 2,
 class _PageRenderer(RendererSVG):
     """Write words as text, which is small and can be found, and mathematics as outlines, which look right anywhere."""
 
+    # Labels of several lines, by the group that each is drawn in: Matplotlib does not hand them to `draw_text`.
+    blocks: dict[str, Text]
+    _block: Text | None = None
+
+    def open_group(self, s: str, gid: str | None = None) -> None:
+        self._block = self.blocks.get(gid or "")
+        super().open_group(s, gid)  # type: ignore[no-untyped-call]
+
     def draw_text(
         self,
         gc: GraphicsContextBase,
@@ -54,8 +62,10 @@ class _PageRenderer(RendererSVG):
         ismath: bool | Literal["TeX"] = False,
         mtext: Text | None = None,
     ) -> None:
-        # A stylesheet may make a label smaller where a figure is shown large: it then shrinks towards where it is tied.
-        tied = mtext.get_transform().transform(mtext.get_unitless_position()) if mtext else (x, self.height - y)
+        # A stylesheet may make a label smaller where a figure is shown large: it then shrinks towards where it is tied,
+        # and its lines move together.
+        label = mtext or self._block
+        tied = label.get_transform().transform(label.get_unitless_position()) if label else (x, self.height - y)
         at = {"class": "bn-words", "transform-origin": f"{tied[0]:.2f} {self.height - tied[1]:.2f}"}
         self.writer.start("g", attrib=at)  # type: ignore[no-untyped-call]
         with mpl.rc_context({"svg.fonttype": "path" if ismath else "none"}):
@@ -71,6 +81,10 @@ def raw_svg(fig: Figure) -> str:
     with mpl.rc_context({"svg.hashsalt": "bn_lib"}):
         page = _PageRenderer(width, height, file, image_dpi=_IMAGE_DPI, metadata={"Date": None})  # type: ignore[no-untyped-call]
         renderer = MixedModeRenderer(fig, width / 72, height / 72, _IMAGE_DPI, page)  # type: ignore[no-untyped-call]
+        several = [text for text in fig.findobj(Text) if isinstance(text, Text) and "\n" in text.get_text()]
+        page.blocks = {f"lines{number}": text for number, text in enumerate(several)}
+        for name, text in page.blocks.items():
+            text.set_gid(name)
         fig.draw(renderer)  # type: ignore[arg-type]
         renderer.finalize()
     return file.getvalue()

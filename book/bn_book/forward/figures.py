@@ -161,10 +161,10 @@ def variance_error(ratios: Sequence[float], errors: dict[VarianceFormula, Array]
         colour, line = looks[formula]
         ax.plot(ratios, values, line, color=COLOURS[colour], markersize=4)
     ax.axhline(1, color=COLOURS["muted"], linestyle=":", linewidth=1.2)
-    ax.text(1, 1.5, "no digit right", color=COLOURS["muted"])
-    ax.text(1.3, 1e-3, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
-    ax.text(30, 4e-10, "two passes:\nmean((x − mean(x))²)", color=COLOURS["green"])
-    ax.set(xscale="log", yscale="log", ylim=(1e-10, 1e3), xlabel="mean / standard deviation of the batch")
+    ax.text(1, 3, "no digit right", color=COLOURS["muted"])
+    ax.text(1.3, 1e-4, "one pass:\nmean(x²)\n− mean(x)²", color=COLOURS["accent"])
+    ax.text(30, 2e-10, "two passes:\nmean((x − mean(x))²)", color=COLOURS["green"])
+    ax.set(xscale="log", yscale="log", ylim=(1e-11, 1e3), xlabel="mean / standard deviation of the batch")
     ax.set_ylabel("relative error of the variance")
     return fig
 

@@ -22,6 +22,7 @@ from bn_lib.layer import Layer, only_looked_at
 from bn_lib.moments import Moments
 from bn_lib.network import Conv2d, Dense, Sequential
 from bn_lib.normalizers import batch_axes
+from bn_lib.population import recompute_statistics
 from bn_lib.training import SGD, Recorder, accuracy, fit, train_step
 
 LEARNING_RATE = 0.5
@@ -201,35 +202,12 @@ def inference_accuracy(recording: Recording, momentum: float) -> dict[int, float
     return found
 
 
-def population_moments(model: Sequential, x: Array, *, batch_size: int = 32) -> list[Moments]:
-    """Moments of the input of each BN layer over all of `x`, merged from passes in training mode.
-
-    The layers below normalize each batch with its own statistics, as they did in training; the batches are
-    consecutive rows of nearly equal size. The merged variance is that of all values at once: the mean of the
-    variances within batches plus the variance of the means between them. `model` is left as it was.
-
-    Args:
-        model: a network whose BN layers each follow a `Dense` or `Conv2d`.
-        x: the data, usually the training set.
-        batch_size: the largest number of rows in one pass.
-
-    Source: Ioffe and Szegedy (2015), Algorithm 2, lines 8 to 10; Wu and Johnson (2021), section 3.
-    """
-    with only_looked_at(model), Recorder(model.train(), only=(Dense, Conv2d), summary=_moments) as recorder:
-        for rows in np.array_split(x, -(-len(x) // batch_size)):
-            model.forward(rows)
-    return [reduce(Moments.merge, recorder.activations[i - 1]) for i, _ in batch_norms(model)]
-
-
 def recalibrate(model: Sequential, x: Array, *, batch_size: int = 32) -> Sequential:
-    """Replace all running statistics by those of `x`, see `population_moments`; return the network."""
-    return use_moments(model, population_moments(model, x, batch_size=batch_size))
+    """Replace all running statistics by those of `x`, in batches of nearly equal size; return the network.
 
-
-def use_moments(model: Sequential, moments: Sequence[Moments]) -> Sequential:
-    """Make these the running statistics of the BN layers, first to last; return the network."""
-    for (_, layer), of_layer in zip(batch_norms(model), moments, strict=True):
-        layer.running_mean, layer.running_var = of_layer.mean, of_layer.var()
+    See `bn_lib.recompute_statistics`.
+    """
+    recompute_statistics(model, np.array_split(x, -(-len(x) // batch_size)))
     return model
 
 
@@ -301,8 +279,8 @@ def chase(momentum: float, *, epochs: int = 5, batch_size: int = 32, every: int 
     """
     recording = record(epochs=epochs, batch_size=batch_size, every=every, seed=seed)
     population = population_at(recording, tuple(recording.states))
-    last = population[recording.steps].moments[0]
-    channel = int(np.argsort(np.abs(last.mean) / np.sqrt(last.var()))[len(last.mean) // 2])
+    last = population[recording.steps]
+    channel = int(np.argsort(np.abs(last.mean) / np.sqrt(last.var))[len(last.mean) // 2])
     means, _ = running_statistics(recording.batches[0], momentum)
     by_stop = inference_accuracy(recording, momentum)
     return Chase(
@@ -319,11 +297,12 @@ class Population(NamedTuple):
     """A network at one moment, with the statistics of the whole training set.
 
     Attributes:
-        moments: of the input of each BN layer.
-        accuracy: on the test digits, in inference with these.
+        mean, var: of the input of the first BN layer.
+        accuracy: on the test digits, in inference with the statistics of all layers.
     """
 
-    moments: list[Moments]
+    mean: Array
+    var: Array
     accuracy: float
 
 
@@ -335,8 +314,9 @@ def population_at(recording: Recording, stops: tuple[int, ...]) -> dict[int, Pop
     model = deepcopy(recording.model)
     for step in stops:
         model.load_state_dict(recording.states[step])
-        moments = population_moments(model, x, batch_size=recording.batch_size)
-        found[step] = Population(moments, accuracy(use_moments(model, moments), *load_digits().test))
+        recalibrate(model, x, batch_size=recording.batch_size)
+        _, first = next(batch_norms(model))
+        found[step] = Population(first.running_mean, first.running_var, accuracy(model, *load_digits().test))
     return found
 
 
@@ -371,8 +351,7 @@ def momentum_sweep(momenta: tuple[float, ...], *, batch_size: int = 32, epochs: 
     distance, accuracies = [], []
     for momentum in momenta:
         means, _ = running_statistics(recording.batches[0], momentum)
-        targets = [population[stop].moments[0] for stop in stops]
-        away = [(means[s] - target.mean) / np.sqrt(target.var()) for s, target in zip(stops, targets, strict=True)]
+        away = [(means[stop] - population[stop].mean) / np.sqrt(population[stop].var) for stop in stops]
         distance.append(float(np.sqrt(np.mean(np.square(away)))))
         by_stop = inference_accuracy(recording, momentum)
         accuracies.append(float(np.mean([by_stop[stop] for stop in stops])))

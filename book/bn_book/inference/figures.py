@@ -22,8 +22,7 @@ def chase(run: Chase) -> Figure:
     low, high = sorted((0.0, float(run.batch_means[np.argmax(np.abs(run.batch_means))])))
     room = 0.22 * (high - low)
     above.set(ylim=(low - room, high + room), ylabel="mean of one channel")
-    memory = 1 / run.momentum
-    above.set_title(f"momentum {run.momentum:g}, memory {memory:,.0f} batch{'es' if memory > 1 else ''}")
+    above.set_title(f"momentum {run.momentum:g}")
     # Both are said over the right half, above and below all that is drawn there: near their lines at every momentum.
     right = slice(len(steps) // 2, None)
     drawn = (*run.batch_means[right], *run.running_means[right])
@@ -49,12 +48,12 @@ def lag_and_noise(sweeps: Sequence[Sweep]) -> Figure:
     """How far running means are from the population's (above) and the accuracy in inference (below), by momentum."""
     fig, (above, below) = plt.subplots(2, 1, figsize=(5.2, 5.4), sharex=True)
     for sweep, colour, marker in zip(sweeps, (COLOURS["accent"], COLOURS["green"]), "os", strict=False):
-        label = f"batches of {sweep.batch_size}, {sweep.steps:,} updates"
+        label = f"batches of {sweep.batch_size}"
         above.plot(sweep.momenta, sweep.distance, marker=marker, color=colour, label=label)
         above.plot(sweep.momenta, sweep.noise, ":", color=colour)
         below.plot(sweep.momenta, sweep.accuracy, marker=marker, color=colour, label=label)
     above.set(xscale="log", yscale="log", ylim=(0.008, 3), ylabel="distance from the\npopulation, deviations")
-    above.text(0.99, 0.03, "dotted: noise alone", color=COLOURS["muted"], transform=above.transAxes, ha="right")
+    above.text(0.99, 0.12, "dotted: noise alone", color=COLOURS["muted"], transform=above.transAxes, ha="right")
     below.set(ylim=(0, 1.03), ylabel="test accuracy", xlabel="momentum (weight of the new batch)")
     below.legend(loc="lower right")
     return fig

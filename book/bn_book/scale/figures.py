@@ -25,7 +25,7 @@ def layer_histograms(signals: list[Array], *, limit: float = 0.5) -> Figure:
         signals: of `bn_book.scale.experiments.signals`.
         limit: of the histograms, on both sides.
     """
-    fig, panels = plt.subplots(len(signals), 1, figsize=(3.9, 0.66 * len(signals) + 0.6), sharex=True)
+    fig, panels = plt.subplots(len(signals), 1, figsize=(5.2, 0.7 * len(signals) + 0.6), sharex=True)
     bins = np.linspace(-limit, limit, 101)
     for k, (ax, signal) in enumerate(zip(panels, signals, strict=True), start=1):
         count, _ = np.histogram(signal, bins)
@@ -51,15 +51,15 @@ def rate_and_steps(sweep: Sweep) -> Figure:
     top.loglog(conditions, 2 / conditions, **theory)
     top.loglog(sweep.condition, sweep.measured_rate, **measured)
     top.set_ylabel("largest stable\nlearning rate")
-    top.text(1.3, 0.06, r"line: 2 / $\lambda_{\max}$", color=COLOURS["muted"])
-    top.text(1.3, 0.018, "dots: where runs\nbegan to diverge", color=COLOURS["accent"], va="center")
+    top.text(1.3, 0.035, r"line: 2 / $\lambda_{\max}$", color=COLOURS["muted"])
+    top.text(1.3, 0.004, "dots: where runs\nbegan to diverge", color=COLOURS["accent"], va="center")
     bottom.loglog(conditions, predicted_steps(conditions), **theory)
     bottom.loglog(sweep.condition, sweep.measured_steps, **measured)
     bottom.set(
         xlabel=r"condition number $\lambda_{\max}\,/\,\lambda_{\min}$", ylabel="steps to 1/1000\nof the distance"
     )
-    bottom.text(28, 9, "line: worst start", color=COLOURS["muted"])
-    bottom.text(28, 2.7, "dots: counted,\nrandom start", color=COLOURS["accent"], va="center")
+    bottom.text(28, 15, "line: worst start", color=COLOURS["muted"])
+    bottom.text(28, 3.2, "dots: counted,\nrandom start", color=COLOURS["accent"], va="center")
     return fig
 
 

@@ -1,11 +1,12 @@
 """Sphinx extension: numbers in running text are set as a book sets them, not as Python prints them.
 
 `5e-06` becomes 5 × 10⁻⁶, and the hyphen before a number a minus sign, wherever it comes from: a cell's result in a
-sentence, a claim, a table. Code and formulas stay as they are.
+sentence, a claim, a table. No line ends between a number and its unit. Code and formulas stay as they are.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -17,6 +18,8 @@ from bn_exercises.typography import as_in_a_book
 # Blocks of code, doctests and formulas are fixed texts, and so is what is raw.
 AS_IT_IS = (nodes.literal, nodes.math, nodes.FixedTextElement)
 
+_BEFORE_A_UNIT = re.compile(r"(?<=\d)\s(?=(?:%|µs|ms|[kMG]B|nats)(?!\w))")
+
 
 class Numbers(SphinxPostTransform):
     """Write the numbers of a page's text, when the results of its cells stand in it."""
@@ -27,7 +30,13 @@ class Numbers(SphinxPostTransform):
     def run(self, **_: Any) -> None:
         """Change the texts that are not code."""
         for text in list(self.document.findall(nodes.Text)):
+            place = text.parent.index(text)
+            # A cell's result is a node of its own, and so is the end of a line in the source.
+            before = text.parent[place - 1].astext()[-1:] if place else ""
+            after = text.parent[place + 1].astext()[:5] if place + 1 < len(text.parent) else ""
             written = as_in_a_book(str(text))
+            joined = _BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", before + written + after)
+            written = joined[len(before) : len(before) + len(written)]
             if written != text and not any(isinstance(parent, AS_IT_IS) for parent in _parents(text)):
                 text.parent.replace(text, nodes.Text(written))
 

@@ -33,7 +33,7 @@ NEEDS = {
     "anywidget": ("ipywidgets", "psygnal", "typing-extensions"),
 }
 # What some notebooks need besides. Only they wait for it: see `notebooks.with_imports`.
-SOMETIMES = ("matplotlib", "sympy", "threadpoolctl")
+SOMETIMES = ("matplotlib", "scipy", "sympy", "threadpoolctl")
 # What the code imports if it is there, and does without in a browser: other kinds of arrays, more than one process.
 NEVER = {"array_api_compat", "cupy", "dask", "distributed", "mpi4py", "myst_nb", "nbgrader", "numba", "tqdm"}
 

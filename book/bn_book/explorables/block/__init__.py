@@ -49,7 +49,7 @@ class Block(Explorable):
     title = traitlets.Unicode("The block, taken apart").tag(sync=True, fixed=True)
     message = traitlets.Unicode(
         "The four differ only in the axes that the mean is taken over. All cells of a piece share one mean and one "
-        "variance, and by how much one piece lies above another is lost. Compare what is left of the stripes."
+        "variance, so how far one piece lies above another is lost. Compare what is left of the stripes."
     ).tag(sync=True, fixed=True)
     x = traitlets.List(default_value=_first_block()).tag(sync=True)
     normalizer = traitlets.Enum(("batch", "layer", "instance", "group"), "batch").tag(sync=True)

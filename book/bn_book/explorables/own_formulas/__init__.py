@@ -33,7 +33,7 @@ class OwnFormulas(Explorable):
     title = traitlets.Unicode("Your γ(μ) and β(μ)").tag(sync=True, fixed=True)
     message = traitlets.Unicode(
         "Type a formula and look for what the exercise forbids: a gap, a corner (the dashed slope jumps there), a "
-        "jump, a line that runs off as the variance goes to 0. That none is left is for the notebook to check."
+        "jump, a line that runs off as the variance goes to 0. Whether any is left, the notebook checks."
     ).tag(sync=True, fixed=True)
     eps = traitlets.Float(0.01, min=0).tag(sync=True, fixed=True)
     gamma = traitlets.Unicode("2 - c * cos(mu)").tag(sync=True)

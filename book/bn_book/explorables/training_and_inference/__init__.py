@@ -38,7 +38,7 @@ class TrainingAndInference(Explorable):
         "Drag the ring at the top, the switch to inference. Then lift or lower the other ring, where the population's "
         "mean moves. The smaller the momentum, the later running statistics arrive, and the steadier they are: with 1 "
         "they are those of the last batch. Switch before they have arrived, or soon after the population moved, and "
-        "answers in inference are off."
+        "answers in inference are wrong."
     ).tag(sync=True, fixed=True)
     momentum = traitlets.Float(0.1, min=0.001, max=1).tag(sync=True)
     batch_size = traitlets.Int(16, min=2, max=128).tag(sync=True)
