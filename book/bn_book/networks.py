@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from bn_lib.layer import Layer
+from bn_lib._arrays import Array
+from bn_lib.layer import Layer, only_looked_at
 from bn_lib.network import Conv2d, Dense, Flatten, ReLU, Sequential, Sigmoid
 
 Normalizer = Callable[[int], Layer]
@@ -41,6 +42,36 @@ def sigmoid_network(
         layers.append(activation())
         inputs = units
     return Sequential(*layers, Dense(inputs, 10, rng=rng, init=init, dtype=dtype))
+
+
+def standardize_once(model: Sequential, images: Array) -> Sequential:
+    """Rescale the dense layers but the last, first layer first, so that each output has mean 0 and variance 1.
+
+    Each unit's weights are divided by the standard deviation of its output over `images`, and the bias takes out the
+    mean. Before training the network computes what it would with BN, statistics of `images`, gamma = 1, beta = 0 and
+    eps = 0. Nothing normalizes it afterwards.
+
+    Args:
+        model: dense layers with biases, and activations; changed, and returned. A unit whose output is the same for all
+            images keeps its weights.
+        images: `(N, inputs)`.
+
+    Source: Salimans and Kingma (2016), section 3.
+    """
+    with only_looked_at(model):
+        updated = []
+        for layer in model.stack[:-1]:
+            outputs = layer.forward(images)
+            if isinstance(layer, Dense):
+                deviation = outputs.std(axis=0)
+                deviation[deviation == 0] = 1
+                layer.weight, layer.bias = layer.weight / deviation, (layer.bias - outputs.mean(axis=0)) / deviation
+                outputs = layer.forward(images)
+                updated.append((layer, layer.weight, layer.bias))
+            images = outputs
+    for layer, weight, bias in updated:
+        layer.weight, layer.bias = weight, bias
+    return model
 
 
 def small_cnn(

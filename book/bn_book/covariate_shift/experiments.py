@@ -177,14 +177,11 @@ class Run(NamedTuple):
         The absolute changes from one measurement to the next are added up, averaged over the three percentiles; then
         the median over the units is taken. In units of the sigmoid's input.
         """
-        return float(np.median(_path_length(self.percentiles[:, layer])))
+        return float(np.median(path_length(self.percentiles[:, layer])))
 
     def relative_movement(self, layer: int = -1) -> float:
         """The same with each change divided by the distance from the 15th to the 85th percentile at that time."""
-        inputs = self.percentiles[:, layer]
-        width = inputs[:, 2] - inputs[:, 0]
-        changes = np.abs(np.diff(inputs, axis=0)).mean(axis=1) / ((width[1:] + width[:-1]) / 2)
-        return float(np.median(changes.sum(axis=0)))
+        return float(np.median(width_path_length(self.percentiles[:, layer])))
 
     def width(self, layer: int = -1, at: int = 0) -> float:
         """The distance from the 15th to the 85th percentile at a measurement, median over the units."""
@@ -193,7 +190,7 @@ class Run(NamedTuple):
 
     def typical_unit(self, layer: int = -1) -> int:
         """The unit whose inputs moved as far as the median unit's."""
-        length = _path_length(self.percentiles[:, layer])
+        length = path_length(self.percentiles[:, layer])
         return int(np.argsort(length)[len(length) // 2])
 
     def steps_to(self, accuracy: float) -> int:
@@ -208,9 +205,16 @@ class Run(NamedTuple):
         return int(np.argmax(reached)) * self.steps_per_epoch
 
 
-def _path_length(inputs: Array) -> Array:
+def path_length(inputs: Array) -> Array:
     """The length of the path of each unit's percentiles, from `(times, 3, units)` to `(units,)`."""
     return np.abs(np.diff(inputs, axis=0)).mean(axis=1).sum(axis=0)
+
+
+def width_path_length(inputs: Array) -> Array:
+    """The same with each change divided by the distance from the 15th to the 85th percentile at that time."""
+    width = inputs[:, 2] - inputs[:, 0]
+    changes = np.abs(np.diff(inputs, axis=0)).mean(axis=1) / ((width[1:] + width[:-1]) / 2)
+    return changes.sum(axis=0)
 
 
 def percentiles_per_unit(values: Array) -> Array:
@@ -335,14 +339,17 @@ def network_of(start: Start, *, seed: int = 0) -> Sequential:
 
 
 @cache
-def steps_needed(start: Start, learning_rate: float, *, right: float = 0.9, most: int = 1380, seed: int = 0) -> float:
-    """The training steps after which a network gets a share of the test digits right, to the epoch of 23 steps.
+def steps_needed(
+    start: Start, learning_rate: float, *, right: float = 0.9, most: int = 1380, every: int = 23, seed: int = 0
+) -> float:
+    """The training steps after which a network gets a share of the test digits right.
 
     Args:
         start: which network.
         learning_rate: of plain SGD.
         right: the share.
         most: steps to take at most.
+        every: after how many steps it is tested: 23 are an epoch. The answer is a multiple of it.
         seed: of the weights and the shuffles, which are those of `train`.
 
     Returns:
@@ -357,8 +364,9 @@ def steps_needed(start: Start, learning_rate: float, *, right: float = 0.9, most
         for step in range(per_epoch):
             rows = order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE]
             train_step(model, optimizer, images[rows], labels[rows])
-        if accuracy(model, *test) >= right:
-            return epoch * per_epoch
+            taken = (epoch - 1) * per_epoch + step + 1
+            if taken % every == 0 and accuracy(model, *test) >= right:
+                return taken
     return math.inf
 
 
@@ -494,6 +502,6 @@ def _seven_percentiles(values: Array) -> Array:
 def _representatives(inputs: Array) -> tuple[Array, Array]:
     """The percentiles of the typical unit, `(moments, 7)`, and the medians of four others, `(moments, 4)`."""
     seen = np.isfinite(inputs).all(axis=(1, 2))
-    by_movement = np.argsort(_path_length(inputs[seen][:, [1, 3, 5]]), kind="stable")
+    by_movement = np.argsort(path_length(inputs[seen][:, [1, 3, 5]]), kind="stable")
     others = [by_movement[int(share * len(by_movement))] for share in _OTHERS]
     return inputs[:, :, by_movement[len(by_movement) // 2]], inputs[:, 3, others]

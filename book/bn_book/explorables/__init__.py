@@ -7,6 +7,7 @@ again when its state changes. This package needs anywidget; `import bn_lib` does
 
 from bn_book.explorables._explorable import Explorable
 from bn_book.explorables.block import Block
+from bn_book.explorables.disturbed import Disturbed
 from bn_book.explorables.drift import Drift
 from bn_book.explorables.find_the_bug import FindTheBug
 from bn_book.explorables.flipbook import Flipbook
@@ -14,6 +15,7 @@ from bn_book.explorables.mini_batch import MiniBatch
 from bn_book.explorables.own_formulas import OwnFormulas
 from bn_book.explorables.three_paths import ThreePaths
 from bn_book.explorables.training_and_inference import TrainingAndInference
+from bn_book.explorables.turning import Turning
 from bn_book.explorables.two_features import TwoFeatures
 
 #: Every kind, in the order of the book.
@@ -26,12 +28,15 @@ KINDS: tuple[type[Explorable], ...] = (
     ThreePaths,
     TrainingAndInference,
     Block,
+    Disturbed,
+    Turning,
     OwnFormulas,
 )
 
 __all__ = [
     "KINDS",
     "Block",
+    "Disturbed",
     "Drift",
     "Explorable",
     "FindTheBug",
@@ -40,5 +45,6 @@ __all__ = [
     "OwnFormulas",
     "ThreePaths",
     "TrainingAndInference",
+    "Turning",
     "TwoFeatures",
 ]
