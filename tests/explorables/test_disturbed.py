@@ -40,7 +40,7 @@ def test_choosing_shows_another_run(stage, runs):
     page = stage(Disturbed(runs))
     assert words(page).startswith("Normalized: nothing; left alone. Step 0: the median of the input is 0.00")
     page.get_by_role("radio", name="every mini-batch").check()
-    page.get_by_role("checkbox", name="disturbed").check()
+    page.get_by_role("checkbox", name="at every step").check()
     page.get_by_role("slider", name="training step").press("End")
     assert (state(page, "normalized"), state(page, "disturbed"), state(page, "moment")) == ("BN", True, 3)
     assert words(page) == (

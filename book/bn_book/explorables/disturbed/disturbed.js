@@ -1,6 +1,6 @@
 // Disturbed: one of six recorded runs, how stable what enters a sigmoid is and how fast it learns; and the verdicts.
 import { html, useMemo } from "../preact.js";
-import { AxisX, AxisY, Choice, Drawing, Player, Scrub, Toggle, explorable, fixed, line, scale, significant } from "../ui.js";
+import { AxisX, AxisY, Choice, Controls, Drawing, Player, Scrub, Toggle, explorable, fixed, line, scale, significant } from "../ui.js";
 
 const WIDTH = 360;
 const HEIGHT = 268;
@@ -115,7 +115,9 @@ function View({ state, set, uid, anew }) {
   return html`
     <div class=${`bn-disturbed ${normalized === "BN" ? "bn-has-bn" : "bn-has-none"}`}>
       <${Choice} label="normalized" value=${normalized} uid=${uid} options=${Object.entries(NAMES)} set=${(to) => set({ normalized: to })} />
-      <${Toggle} label="disturbed" value=${disturbed} set=${(on) => set({ disturbed: on })} />
+      <${Controls} label="disturbed">
+        <${Toggle} label="at every step" value=${disturbed} set=${(on) => set({ disturbed: on })} />
+      <//>
       <div class="bn-beside bn-pair">
         <${Inputs} state=${state} set=${set} uid=${uid} at=${at} />
         <${Speed} state=${state} uid=${uid} at=${at} />
