@@ -282,8 +282,8 @@ class GhostBatchNorm(BatchNorm):
     def _moments(self, cache: Any) -> Iterable[Moments]:
         for part in cache.parts:
             whole = part.moments
-            for mean, m2 in zip(whole.mean, whole.m2, strict=True):
-                yield Moments(whole.count, mean, m2)
+            for ghost in range(whole.mean.shape[0]):
+                yield Moments(whole.count, whole.mean[ghost, ...], whole.m2[ghost, ...])
 
 
 class _Ghosts(NamedTuple):

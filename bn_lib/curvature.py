@@ -28,7 +28,7 @@ from bn_lib.network import ReLU, softmax_cross_entropy, unwatched
 
 # A step moves no array of weights by more than this part of its norm. The difference of two gradients is off by
 # STEP**2 / 6 third derivatives, and by a rounding of the gradient over STEP: about 1e-10 in both at this size.
-STEP = np.finfo(np.float64).eps ** (1 / 3)
+STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 
 
 def parameter_vector(model: Layer) -> Array:
@@ -175,7 +175,8 @@ def hessian_eigenvalues(model: Layer, x: Array, labels: Array, k: int = 1) -> np
     A step of plain gradient descent is stable along u while its learning rate is below 2 / lambda. Mode, errors and
     precision are those of `hessian_vector_product`, and nothing of the model changes. Where P is small, or k near it,
     H is formed, P products for all P eigenvalues: `k=parameter_vector(model).size` is the whole spectrum. Otherwise
-    the Lanczos iteration of SciPy takes a few dozen products; its start is the same in every call.
+    the Lanczos iteration of SciPy takes a few dozen products, until each value is right to 1e-6 of itself; its start is
+    the same in every call.
 
     Args:
         model: a network whose output is `(N, classes)`.
@@ -218,7 +219,7 @@ def hessian_eigenvalues(model: Layer, x: Array, labels: Array, k: int = 1) -> np
             raise ImportError("the largest eigenvalues of many need SciPy: pip install scipy") from error
         operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
         start = np.random.default_rng(0).normal(size=size)
-        largest = eigsh(operator, k=k, which="LA", v0=start, tol=1e-8, return_eigenvectors=False)
+        largest = eigsh(operator, k=k, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)
         return np.sort(largest)[::-1]
 
 

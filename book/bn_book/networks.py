@@ -1,6 +1,7 @@
-"""The networks that several chapters train on the digits of `bn_book.data`: a sigmoid network and a small CNN."""
+"""The networks that several chapters train on the digits of `bn_book.data`: dense networks and a small CNN."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ def sigmoid_network(
     hidden: tuple[int, ...] = (100, 100, 100),
     init: str | float = "glorot",
     inputs: int = 64,
+    activation: Callable[[], Layer] = Sigmoid,
+    dtype: Any = np.float32,
 ) -> Sequential:
     """Dense layers with sigmoids, as in section 4.1 of Ioffe and Szegedy (2015), here with 64 inputs and 10 outputs.
 
@@ -28,15 +31,17 @@ def sigmoid_network(
         hidden: units of each hidden layer.
         init: see `bn_lib.network.initial_weights`.
         inputs: features of the input.
+        activation: makes what stands in the place of a sigmoid.
+        dtype: of the dense layers.
     """
     layers: list[Layer] = []
     for units in hidden:
-        layers.append(Dense(inputs, units, rng=rng, bias=normalizer is None, init=init, dtype=np.float32))
+        layers.append(Dense(inputs, units, rng=rng, bias=normalizer is None, init=init, dtype=dtype))
         if normalizer is not None:
             layers.append(normalizer(units))
-        layers.append(Sigmoid())
+        layers.append(activation())
         inputs = units
-    return Sequential(*layers, Dense(inputs, 10, rng=rng, init=init, dtype=np.float32))
+    return Sequential(*layers, Dense(inputs, 10, rng=rng, init=init, dtype=dtype))
 
 
 def standardize_once(model: Sequential, images: Array) -> Sequential:

@@ -3,8 +3,8 @@
     c.ZipCollectApp.extractor_plugin = "bn_grading.archives.Extractor"
     c.ZipCollectApp.collector_plugin = "bn_grading.archives.Names"
 
-nbgrader's own extractor writes whatever an archive has, links and devices too, as much as it has, and ends at the first
-one that it cannot read.
+nbgrader's own extractor writes everything that an archive holds, links and devices too, however large it is, and stops
+at the first archive that it cannot read.
 """
 
 import os
@@ -26,20 +26,21 @@ from bn_grading.exchange import is_plain
 from bn_grading.files import DEEPEST, LONGEST_PATH, MIB, UnreadableError, of_the_machine
 from bn_grading.results import printable
 
-# A whole class may be in one archive. So what comes out is limited by what went in: notebooks shrink to a fifth.
+# One archive may hold the whole class, so the limit on what comes out grows with the size of the archive. A notebook is
+# usually five times as large as its packed form.
 MOST_TIMES, ALWAYS = 20, 100 * MIB
 LARGEST = 100 * MIB
 MOST_ENTRIES = 200_000
-# Archives in an archive, and in these: of a class, of a student, and what that student packed.
+# How deep archives may lie in archives. The class's archive holds those of the students, which may hold archives too.
 MOST_NESTED = 3
 _PIECE = MIB
 
 
 class Extractor(ExtractorPlugin):  # type: ignore[misc]
-    """Unpacks ordinary files into folders below; an archive that has too much of something, not at all."""
+    """Unpacks the ordinary files of each archive into a folder beside it. An archive beyond a limit is left out."""
 
     def extract(self, archive_path: str, extracted_path: str) -> None:
-        """Unpack or copy each file of a folder into another, at the same place."""
+        """Copy each file of one folder to the same place in another; unpack it there if it is an archive."""
         for above, _, names in os.walk(archive_path):
             for name in sorted(names):
                 source = Path(above, name)
@@ -56,7 +57,7 @@ class Extractor(ExtractorPlugin):  # type: ignore[misc]
         self._unpack(source, _folder_of(target), MOST_NESTED + 1)
 
     def _unpack(self, archive: Path, folder: Path, levels: int) -> None:
-        """Unpack an archive, and the archives in it."""
+        """Unpack an archive and the archives in it, at most `levels` deep."""
         if not levels:
             raise UnreadableError(f"it is an archive in {MOST_NESTED} others")
         existed, size = folder.exists(), archive.stat().st_size
@@ -77,15 +78,15 @@ class Extractor(ExtractorPlugin):  # type: ignore[misc]
 
 
 class Names(FileNameCollectorPlugin):  # type: ignore[misc]
-    """Takes the student, the file and the time from a path, if they are a name, a file below it, and a time."""
+    """Reads student, file and time from a path, and leaves the file out if one of them is not what it should be."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # Whether a time was given with what has that name already.
+        # By student and file name without its ending: whether the submission seen under it came with a time.
         self._seen: dict[tuple[str, str], bool] = {}
 
     def collect(self, submitted_file: str) -> dict[str, str] | None:
-        """What the path says; None, if the file is to be left out."""
+        """Student, file and time, as the path says them; None if the file is to be left out."""
         found: dict[str, str] | None = super().collect(submitted_file)
         with _going_on(self, submitted_file):
             return found and self._checked(found)
@@ -106,7 +107,7 @@ class Names(FileNameCollectorPlugin):  # type: ignore[misc]
 
 
 def unpack(archive: Path, folder: Path, most: int) -> tuple[list[str], dict[str, str]]:
-    """Unpack the files of an archive, and leave out what is none, or is not below it.
+    """Unpack the ordinary files of an archive; leave out everything else, and every path that leads out of `folder`.
 
     Args:
         archive: zip or tar.
@@ -114,10 +115,10 @@ def unpack(archive: Path, folder: Path, most: int) -> tuple[list[str], dict[str,
         most: bytes of all files together.
 
     Returns:
-        The paths of the files; and of what was left out, why.
+        The paths of the files that were written; and for each path that was left out, why.
 
     Raises:
-        UnreadableError: if it has more than may be. What was written until then stays.
+        UnreadableError: if the archive holds too many files or too many bytes. What was written until then stays.
     """
     written: dict[str, None] = {}
     left_out: dict[str, str] = {}
@@ -131,7 +132,7 @@ def unpack(archive: Path, folder: Path, most: int) -> tuple[list[str], dict[str,
             with opened() as file:
                 most -= _write(file, folder / name, min(most, LARGEST))
             written[name] = None
-        # A file that is packed wrongly, or stands in the place of a folder, is one file.
+        # A file that is packed wrongly, or has the name of a folder, spoils that file only.
         except Exception as error:
             if isinstance(error, OSError) and of_the_machine(error):
                 raise
@@ -162,7 +163,7 @@ def _write(file: IO[bytes], path: Path, most: int) -> int:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]] | None]]:
-    """What an archive has besides folders, with what opens it, if it is an ordinary file."""
+    """Each entry of an archive but folders: its path, and what opens it; None if it is no ordinary file."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             for entry in zipped.infolist():
@@ -173,7 +174,7 @@ def _members(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]] | Non
     with tarfile.open(archive) as packed:
         for member in packed:
             if not member.isdir():
-                # An ordinary file always has a content.
+                # `extractfile` returns None for entries that are no files, and only an ordinary file is opened.
                 opened = cast("Callable[[], IO[bytes]]", partial(packed.extractfile, member))
                 yield member.name, opened if member.isreg() else None
 
@@ -187,14 +188,14 @@ def _refuse_outside(name: str) -> None:
 
 
 def _folder_of(archive: Path) -> Path:
-    """Beside an archive, with its name."""
+    """The folder that an archive is unpacked into: beside it, with its name without the endings."""
     name = archive.with_suffix("")
     return name.with_suffix("") if name.suffix == ".tar" else name
 
 
 @contextmanager
 def _going_on(plugin: Any, name: str) -> Iterator[None]:
-    """Go on with the next file, where this one cannot be taken."""
+    """Log why this file cannot be taken, and go on with the next. A fault of the machine is raised."""
     try:
         yield
     except Exception as error:

@@ -1,9 +1,9 @@
-"""Control groups: all that the processes of a sandbox use together, counted and limited by the kernel.
+"""Control groups, with which the kernel counts and limits what all processes of a sandbox use together.
 
-A limit of a process counts the memory that it maps. What the kernel keeps for it is counted for none: data in a socket
-that nobody reads, a file's entry in a folder. A control group counts it all. The grader makes one for each sandbox
-where it may: beside its own group or above it (version 2), in its own group (version 1), or through systemd. Where it
-may not, `execute` looks at what it can see from outside.
+The limit of a single process counts only the memory that the process maps. It does not count what the kernel keeps on
+its behalf, such as data in a socket that nobody reads, or the entries of a folder. A control group counts both. The
+grader makes a group for each sandbox where it has the right to: beside its own group or further up (version 2), inside
+its own group (version 1), or through systemd. Where it has not, `execute` watches from outside what the processes use.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from functools import cache
 from pathlib import Path
 
 _KIND = "bn-grade-"
-# A process enters before it becomes the sandbox, so that all of the sandbox is in the group.
+# A shell that enters the group and then becomes the sandbox's command, so that no part of the sandbox is outside.
 _ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
 _SECONDS_TO_END = 2
-# bubblewrap's own.
+# Those that bubblewrap itself needs.
 _MORE_PROCESSES = 4
 
 
@@ -32,19 +32,19 @@ class Group:
     """A control group that was made for a sandbox.
 
     Attributes:
-        folders: of the group: one, or one for memory and one for processes (version 1).
-        locks: which say that somebody uses them.
+        folders: the group's folder; in version 1 two of them, for memory and for processes.
+        locks: open files whose locks say that the folders are in use.
     """
 
     folders: tuple[Path, ...]
     locks: tuple[int, ...]
 
     def command(self, command: list[str]) -> list[str]:
-        """The same command, in the group from its first moment."""
+        """The command, extended so that it runs in the group from the start."""
         return ["sh", "-c", _ENTER, "sh", *(str(folder / "cgroup.procs") for folder in self.folders), "--", *command]
 
     def kills(self) -> int:
-        """How often the kernel had to end a process, because all together took too much memory."""
+        """How many processes the kernel ended because the group was over its memory limit."""
         for name in ("memory.events", "memory.oom_control"):
             with contextlib.suppress(OSError):
                 said = dict(line.split() for line in (self.folders[0] / name).read_text().splitlines())
@@ -52,13 +52,13 @@ class Group:
         return 0
 
     def close(self) -> None:
-        """End what is left in it, and remove it."""
+        """Kill the processes that are left in the group, and remove it."""
         until = time.monotonic() + _SECONDS_TO_END
         for folder in self.folders:
             while True:
                 with contextlib.suppress(OSError):
                     for process in map(int, (folder / "cgroup.procs").read_text().split()):
-                        # 0 stands for one that cannot be seen from here, and means something else to `kill`.
+                        # 0 stands for a process that cannot be seen from here; `kill` would take it for our own group.
                         if process > 0:
                             os.kill(process, signal.SIGKILL)
                     folder.rmdir()
@@ -70,15 +70,15 @@ class Group:
 
 
 def make(memory: int, processes: int) -> Group | None:
-    """A group with these limits, or None, if none can be made.
+    """A new group with these limits, or None if this account may make none.
 
     Args:
-        memory: bytes, of every kind, swapped or not.
-        processes: threads included.
+        memory: bytes of memory of every kind, with what is swapped out.
+        processes: how many processes and threads.
     """
     pids = {"pids.max": processes + _MORE_PROCESSES}
     two = {"memory.max": memory, "memory.swap.max": 0}
-    # TCP's memory has a limit of its own there.
+    # Version 1 has separate limits for memory, for memory with swap, and for the buffers of TCP.
     one = {f"memory.{name}limit_in_bytes": memory for name in ("", "memsw.", "kmem.tcp.")}
     for parent in _version_2():
         if group := _made((parent,), (two | pids,)):
@@ -90,14 +90,14 @@ def make(memory: int, processes: int) -> Group | None:
 
 
 def through_systemd(memory: int, processes: int) -> list[str]:
-    """What comes before a command to run it in a group that systemd makes; nothing, where it does not."""
+    """The words to put before a command so that systemd runs it in a group; none where systemd does not answer."""
     limits = (f"MemoryMax={memory}", "MemorySwapMax=0", f"TasksMax={processes + _MORE_PROCESSES}")
     options = [part for limit in limits for part in ("-p", limit)]
     return [*_systemd_run(), *options, "--"] if _systemd_run() else []
 
 
 def environment() -> dict[str, str]:
-    """The variables by which systemd is found."""
+    """The environment variables that `systemd-run` needs."""
     return {name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS") if name in os.environ}
 
 
@@ -121,7 +121,7 @@ def protection() -> str:
 
 @cache
 def _systemd_run() -> tuple[str, ...]:
-    """Its command, if it answers."""
+    """The beginning of a `systemd-run` command, empty where a trial of it fails."""
     command = ["systemd-run", *(["--user"] if os.geteuid() else []), "--scope", "--quiet", "--collect"]
     if not shutil.which(command[0]):
         return ()
@@ -143,7 +143,7 @@ def _made(parents: tuple[Path, ...], limits: tuple[dict[str, int], ...]) -> Grou
             locks.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
             fcntl.flock(locks[-1], fcntl.LOCK_EX)
             for name, value in values.items():
-                # A kernel may count no swap.
+                # Not every kernel counts swap or TCP. The limit on memory itself must be there.
                 if (folder / name).exists() or name in ("memory.max", "memory.limit_in_bytes"):
                     (folder / name).write_text(str(value))
     except OSError:
@@ -165,7 +165,7 @@ def _remove_left(parent: Path) -> None:
 
 
 def _version_2() -> Iterator[Path]:
-    """The groups in which one may be made, the nearest first: those that share memory out among the groups in them."""
+    """The groups in which a group with a limit on memory can be made, the nearest first."""
     for mounted, _ in _mounted("cgroup2"):
         for own in _own(mounted, ""):
             for parent in (own, *own.parents):
@@ -177,7 +177,7 @@ def _version_2() -> Iterator[Path]:
 
 
 def _version_1(controller: str) -> Path | None:
-    """This process's group in one of the hierarchies."""
+    """This process's group in the hierarchy of one controller."""
     for mounted, options in _mounted("cgroup"):
         if controller in options:
             for own in _own(mounted, controller):
@@ -190,12 +190,12 @@ def _own(mounted: tuple[str, Path], controller: str) -> Iterator[Path]:
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if (controller in controllers.split(",")) if controller else not controllers:
-            # Seen from a container, a group may lie above what is mounted.
+            # In a container the group may lie outside of what is mounted; such a group is left out.
             yield point / os.path.relpath(path, root) if Path(path).is_relative_to(root) else point
 
 
 def _mounted(system: str) -> Iterator[tuple[tuple[str, Path], list[str]]]:
-    """Where such a file system is mounted, which part of it, and with which options."""
+    """Each mount of a file system of this type, as (the part of it that is mounted, where), and its options."""
     try:
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
     except OSError:

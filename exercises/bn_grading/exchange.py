@@ -1,10 +1,10 @@
-"""nbgrader's exchange, where students write and the instructor reads: each submission by itself, and no link followed.
+"""nbgrader's exchange, where students write and the instructor reads. No link is followed there.
 
     c.ExchangeFactory.collect = "bn_grading.exchange.Collect"
     c.ExchangeFactory.release_feedback = "bn_grading.exchange.ReleaseFeedback"
 
-nbgrader's own `collect` copies through links, only warns of a wrong owner, and ends at the first folder whose name it
-cannot read.
+One submission that cannot be read does not keep the others from being collected. nbgrader's own `collect` follows
+links, only warns of a wrong owner, and stops at the first folder whose name it cannot read.
 """
 
 import json
@@ -33,19 +33,19 @@ from bn_grading.report.write import write_text
 from bn_grading.results import not_collected, noted_at, printable
 from bn_grading.sanitize import handed_in_at
 
-# What nbgrader counts sizes in.
+# nbgrader's limits are in kilobytes of 1000 bytes.
 _KB = 1000
 _LONGEST_NAME = 200
-# Everybody may put folders there.
+# Every student can put folders into the exchange, so the list of refused ones has a limit.
 _MOST_NOTED = 1000
 _NOBODY = {"username": "", "filename": "", "timestamp": datetime.min}
 
 
 class Collect(ExchangeCollect):  # type: ignore[misc]
-    """`nbgrader collect`, which copies ordinary files of the student's own, and refuses whatever is anything else.
+    """`nbgrader collect`, restricted to ordinary files that belong to the student.
 
-    A submission is copied as a whole or not at all. Why it was not is said at once, in
-    `grading/ASSIGNMENT/not-collected.json`, and in the report.
+    A submission with anything else in it is refused as a whole. The reason is logged, kept in
+    `grading/ASSIGNMENT/not-collected.json`, and shown in the report.
     """
 
     def init_src(self) -> None:
@@ -68,8 +68,8 @@ class Collect(ExchangeCollect):  # type: ignore[misc]
         return _NOBODY
 
     def _record(self, path: Path) -> dict[str, Any]:
-        """What the name of a folder says, if it may say so."""
-        # STUDENT+ASSIGNMENT+TIME+RANDOM. A student's name may have the sign, too.
+        """Student and time, from the name of a submission's folder; raises if that student cannot have made it."""
+        # STUDENT+ASSIGNMENT+TIME+RANDOM, read from its end, because a student's name may contain a plus sign.
         student, assignment, timestamp, *_ = [*path.name.rsplit("+", 3), "", ""]
         if assignment != self.coursedir.assignment_id or not is_plain(student):
             raise UnreadableError("its name is not STUDENT+ASSIGNMENT+TIME+RANDOM")
@@ -85,7 +85,7 @@ class Collect(ExchangeCollect):  # type: ignore[misc]
         return {"username": student, "filename": path.name, "timestamp": at, "owner": status.st_uid}
 
     def copy_files(self) -> None:
-        """Copy what is new, and say what cannot be copied."""
+        """Copy each submission that is new, and note why others cannot be copied."""
         if not self.src_records:
             self.log.warning(
                 "No submissions of '%s' for course '%s' to collect",
@@ -93,7 +93,7 @@ class Collect(ExchangeCollect):  # type: ignore[misc]
                 self.coursedir.course_id,
             )
         self._staging = Path(self.coursedir.format_path(self.coursedir.submitted_directory, ".", ".")) / STAGING
-        # Of one that was stopped.
+        # A run that was killed leaves its folder behind.
         shutil.rmtree(self._staging, ignore_errors=True)
         for record in self.src_records:
             with self._refusing(record["filename"]):
@@ -101,7 +101,7 @@ class Collect(ExchangeCollect):  # type: ignore[misc]
         self._note()
 
     def _note(self) -> None:
-        """Keep what was refused, as long as it is there and its student has handed in nothing better."""
+        """Write down what is refused. An earlier refusal stays until its folder is gone or newer work is collected."""
         before = not_collected(self.coursedir, self.coursedir.assignment_id)
         noted = {
             name: why
@@ -136,7 +136,7 @@ class Collect(ExchangeCollect):  # type: ignore[misc]
             self._copy(Path(self.inbound_path, record["filename"]), record["owner"], staging / "submission")
             there.parent.mkdir(parents=True, exist_ok=True)
             refuse_links(there.parent, Path(course.root))
-            # The old one is there until the new one is, and goes away with the folder.
+            # The old submission stays in its place until the new one is complete, and goes with the staging folder.
             if there.exists():
                 there.rename(staging / "before")
             (staging / "submission").rename(there)
@@ -145,7 +145,7 @@ class Collect(ExchangeCollect):  # type: ignore[misc]
         self._collected.add(student)
 
     def _copy(self, source: Path, owner: int, copy: Path) -> None:
-        """Copy all files that nbgrader would, if nothing among them is a link or somebody else's."""
+        """Copy the files that nbgrader would copy; raise if anything in the folder is a link or somebody else's."""
         course, size = self.coursedir, 0
         copy.mkdir()
         for name, read in files(source, owner):
@@ -172,10 +172,10 @@ class Collect(ExchangeCollect):  # type: ignore[misc]
 
     @contextmanager
     def _refusing(self, folder: str) -> Iterator[None]:
-        """Go on with the next submission, where this one cannot be read."""
+        """Note why this submission cannot be read, and go on with the next. A fault of the machine is raised."""
         try:
             yield
-        # Whatever it is, it is this submission's.
+        # Any other error has its cause in this submission, so the others are still collected.
         except Exception as error:
             if isinstance(error, OSError) and of_the_machine(error):
                 raise
@@ -186,10 +186,10 @@ class Collect(ExchangeCollect):  # type: ignore[misc]
 
 
 class ReleaseFeedback(ExchangeReleaseFeedback):  # type: ignore[misc]
-    """`nbgrader release_feedback`, which goes on where one student's files do not say whose feedback it is."""
+    """`nbgrader release_feedback`, which goes on with the next student where it cannot release one's feedback."""
 
     def copy_files(self) -> None:
-        """Release that of one student after another."""
+        """Release feedback, one student after another."""
         course = self.coursedir
         pattern = course.student_id or "*"
         above = Path(course.format_path(course.feedback_directory, ".", ".")).resolve()
@@ -199,13 +199,13 @@ class ReleaseFeedback(ExchangeReleaseFeedback):  # type: ignore[misc]
             self.src_path = course.format_path(course.feedback_directory, escape(student), course.assignment_id)
             try:
                 super().copy_files()
-            # UnicodeDecodeError is among the second.
+            # A file that is not UTF-8 raises UnicodeDecodeError, which is a ValueError.
             except (FileNotFoundError, IsADirectoryError, ValueError) as error:
                 self.log.error("Not released: %s: %s", printable(student), printable(str(error)))
 
 
 def is_plain(student: str) -> bool:
-    """Whether a name can be that of a folder, and of one that is looked at."""
+    """Whether a student's name can be the name of a folder, and not of a hidden one, which nbgrader would skip."""
     return bool(student) and not student.startswith(".") and student.isprintable() and "/" not in student
 
 

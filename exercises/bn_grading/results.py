@@ -1,7 +1,8 @@
-"""What happened to each submission, a line of JSON for each, beside the gradebook: what the report is made of.
+"""What happened to each submission, as a line of JSON, in a file beside the gradebook. The report is made from it.
 
-The gradebook has the scores. Here is what it has no place for: which mistakes were found, how long it took, what failed
-and why. A line is added when a submission is done, so whoever stops the grader loses none.
+The gradebook has the scores. This file has what the gradebook has no place for: which mistakes were found, how long a
+notebook ran, what failed and why. Each line is written as soon as its submission is graded, so nothing is lost when the
+grader is stopped.
 """
 
 import json
@@ -18,9 +19,9 @@ from bn_grading.sanitize import Sanitized
 
 Status = Literal["graded", "graded in part", "failed"]
 FOLDER = "grading"
-# Missing cells, by name; of more only the number is told.
+# Up to so many missing cells are named; of more, only the number is said.
 _MOST_NAMED = 8
-# Of what could not be read, in the line of one submission.
+# The line of one submission lists so many of the files that could not be read.
 _MOST_UNREAD = 100
 
 
@@ -33,11 +34,11 @@ class Result:
     """What happened to one submission.
 
     Attributes:
-        student: the id.
-        status: in a word: in part, if something of it is missing, could not be read, did not run or is not certain.
+        student: the student's id.
+        status: "graded in part" if something is missing, could not be read, did not run or is not certain.
         problems: what went wrong, each in a sentence.
-        notebooks: what was recorded of each, by name.
-        at: when, in UTC.
+        notebooks: what was recorded of each notebook, by its name.
+        at: when the submission was graded, in UTC.
     """
 
     student: str
@@ -48,27 +49,27 @@ class Result:
 
     @property
     def graded(self) -> bool:
-        """Whether there are scores."""
+        """Whether the submission has scores."""
         return self.status != "failed"
 
 
 @dataclass(frozen=True)
 class Results:
-    """Those of one assignment.
+    """The results of one assignment.
 
     Attributes:
-        path: of the file.
+        path: the file that holds them.
     """
 
     path: Path
 
     @staticmethod
     def of(coursedir: Any, assignment: str) -> "Results":
-        """Where they are kept in a course."""
+        """The results of an assignment in a course."""
         return Results(Path(coursedir.root) / FOLDER / assignment / "results.jsonl")
 
     def __iter__(self) -> Iterator[Result]:
-        """All of them, one at a time, the oldest first. A line that was not written to its end is none."""
+        """Every result, the oldest first. A line that was not written to its end is skipped."""
         if not self.path.exists():
             return
         with self.path.open(encoding="utf-8") as file:
@@ -79,19 +80,23 @@ class Results:
                     continue
 
     def last(self) -> dict[str, Result]:
-        """The last one of each student, by id."""
+        """The newest result of each student, by id."""
         return {result.student: result for result in self}
 
     def failed(self, student: str, why: str, sanitized: Sanitized) -> Result:
-        """Note that a submission has no scores.
+        """Add that a submission has no scores, and why.
 
         Raises:
-            NotStoredError: as all of them, if it cannot be written.
+            NotStoredError: if the line cannot be written.
         """
         return self._add(Result(student, "failed", [why, *_unread(sanitized)]))
 
     def graded(self, sanitized: Sanitized, notebooks: Mapping[str, Graded], known: Mapping[str, Source]) -> Result:
-        """Note what was recorded."""
+        """Add what was recorded of a submission's notebooks.
+
+        Raises:
+            NotStoredError: if the line cannot be written.
+        """
         problems = _unread(sanitized)
         for name, graded in notebooks.items():
             problems += [f"{name}: {why}" for why in _noted(graded, known[name])]
@@ -107,7 +112,7 @@ class Results:
         result = Result(**asdict(result) | {"at": now, "problems": [printable(each) for each in result.problems]})
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # A line that a stopped grader left unfinished ends here.
+            # If a killed grader left its last line unfinished, the new one must not be joined to it.
             line = ("" if _ends_well(self.path) else "\n") + json.dumps(asdict(result)) + "\n"
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(line)
@@ -119,7 +124,7 @@ class Results:
 
 
 def not_collected(coursedir: Any, assignment: str) -> dict[str, str]:
-    """Which submissions were not collected the last time, by the names of their folders, and why."""
+    """Why submissions were not collected, by the names of their folders."""
     try:
         found = json.loads(noted_at(coursedir, assignment).read_bytes())
     except (OSError, ValueError):
@@ -128,7 +133,7 @@ def not_collected(coursedir: Any, assignment: str) -> dict[str, str]:
 
 
 def noted_at(coursedir: Any, assignment: str) -> Path:
-    """The file with what was not collected."""
+    """The file that says which submissions were not collected."""
     return Path(coursedir.root) / FOLDER / assignment / "not-collected.json"
 
 
@@ -139,7 +144,7 @@ def _unread(sanitized: Sanitized) -> list[str]:
 
 
 def _noted(graded: Graded, source: Source) -> Iterator[str]:
-    """What somebody should know who reads the scores."""
+    """What a reader of the scores should know about one notebook."""
     if graded.missing:
         count, known = len(graded.missing), len(source.metadata)
         which = "" if count > _MOST_NAMED else f": {', '.join(graded.missing)}"
@@ -155,7 +160,7 @@ def _noted(graded: Graded, source: Source) -> Iterator[str]:
 
 
 def printable(text: str) -> str:
-    """A sentence in which a student's words, the name of a file for example, command no terminal."""
+    """The text with escapes for unprintable characters: terminals obey those, and students can put them into names."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 

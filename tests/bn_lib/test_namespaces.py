@@ -15,7 +15,21 @@ import pytest
 from normalizer_cases import each_normalizer, typical
 
 import bn_lib
-from bn_lib import SGD, BatchNorm, Conv2d, Dense, Dropout, Flatten, Moments, Recorder, ReLU, Sequential, Sigmoid, Tanh
+from bn_lib import (
+    SGD,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    Moments,
+    Recorder,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +100,7 @@ def network(xp, dtype=None):
         Dropout(0.3, rng=rng),
         Dense(16, 5, rng=rng, **options),
         BatchNorm.in_convention("paper", 5, **options),
-        Tanh(),
+        Residual(Tanh(), bn_lib.GhostBatchNorm(5, 2, **options), bn_lib.BatchRenorm(5, **options)),
         Dense(5, 3, bias=False, rng=rng, **options),
     )
 
@@ -120,6 +134,26 @@ def test_a_network_trains_to_the_same_parameters(dtype):
         assert_same(state[key], value)
     for index, summaries in numpy_recorder.gradients.items():
         assert np.array_equal(recorder.gradients[index], summaries)
+
+
+def test_curvature_and_statistics_of_a_network():
+    rng = np.random.default_rng(1)
+    x, labels = rng.normal(size=(12, 1, 4, 4)), rng.integers(0, 3, size=12)
+    found = []
+    for xp in (strict, np):
+        model, data = network(xp), (xp.asarray(x), xp.asarray(labels))
+        bn_lib.recompute_statistics(model, [xp.asarray(x[:7]), xp.asarray(x[7:])])
+        theta = bn_lib.parameter_vector(model)
+        loss, gradient = bn_lib.loss_and_gradient(model, *data)
+        product = bn_lib.hessian_vector_product(model, *data, gradient)
+        bn_lib.set_parameter_vector(model, theta - 0.1 * gradient)
+        features = xp.asarray(x.reshape(12, 16)[:, :5])
+        largest = bn_lib.hessian_eigenvalues(model.stack[-1], features, data[1])
+        found.append((loss, largest, theta, gradient, product, model.state_dict()))
+    (loss, largest, *theirs, state), (numpy_loss, numpy_largest, *ours, numpy_state) = found
+    assert (loss, *largest) == (numpy_loss, *numpy_largest)
+    for one, other in zip((*theirs, *state.values()), (*ours, *numpy_state.values()), strict=True):
+        assert_same(one, other)
 
 
 def test_state_goes_from_one_kind_to_the_other(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from distributed import LocalCluster
 
 from bn_book import ledger
+from bn_book.benefits import BENEFITS, Benefit, what_we_know
 from bn_book.chapters import chapters
 from bn_book.claims import Claim, Measured, measure
 from bn_book.ledger import FAILS, HOLDS, NOT_HERE, band, cards, claims, number, picture, place, plain, summary
@@ -195,6 +196,26 @@ def test_the_summary_counts():
     text = summary({"x": [_measured(0.1), _measured(3.0, reproduces=False, kind="put to the test"), _measured(3.0)]})
     assert "3 claims: 1 hold, 1 did not reproduce here. 1 are not as the book says." in text
     assert "2 are made by the paper named, 1 put one to the test, 0 are identities" in text
+
+
+@pytest.mark.parametrize("benefit", BENEFITS, ids=lambda benefit: benefit.name)
+def test_a_verdict_rests_on_claims_of_the_ledger_and_names_both_sides(benefit):
+    assert benefit.measured
+    assert set(benefit.measured) <= {claim.name for claim in CLAIMS}
+    assert benefit.claimed_by or benefit.disputed_by
+    assert {*benefit.claimed_by, *benefit.disputed_by} <= SOURCES
+    assert benefit.says.endswith(".")
+    assert not re.search(r"\d", benefit.says), "its numbers are the ledger's"
+
+
+def test_what_we_know_shows_each_number_with_its_seeds_its_range_and_its_card(monkeypatch):
+    one = Benefit("Speed", "It is fast.", ("one1999", "two2000"), ("three2001",), ("a",))
+    monkeypatch.setattr("bn_book.benefits.BENEFITS", (one,))
+    text = what_we_know({"x": [_measured(0.25, 0.75, name="a")]})
+    assert text.startswith("**Speed.** It is fast.")
+    assert "Claimed by {cite:t}`one1999` and {cite:t}`two2000`." in text
+    assert "[A](#claim-a): 0.500 share (2 seeds: 0.250 to 0.750); range: 0 to 1. ✓ holds" in text
+    assert "Disputed by {cite:t}`three2001`." in text
 
 
 @pytest.mark.parametrize("limits", [(0.85, 0.9), (2.0, math.inf), (-math.inf, 5.0), (0.0, 1e-12), (-3.0, -1.0)])

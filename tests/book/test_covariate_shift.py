@@ -215,6 +215,9 @@ def test_steps_are_those_of_the_watched_run_and_infinite_where_the_accuracy_is_n
     run = shift.train(with_bn=True, epochs=3, measure_every=69, seed=0)
     assert shift.steps_needed("with BN", 0.5) == run.steps_to(0.9)
     assert shift.steps_needed("without BN", 0.5, most=46) == math.inf
+    to_the_step, in_fives = (shift.steps_needed("with BN", 0.5, every=every) for every in (1, 5))
+    assert to_the_step <= in_fives == 5 * round(in_fives / 5)
+    assert shift.steps_needed("with BN", 0.5) - 23 < to_the_step <= shift.steps_needed("with BN", 0.5)
 
 
 def test_the_networks_start_from_the_same_weights_but_for_their_size():

@@ -181,14 +181,14 @@ def test_the_two_statistics_lag_as_they_must():
     assert found.recomputed[:5].mean() > found.running[:5].mean()
 
 
-@pytest.mark.parametrize("name", ["dark", "contrast", "bright"])
+@pytest.mark.parametrize("name", ["dark", "pale", "bright"])
 def test_an_affine_change_leaves_no_trace(name):
     assert exp.affine_difference(name, seed=0) < 1e-3
-    assert exp.adapt(name, seed=0).recomputed == exp.adapt("none", seed=0).recomputed
+    assert exp.adapt(name, seed=0).recomputed == exp.adapt("clean", seed=0).recomputed
 
 
 def test_what_is_no_affine_change_leaves_one():
-    assert exp.affine_difference("blur", seed=0) > 0.1
+    assert exp.affine_difference("blurred", seed=0) > 0.1
 
 
 def test_corruptions_do_what_they_are_called():
@@ -197,10 +197,10 @@ def test_corruptions_do_what_they_are_called():
     assert np.allclose(made["dark"], 0.3 * images, atol=1e-6)
     assert np.allclose(made["inverted"] + images, 1, atol=1e-6)
     assert np.array_equal(made["shifted"][:, :, 3], images[:, :, 2])
-    assert np.allclose(made["blur"][:, 3, 4], images[:, 2:5, 3:6].mean(axis=(1, 2)), atol=1e-6)
+    assert np.allclose(made["blurred"][:, 3, 4], images[:, 2:5, 3:6].mean(axis=(1, 2)), atol=1e-6)
     corner = (4 * images[:, 0, 0] + 2 * images[:, 0, 1] + 2 * images[:, 1, 0] + images[:, 1, 1]) / 9
-    assert np.allclose(made["blur"][:, 0, 0], corner, atol=1e-6)
-    assert np.std(made["noise"] - images) == pytest.approx(0.3, rel=0.02)
+    assert np.allclose(made["blurred"][:, 0, 0], corner, atol=1e-6)
+    assert np.std(made["noisy"] - images) == pytest.approx(0.3, rel=0.02)
 
 
 def test_adapting_changes_no_weight():
@@ -214,7 +214,7 @@ def test_adapting_changes_no_weight():
 
 
 def test_new_statistics_are_those_of_the_images():
-    x = exp.corrupted("blur")
+    x = exp.corrupted("blurred")
     adapted = exp._adapted_to(x, 0)
     first, bn = adapted.stack[0], adapted.stack[1]
     assert isinstance(first, Dense)
@@ -243,7 +243,7 @@ FOUND = {block: [exp.Propagation(np.linspace(1, 4, 21), 1.4 ** -np.arange(21.0))
 def test_growth_frames_keep_their_axes_and_say_the_rate():
     figures = [draw.growth(FOUND, m) for m in (4, 64)]
     assert len({(fig.axes[0].get_xlim(), fig.axes[0].get_ylim()) for fig in figures}) == 1
-    assert figures[0].axes[0].get_title(loc="left") == "m = 4: BN ×1.40, BN, no ReLU ×1.40"
+    assert figures[0].axes[0].get_title(loc="left") == "m = 4: BN ×1.40, without ReLU ×1.40"
     assert "1.40 (BN)" in draw.growth_in_words(FOUND, 4)
     drawn = figures[0].axes[0].lines[0].get_ydata()
     assert drawn == pytest.approx(1.4 ** (20 - np.arange(21.0)))
@@ -263,7 +263,7 @@ def test_corruption_frames_keep_their_axes_and_show_every_seed():
     ax = draw.corruption(np.eye(8), found).axes[1]
     assert [list(line.get_xdata()) for line in ax.lines] == [[90, 80], [30, 50], [95, 97]]
     assert (ax.get_xlim(), ax.get_ylim()) == ((0, 101), (2.6, -0.6))
-    assert "BN, recomputed 96 percent" in draw.corruption_in_words(found)
+    assert "BN, new 96 percent" in draw.corruption_in_words(found)
 
 
 @pytest.mark.parametrize(

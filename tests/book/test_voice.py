@@ -79,7 +79,7 @@ def test_no_line_ends_between_a_number_and_its_unit(built_site):
         page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         for other in page.select("article :is(code, pre, svg, .math, .bn-explorable, .bn-question, .bn-laboratory)"):
             other.decompose()
-        text = " ".join(each.get_text() for each in page.select("article :is(p, li, dd, td)"))
+        text = "; ".join(each.get_text() for each in page.select("article :is(p, li, dd, td)"))
         parted += [(path.stem, each) for each in re.findall(r"\d[ \n](?:%|ms|µs|[kMG]B|nats)(?!\w)", text)]
         kept += len(re.findall("\\d\N{NO-BREAK SPACE}%", text))
     assert not parted

@@ -317,7 +317,7 @@ def in_its_cell(page, stage_folder):
 
 
 @pytest.mark.parametrize(
-    ("width", "wide"), [(700, None), (800, 720), (1000, 752), (1200, 656), (1280, 720), (1600, 822)]
+    ("width", "wide"), [(700, None), (800, 720), (1000, 752), (1200, 656), (1280, 720), (1440, 848), (1600, 900)]
 )
 def test_on_a_wide_screen_it_is_wider_than_the_text(stage, stage_folder, width, wide):
     """By the stylesheet alone, so that a page which loads does not move."""

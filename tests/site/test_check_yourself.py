@@ -321,6 +321,41 @@ def test_nothing_chosen(page: Page) -> None:
         "2/4",
         "0.4990",
         "0.5;",
+        "0.5.",
+        "½",
+        "50 %",
+        "50%",
+        "2/16*4",
+        "2 / 16 * 4",
+        "2 ÷ 4",
+        "2/√16",
+        "2 / sqrt(16)",
+        "2/(1+3)",
+        "[2/(1+3)]",
+        "2 · 0,25",
+        "2 x 0.25",
+        "1 − 0.5",
+        "1-0.5",
+        "-0.5+1",
+        "2^-1",
+        "2**-1",
+        "4**0.5/4",
+        "16^(-1/4)",
+        "5 × 10⁻¹",
+        "5·10^-1",
+        "5 × 10^(-1)",
+        "5E−1",
+        "50e-2",
+        "5000 × 10⁻⁴",
+        "= 0.5",
+        "≈ 0.5",
+        "~0.5",
+        "≈0,5",
+        "σ/√m = 2/4 = 0.5",
+        "2*0.25 = 0.5",
+        "about 0.5",
+        "standard deviation 0.5",
+        "0.5\N{NO-BREAK SPACE}",
     ],
 )
 def test_one_number_typed_in_many_ways(page: Page, text: str) -> None:
@@ -340,13 +375,49 @@ def test_one_number_typed_in_many_ways(page: Page, text: str) -> None:
         "(0.529  −0.661  0.132)",
         "0.529 - 0.661 0.132",
         "[[0.529], [–0.661], [0.132]]",
+        "dx = 0.529, -0.661, 0.132",
+        "dx = (0.529 -0.661 0.132)",
+        "dx1 = 0.529; dx2 = −0.661; dx3 = 0.132",
+        "≈0.529, ≈−0.661, ≈0.132",
+        "52,9 %; −66,1 %; 13,2 %",
+        "5.29 × 10⁻¹, −6.61 × 10⁻¹, 1.32 × 10⁻¹",
+        "0.529 | -0.661 | 0.132",
     ],
 )
 def test_several_numbers_typed_in_many_ways(page: Page, text: str) -> None:
     assert answer(page, OF_CHAPTERS["backward-pass"], text).startswith("Right."), text
 
 
-@pytest.mark.parametrize("text", ["", "half", "1/0", "0.5 m", "0.5.1", "--1", "NaN", "Infinity", "<b>1</b>", "1e999"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "200 MB, 120 MB",
+        "200MB 120MB",
+        "200 MB and 120 MB",
+        "200 MB; 120",
+        "8*5*4+40, 3*40",
+        "5 * 40, 3 * 40 MB",
+        "= 200, = 120",
+        "(200, 120)",
+        "2e2 1,2e2",
+        "2 × 10² and 1.2 × 10²",
+        "200 million bytes, 120 million bytes",
+    ],
+)
+def test_units_that_the_question_says_and_arithmetic(page: Page, text: str) -> None:
+    assert answer(page, OF_CHAPTERS["making-it-fast"], text).startswith("Right."), text
+
+
+def test_another_unit_is_not_taken_for_the_questions(page: Page) -> None:
+    said = answer(page, OF_CHAPTERS["making-it-fast"], "0.2 GB 0.12 GB")
+    assert said == "This question does not ask for “GB”. Type numbers alone, in the unit that it asks for."
+    assert "“m”" in answer(page, OF_CHAPTERS["batch-size"], "0.5 m")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "half", "1/0", "0.5.1", "--1", "NaN", "Infinity", "<b>1</b>", "1e999", "√(-1)", "2*", "3 ^", "()"],
+)
 def test_what_is_no_number_gets_an_example(page: Page, text: str) -> None:
     assert answer(page, OF_CHAPTERS["batch-size"], text) == "Type a number, such as 0.5, 1/2 or 0,5."
 

@@ -33,7 +33,7 @@ CLAIMS = (
         name="noise-depends-on-batch-size",
         kind="an identity",
         says="Measured in variances of the feature, the noise that BN puts into the mean depends only on the batch "
-        "size: Var(μ_B) = σ² / m.",
+        "size: its variance is σ² / m.",
         source="yong2020momentum",
         run="Digits, 64 features of a dense layer at initialization; 3000 mini-batches of 8, drawn with replacement "
         "from 1437 images.",

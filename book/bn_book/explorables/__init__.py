@@ -15,6 +15,7 @@ from bn_book.explorables.mini_batch import MiniBatch
 from bn_book.explorables.own_formulas import OwnFormulas
 from bn_book.explorables.three_paths import ThreePaths
 from bn_book.explorables.training_and_inference import TrainingAndInference
+from bn_book.explorables.turning import Turning
 from bn_book.explorables.two_features import TwoFeatures
 
 #: Every kind, in the order of the book.
@@ -28,6 +29,7 @@ KINDS: tuple[type[Explorable], ...] = (
     TrainingAndInference,
     Block,
     Disturbed,
+    Turning,
     OwnFormulas,
 )
 
@@ -43,5 +45,6 @@ __all__ = [
     "OwnFormulas",
     "ThreePaths",
     "TrainingAndInference",
+    "Turning",
     "TwoFeatures",
 ]

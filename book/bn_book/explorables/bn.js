@@ -221,3 +221,37 @@ export function batchNormMistaken(x, gamma, beta, eps, mistake) {
   const roots = features.map((values) => steps.root(steps.variance(values), eps));
   return x.map((row) => row.map((value, c) => steps.output((value - means[c]) / roots[c], gamma, beta)));
 }
+
+// A unit with two weights and BN (turning.js): only the direction of the weights counts
+
+/** The gradient of half the mean squared error of BN(x w), with gamma 1, beta 0 and eps 0, with respect to w. */
+export function gradientOfUnit([w1, w2], rows, targets) {
+  const z = rows.map(([x1, x2]) => x1 * w1 + x2 * w2);
+  const { xHat } = batchNorm(z, 1, 0, 0);
+  const dy = xHat.map((value, i) => (value - targets[i]) / z.length);
+  const { dx } = batchNormBackward(dy, z, 1, 0);
+  return [0, 1].map((j) => sum(dx.map((value, i) => value * rows[i][j])));
+}
+
+/** The weights that w <- (1 - rate decay) w - rate gradient visits, the start first, and each step's gradient. */
+export function descentOfUnit(start, batches, rate, decay) {
+  const visited = [start];
+  const gradients = batches.map(({ rows, targets }, k) => {
+    const gradient = gradientOfUnit(visited[k], rows, targets);
+    visited.push(visited[k].map((w, j) => (1 - rate * decay) * w - rate * gradient[j]));
+    return gradient;
+  });
+  return { visited, gradients };
+}
+
+/** The angle between two vectors of the plane, in radians, from 0 to pi. */
+export const angleBetween = ([a1, a2], [b1, b2]) => Math.abs(Math.atan2(a1 * b2 - a2 * b1, a1 * b1 + a2 * b2));
+
+/**
+ * Where decay takes away as much length as gradients add: the angle of a step, exactly, for steps at right angles to w,
+ * and the length, where `square` is the mean of |gradient|^2 |w|^2. Both are of a vector whose length stays.
+ */
+export function balanceOfUnit(rate, decay, square) {
+  const shrink = 1 - rate * decay;
+  return { angle: Math.acos(shrink), length: ((rate ** 2 * square) / (1 - shrink ** 2)) ** 0.25 };
+}

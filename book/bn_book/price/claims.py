@@ -80,7 +80,7 @@ _FEW = "64-64-64-10 on few digits; 16 pairs of runs from the same images and wei
 
 CLAIMS = (
     Claim(
-        name="bn-and-relu-multiply-gradients-by-1.47",
+        name="bn-and-relu-multiply-gradients",
         kind="put to the test",
         says="At initialization BN makes gradients explode in a network without skip connections: per block of a dense "
         "layer, BN and a ReLU the squared gradient grows by π / (π − 1) = 1.467.",
@@ -241,11 +241,11 @@ CLAIMS = (
         "those for the unchanged ones.",
         source="li2018adaptive",
         run="360 test digits with 30 % of their contrast; statistics of all of them, against those of clean digits.",
-        measure=lambda seed: affine_difference("contrast", seed=seed),
+        measure=lambda seed: affine_difference("pale", seed=seed),
         band=(0.0, 0.01),
         unit="largest difference of the logits / their standard deviation",
         wrong="a change that is not affine, blur",
-        gives=lambda: affine_difference("blur", seed=0),
+        gives=lambda: affine_difference("blurred", seed=0),
     ),
     Claim(
         name="32-images-repair-the-statistics",
@@ -254,7 +254,7 @@ CLAIMS = (
         source="schneider2020improving",
         run="64-64-64-10 trained on digits; test images changed in seven ways, statistics of 32 of them; mean.",
         measure=lambda seed: float(
-            np.mean([_repaired(name, seed, images=32) for name in CORRUPTIONS if name != "none"])
+            np.mean([_repaired(name, seed, images=32) for name in CORRUPTIONS if name != "clean"])
         ),
         band=(5.0, math.inf),
         unit="points of test accuracy gained",
@@ -268,7 +268,7 @@ CLAIMS = (
         source="schneider2020improving",
         run="64-64-64-10 trained on digits; normal noise with a standard deviation of 0.3 on the test images, the "
         "statistics of all of them.",
-        measure=lambda seed: _repaired("noise", seed),
+        measure=lambda seed: _repaired("noisy", seed),
         band=(3.0, math.inf),
         unit="points of test accuracy gained",
         wrong="no difference",
@@ -285,14 +285,14 @@ CLAIMS = (
         band=(0.0, 30.0),
         unit="% of test digits right",
         wrong="the statistics of all classes together",
-        gives=lambda: 100 * adapt("none", seed=0).recomputed,
+        gives=lambda: 100 * adapt("clean", seed=0).recomputed,
     ),
     Claim(
         name="renormalization-helps-batches-of-two",
         kind="made by",
         says="Batch renormalization is substantially better than BN where mini-batches are small.",
         source="ioffe2017renorm",
-        run="64-64-64-10 on digits, 600 mini-batches of 2.",
+        run="64-64-64-10 on digits, 900 mini-batches of 2.",
         measure=lambda seed: _in_company("renorm", "batch", "two images", seed),
         band=(5.0, math.inf),
         unit="points of test accuracy gained",

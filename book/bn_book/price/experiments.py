@@ -375,12 +375,12 @@ def lag(seed: int, *, steps: int = 30, rate: float = 0.3) -> Lag:
 
 #: What is done to images, `(N, 8, 8)` with values from 0 to 1.
 CORRUPTIONS: Mapping[str, Callable[[Array, np.random.Generator], Array]] = {
-    "none": lambda images, rng: images,
+    "clean": lambda images, rng: images,
     "dark": lambda images, rng: 0.3 * images,
-    "contrast": lambda images, rng: 0.5 + 0.3 * (images - 0.5),
+    "pale": lambda images, rng: 0.5 + 0.3 * (images - 0.5),
     "bright": lambda images, rng: images + 0.5,
-    "blur": lambda images, rng: _blurred(images),
-    "noise": lambda images, rng: images + 0.3 * rng.normal(size=images.shape),
+    "blurred": lambda images, rng: _blurred(images),
+    "noisy": lambda images, rng: images + 0.3 * rng.normal(size=images.shape),
     "shifted": lambda images, rng: np.roll(images, 1, axis=2),
     "inverted": lambda images, rng: 1 - images,
 }
@@ -460,14 +460,14 @@ def affine_difference(name: str, *, seed: int) -> float:
 
     The largest difference / the standard deviation of the logits.
     """
-    clean, changed = corrupted("none"), corrupted(name, seed)
+    clean, changed = corrupted("clean"), corrupted(name, seed)
     logits = _adapted_to(clean, seed).forward(clean)
     return float(np.abs(_adapted_to(changed, seed).forward(changed) - logits).max() / logits.std())
 
 
 #: Who is in a mini-batch: how many images, of how many classes, the learning rate and how many steps.
 COMPANIES: Mapping[str, tuple[int, int, float, int]] = {
-    "two images": (2, 10, 0.03, 600),
+    "two images": (2, 10, 0.02, 900),
     "two classes": (32, 2, 0.1, 300),
 }
 NORMALIZERS: Mapping[str, Normalizer | None] = {

@@ -17,7 +17,7 @@ from bn_lib._arrays import Array
 _LOOKS: Mapping[str, tuple[str, str, str]] = {
     "plain": ("no BN", COLOURS["without_bn"], "-"),
     "bn": ("BN", COLOURS["with_bn"], "-"),
-    "linear": ("BN, no ReLU", COLOURS["with_bn"], "--"),
+    "linear": ("without ReLU", COLOURS["with_bn"], "--"),
     "residual": ("BN and skips", COLOURS["green"], "-"),
     "bare": ("skips, no BN", COLOURS["amber"], "--"),
     "skipinit": ("SkipInit", COLOURS["amber"], "-"),
@@ -91,6 +91,9 @@ def growth(found: Mapping[str, Sequence[Propagation]], batch_size: int) -> Figur
     )
     ax.set_xticks(range(0, DEPTH_SHOWN + 1, 5))
     ax.yaxis.set_minor_locator(NullLocator())
+    to_go = DEPTH_SHOWN - np.arange(DEPTH_SHOWN + 1.0)
+    formula = ((batch_size - 2) / (batch_size - 3)) ** to_go
+    ax.plot(formula, ":", color=COLOURS["muted"], label="(m − 2) / (m − 3)")
     ax.legend(loc="upper right")
     ax.set_title(f"m = {batch_size}: " + ", ".join(f"{NAMES[b]} ×{rate(runs):.2f}" for b, runs in found.items()))
     return fig
@@ -177,8 +180,8 @@ def lags(runs: Sequence[Lag]) -> Figure:
     """Test accuracy in inference after each step, with running and with recomputed statistics."""
     fig, ax = plt.subplots(figsize=(5.2, 3.2))
     for name, colour, of in (
-        ("recomputed statistics", COLOURS["with_bn"], np.array([run.recomputed for run in runs])),
-        ("running averages", COLOURS["accent"], np.array([run.running for run in runs])),
+        ("recomputed", COLOURS["with_bn"], np.array([run.recomputed for run in runs])),
+        ("running", COLOURS["accent"], np.array([run.running for run in runs])),
     ):
         steps = np.arange(1, of.shape[1] + 1)
         ax.fill_between(steps, 100 * of.min(axis=0), 100 * of.max(axis=0), color=colour, alpha=0.2, linewidth=0)
@@ -190,8 +193,8 @@ def lags(runs: Sequence[Lag]) -> Figure:
 
 _KINDS = (
     ("no BN", "plain", COLOURS["without_bn"]),
-    ("BN, old statistics", "kept", COLOURS["with_bn"]),
-    ("BN, recomputed", "recomputed", COLOURS["accent"]),
+    ("BN, old", "kept", COLOURS["with_bn"]),
+    ("BN, new", "recomputed", COLOURS["accent"]),
 )
 
 
@@ -205,9 +208,10 @@ def corruption(image: Array, found: Sequence[Adapted]) -> Figure:
         right = 100 * np.array([getattr(each, kind) for each in found])
         ax.barh(y, right.mean(), height=0.5, color=colour, alpha=0.35)
         ax.plot(right, np.full(len(right), y), "o", color=colour, markersize=4, markeredgewidth=0)
-    ax.set_yticks(range(len(_KINDS)), [f"{name}\n" for name, _, _ in _KINDS])
+    ax.set_yticks(range(len(_KINDS)), [name for name, _, _ in _KINDS])
     ax.tick_params(axis="y", length=0)
     ax.set(xlim=(0, 101), ylim=(2.6, -0.6), xlabel="% of test digits right")
+    ax.grid(visible=False, axis="y")
     ax.grid(axis="x")
     return fig
 

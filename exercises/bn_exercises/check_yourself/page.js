@@ -7,32 +7,97 @@
   // More characters than any answer has. A pasted file would keep the expressions below busy for minutes.
   const LONGEST = 1000;
 
-  const NUMBER = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?:\/((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?))?$/i;
+  // Arithmetic as people type it: "8*5*4", "−.5", "1/3", "5 × 10⁻³", "√(16 − 1)", "50 %".
+  const SIGNS = [
+    [/[−‐‑–—]/g, "-"], // minus signs that are not ASCII
+    [/[⁺⁻]?[⁰¹²³⁴-⁹]+/g, (run) => `^(${run.normalize("NFKC").replace("−", "-")})`],
+    [/(\d?)([¼½¾⅐-⅞])/g, (_, whole, part) => `${whole && `${whole}+`}(${part.normalize("NFKC")})`],
+    [/[÷∕⁄]/g, "/"],
+    [/[×·∙⋅]|\*(?!\*)|(?<=\d\s*)x(?=\s*[\d.])/gi, "*"],
+    [/\*\*/g, "^"],
+    [/\bsqrt\b/gi, "√"],
+    [/[[\]{}]/g, " "],
+    [/(?<=\d)\.(?=\s|$)/g, " "], // the end of a sentence
+    [/[&|]|\band\b/g, ";"],
+  ];
+  const TOKEN = /\s*(?:(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?)(?![\d.])|(\p{L}[\p{L}\p{M}/_]*)|([-+*/^√()%]|[;,]))/iuy;
 
-  // "0.5", "1/2", "−.5", "1e-3": a number, or null.
-  const number = (text) => {
-    const parts = NUMBER.exec(text);
-    if (!parts) return null;
-    const value = Number(parts[1]) / (parts[2] === undefined ? 1 : Number(parts[2]));
-    return Number.isFinite(value) ? value : null;
+  const tokens = (text) => {
+    const found = [];
+    TOKEN.lastIndex = 0;
+    while (text.slice(TOKEN.lastIndex).trim()) {
+      const from = TOKEN.lastIndex;
+      const token = TOKEN.exec(text);
+      if (!token) return null;
+      const [whole, number, word, sign] = token;
+      const apart = from > 0 && /^\s/.test(whole);
+      found.push({ number, word, sign, apart, glued: /\S/.test(text[TOKEN.lastIndex] ?? " ") });
+    }
+    return found;
   };
 
-  // A comma is a decimal comma or a separator: whichever reading gives as many numbers as the question wants.
-  const readings = (text) => {
-    const plain = text
-      .replace(/[−‐‑–—]/g, "-") // minus signs that are not ASCII
-      .replace(/[[\](){}]/g, " ")
-      .replace(/\s*\/\s*/g, "/")
-      .replace(/(^|[\s;,])([+-])\s+(?=[\d.])/g, "$1$2")
-      .trim();
-    const split = (separator, commas) =>
-      plain.split(separator).filter(Boolean).map((part) => number(part.replace(commas, ".")));
-    return [split(/[\s;]+|,\s+/, /,(?=\d)/), split(/[\s;,]+/, /$^/)];
+  const wordsOf = (text) => text.match(/\p{L}[\p{L}\p{M}]*/gu) ?? [];
+  const SAYING_NOTHING = ["about", "approximately", "approx", "around", "array", "ca", "circa", "roughly", "tensor"];
+  const isSaid = (unit, words) => wordsOf(unit).every((word) => words.has(word.toLowerCase()));
+
+  // The numbers of a text, one after another, each of them calculated; null if something in it is no arithmetic.
+  // Words that the question says, as its units, say nothing new. `sums` is whether "2 - 1" is one number.
+  const numbers = (text, words, sums) => {
+    const read = tokens(text);
+    const next = (...signs) => signs.includes(read[0]?.sign) && read.shift();
+    // "2 -1" are two numbers, and where several are asked for "2 - 1" are, too.
+    const isSign = ({ apart, glued }) => apart && (glued || !sums);
+
+    // How many digits a number shows counts below: 66.1 / 100 shows as many as 66.1.
+    const exact = (value) => Number(value.toPrecision(15));
+
+    const power = () => {
+      const first = read.shift();
+      let value = NaN;
+      if (first?.number) value = Number(first.number);
+      else if (first?.sign === "√") value = Math.sqrt(power());
+      else if (first?.sign === "(") {
+        value = sum();
+        if (!next(")")) return NaN;
+      }
+      if (next("^")) value **= signed(power);
+      return next("%") ? exact(value / 100) : value;
+    };
+    const signed = (value) => (next("-") ? -value() : (next("+"), value()));
+    const product = () => {
+      let value = power();
+      for (let by; (by = next("*", "/")); ) value = exact(by.sign === "*" ? value * signed(power) : value / signed(power));
+      return value;
+    };
+    const sum = () => {
+      let value = signed(product);
+      while (["+", "-"].includes(read[0]?.sign) && !isSign(read[0])) value += read.shift().sign === "-" ? -product() : product();
+      return value;
+    };
+
+    const found = [];
+    while (read?.length) {
+      if (next(";", ",")) continue;
+      if (read[0].word) {
+        if (!isSaid(read.shift().word, words)) return null;
+        continue;
+      }
+      found.push(sum());
+    }
+    return read && found.every(Number.isFinite) ? found : null;
   };
 
-  const parse = (text, count) => {
-    const complete = readings(text).filter((numbers) => numbers.length > 0 && !numbers.includes(null));
-    return complete.find((numbers) => numbers.length === count) ?? complete[0] ?? [];
+  // A comma is a decimal comma or a separator, and brackets are those of arithmetic or of a list: whichever reading
+  // gives as many numbers as the question wants.
+  const parse = (text, count, words) => {
+    const said = count === 1 ? text.split(/[=≈≃→~]/).pop() : text.replace(/[^\s;,]*\s*[=≈≃→~]/g, " ");
+    const plain = SIGNS.reduce((before, [from, to]) => before.replace(from, to), said);
+    const decimal = plain.replace(/,(?=\d)/g, ".");
+    const complete = [decimal, plain]
+      .flatMap((each) => [each, each.replace(/[()]/g, " ")])
+      .map((each) => numbers(each, words, count === 1))
+      .filter((found) => found?.length > 0);
+    return complete.find((found) => found.length === count) ?? complete[0] ?? [];
   };
 
   // What it counts as: tolerance.py and judging.py, for one part of a problem. A test compares the two.
@@ -122,6 +187,13 @@
       ? `<p>Type ${count === 1 ? "a number" : `${count} numbers`}, such as 0.5, 1/2 or 0,5.</p>`
       : `<p>This question wants ${count} number${count === 1 ? "" : "s"}; you typed ${seen}.</p>`;
 
+  // "0.2 GB" is no 0.2 where MB are asked for.
+  const otherUnit = (given, words) => {
+    const read = tokens(given) ?? [];
+    const unit = read.some(({ number }) => number) && read.find(({ word }) => word && !isSaid(word, words))?.word;
+    return unit && `<p>This question does not ask for “${unit}”. Type numbers alone, in the unit that it asks for.</p>`;
+  };
+
   // How the problem was read: without what the digits do not tell.
   const readWith = (open, choices) => {
     const chosen = open.map((_, i) => [...new Set(choices.map((each) => each[i]))]);
@@ -147,16 +219,19 @@
     return mistake === null ? right(question, "Right.") : mistaken(question, [mistake]);
   };
 
-  const replyToNumbers = (question, given) => {
+  const replyToNumbers = (question, given, prompt) => {
     if (given.length > LONGEST) {
       return { html: `<p>This is longer than ${LONGEST} characters.</p>${complaint(0, question.count)}`, state: "" };
     }
-    const answer = parse(given, question.count);
+    const words = new Set([...wordsOf(prompt.toLowerCase()), ...SAYING_NOTHING]);
+    const answer = parse(given, question.count, words);
     if (answer.length !== question.count) {
       const other = question.readings
         .flatMap((reading) => reading.other)
         .find(({ value, room }) => value.length === answer.length && distance(answer, value, room) <= 1);
-      return other ? mistaken(question, [other.mistake]) : { html: complaint(answer.length, question.count), state: "" };
+      if (other) return mistaken(question, [other.mistake]);
+      const html = (answer.length === 0 && otherUnit(given, words)) || complaint(answer.length, question.count);
+      return { html, state: "" };
     }
     const best = isPatchwork(question, answer) ? [{}] : bestReadings(question, answer);
     const { way, cutShort, near } = best.reduce((first, each) => (each.off < first.off ? each : first));
@@ -170,7 +245,8 @@
 
   const reply = (question, form) => {
     const given = new FormData(form).get("answer") ?? "";
-    return question.choices ? replyToChoice(question, given) : replyToNumbers(question, given);
+    if (question.choices) return replyToChoice(question, given);
+    return replyToNumbers(question, given, form.querySelector(".bn-prompt").textContent);
   };
 
   for (const form of document.querySelectorAll(".bn-question form:not([data-ready])")) {

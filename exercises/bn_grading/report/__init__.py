@@ -1,8 +1,8 @@
 """The instructor's report on a graded assignment, and the exports of its scores.
 
-1. `read`: what the gradebook, the grader's results and the handed-in code say becomes one `Class`.
-2. `compute`, `alike`, `anonymous`: what is made of it. Pure functions of data.
-3. `page`, `tables`, `write`: two pages, tables for spreadsheets and for learning platforms, and how they are put there.
+1. `read` makes one `Class` of the gradebook, the grader's results and the code that was handed in.
+2. `compute`, `alike` and `anonymous` work out what the report says. They are pure functions of data.
+3. `page` and `tables` make two pages of it, and tables for spreadsheets and learning platforms; `write` stores them.
 
 `app` is the command, `bn-report`. Nothing here changes a score.
 """

@@ -1,22 +1,23 @@
-"""Which code is nearly the same, although it differs from what was released and from what most others wrote.
+"""Which students have nearly the same code, where that differs from the released code and from most others' code.
 
 The method is the usual one for source code, k-grams of tokens compared as sets (Schleimer, Wilkerson and Aiken,
 "Winnowing: local algorithms for document fingerprinting", SIGMOD 2003, without the sampling, which short answers do not
 need):
 
-1. A cell's code becomes tokens. Comments and white space go, every text is the same, and so is every name that the
-   student chose; names of the released notebook, of Python and after a dot stay. So neither another name nor another
-   layout makes code another.
+1. The code of a cell is cut into tokens. Comments and white space are dropped, and all strings become one token. So do
+   all names that the student chose; names from the released notebook, from Python, and after a dot are kept. Renaming
+   and reformatting therefore change nothing.
 2. Each run of `SHINGLE` tokens in a cell is a shingle.
-3. Shingles of the released cell and of the instructor's solution go, and those that more than `SHARE` of the class
-   have: what is left is what somebody wrote in a way of their own. With fewer than `LEAST` nothing can be said.
-4. Students with the same shingles are a group. Between groups, an index from shingles to groups gives the pairs with
-   anything in common, and each pair its Jaccard index: shared shingles, divided by all that either has.
+3. Shingles that occur in the released cell or in the instructor's solution are dropped, and so are those that more than
+   `SHARE` of the class have. What remains is particular to a student. Fewer than `LEAST` shingles are too few to judge.
+4. Students with equal sets of shingles form a group. An index from shingles to groups yields the pairs of groups that
+   have any in common. For each the Jaccard index is computed: the shingles that both have, divided by those that at
+   least one has.
 
-Most pairs of a class share nothing and are never looked at. Where many share much, the pairs of the index would be more
-than `MOST_PAIRS`: then it holds every second shingle, by its hash, or every fourth, and so on. That estimates the same
-index (Broder, "On the resemblance and containment of documents", 1997), and the most promising `MOST_TRIED` pairs are
-compared in full. So the time grows with the class and not with its square.
+Most pairs of a class share nothing and are never looked at. Where much is shared, the index would yield more than
+`MOST_PAIRS`. It then holds every second shingle, chosen by its hash, or every fourth, and so on, which gives an
+estimate of the Jaccard index (Broder, "On the resemblance and containment of documents", 1997). The `MOST_TRIED` pairs
+with the highest estimates are compared in full. So the time grows with the class and not with its square.
 """
 
 import builtins
@@ -34,21 +35,22 @@ import numpy.typing as npt
 SHINGLE = 6
 LEAST = 15
 NEARLY = 0.8
-# A way to write that so many have is nobody's own: this share of those who handed the notebook in, and never fewer.
+# A shingle is particular to its writers if at most this share of those who handed the notebook in have it, or at most
+# FEWEST students.
 SHARE = 0.1
 FEWEST = 4
 MOST_PAIRS = 10_000_000
-# Of one notebook: nobody looks at more.
+# Limits for one notebook; nobody reads a longer list.
 MOST_TRIED = 20_000
 MOST_ROWS = 1000
-# How far an estimate may be too low.
+# A pair is compared in full although its estimate is this much too low.
 UNSURE = 0.2
-# An answer is a few lines. What is longer is looked at as far as this.
+# An answer is a few lines. Of a longer one only the beginning is compared.
 MOST_CHARACTERS = 20_000
 
 Hashes = npt.NDArray[np.uint64]
 
-# Not `tokenize`: it refuses code that does not run, and a copy of that is a copy too.
+# Python's `tokenize` refuses code with errors, but a copy of such code is a copy too.
 _TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*)
       | (?P<text>[A-Za-z]{0,2}(?:'''(?:.|\n)*?(?:'''|\Z) | \"\"\"(?:.|\n)*?(?:\"\"\"|\Z)
@@ -67,8 +69,8 @@ class Alike:
 
     Attributes:
         notebook: its name.
-        cells: the grade_ids of the cells in which they share what few have.
-        students: ids. More than two have the same code, but for names, texts, comments and layout.
+        cells: the grade_ids of the cells in which they share particular shingles.
+        students: their ids. If there are more than two, their codes differ in names, strings, comments and layout only.
         share: their Jaccard index, 0 to 1.
     """
 
@@ -81,11 +83,11 @@ class Alike:
 def alike(
     written: Mapping[str, Mapping[str, Mapping[str, str]]], known: Mapping[str, Mapping[str, Iterable[str]]]
 ) -> list[Alike]:
-    """Groups and pairs with nearly the same code, the most alike first; of pairs in one notebook the first `MOST_ROWS`.
+    """Groups and pairs with nearly the same code, the most alike first; at most `MOST_ROWS` pairs for each notebook.
 
     Args:
-        written: by notebook, student and cell, what was handed in.
-        known: by notebook and cell, texts of which nothing is anybody's own.
+        written: the code that was handed in, by notebook, student and cell.
+        known: code that everybody was given or may have come to, by notebook and cell. It does not count.
     """
     found: list[Alike] = []
     for notebook, students in sorted(written.items()):
@@ -131,7 +133,7 @@ def _in_notebook(
 
 
 def _pairs(sets: list[Hashes]) -> Iterable[tuple[int, int, float]]:
-    """Which of these sets are nearly the same, by their places, and their Jaccard index."""
+    """The pairs of sets that are nearly the same: the places of both in `sets`, and their Jaccard index."""
     if len(sets) < 2:
         return
     hashes, owners = np.concatenate(sets), np.repeat(np.arange(len(sets)), [len(each) for each in sets])
@@ -171,10 +173,10 @@ def _without(hashes: Hashes, given: set[int]) -> Hashes:
     return hashes if not given else np.array([each for each in hashes.tolist() if each not in given], np.uint64)
 
 
-# Many students write the same into a cell, and leave others as they were released.
+# Cached, because many students write the same into a cell, or leave it as it was released.
 @lru_cache(maxsize=100_000)
 def _shingles(text: str, cell: str, kept: frozenset[str]) -> Hashes:
-    """The shingles of a cell as numbers, each once. A cell's are its own: the same code elsewhere is none of them."""
+    """The shingles of a cell as numbers, each once. The same code in another cell gives other numbers."""
     found = tokens(text, kept)
     runs = {"\x1f".join((cell, *found[at : at + SHINGLE])) for at in range(len(found) - SHINGLE + 1)}
     hashes = [int.from_bytes(blake2b(run.encode(errors="replace"), digest_size=8).digest(), "big") for run in runs]
@@ -182,7 +184,7 @@ def _shingles(text: str, cell: str, kept: frozenset[str]) -> Hashes:
 
 
 def tokens(text: str, kept: frozenset[str]) -> list[str]:
-    """The tokens of code that need not run. A name that is not in `kept`, nor after a dot, is any name."""
+    """The tokens of code, which need not be valid Python. A name stays itself if it is in `kept` or follows a dot."""
     found: list[str] = []
     for match in _TOKEN.finditer(text[:MOST_CHARACTERS]):
         kind, token = match.lastgroup, match.group()

@@ -1,8 +1,8 @@
-"""What of a report can be shown to others: no names, nothing that a student wrote, and no number of one or two people.
+"""What of a report can be shown to others: no names, nothing that a student wrote, and no count of one or two people.
 
-A number below `FEWEST` can point at somebody, so it is not shown. Where the numbers of a row add up to one that is
-known, one that is hidden could be worked out: then the smallest of the others is hidden as well. Rows of scores are
-shown under pseudonyms, in bands, and only those that at least `FEWEST` students share.
+A count below `FEWEST` can point at somebody, so it is hidden. If the sum of a row is known and one of its counts is
+hidden, subtraction gives that count; then the smallest of the other counts is hidden as well. Rows of scores are shown
+under pseudonyms, in bands, and only if at least `FEWEST` students have the same row.
 """
 
 import random
@@ -19,11 +19,11 @@ BANDS = ("none", "less than half", "half or more", "all")
 
 
 def hidden(counts: Sequence[int]) -> list[int | None]:
-    """Numbers that add up to a known one, without those that could point at somebody: None in their place."""
+    """Counts whose sum is known, with None in the place of those that could point at somebody."""
     shown: list[int | None] = [None if 0 < count < FEWEST else count for count in counts]
     while any(each is None for each in shown):
         gone = [count for count, each in zip(counts, shown, strict=True) if each is None]
-        # Together they are known. One alone would be, and so would several that come to little.
+        # The sum of the hidden counts can be worked out. That gives one away if it is alone, or if the sum is small.
         if len(gone) > 1 and sum(gone) > FEWEST:
             return shown
         left = [count for count in shown if count]
@@ -34,9 +34,9 @@ def hidden(counts: Sequence[int]) -> list[int | None]:
 
 
 def enough(made: Iterable[Made]) -> tuple[list[Made], int]:
-    """The mistakes that enough students made, without their ids; and how many others there are.
+    """The mistakes that enough students made, without the students' ids; and how many others there are.
 
-    What they were told stays where enough of them were told the very same: then it is nobody's own.
+    The sentence that they were told is kept if enough of them were told the same one.
     """
     shown, others = [], 0
     for each in made:
@@ -50,12 +50,12 @@ def enough(made: Iterable[Made]) -> tuple[list[Made], int]:
 
 @dataclass(frozen=True)
 class Went:
-    """How one part went, where that can be shown; None, where it could point at somebody.
+    """How one part went. A count that could point at somebody is None.
 
     Attributes:
-        problem: its name.
-        part: its name.
-        title: as a reader sees it.
+        problem: the problem's name.
+        part: the part's name.
+        title: the part's title, as a reader sees it.
         right: how many earned its points.
         not_yet: how many gave another answer.
         missing: how many gave none.
@@ -70,7 +70,7 @@ class Went:
 
 
 def went(parts: Iterable[Part]) -> list[Went]:
-    """How the parts went. Which mistake is told elsewhere, where enough made it."""
+    """How each part went. Mistakes with a name are not told apart here: see `enough`."""
     return [
         Went(each.problem, each.part, each.title, *hidden((each.right, each.named + each.wrong, each.missing)))
         for each in parts
@@ -78,7 +78,7 @@ def went(parts: Iterable[Part]) -> list[Went]:
 
 
 def band(score: float, most: float) -> str:
-    """A score, in one of four words."""
+    """The one of the four `BANDS` that a score is in."""
     if score <= 0:
         return BANDS[0]
     if score >= most:
@@ -89,7 +89,7 @@ def band(score: float, most: float) -> str:
 def rows(course: Class, chance: random.Random) -> tuple[list[tuple[str, tuple[str, ...]]], int]:
     """For each student a pseudonym and the bands of their notebooks; and how many rows are left out.
 
-    The numbers in the pseudonyms are drawn, and so the order: neither depends on the ids.
+    Rows are in random order, and the pseudonyms number them in it, so neither depends on the ids.
     """
     bands = [
         tuple(band(scores[name].score if name in scores else 0, most) for name, most in course.most.items())
@@ -103,7 +103,7 @@ def rows(course: Class, chance: random.Random) -> tuple[list[tuple[str, tuple[st
 
 
 def medians(course: Class) -> dict[str, float]:
-    """How long notebooks ran, by name, where enough ran."""
+    """The median time that a notebook ran, in seconds, by name; only where enough of them ran."""
     seconds: dict[str, list[float]] = {}
     for outcome in course.outcomes.values():
         for name, each in outcome.seconds.items():

@@ -27,7 +27,7 @@ FOLDER = "report"
 
 
 class ReportApp(AssignmentApp):
-    """Writes the report on an assignment, and the tables with its scores."""
+    """The command that writes the report on an assignment, and the tables with its scores."""
 
     name = "bn-report"
     description = "Report on a graded assignment: what to re-teach, scores, what failed; and export the scores"
@@ -61,7 +61,7 @@ class ReportApp(AssignmentApp):
         if self.book and urlsplit(self.book).scheme not in ("http", "https"):
             self.fail(f"--book is {self.book!r}; expected an address that begins with https:// or http://")
         try:
-            # Says what is wrong with an assignment before anything is read.
+            # Called for its complaints: it raises if something is wrong with the assignment.
             sources(self.coursedir.db_url, self.coursedir.course_id, assignment)
             results = Results.of(self.coursedir, assignment).path
             course = read_class(self.coursedir, assignment, results)
@@ -91,7 +91,7 @@ class ReportApp(AssignmentApp):
 
 
 def _short(path: Path) -> Path:
-    """As one types it here, if it lies below."""
+    """The path relative to the current folder, if it lies below that."""
     here = Path.cwd().resolve()
     return path.resolve().relative_to(here) if path.resolve().is_relative_to(here) else path
 

@@ -1,4 +1,4 @@
-"""What a class did, counted. Pure functions of a `Class`."""
+"""Counts of what a class did. Pure functions of a `Class`."""
 
 import math
 from bisect import bisect_right
@@ -10,22 +10,22 @@ from statistics import median
 from bn_exercises.verdict import Link
 from bn_grading.report.read import Class, Found
 
-# More bars than this cannot be labelled on a phone; a bar narrower than this share of the others neither.
+# On a phone there is room to label so many bars, and no room for a bar that is narrower than this share of the others.
 MOST_BARS = 10
 NARROWEST = 0.35
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What happened, in numbers.
+    """How many submissions had which fate.
 
     Attributes:
-        handed_in: submissions.
-        graded: those of which everything was graded.
-        in_part: those of which something could not be read or did not run.
+        handed_in: all submissions.
+        graded: those that were graded completely.
+        in_part: those in which something could not be read or did not run.
         failed: those without scores.
-        not_yet: those that the grader did not try yet.
-        waiting: those in which a text waits for its reader, whatever else happened to them.
+        not_yet: those that the grader has not tried yet.
+        waiting: those in which a text waits for its reader; they are counted in one of the above too.
         nothing: people on the list who handed in nothing.
     """
 
@@ -54,16 +54,16 @@ def tally(course: Class) -> Tally:
 
 @dataclass(frozen=True)
 class Made:
-    """A mistake with a name, or several that give the same numbers, in one part.
+    """A mistake with a name that was made in one part; or several mistakes that give the same numbers there.
 
     Attributes:
-        problem: its name.
-        part: its name.
-        title: the part's, as a reader sees it.
-        names: of the mistakes.
-        sentences: what those who made it were told, and how many of them; the most frequent first.
-        see: where in the book to read.
-        students: who made it, in order.
+        problem: the problem's name.
+        part: the part's name.
+        title: the part's title, as a reader sees it.
+        names: the names of the mistakes.
+        sentences: each sentence that students were told, and how many were told it; the most frequent first.
+        see: the section of the book to read.
+        students: the ids of those who made it, sorted.
     """
 
     problem: str
@@ -76,12 +76,12 @@ class Made:
 
     @property
     def name(self) -> str:
-        """As it is called."""
+        """The names in one phrase."""
         return " or ".join(self.names)
 
 
 def misconceptions(course: Class) -> list[Made]:
-    """Those that were made, the most frequent first."""
+    """The mistakes with a name that were made, the most frequent first."""
     found: dict[tuple[str, str, tuple[str, ...]], dict[str, Found]] = {}
     for student, outcome in sorted(course.outcomes.items()):
         for each in outcome.found:
@@ -102,12 +102,12 @@ class Part:
     """How one part of a problem went.
 
     Attributes:
-        problem: its name.
-        part: its name.
-        title: as a reader sees it.
-        right: how many earned its points.
+        problem: the problem's name.
+        part: the part's name.
+        title: the part's title, as a reader sees it.
+        right: how many students earned its points.
         named: how many made a mistake with a name.
-        wrong: how many have a wrong answer without one, or one that cannot be read.
+        wrong: how many gave another wrong answer, or one that cannot be read.
         missing: how many gave no answer.
     """
 
@@ -155,8 +155,8 @@ _COLUMNS = ("right", "named", "wrong", "missing")
 def edges(most: float) -> list[float]:
     """Where the bars of a histogram of scores begin, and where the last one ends: round numbers, then `most`.
 
-    A bar is 1, 2 or 5 points wide, or that times a power of ten: the narrowest that makes no more than `MOST_BARS`. Of
-    what is left over at the end there is a bar of its own, unless it is too narrow to be labelled.
+    A bar is 1, 2 or 5 points wide, or that times a power of ten: the narrowest such width that gives at most
+    `MOST_BARS` bars. The last bar may be narrower. If it is too narrow to be labelled, it is joined to the one before.
     """
     if most <= 0:
         return [0.0, 1.0]
@@ -169,7 +169,7 @@ def edges(most: float) -> list[float]:
 
 
 def histogram(scores: Iterable[float], most: float) -> list[int]:
-    """How many scores lie in each bar of `edges`. What is less than nothing is in the first, and more in the last."""
+    """How many scores lie in each bar of `edges`. The first also counts those below 0, the last those above `most`."""
     begins = edges(most)[:-1]
     counts = [0] * len(begins)
     for score in scores:
@@ -179,14 +179,14 @@ def histogram(scores: Iterable[float], most: float) -> list[int]:
 
 @dataclass(frozen=True)
 class Time:
-    """How long something ran.
+    """How long a notebook ran, or a whole submission.
 
     Attributes:
-        what: a notebook; empty for whole submissions.
+        what: the notebook's name; empty for whole submissions.
         count: how many ran.
-        median: in seconds.
-        slowest: in seconds.
-        student: whose was the slowest.
+        median: their median time, in seconds.
+        slowest: the longest time, in seconds.
+        student: the id of the student whose run took longest.
     """
 
     what: str
@@ -197,7 +197,7 @@ class Time:
 
 
 def timings(course: Class) -> list[Time]:
-    """Of whole submissions, then of each notebook."""
+    """The times of whole submissions, then those of each notebook."""
     ran = {student: outcome.seconds for student, outcome in course.outcomes.items() if outcome.seconds}
     by_what: dict[str, dict[str, float]] = {"": {student: sum(each.values()) for student, each in ran.items()}}
     for student, seconds in ran.items():

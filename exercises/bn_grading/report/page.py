@@ -1,4 +1,4 @@
-"""The two pages. Everything from students goes through the templates, which escape it; there is no script in them."""
+"""The two pages. What students wrote reaches them through templates, which escape it. They contain no script."""
 
 import random
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from bn_grading.report import anonymous, compute
 from bn_grading.report.alike import NEARLY, SHARE, SHINGLE, Alike
 from bn_grading.report.read import Class
 
-# More than anybody reads; the number of those left out is said.
+# The page shows so many groups and pairs, and says how many more there are.
 MOST_ALIKE = 200
-# Of those who made a mistake, beside it.
+# Beside a mistake stand the names of so many who made it.
 MOST_NAMES = 12
 
 
@@ -28,8 +28,8 @@ def report(course: Class, same: Sequence[Alike], book: str = "") -> str:
 
     Args:
         course: what was read.
-        same: code that is nearly the same.
-        book: the address of the book's front page; empty, and sections are named without links.
+        same: the groups and pairs with nearly the same code.
+        book: the address of the book's front page; if it is empty, sections of the book are named without links.
     """
     made = compute.misconceptions(course)
     most = sum(course.most.values())
@@ -57,7 +57,7 @@ def report(course: Class, same: Sequence[Alike], book: str = "") -> str:
 
 
 def shareable(course: Class, same: Sequence[Alike], chance: random.Random, book: str = "") -> str:
-    """The page for others: see `anonymous`."""
+    """The page that can be shown to others; `anonymous` says what it may contain."""
     tally = compute.tally(course)
     made, others = anonymous.enough(compute.misconceptions(course))
     most = sum(course.most.values())
@@ -97,7 +97,7 @@ def _problem(name: str) -> str:
 
 
 def address(see: Link, book: str) -> str:
-    """Where a section of the book is; empty, if nobody said where the book is."""
+    """The address of a section of the book; empty if the book's own address is not known."""
     return f"{book.rstrip('/')}/{see.page}.html#{see.anchor}" if book else ""
 
 
@@ -106,12 +106,12 @@ class Bar:
     """A bar of the histogram, in the units of its picture.
 
     Attributes:
-        label: which scores.
+        label: the scores that it counts, in words.
         begins: the lowest of them.
-        count: how many; None, if that is not shown.
-        x: its left edge.
-        width: of it.
-        height: of it.
+        count: how many there are; None if that is not shown.
+        x: the bar's left edge.
+        width: the bar's width.
+        height: the bar's height.
     """
 
     label: str
@@ -122,12 +122,12 @@ class Bar:
     height: float
 
 
-# Of the histogram's picture.
+# The size of the histogram's picture.
 WIDTH, HEIGHT = 340, 120
 
 
 def bars(counts: Sequence[int | None], most: float) -> list[Bar]:
-    """The bars of a histogram, the highest as high as the picture."""
+    """The bars of a histogram. The highest one is as high as the picture."""
     highest = max([1, *(count for count in counts if count)])
     *begins, end = compute.edges(most)
     ends = [*begins[1:], end]

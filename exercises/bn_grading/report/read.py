@@ -1,7 +1,8 @@
 """What the report is made of: the gradebook, the grader's results, and the code that was handed in.
 
-The gradebook has the scores, with the points of readers, extra credit and late penalties, as nbgrader computes them.
-The results have what was found in each part. Both are read in a few passes, so a class of 10,000 takes seconds.
+The gradebook has the scores, as nbgrader computes them: with the points that readers gave, extra credit and late
+penalties. The results have what was found in each part. Both are read in a few passes, so a class of 10,000 takes
+seconds.
 """
 
 import json
@@ -26,7 +27,7 @@ from bn_grading.assignment_app import submitted
 from bn_grading.results import Status, not_collected
 
 MIB = 1 << 20
-# The grader writes smaller ones; a larger one was put there by somebody else.
+# The grader writes smaller notebooks, so a larger one is not the grader's and is not read.
 LARGEST_NOTEBOOK = 256 * MIB
 _STATUSES: tuple[str, ...] = get_args(Status)
 _KINDS: tuple[str, ...] = get_args(Kind)
@@ -37,11 +38,11 @@ class Person:
     """A student, as the gradebook has them.
 
     Attributes:
-        id: as in `submitted/`.
-        first_name: empty, if the gradebook has none; so are the others.
-        last_name: the same.
-        email: the same.
-        lms_id: what a learning platform calls them.
+        id: the name of the student's folder in `submitted/`.
+        first_name: empty if the gradebook has none, as are the following.
+        last_name: the family name.
+        email: the address.
+        lms_id: the id on the learning platform.
     """
 
     id: str
@@ -52,7 +53,7 @@ class Person:
 
     @property
     def name(self) -> str:
-        """Last name first; the id, if there are no names."""
+        """The name with the last name first; the id if the gradebook has no name."""
         return ", ".join(filter(None, (self.last_name, self.first_name))) or self.id
 
 
@@ -61,10 +62,10 @@ class Score:
     """What the gradebook says of one notebook of one student.
 
     Attributes:
-        score: with the points of a reader and extra credit, and without the late penalty.
-        penalty: for handing in late.
+        score: the points, with those of a reader and extra credit, before the late penalty.
+        penalty: the points lost for handing in late.
         waits: whether a reader still has to give points.
-        cells: by grade_id, the score of each graded cell that is none of ours; None, where it waits for a reader.
+        cells: by grade_id, the score of each graded cell without a call of `hand_in`; None where it waits for a reader.
     """
 
     score: float = 0.0
@@ -75,19 +76,19 @@ class Score:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in one part of one student's answers: a `Finding`, and where it belongs.
+    """What was found in one part of one student's answers: a `Finding` with its notebook and problem.
 
     Attributes:
-        notebook: its name.
-        problem: its name.
-        part: its name; empty for a finding about the whole answer.
-        title: as a reader sees it.
+        notebook: the notebook's name.
+        problem: the problem's name.
+        part: the part's name; empty for a finding about the whole answer.
+        title: the part's title, as a reader sees it.
         kind: as in `Finding`.
-        sentence: for the learner.
-        misconceptions: names.
-        see: where in the book to read.
-        points: earned.
-        max_points: to earn.
+        sentence: what the learner is told.
+        misconceptions: the names of the mistakes that match.
+        see: the section of the book to read.
+        points: what was earned.
+        max_points: what could be earned.
     """
 
     notebook: str
@@ -108,9 +109,9 @@ class Outcome:
 
     Attributes:
         status: as in `Result`.
-        problems: what went wrong, each in a sentence. File names of the student's may stand in it.
-        found: in all parts.
-        seconds: in the sandbox, by notebook.
+        problems: what went wrong, each in a sentence, which may contain names of the student's files.
+        found: the findings in all parts.
+        seconds: how long each notebook ran in the sandbox, by name.
     """
 
     status: str
@@ -124,17 +125,17 @@ class Class:
     """All that the report is made of.
 
     Attributes:
-        assignment: its name.
-        most: what each notebook is worth, by name, in order.
-        people: by id, all of the gradebook, and whoever handed in besides.
-        handed_in: ids of those with a submission.
-        scores: by id and notebook, of those whom the gradebook has a submission of.
-        outcomes: by id, of those whom the grader tried.
-        by_hand: the grade_ids of graded cells that are none of ours, by notebook.
-        at: by id, when it was handed in.
-        due: until when it was to be handed in.
-        unread: what of the results could not be read, each in a sentence.
-        not_collected: what was refused when submissions were collected, by the name of its folder, and why.
+        assignment: the assignment's name.
+        most: the points that each notebook is worth, by its name, in order.
+        people: everybody in the gradebook and everybody who handed in, by id.
+        handed_in: the ids of those with a submission.
+        scores: by id and notebook, for the submissions that are in the gradebook.
+        outcomes: by id, for the submissions that the grader tried.
+        by_hand: the grade_ids of graded cells that do not call `hand_in`, by notebook.
+        at: when each submission was handed in, by id.
+        due: when the assignment was due.
+        unread: what could not be read in the results, each in a sentence.
+        not_collected: why submissions were refused when they were collected, by the names of their folders.
     """
 
     assignment: str
@@ -154,11 +155,11 @@ class Class:
         return sum(each.score for each in self.scores.get(student, {}).values())
 
     def penalty(self, student: str) -> float:
-        """For handing in late."""
+        """The points lost for handing in late, in all notebooks."""
         return sum(each.penalty for each in self.scores.get(student, {}).values())
 
     def total(self, student: str) -> float:
-        """What counts, as nbgrader exports it: never less than nothing."""
+        """The points that count, as nbgrader exports them: never below 0."""
         return max(0.0, self.raw(student) - self.penalty(student))
 
     def waits(self, student: str) -> bool:
@@ -167,7 +168,7 @@ class Class:
 
     @property
     def scored(self) -> list[str]:
-        """Whose score says what they did: those with a submission in the gradebook whose grading did not fail."""
+        """The ids of those whose score means something: they are in the gradebook, and their grading did not fail."""
         failed = {student for student, outcome in self.outcomes.items() if outcome.status == "failed"}
         return sorted(self.scores.keys() - failed)
 
@@ -180,14 +181,16 @@ class NoResultsError(Exception):
 
 
 def outcomes(path: Path) -> tuple[dict[str, Outcome], tuple[str, ...]]:
-    """The last result of each student, and what could not be read. The file is read line by line: it may be large.
+    """The newest outcome of each student, and a sentence for each line that could not be read.
+
+    The file may be large, so it is read line by line.
 
     Raises:
-        NoResultsError: if there is no line of it that can be read.
+        NoResultsError: if no line can be read.
     """
     found: dict[str, Outcome] = {}
     unread: list[str] = []
-    # Most students find the same as others: each finding is kept once.
+    # Most findings are the same for many students, so equal ones are kept in memory once.
     kept: dict[Found, Found] = {}
     if path.exists():
         with path.open(encoding="utf-8", errors="replace") as lines:
@@ -284,13 +287,13 @@ def read_class(coursedir: Any, assignment: str, results: Path) -> Class:
 
 
 def _hands_in(notebook: Any, cell: str) -> bool:
-    """Whether a graded cell hands in answers to us: its points are those of the parts."""
+    """Whether a graded cell calls `hand_in`: then its points are the sum of its parts' points."""
     source = next((each.source for each in notebook.source_cells if each.name == cell), None)
     return re.search(r"^hand_in\(", source or "", re.MULTILINE) is not None
 
 
-# nbgrader computes scores in the columns' own expressions. Queries for these columns give the same numbers as its
-# objects, without a query for each object.
+# nbgrader defines scores as SQL expressions of its columns. Asking for those columns gives the numbers that its objects
+# have, without a query for each object.
 
 
 def _people(gradebook: Any) -> dict[str, Person]:
@@ -348,11 +351,11 @@ def _scores(gradebook: Any, assignment: str, by_hand: Mapping[str, Iterable[str]
 
 @dataclass(frozen=True)
 class Code:
-    """What was written into the cells for solutions.
+    """The code in the cells for solutions.
 
     Attributes:
-        known: by notebook and grade_id, what nobody wrote themselves: the released cell, and the instructor's solution.
-        written: by notebook, student and grade_id, what was handed in.
+        known: the released cell and the instructor's solution, by notebook and grade_id.
+        written: what was handed in, by notebook, student and grade_id.
     """
 
     known: dict[str, dict[str, tuple[str, ...]]]
@@ -360,7 +363,7 @@ class Code:
 
 
 def read_code(coursedir: Any, assignment: str, students: Iterable[str]) -> Code:
-    """Read the code cells for solutions as they were graded, from `autograded/`; what is not there is left out."""
+    """Read the cells for solutions as they were graded, from `autograded/`. What is not there is left out."""
     released: dict[str, dict[str, str]] = {}
     with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
         for notebook in gradebook.find_assignment(assignment).notebooks:
@@ -375,7 +378,7 @@ def read_code(coursedir: Any, assignment: str, students: Iterable[str]) -> Code:
     for name, cells in released.items():
         solved = _cells(source / f"{name}.ipynb", cells)
         known[name] = {cell: tuple({stub, solved.get(cell, stub)}) for cell, stub in cells.items()}
-    # The same text of many students is kept once.
+    # Many students write the same text, so equal ones are kept in memory once.
     kept: dict[str, str] = {}
     written: dict[str, dict[str, dict[str, str]]] = {name: {} for name in released}
     for student in students:
@@ -388,7 +391,7 @@ def read_code(coursedir: Any, assignment: str, students: Iterable[str]) -> Code:
 
 
 def _cells(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
-    """The sources of these cells of a notebook; none, if there is no notebook."""
+    """The sources of the wanted cells of a notebook; empty if the notebook is not there or cannot be read."""
     try:
         if path.stat().st_size > LARGEST_NOTEBOOK:
             return {}

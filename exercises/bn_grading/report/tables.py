@@ -1,22 +1,23 @@
-"""The exports: tables for a spreadsheet, and those that learning platforms import.
+"""The exports: tables for a spreadsheet, and tables that learning platforms import.
 
-- `scores`, `misconceptions`: UTF-8 with a byte order mark, without which Excel reads another encoding.
-- `grades`: as `nbgrader export` writes it, by nbgrader's own plugin.
+- `scores`, `misconceptions`: in UTF-8 with a byte order mark, without which Excel would assume another encoding.
+- `grades`: what `nbgrader export` writes; nbgrader's own plugin writes it.
 - `canvas`: what Canvas imports. Columns "Student, ID, SIS User ID, SIS Login ID, Section" and one for the assignment,
   then a row "Points Possible". Canvas finds a student by ID, else by SIS User ID, else by SIS Login ID, else by name.
   The assignment is found by its name, and made if there is none. Sources: "Importing a CSV File to Grades",
   https://teaching.resources.osu.edu/toolsets/carmencanvas/guides/calculating-final-grades/import-csv-file-carmen-grades,
   and the importer itself, `lib/gradebook_importer.rb` in https://github.com/instructure/canvas-lms.
-- `moodle`: what Moodle imports. One column says who, chosen in "Map from" and "Map to": username, ID number or email
-  address. One has the score. Columns that are not chosen are ignored, a row without the chosen one is skipped, and one
-  unknown student stops the import. Sources: "Grade import", https://docs.moodle.org/311/en/Grade_import, and the
-  importer itself, `grade/import/csv/classes/load_data.php` in https://github.com/moodle/moodle.
+- `moodle`: what Moodle imports. The person who imports it chooses in "Map from" and "Map to" which column identifies a
+  student: username, ID number or email address. Another column has the score. Moodle ignores the columns that were not
+  chosen, skips a row with nothing in the chosen one, and stops at a student that it does not know. Sources: "Grade
+  import", https://docs.moodle.org/311/en/Grade_import, and the importer itself,
+  `grade/import/csv/classes/load_data.php` in https://github.com/moodle/moodle.
 
-Both platforms take UTF-8, a comma between cells and a point in numbers. Who handed in nothing, and whose grading
-failed, is not in the files for platforms: what such a student gets there is the instructor's to say.
+Both platforms read UTF-8, commas between cells and points in numbers. Students who handed in nothing, or whose grading
+failed, are not in the tables for platforms: the instructor decides what they get.
 
-A cell that begins like a formula is one, in a spreadsheet. So names, ids, and whatever else a student can choose begin
-with an apostrophe then ("CSV Injection", OWASP, https://owasp.org/www-community/attacks/CSV_Injection).
+A spreadsheet runs a cell that begins like a formula. So a name, an id or anything else that a student can choose gets
+an apostrophe before it if it begins so ("CSV Injection", OWASP, https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 import csv
@@ -32,14 +33,14 @@ from nbgrader.plugins import CsvExportPlugin  # type: ignore[import-untyped]
 from bn_grading.report.compute import tally
 from bn_grading.report.read import Class, Person
 
-# The last four are the first four in full width, which some spreadsheets take for the same.
+# The last four are the full-width forms of the first four, which some spreadsheets treat alike.
 _BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 BYTE_ORDER_MARK = "\ufeff"
 
 
 def neutral(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
-    # A space before it does not keep every spreadsheet from it.
+    # Some spreadsheets skip spaces before a formula.
     return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) or text.lstrip().startswith(_BEGINS_A_FORMULA) else text
 
 
@@ -49,7 +50,7 @@ def number(value: float) -> str:
 
 
 def _table(rows: Iterable[Iterable[str | float | None]]) -> str:
-    """As CSV. Texts are made neutral; None is an empty cell."""
+    """Rows as CSV. Texts are made neutral, and None becomes an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text)
     for row in rows:
@@ -60,10 +61,10 @@ def _table(rows: Iterable[Iterable[str | float | None]]) -> str:
 
 
 def scores(course: Class) -> str:
-    """A row for each student of the gradebook: what counts, each notebook, and its parts.
+    """A row for each student of the gradebook, with the total, the score of each notebook and those of its parts.
 
-    A notebook's score is the gradebook's. A part's is what was found automatically; a text's is its reader's, and empty
-    until there is one.
+    The score of a notebook is that of the gradebook. The score of a part is what the grader found. A text has the score
+    that its reader gave, and an empty cell until then.
     """
     asked: dict[str, dict[str, None]] = {name: {} for name in course.most}
     earned: dict[str, dict[tuple[str, str], float]] = {}
@@ -104,7 +105,7 @@ def _status(course: Class, student: str) -> str:
 
 
 def misconceptions(course: Class) -> str:
-    """A row for each mistake with a name that a student made in a part."""
+    """A row for each student, part and mistake with a name."""
     rows: list[list[str | float | None]] = [["student", "notebook", "problem", "part", "misconception", "points_lost"]]
     for student, outcome in sorted(course.outcomes.items()):
         for each in outcome.found:
@@ -116,14 +117,15 @@ def misconceptions(course: Class) -> str:
 
 
 def canvas(course: Class) -> str:
-    """Everybody who has a score, for Canvas."""
+    """The table for Canvas: a row for each student who has a score."""
     rows: list[list[str | float | None]] = [
         ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", course.assignment],
         ["    Points Possible", None, None, None, None, sum(course.most.values())],
     ]
     for student in course.scored:
         person = course.people[student]
-        # Canvas takes a row for the one above if this stands in its first cell, and would change what can be earned.
+        # Canvas reads a row with "Points Possible" in its first cell as the points that can be earned, so a student of
+        # that name could change them.
         name = person.name.replace("Points Possible", "points possible")
         rows.append(
             [name, person.lms_id if person.lms_id.isdecimal() else None, None, student, None, course.total(student)]
@@ -132,7 +134,7 @@ def canvas(course: Class) -> str:
 
 
 def moodle(course: Class) -> str:
-    """Everybody who has a score, for Moodle."""
+    """The table for Moodle: a row for each student who has a score."""
     rows: list[list[str | float | None]] = [["username", "idnumber", "email", course.assignment]]
     for student in course.scored:
         person = course.people[student]
@@ -141,10 +143,10 @@ def moodle(course: Class) -> str:
 
 
 def grades(course: Class, path: Path) -> None:
-    """Let nbgrader's plugin write what `nbgrader export` would, to this path.
+    """Have nbgrader's plugin write to `path` what `nbgrader export` would.
 
-    The plugin asks a gradebook, for each student anew, and writes texts as they are, commas too. So it is shown what
-    was read already, with cells that need no more care.
+    The plugin would query the gradebook for each student, and would write texts as they are, with their commas. So it
+    gets an object that answers from the `Class`, with texts that are already safe in a cell.
     """
     plugin = CsvExportPlugin()
     plugin.to, plugin.assignment = str(path), [course.assignment]
@@ -152,7 +154,7 @@ def grades(course: Class, path: Path) -> None:
 
 
 class _Shown:
-    """A class as a gradebook, as far as the plugin asks."""
+    """A `Class` that looks like a gradebook to the plugin."""
 
     def __init__(self, course: Class) -> None:
         self._course = course
@@ -162,7 +164,7 @@ class _Shown:
         self.students = [_shown(person) for _, person in sorted(course.people.items())]
 
     def find_submission(self, assignment: str, student: str) -> Any:
-        """One that has scores."""
+        """A student's submission, if it has scores."""
         course, own = self._course, self._ids[student]
         if own not in course.scores:
             raise MissingEntry(f"No such submission: {assignment} for {student}")
@@ -172,16 +174,16 @@ class _Shown:
 
 
 class Export(CsvExportPlugin):  # type: ignore[misc]
-    """`nbgrader export`, whose cells no spreadsheet takes for formulas (`c.ExportApp.plugin_class`)."""
+    """nbgrader's export with cells that no spreadsheet takes for formulas: `c.ExportApp.plugin_class`."""
 
     def export(self, gradebook: Any) -> None:
-        """Write what nbgrader's plugin does."""
+        """Write the table that nbgrader's plugin writes, with safe cells."""
         self.student: list[str] = [_cell(str(each)) for each in self.student]
         super().export(_Neutral(gradebook))
 
 
 class _Neutral:
-    """A gradebook with cells that need no more care."""
+    """A gradebook whose texts are already safe in a cell."""
 
     def __init__(self, gradebook: Any) -> None:
         self._gradebook = gradebook
@@ -190,7 +192,7 @@ class _Neutral:
         self.students = [_shown(student) for student in gradebook.students]
 
     def find_submission(self, assignment: str, student: str) -> Any:
-        """One of the gradebook's."""
+        """A student's submission, from the gradebook."""
         return self._gradebook.find_submission(assignment, self._ids[student])
 
 
@@ -200,12 +202,12 @@ def _shown(person: Person) -> SimpleNamespace:
 
 
 def _cell(text: str) -> str:
-    # The plugin could not write half a surrogate pair, as in a file name that is no UTF-8.
+    # A file name that is not UTF-8 gives a text with half a surrogate pair, which the plugin cannot write.
     return _table([[text]]).removesuffix("\r\n").encode(errors="replace").decode()
 
 
 def everything(course: Class) -> Mapping[str, str]:
-    """The tables that are texts, by file name."""
+    """The tables that are written as texts, by file name."""
     return {
         "scores.csv": scores(course),
         "misconceptions.csv": misconceptions(course),

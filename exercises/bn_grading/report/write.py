@@ -1,4 +1,4 @@
-"""How a file is put there: all of it, or what was there before."""
+"""Writing a file completely or not at all: until it is complete, the old one stays."""
 
 import os
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def write(path: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write a file beside the one that is meant, then put it in its place in one step."""
+    """Have `fill` write to a temporary file in the same folder, then rename that to `path` in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Two reports at a time do not write the same one.
+    # The process's number keeps two reports that run at once from writing to the same temporary file.
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         fill(beside)
@@ -18,10 +18,10 @@ def write(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, as UTF-8; line ends stay as they are."""
+    """Write a text as UTF-8. Line ends stay as they are."""
 
     def fill(beside: Path) -> None:
-        # Half a surrogate pair, as in a file name that is no UTF-8, cannot be written.
+        # A file name that is not UTF-8 gives a text with half a surrogate pair, which cannot be encoded.
         beside.write_bytes(text.encode("utf-8", errors="replace"))
 
     write(path, fill)

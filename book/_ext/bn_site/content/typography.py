@@ -31,8 +31,12 @@ class Numbers(SphinxPostTransform):
         """Change the texts that are not code."""
         for text in list(self.document.findall(nodes.Text)):
             place = text.parent.index(text)
-            before = text.parent[place - 1].astext()[-1:] if place else ""  # the end of a result, whose unit follows
-            written = _BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", before + as_in_a_book(str(text)))[len(before) :]
+            # A cell's result is a node of its own, and so is the end of a line in the source.
+            before = text.parent[place - 1].astext()[-1:] if place else ""
+            after = text.parent[place + 1].astext()[:5] if place + 1 < len(text.parent) else ""
+            written = as_in_a_book(str(text))
+            joined = _BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", before + written + after)
+            written = joined[len(before) : len(before) + len(written)]
             if written != text and not any(isinstance(parent, AS_IT_IS) for parent in _parents(text)):
                 text.parent.replace(text, nodes.Text(written))
 

@@ -1,0 +1,1 @@
+"""The chapter "Length does not matter": its experiments, claims, figures and questions."""
