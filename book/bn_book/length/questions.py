@@ -50,7 +50,7 @@ def _balance() -> NumberQuestion:
         prompt=f"ResNets are often trained with a learning rate of {rate:g} and a weight decay of {decay:g}. Without "
         "momentum, by how many degrees does a step turn the weights in front of BN once length has come into balance?",
         right=right,
-        because="√(2ηλ) is 0.01 radians. Nothing else enters: neither the layer, nor the loss, nor the first length.",
+        because="The angle is √(2ηλ), or 0.01 radians. Nothing else enters: neither the layer, nor the loss, nor the first length.",
         wrong=(
             WrongNumbers("radians", np.sqrt(2 * rate * decay), "That is the angle in radians."),
             WrongNumbers(
