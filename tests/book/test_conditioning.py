@@ -137,7 +137,7 @@ def test_leads_are_compared_at_one_rate_and_at_the_best_of_each(monkeypatch):
 @pytest.mark.parametrize("steps", [0, 40])
 @pytest.mark.parametrize("start", ["BN, statistics held", "BN, variance held"])
 def test_what_is_held_changes_the_curvature_and_no_answer(start, steps):
-    images, labels = exp.small_digits()
+    images, _ = exp.small_digits()
     model = exp.trained("BN", steps, small=True, seed=2)
     before = copy.deepcopy(model).state_dict()
     held = exp.held(model, images, start)
@@ -149,7 +149,7 @@ def test_what_is_held_changes_the_curvature_and_no_answer(start, steps):
 
 @pytest.mark.parametrize("start", exp.HELD)
 def test_what_follows_takes_back_its_own_changes(start):
-    """A shift of a unit does nothing where the mean follows, and a longer weight nothing where the variance does too."""
+    """A shift of a unit does nothing where the mean follows, longer weights nothing where the variance does too."""
     images, labels = exp.small_digits()
     images = np.column_stack([images, np.ones(len(images))])  # the weights of the last feature shift the units
     model = exp.network_of(start, images, seed=2, hidden=(8, 8), dtype=np.float64)

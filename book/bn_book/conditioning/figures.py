@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from bn_book.colours import COLOURS
 from bn_book.conditioning.experiments import Descent, Hand, Start
-from bn_book.drawing import styled
+from bn_book.drawing import SMALL, styled
 from bn_book.drawing._tex import aligned
 from bn_lib._arrays import Array
 
@@ -122,6 +122,19 @@ def descents_in_words(multiple: float, runs: Mapping[Start, Descent]) -> str:
         for start, run in runs.items()
     ]
     return f"Gradient descent at {multiple:g} times the limit of the start. {'. '.join(parts)}."
+
+
+@styled
+def product(steps: Array, values: Array) -> Figure:
+    """Learning rate * largest eigenvalue / 2 over steps: a plot of a question. All have the same axes."""
+    fig, ax = plt.subplots(figsize=SMALL)
+    ax.plot(steps + 1, values, color=COLOURS["accent"], linewidth=2.5)
+    ax.axhline(1, color=COLOURS["muted"], lw=1, ls=":", zorder=0)
+    ax.set(xscale="log", yscale="log", xlim=(1, 101), ylim=(0.06, 400), xlabel="step")
+    ax.set_xticks([1, 11, 101], ["0", "10", "100"])
+    ax.set_yticks([1, 16], ["1", "16"])
+    ax.minorticks_off()
+    return fig
 
 
 @styled

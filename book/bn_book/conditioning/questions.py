@@ -1,6 +1,11 @@
 """What the chapter asks, with an answer to every answer. Every value is computed."""
 
-from bn_book.conditioning.experiments import hand
+import numpy as np
+from matplotlib.figure import Figure
+
+from bn_book.conditioning import figures
+from bn_book.conditioning.experiments import descend, hand
+from bn_book.drawing import plot
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_values
 from bn_exercises.check_yourself.question import Choice, WrongChoice
 from bn_exercises.verdict import Link
@@ -94,30 +99,40 @@ def _same_function() -> Choice:
     )
 
 
+def _recorded() -> Figure:
+    run = descend("BN", 16.0, seed=0)
+    return figures.product(run.steps, run.product)
+
+
 def _beyond_the_limit() -> Choice:
+    steps = np.array([0, 1, 2, 5, 10, 20, 50, 100])
     return Choice(
         name="beyond-the-limit",
         page="chapters/conditioning",
         prompt="Predict: gradient descent on a network with BN, at 16 times the limit that the curvature of the start "
-        "sets. What does learning rate × λ / 2 do?",
-        right="It starts at 16, rises at first, and falls below 1.",
+        "sets. What does learning rate × λ / 2 do, step by step? The dotted line is 1.",
+        right="It rises a little from 16, then falls, and goes on falling below the line",
+        plot=plot(_recorded),
         because="The first steps are far too large and throw the weights far out. With longer weights the same step is "
         "a smaller turn, so the curvature falls until steps are stable.",
         wrong=(
             WrongChoice(
                 "as on a quadratic",
-                "It stays at 16, and the loss grows without limit.",
+                "It stays at 16",
                 "On a quadratic it does, because its curvature is the same everywhere.",
+                plot(figures.product, steps, np.full(8, 16.0)),
             ),
             WrongChoice(
-                "at the edge from the start",
-                "It stays at 1, because the optimizer adapts.",
-                "Plain gradient descent has nothing that adapts. At the start the product is 16, by construction.",
+                "ever steeper",
+                "It rises from 16 at every step, ever higher",
+                "So it would be if large steps led to ever steeper places. With BN they lead to longer weights.",
+                plot(figures.product, steps, 16.0 * (1 + steps) ** 0.6),
             ),
             WrongChoice(
-                "flat minimum",
-                "It falls below 1 at once, and the loss never rises.",
-                "The loss rises first, and steeply: that is what makes the weights long.",
+                "at once",
+                "It falls to the line in the first step and stays on it",
+                "Plain gradient descent has nothing that adapts in one step. What adapts are the weights, in several.",
+                plot(figures.product, steps, np.append(16.0, np.ones(7))),
             ),
         ),
         hint="What does a step that is far too large do to the length of the weights, and this to the curvature?",
