@@ -8,6 +8,7 @@ import numpy as np
 from bn_book.claims import Claim
 from bn_book.price.experiments import (
     CORRUPTIONS,
+    FEW,
     adapt,
     adapt_to_one_class,
     affine_difference,
@@ -51,12 +52,9 @@ def _by_ghosts(seed: int) -> float:
     return float(gain({"statistics_of": 8}, {"statistics_of": 200}, seed=seed).mean())
 
 
-FEW: dict[str, float] = {"images": 150, "batch_size": 30, "epochs": 30, "rate": 0.1}
-
-
 @cache
 def _by_dropout(statistics_of: int | None, seed: int) -> float:
-    few = FEW | {"statistics_of": statistics_of}
+    few = {**FEW, "statistics_of": statistics_of}
     return float(gain(few | {"dropout": 0.2}, few, seed=seed).mean())
 
 
