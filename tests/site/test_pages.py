@@ -109,7 +109,7 @@ def test_no_line_begins_with_the_comma_after_a_formula(visit):
 
 @pytest.mark.parametrize(("width", "wide"), [(1280, 720), (1440, 848), (1920, 900)])
 def test_an_explorable_is_wider_than_the_text_and_covers_nothing_beside_it(visit, width, wide):
-    page = visit("book/chapters/inference", {"width": width, "height": 900}).page
+    page = visit("book/chapters/inference", {"width": width, "height": 900})
     explorable, contents, of_the_page = (
         page.locator(selector).first.bounding_box()
         for selector in (
