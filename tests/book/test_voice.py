@@ -7,7 +7,11 @@ from pathlib import Path
 import jupytext
 import pytest
 import yaml
+from bn_site.content.typography import Numbers
 from bs4 import BeautifulSoup
+from docutils import nodes
+from docutils.frontend import get_default_settings
+from docutils.utils import new_document
 
 ROOT = Path(__file__).parents[2]
 TITLE = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
@@ -73,6 +77,17 @@ def test_a_comma_stays_with_the_formula_before_it(pages):
                 alone.append((name, before[-9:], formula.annotation.get_text(), after[:9]))
     assert not alone
     assert sum(len(page.select(".bn-joined")) for page in pages.values()) > 100
+
+
+def test_a_link_that_the_theme_shortened_is_passed():
+    """The theme puts a text into a link to GitHub that does not know where it is."""
+    document = new_document("page", get_default_settings())
+    link, words = nodes.reference(), nodes.paragraph()
+    document += [link, words]
+    link.children = [nodes.Text("one/two#3")]
+    words += nodes.Text("It took 5 ms.")
+    Numbers(document).run()
+    assert document.astext().split("\n\n") == ["one/two#3", "It took 5\N{NO-BREAK SPACE}ms."]
 
 
 def test_no_line_ends_between_a_number_and_its_unit(built_site):

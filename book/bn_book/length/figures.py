@@ -217,7 +217,7 @@ def accuracy_by_scale(tests: Mapping[str, Mapping[float, Sequence[float]]]) -> F
         _band(ax, by_scale, *looks[name])
     for words, x, y, colour in (
         ("with BN", 60, 81, "with_bn"),
-        ("with BN,\nη × factor²", 0.0011, 28, "green"),
+        ("with BN,\nη × factor²", 0.0011, 38, "green"),
         ("without BN", 0.15, 40, "without_bn"),
     ):
         ax.text(x, y, words, color=COLOURS[colour], va="center")
