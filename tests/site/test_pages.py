@@ -112,6 +112,22 @@ def test_no_line_begins_with_the_comma_after_a_formula(visit):
     assert page.evaluate(orphans), "without the box there are some"
 
 
+@pytest.mark.parametrize(("width", "wide"), [(1280, 720), (1440, 848), (1920, 900)])
+def test_an_explorable_is_wider_than_the_text_and_covers_nothing_beside_it(visit, width, wide):
+    page = visit("book/chapters/inference", {"width": width, "height": 900}).page
+    explorable, contents, of_the_page = (
+        page.locator(selector).first.bounding_box()
+        for selector in (
+            "[data-explorable]:not([data-explorable=flipbook])",
+            ".bd-sidebar-primary",
+            ".bd-sidebar-secondary",
+        )
+    )
+    assert explorable["width"] == pytest.approx(wide, abs=1)
+    assert contents["x"] + contents["width"] <= explorable["x"]
+    assert explorable["x"] + explorable["width"] <= of_the_page["x"]
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_the_reader_can_move_something_by_keyboard_and_by_mouse(visit, name):
     """Flipbooks here, on their page; each explorable has its own tests in tests/explorables."""

@@ -54,17 +54,14 @@ def speed_and_stability(runs: Mapping[Kind, Mapping[float, Sequence[Watched]]]) 
         ax.set_yticks([20, 50, 100, 200, 500, 1000], ["20", "50", "100", "200", "500", "1000"])
         ax.yaxis.set_minor_formatter(NullFormatter())
     above, below = panels
-    above.set(xlim=(0.6, 400), xlabel="how far inputs move", title="in units of the input")
+    above.set(xlim=(0.5, 400), xlabel="how far inputs move", title="in units of the input")
     below.set(xlim=(0.25, 100), xlabel="how far inputs move", title="in widths of the distribution")
     for ax, ticks in ((above, (1, 10, 100)), (below, (1, 10))):
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.xaxis.set_minor_formatter(NullFormatter())
     for ax, places in (
-        (above, {"plain": (0.7, 1600), "larger weights": (13, 250), "standardized once": (1.3, 40), "BN": (0.7, 16.5)}),
-        (
-            below,
-            {"plain": (33, 1600), "larger weights": (1.2, 170), "standardized once": (0.28, 80), "BN": (0.28, 16.5)},
-        ),
+        (above, {"plain": (0.75, 1500), "larger weights": (0.53, 110), "standardized once": (1, 31), "BN": (90, 38)}),
+        (below, {"plain": (33, 1500), "larger weights": (0.42, 110), "standardized once": (0.5, 31), "BN": (15, 38)}),
     ):
         for kind, (x, y) in places.items():
             words, colour, _ = LOOKS[kind]
@@ -115,16 +112,22 @@ def smoothness_in_training(runs: Mapping[Activation, Mapping[Kind, Sequence[Watc
             ax.fill_between(steps, beta.min(axis=0), beta.max(axis=0), color=COLOURS[colour], alpha=0.15, lw=0)
             ax.plot(steps, np.median(beta, axis=0), dash, color=COLOURS[colour], label=words)
         _legend_above(ax)
-        ax.set(ylim=(0, None), ylabel="effective β-smoothness")
-        ax.text(
-            1, 0.96, {"sigmoid": "sigmoids", "relu": "ReLUs"}[activation], transform=ax.transAxes, ha="right", va="top"
-        )
+        name = {"sigmoid": "sigmoids", "relu": "ReLUs"}[activation]
+        ax.set(ylim=(0, None), ylabel=f"effective β, {name}")
     panels[-1].set_xlabel("training step")
     return fig
 
 
 def _legend_above(ax: Axes) -> None:
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0.2, columnspacing=1.2)
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.22, 1.0),
+        ncols=2,
+        borderaxespad=0.2,
+        columnspacing=1.2,
+        handlelength=1.6,
+        handletextpad=0.6,
+    )
 
 
 @styled
@@ -140,7 +143,7 @@ def shifts(found: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     ticks, names = [], []
     for network, of_network in found.items():
         y -= 1
-        ax.text(0.0022, y, network, va="center", fontweight="bold")
+        ax.text(0.0022, y, network, va="center", color=COLOURS["muted"])
         for name, values in of_network.items():
             y -= 1
             colour = LOOKS[name][1] if name in LOOKS else "with_bn"  # type: ignore[index]

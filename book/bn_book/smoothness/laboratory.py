@@ -50,7 +50,7 @@ def laboratory() -> Laboratory:
         {
             "kind": choose("what is done", KINDS, "BN"),
             "activation": choose("activation", ACTIVATIONS, "sigmoid"),
-            "noise": choose("strength of the noise", (0.0, 1.0, 2.0, 4.0, 8.0, 16.0), 1.0),
+            "noise": choose("strength of the noise", (0.0, 1.0, 3.0, 10.0, 30.0), 1.0),
             "learning_rate": choose("learning rate", (0.05, 0.1, 0.2, 0.5, 1.0, 2.0), 0.5),
             "seed": choose("seed", (0, 1, 2, 3, 4), 0),
         },

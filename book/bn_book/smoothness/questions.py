@@ -110,7 +110,7 @@ def _what_the_noise_shows() -> Choice:
             WrongChoice(
                 "stability never matters",
                 "How stable inputs are has no influence on training.",
-                "Noise of 16 times the strength slows BN, and a network without it much more. The dose matters.",
+                "Noise of 10 times the strength slows BN, and a network without it much more. The dose matters.",
             ),
             WrongChoice(
                 "smoothness is the cause",

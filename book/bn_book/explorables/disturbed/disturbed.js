@@ -1,6 +1,6 @@
 // Disturbed: one of six recorded runs, how stable what enters a sigmoid is and how fast it learns; and the verdicts.
 import { html, useMemo } from "../preact.js";
-import { AxisX, AxisY, Choice, Drawing, Player, Scrub, Toggle, explorable, fixed, line, scale, significant } from "../ui.js";
+import { AxisX, AxisY, Choice, Controls, Drawing, Player, Scrub, Toggle, explorable, fixed, line, scale, significant } from "../ui.js";
 
 const WIDTH = 360;
 const HEIGHT = 268;
@@ -95,11 +95,11 @@ const stepsInWords = (run) => (needed(run) === null ? "not reached" : String(nee
 function Table({ runs, own }) {
   return html`
     <table class="bn-worked">
-      <thead><tr><th>normalized</th><th>disturbed</th><th>path</th><th>in widths</th><th>steps to 90 %</th></tr></thead>
+      <thead><tr><th>normalized</th><th>path</th><th>in widths</th><th>steps to 90 %</th></tr></thead>
       <tbody>
         ${runs.map((run, i) => html`
           <tr class=${i === own ? "bn-own" : ""}>
-            <th scope="row">${NAMES[run.normalized]}</th><td>${run.disturbed ? "yes" : "no"}</td>
+            <th scope="row">${NAMES[run.normalized]}${run.disturbed ? ", disturbed" : ""}</th>
             <td>${significant(run.path, 3)}</td><td>${significant(run.widths, 3)}</td><td>${stepsInWords(run)}</td>
           </tr>
         `)}
@@ -115,7 +115,9 @@ function View({ state, set, uid, anew }) {
   return html`
     <div class=${`bn-disturbed ${normalized === "BN" ? "bn-has-bn" : "bn-has-none"}`}>
       <${Choice} label="normalized" value=${normalized} uid=${uid} options=${Object.entries(NAMES)} set=${(to) => set({ normalized: to })} />
-      <${Toggle} label="disturbed at every step" value=${disturbed} set=${(on) => set({ disturbed: on })} />
+      <${Controls} label="disturbed">
+        <${Toggle} label="at every step" value=${disturbed} set=${(on) => set({ disturbed: on })} />
+      <//>
       <div class="bn-beside bn-pair">
         <${Inputs} state=${state} set=${set} uid=${uid} at=${at} />
         <${Speed} state=${state} uid=${uid} at=${at} />
@@ -137,8 +139,8 @@ function book(runs) {
   const [plain, once, noisy] = [of("plain", false), of("standardized once", false), of("BN", true)];
   return (
     `The book's verdict: disturbed, BN moves ${significant(noisy.path / plain.path, 2)} times as far as the network in which ` +
-    `nothing is normalized, in units of the input, and ${significant(plain.widths / noisy.widths, 2)} times less far in widths. ` +
-    `Beside the network standardized once it moves further by both, and needs ${stepsInWords(noisy)} steps where that needs ` +
+    `nothing is normalized, in units of the input; in widths, that one moves ${significant(plain.widths / noisy.widths, 2)} times as far as BN. ` +
+    `BN moves further than the network standardized once by both, and needs ${stepsInWords(noisy)} steps where that needs ` +
     `${stepsInWords(once)}. So inputs that are stable from step to step are not what makes BN fast here.`
   );
 }
