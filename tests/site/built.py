@@ -48,6 +48,14 @@ def readable(site: Path) -> list[str]:
     return [page for page in pages(site) if not is_redirect((site / page).read_text(encoding="utf-8"))]
 
 
+def of_every_kind(site: Path) -> list[str]:
+    """The pages that a reader stays on; of the listings of sources, which are one page with other code, the longest."""
+    found = readable(site)
+    listings = [page for page in found if page.startswith("_modules/")]
+    longest = max(listings, key=lambda page: (site / page).stat().st_size)
+    return [page for page in found if page not in listings or page == longest]
+
+
 def chapters() -> list[str]:
     """The pages of the chapters, relative to the site, in their order."""
     return [f"{FOLDER}{name}.html" for name in in_order()]

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from built import readable
+from built import of_every_kind
 from tour import Seen, Tour, take
 
 TEXT = {".html", ".css", ".js", ".mjs", ".json", ".svg", ".xml", ".txt", ".ipynb", ".map"}
@@ -62,6 +62,6 @@ def address(built_site: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def tour(once: Callable[[str, Callable[[Path], Any]], Any], address: str, built_site: Path) -> Tour:
-    """Of all pages, once for all processes."""
-    made = once("tour", lambda folder: asdict(take(address, readable(built_site), folder)))
+    """Of every kind of page, and all of the book, once for all processes."""
+    made = once("tour", lambda folder: asdict(take(address, of_every_kind(built_site), folder)))
     return Tour(**made | {"seen": [Seen(**each) for each in made["seen"]]})

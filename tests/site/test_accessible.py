@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from built import DESKTOP, PHONE, chapters, chromium, npm, read_through, readable, served, settled
+from built import DESKTOP, PHONE, chapters, chromium, npm, of_every_kind, read_through, readable, served, settled
 from headless import launch
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 from tour import IN_BOTH, SCREENS, Tour, page_of, take
@@ -198,7 +198,7 @@ def test_every_page_reads_without_scripts(playwright: Playwright, built_site: Pa
     with served(built_site) as address:
         browser = launch(playwright)
         page = browser.new_page(viewport=PHONE, java_script_enabled=False)
-        for name in readable(built_site):
+        for name in of_every_kind(built_site):
             page.goto(address + name, wait_until="load")
             assert page.locator("h1:visible").count() >= 1, name
             assert page.locator("nav.bd-links a:visible").count() >= 10, f"{name}: where are the chapters?"

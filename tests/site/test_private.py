@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from built import chromium, pages, read_through, readable, served
+from built import chromium, of_every_kind, pages, read_through, served
 from headless import launch
 from playwright.sync_api import BrowserContext, Playwright
 from tour import Tour, listen, page_of, requested, take
@@ -60,7 +60,7 @@ def test_every_page_loads_from_files_without_complaint(
     browser = launch(playwright, f"--log-net-log={tmp_path / 'files.json'}")
     page = browser.new_page(reduced_motion="reduce")
     complaints = listen(page)
-    for name in readable(built_site):
+    for name in of_every_kind(built_site):
         if name != LOST:
             read_through(page, (built_site / name).as_uri())
             assert complaints == [], name
