@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bn_lib._arrays import Array
-from bn_lib.layer import Layer, only_looked_at
+from bn_lib.layer import Layer
 from bn_lib.network import Conv2d, Dense, Flatten, ReLU, Sequential, Sigmoid
 
 Normalizer = Callable[[int], Layer]
@@ -44,33 +44,31 @@ def sigmoid_network(
     return Sequential(*layers, Dense(inputs, 10, rng=rng, init=init, dtype=dtype))
 
 
-def standardize_once(model: Sequential, images: Array) -> Sequential:
-    """Rescale the dense layers but the last, first layer first, so that each output has mean 0 and variance 1.
+def standardize_once(model: Sequential, images: Array, *, eps: float = 1e-5) -> Sequential:
+    """Rescale weights and set biases so that every unit's input has mean 0 and variance 1 over the images.
 
-    Each unit's weights are divided by the standard deviation of its output over `images`, and the bias takes out the
-    mean. Before training the network computes what it would with BN, statistics of `images`, gamma = 1, beta = 0 and
-    eps = 0. Nothing normalizes it afterwards.
+    From the first hidden layer to the last, the output layer excepted:
+
+        weight <- weight / sqrt(var + eps),  bias <- (bias - mean) / sqrt(var + eps)
+
+    Afterwards the network computes on these images what the same network with BN computes in training mode. Nothing
+    normalizes it from then on.
 
     Args:
-        model: dense layers with biases, and activations; changed, and returned. A unit whose output is the same for all
-            images keeps its weights.
+        model: dense layers with biases, and activations; it is changed, and returned.
         images: `(N, inputs)`.
+        eps: as in `BatchNorm`.
 
-    Source: Salimans and Kingma (2016), section 3.
+    Source: Salimans and Kingma (2016), section 3. Mishkin and Matas (2016) begin with orthonormal weights, and rescale
+    a layer as a whole.
     """
-    with only_looked_at(model):
-        updated = []
-        for layer in model.stack[:-1]:
-            outputs = layer.forward(images)
-            if isinstance(layer, Dense):
-                deviation = outputs.std(axis=0)
-                deviation[deviation == 0] = 1
-                layer.weight, layer.bias = layer.weight / deviation, (layer.bias - outputs.mean(axis=0)) / deviation
-                outputs = layer.forward(images)
-                updated.append((layer, layer.weight, layer.bias))
-            images = outputs
-    for layer, weight, bias in updated:
-        layer.weight, layer.bias = weight, bias
+    h = images
+    for layer in model.stack[:-1]:
+        if isinstance(layer, Dense):
+            inputs = layer.forward(h)
+            std = np.sqrt(inputs.var(axis=0) + eps)
+            layer.weight, layer.bias = layer.weight / std, (layer.bias - inputs.mean(axis=0)) / std
+        h = layer.forward(h)
     return model
 
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from bn_book.data import load_digits
-from bn_book.networks import Normalizer, sigmoid_network
+from bn_book.networks import Normalizer, sigmoid_network, standardize_once
 from bn_book.scale.experiments import eigenvalues, hand_problem, hessian
 from bn_lib import hessian_eigenvalues, parameter_vector, recompute_statistics
 from bn_lib._arrays import Array
@@ -79,31 +79,6 @@ def network_of(
     if start == "standardized once":
         standardize_once(model, images.astype(dtype))
     return held(model, images.astype(dtype), start) if start in HELD else model
-
-
-def standardize_once(model: Sequential, images: Array, *, eps: float = 1e-5) -> None:
-    """Rescale weights and set biases so that every unit's input has mean 0 and variance 1 over the images.
-
-    From the first hidden layer to the last, the output layer excepted:
-
-        weight <- weight / sqrt(var + eps),  bias <- (bias - mean) / sqrt(var + eps)
-
-    Afterwards the network computes on these images what the same network with BN computes in training mode.
-
-    Args:
-        model: dense layers with biases, and activations; it is changed.
-        images: `(N, inputs)`.
-        eps: as in `BatchNorm`.
-
-    Source: Mishkin and Matas (2016), who also begin with orthonormal weights, and rescale a layer as a whole.
-    """
-    h = images
-    for layer in model.stack[:-1]:
-        if isinstance(layer, Dense):
-            inputs = layer.forward(h)
-            std = np.sqrt(inputs.var(axis=0) + eps)
-            layer.weight, layer.bias = layer.weight / std, (layer.bias - inputs.mean(axis=0)) / std
-        h = layer.forward(h)
 
 
 def difference_at_start(seed: int, *, once: Start = "standardized once") -> float:
