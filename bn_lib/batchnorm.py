@@ -370,7 +370,7 @@ class _Renormed(NamedTuple):
     plain: Any
     r: Array
     d: Array
-    moments: Moments
+    moments: Moments | None
 
 
 class _SampleNorm(_Normalizer):

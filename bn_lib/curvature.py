@@ -157,8 +157,8 @@ def hessian_vector_product(model: Layer, x: Array, labels: Array, vector: Array)
     Raises:
         TypeError, ValueError: as `loss_and_gradient`; also if `vector` is of another kind or shape, or not finite.
 
-    Source: Pearlmutter (1994), section 2, gives the difference and an exact way without one, which takes a second
-    backward pass for every layer.
+    Source: Pearlmutter (1994), "Fast exact multiplication by the Hessian", who begins with this difference and goes on
+    to an exact way, which takes two more passes written for every kind of layer.
     """
     _check_vector(_parameters(model), vector)
     if not bool(namespace(vector).all(namespace(vector).isfinite(vector))):

@@ -19,10 +19,11 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
+from headless import launch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -72,7 +73,8 @@ OPTIONAL: dict[str, Callable[[], bool]] = {
 }
 
 # Two processes take one file after another. What many files wait for is made at once, one thing by each process: the
-# round of the course, and the book. What takes minutes comes next, so that neither process ends long after the other.
+# round of the course, and the book; then the tour of all pages, for which the first test of accessibility asks. What
+# takes minutes comes next, so that neither process ends long after the other.
 FIRST = (
     "course/test_whole_course.py",
     "book/test_build.py",
@@ -149,24 +151,35 @@ class Build:
 
 
 @pytest.fixture(scope="session")
-def book_build(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Build:
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str, Callable[[Path], Any]], Any]:
+    """Make something in a folder of that name, once for all processes: the others wait, and get what JSON keeps."""
+    here = tmp_path_factory.getbasetemp()
+    common = here if worker_id == "master" else here.parent  # each process of pytest-xdist has its own base
+
+    def made(name: str, make: Callable[[Path], Any]) -> Any:
+        folder = common / name
+        done = folder / "made.json"
+        with FileLock(f"{folder}.lock"):
+            if not done.is_file():
+                folder.mkdir(exist_ok=True)
+                done.write_text(json.dumps(make(folder)))
+        return json.loads(done.read_text())
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def book_build(once: Callable[[str, Callable[[Path], Any]], Any]) -> Build:
     """Build the book as `make html` does, but in a folder of its own, with nothing cached; once for all processes.
 
     To look at one test again and again, `BOOK_CACHE=_build/.jupyter_cache` takes the executed chapters from there.
     """
-    here = tmp_path_factory.getbasetemp()
-    folder = (here if worker_id == "master" else here.parent) / "book"  # each process of pytest-xdist has its own base
-    done = folder / "build.json"
-    with FileLock(f"{folder}.lock"):
-        if not done.is_file():
-            folder.mkdir()
-            build = build_book(folder)
-            done.write_text(json.dumps([build.log, build.status]))
-    return Build(folder / "_build" / "html", *json.loads(done.read_text()))
+    html, log, status = once("book", build_book)
+    return Build(Path(html), log, status)
 
 
-def build_book(folder: Path) -> Build:
-    """Build it there."""
+def build_book(folder: Path) -> tuple[str, str, int]:
+    """Build it there; return where the pages are, what the build said, and its status."""
     options = ["-W", "-n", "--keep-going", "--path-output", str(folder)]
     build = subprocess.run(
         [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT), *options],
@@ -177,7 +190,7 @@ def build_book(folder: Path) -> Build:
         text=True,
         check=False,
     )
-    return Build(folder / "_build" / "html", build.stdout, build.returncode)
+    return str(folder / "_build" / "html"), build.stdout, build.returncode
 
 
 @pytest.fixture(scope="session")
@@ -185,10 +198,6 @@ def built_site(book_build: Build) -> Path:
     """The folder of pages."""
     assert book_build.status == 0, f"the book does not build:\n{book_build.log[-4000:]}"
     return book_build.html
-
-
-# Requests to other hosts fail, also those that Playwright cannot see: a worker's, a font's.
-OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
 @pytest.fixture(scope="session")
@@ -204,7 +213,6 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """A browser that reaches nothing but this machine."""
-    # The package's wrapper script is not found by root without --no-sandbox; Playwright gives that by itself.
-    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[OFFLINE])
+    browser = launch(playwright)
     yield browser
     browser.close()

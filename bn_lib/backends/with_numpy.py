@@ -33,11 +33,7 @@ BLOCK = 1 << 17  # elements of a block: with its result it fits in a core's own 
 LITTLE = 1 << 14  # elements; up to here cutting costs more than it saves
 LEAST_ROWS = 2  # rows of blocks; fewer are not worth another thread
 WIDTH = 4096  # elements of a row that several samples form
-SUM_WIDTH = 1024  # the same for sums, which have no coefficients to repeat, only partial sums to add
-# So many values are added up in the precision of x, and their sums in float64. vecdot lets go of Python's lock where it
-# makes 500 sums, so a block must hold as many runs; einsum always does, but adds along a row in only a few lanes.
-ALONG = 128  # divides WIDTH
-DOWN = 32
+DOWN = 32  # rows that are added up in the precision of x; along a row NumPy adds pairwise, which loses less
 LONG = 512  # positions that are a row of their own
 # Where the mean of products is at least this, losing those below the smallest normal number does not change it.
 LEAST = {np.dtype(t): float(np.finfo(t).tiny) / float(np.finfo(t).eps) for t in (np.float32, np.float64)}
@@ -125,56 +121,38 @@ def _first_center(x: Array) -> Array:
 def _sums(x: Array, center: Array, dy: Array | None = None) -> Array:
     """sum(dy) and sum(dy * d) of each channel, wide, where d = x - center; without a dy, sum(d) and sum(d * d)."""
     _, channels, size = x.shape
-    long = size >= LONG
-    spread = _spread((center,), x, SUM_WIDTH)[0] if center.any() else None
+    spread = _spread((center,), x)[0] if center.any() else None
     sums = np.zeros((2, channels))
-    for sheet, dy_sheet in zip(_sheets(x, SUM_WIDTH), _sheets(x if dy is None else dy, SUM_WIDTH), strict=True):
-        parts = _partial_sums(sheet, None if dy is None else dy_sheet, spread, long)
-        sums += parts.reshape(2, -1, channels, parts.shape[2] if long else size).sum(axis=(1, 3), dtype=np.float64)
+    for sheet, dy_sheet in zip(_sheets(x), _sheets(x if dy is None else dy), strict=True):
+        parts = _partial_sums(sheet, None if dy is None else dy_sheet, spread, along=int(size >= LONG))
+        each = parts.shape[2] if size >= LONG else size
+        sums += parts.reshape(2, -1, channels, each).sum(axis=(1, 3), dtype=np.float64)
     return sums
 
 
-def _partial_sums(sheet: Array, dy: Array | None, center: Array | None, long: bool) -> Array:
-    """Both sums of `_sums` in parts: of each run, where a row holds positions; else of each block's columns, wide."""
-    rows, columns = _cuts(sheet)
+def _partial_sums(sheet: Array, dy: Array | None, center: Array | None, along: int) -> Array:
+    """Both sums of `_sums` of each block, down its columns (`along` is 0) or along its rows (1)."""
+    rows, columns = _cuts(sheet, BLOCK if along else DOWN * sheet.shape[1])
     height, width = sheet.shape
-    parts = np.empty((2, height, -(-width // ALONG)), sheet.dtype) if long else np.zeros((2, len(rows), width))
+    parts = np.empty((2, height, len(columns)) if along else (2, len(rows), width), sheet.dtype)
 
     def work(start: int, stop: int) -> None:
-        buffer = np.empty(0 if center is None else BLOCK, sheet.dtype)
-        ones = np.ones(ALONG, sheet.dtype)
-        for i, column in product(range(start, stop), columns):
-            d = sheet[rows[i], column]
+        moved, products = np.empty((2, BLOCK), sheet.dtype)  # each stays in the cache
+        for i, j in product(range(start, stop), range(len(columns))):
+            block = rows[i], columns[j]
+            d = sheet[block]
             if center is not None:
-                near = center[rows[i]] if long else center[:, column]
-                d = np.subtract(d, near, out=buffer[: d.size].reshape(d.shape))
-            weight = d if dy is None else dy[rows[i], column]
-            if long:
-                for part, runs, run in _runs(d.shape[1], ALONG):
-                    a, b = (v[:, part].reshape(-1, runs, run) for v in (weight, d))
-                    first = (column.start + part.start) // ALONG
-                    total, products = parts[:, rows[i], first : first + runs]
-                    np.vecdot(a, ones[:run], out=total)
-                    np.vecdot(a, b, out=products)
-            else:
-                total, products = parts[:, i, column]
-                for part, runs, run in _runs(len(d), DOWN):
-                    a, b = (v[part].reshape(runs, run, -1) for v in (weight, d))
-                    total += np.einsum("ijc->ic", a).astype(np.float64).sum(axis=0)
-                    products += np.einsum("ijc,ijc->ic", a, b).astype(np.float64).sum(axis=0)
+                near = center[rows[i]] if along else center[:, columns[j]]
+                d = np.subtract(d, near, out=moved[: d.size].reshape(d.shape))
+            weight = d if dy is None else dy[block]
+            into = parts[:, rows[i], j] if along else parts[:, i, columns[j]]
+            np.add.reduce(weight, axis=along, out=into[0])
+            d = np.multiply(weight, d, out=products[: d.size].reshape(d.shape))
+            np.add.reduce(d, axis=along, out=into[1])
 
     with nullcontext() if center is None else _no_copies():
         in_pieces(work, len(rows), least=LEAST_ROWS)
     return parts
-
-
-def _runs(size: int, run: int) -> Iterator[tuple[slice, int, int]]:
-    """An axis cut into runs: which part of it, how many runs, how long; what is left over is a shorter run."""
-    whole, rest = divmod(size, run)
-    if whole:
-        yield slice(0, whole * run), whole, run
-    if rest:
-        yield slice(whole * run, size), 1, rest
 
 
 def _kept(sums: Array, count: int, dtype: Any) -> Array:
@@ -215,8 +193,8 @@ def _in_blocks(loop: Callable[..., None], arrays: tuple[Array, ...], vectors: tu
     if arrays[0].size <= LITTLE:
         loop(*arrays, *(v[:, None] for v in vectors))
         return
-    spread = _spread(vectors, arrays[0], WIDTH)
-    for sheets in zip(*(_sheets(a, WIDTH) for a in arrays), strict=True):
+    spread = _spread(vectors, arrays[0])
+    for sheets in zip(*(_sheets(a) for a in arrays), strict=True):
         _in_blocks_of(loop, sheets, spread)
 
 
@@ -234,40 +212,40 @@ def _in_blocks_of(loop: Callable[..., None], sheets: tuple[Array, ...], spread: 
         in_pieces(work, len(rows), least=LEAST_ROWS)
 
 
-def _sheets(x: Array, width: int) -> list[Array]:
+def _sheets(x: Array) -> list[Array]:
     """x as a matrix with long rows; a second one holds the samples that do not fill a row of the first."""
     n, _, size = x.shape
     if size >= LONG:
         return [x.reshape(-1, size)]
-    samples = _samples_in_a_row(x, width)
+    samples = _samples_in_a_row(x)
     rest = n % samples
     sheet = x[: n - rest].reshape(n // samples, -1)
     return [sheet, x[n - rest :].reshape(1, -1)] if rest else [sheet]
 
 
-def _spread(vectors: Sequence[Array], x: Array, width: int) -> Array:
-    """One value per channel, repeated so that it meets the rows, or the columns, of `_sheets(x, width)`."""
+def _spread(vectors: Sequence[Array], x: Array) -> Array:
+    """One value per channel, repeated so that it meets the rows, or the columns, of `_sheets(x)`."""
     n, channels, size = x.shape
     stack = np.array(vectors)
     if size >= LONG:
         return stack[:, None].repeat(n, axis=1).reshape(len(stack), -1, 1)
-    spread = np.empty((len(stack), _samples_in_a_row(x, width), channels, size), x.dtype)
+    spread = np.empty((len(stack), _samples_in_a_row(x), channels, size), x.dtype)
     spread[:] = stack[:, None, :, None]
     return spread.reshape(len(stack), 1, -1)
 
 
-def _samples_in_a_row(x: Array, width: int) -> int:
+def _samples_in_a_row(x: Array) -> int:
     n, channels, size = x.shape
-    samples: int = max(1, min(n, width // (channels * size)))
+    samples: int = max(1, min(n, WIDTH // (channels * size)))
     return samples
 
 
-def _cuts(sheet: Array) -> tuple[list[slice], list[slice]]:
-    """The rows and the columns of the blocks of a matrix."""
+def _cuts(sheet: Array, most: int = BLOCK) -> tuple[list[slice], list[slice]]:
+    """The rows and the columns of the blocks of a matrix, of at most BLOCK and about `most` elements."""
     rows, width = sheet.shape
     if width > 2 * WIDTH:
         width = WIDTH
-    return _slices(rows, BLOCK // width), _slices(sheet.shape[1], width)
+    return _slices(rows, min(BLOCK, most) // width), _slices(sheet.shape[1], width)
 
 
 def _slices(size: int, step: int) -> list[slice]:

@@ -1,18 +1,17 @@
 """Re-create book/_static/vendor, and the explorables' Preact: what pages load, so that they ask nothing of other sites.
 
 Run by hand, when a version changes: `.venv/bin/python book/tools/vendor.py`. It needs npm, the network and (for the
-fonts) the book's environment with PyPI's `brotli` and `uharfbuzz`; building the book needs none of them: the result is
-committed.
+fonts) the book's environment with PyPI's `brotli`; building the book needs none of them: the result is committed.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +84,7 @@ CUTS = (
 )
 TEXT_CHARACTERS = "20-7E,A0-FF,131,152,153,2010-2015,2018-201E,2020-2022,2026,2030,2032,2033,20AC,2190-2193,2212,2215"
 CHAPTERS = Path(__file__).resolve().parents[1] / "chapters"
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ,.0123456789"
 TEXT_FEATURES = ["kern", "liga", "mark", "mkmk", "ccmp", "locl", "lnum", "onum", "pnum", "tnum", "case"]
 
 
@@ -223,35 +223,10 @@ def make_text_fonts(download: Path) -> None:
     for_figures.save(DRAWING / "sans.ttf")
 
 
-# What is no text on a page, and what is set as something else: code, directives, tables, mathematics, roles.
-NO_PROSE = re.compile(
-    r"\A---\n.*?\n---\n|^(`{3,}).*?^\1\s*$|^\$\$.*?^\$\$|^(?:\(|:::|\|)[^\n]*$|\$[^$]+\$|(?:\{[\w:]+\})?`[^`]*`",
-    re.DOTALL | re.MULTILINE,
-)
-
-
-def prose(text: str) -> str:
-    """The paragraphs of a page, in one line."""
-    return " ".join(re.sub(r"^#.*$", "", NO_PROSE.sub("", text), flags=re.MULTILINE).split())
-
-
-def headings(text: str) -> str:
-    """The headings of a page, in one line."""
-    return " ".join(re.findall(r"^#+ (.*)$", NO_PROSE.sub("", text), re.MULTILINE))
-
-
-def width(font: TTFont, text: str) -> float:
-    """How long a text is in one line, in units of the font's size: with kerning and ligatures, as a browser sets it."""
-    import uharfbuzz
-
-    plain = io.BytesIO()
-    font.flavor = None
-    font.save(plain)
-    line = uharfbuzz.Buffer()
-    line.add_str(text)
-    line.guess_segment_properties()
-    uharfbuzz.shape(uharfbuzz.Font(uharfbuzz.Face(plain.getvalue())), line)
-    return sum(glyph.x_advance for glyph in line.glyph_positions) / font["head"].unitsPerEm
+def mean_width(font: TTFont, letters: Counter[str]) -> float:
+    """The mean width of these letters, in units of the font's size."""
+    widths, names = font["hmtx"].metrics, font.getBestCmap()
+    return sum(n * widths[names[ord(c)]][0] for c, n in letters.items()) / letters.total() / font["head"].unitsPerEm
 
 
 def at_weight(font: TTFont, weight: float) -> TTFont:
@@ -268,13 +243,13 @@ def rule(family: str, weights: str, style: str, source: str, *more: str) -> str:
 def make_font_rules(download: Path) -> str:
     """The stylesheet that names the text's fonts, and those in their place as the browser is to stretch them.
 
-    size-adjust is how long the chapters' prose (for Book Display, their headings) is in our font, as a share of what it
-    is in the other, and the heights are ours in units of what that makes of the other font.
+    size-adjust is the ratio of the mean widths of the letters in the chapters, and the heights are ours in units of
+    what that makes of the other font.
     """
-    pages = [path.read_text(encoding="utf-8") for path in sorted(CHAPTERS.glob("*.md"))]
+    text = "".join(path.read_text(encoding="utf-8") for path in CHAPTERS.glob("*.md"))
+    letters = Counter(character for character in text if character in LETTERS)
     rules = []
     for face in FACES:
-        words = " ".join(map(headings if face.family == "Book Display" else prose, pages))
         place = VENDOR / "fonts" / f"{face.file}.woff2"
         source = f'url("{place.name}") format("woff2")'
         rules.append(rule(face.family, face.weights, face.style, source, "font-display: swap"))
@@ -282,7 +257,7 @@ def make_font_rules(download: Path) -> str:
             ours = at_weight(TTFont(place), weight)
             for name, package, families in face.instead:
                 other = TTFont(file_of(package, cut, download))
-                ratio = width(ours, words) / width(other, words)
+                ratio = mean_width(ours, letters) / mean_width(other, letters)
                 heights = {"ascent": ours["hhea"].ascent, "descent": -ours["hhea"].descent, "line-gap": 0}
                 rules.append(
                     rule(

@@ -20,6 +20,7 @@ from typing import Any
 
 from bn_exercises.answers import plain
 from bn_exercises.problem import Answers, Problem, verify
+from bn_exercises.typography import as_html
 from bn_exercises.verdict import Finding, Kind, Link, Verdict
 
 # Said in words as well as by a mark and a colour, for those who do not see one of these.
@@ -70,23 +71,23 @@ class Checked:
         items = "\n".join(self._item(finding) for finding in self.verdict.findings)
         return (
             f'<div class="bn-checked" role="group" aria-label="Verdict"><style>{_style()}</style>\n'
-            f"<p><strong>{html.escape(self._heading())}</strong></p>\n<ul>\n{items}\n</ul></div>"
+            f"<p><strong>{as_html(self._heading())}</strong></p>\n<ul>\n{items}\n</ul></div>"
         )
 
     def _item(self, finding: Finding) -> str:
         mark, _ = _HEADINGS[finding.kind]
-        details = "".join(f"<p>{html.escape(line)}</p>" for line in self._details(finding))
+        details = "".join(f"<p>{as_html(line)}</p>" for line in self._details(finding))
         read_on = f"<p>Read: {self._link(finding.see)}.</p>" if finding.see and finding.part not in self.told else ""
         return (
             f'<li data-kind="{html.escape(finding.kind, quote=True)}"><p><span aria-hidden="true">{mark}</span> '
-            f"<strong>{html.escape(_summary(finding))}</strong></p>{details}{read_on}</li>"
+            f"<strong>{as_html(_summary(finding))}</strong></p>{details}{read_on}</li>"
         )
 
     def _link(self, see: Link) -> str:
         if not self.book:
-            return html.escape(_named(see))
+            return as_html(_named(see))
         address = f"{self.book.rstrip('/')}/{see.page}.html#{see.anchor}"
-        return f'<a href="{html.escape(address, quote=True)}">{html.escape(see.text)}</a>'
+        return f'<a href="{html.escape(address, quote=True)}">{as_html(see.text)}</a>'
 
     def _heading(self) -> str:
         return f"{self.title}: {self.verdict.score:g} of {self.verdict.max_score:g} points"
@@ -223,12 +224,12 @@ class Solution:
     def _repr_html_(self) -> str:
         parts = []
         for title, steps, results in self.problem.solved():
-            lines = "".join(f"<p>{html.escape(step)}</p>" for step in steps)
+            lines = "".join(f"<p>{as_html(step)}</p>" for step in steps)
             numbers = "".join(f"<p><code>{html.escape(result)}</code></p>" for result in results)
-            parts.append(f"<li><p><strong>{html.escape(title)}</strong></p>{lines}{numbers}</li>")
+            parts.append(f"<li><p><strong>{as_html(title)}</strong></p>{lines}{numbers}</li>")
         return (
             f'<div class="bn-checked" role="group" aria-label="Solution"><style>{_style()}</style>\n'
-            f"<p><strong>{html.escape(self.problem.title)}: the solution</strong></p>\n"
+            f"<p><strong>{as_html(self.problem.title)}: the solution</strong></p>\n"
             f"<ul>{''.join(parts)}</ul></div>"
         )
 

@@ -31,6 +31,7 @@ from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
 from nbgrader.utils import determine_grade, is_grade  # type: ignore[import-untyped]
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from bn_exercises.typography import as_in_a_book
 from bn_exercises.verdict import Finding
 from bn_grading import apart
 from bn_grading.assignment import Source
@@ -364,7 +365,7 @@ def _nothing_for(gradebook: Gradebook, notebooks: Iterable[str], assignment: str
 def _said(finding: Finding) -> str:
     named = f" ({' or '.join(finding.misconceptions)})" if finding.misconceptions else ""
     points = "point" if finding.max_points == 1 else "points"
-    return f"{finding.points:g} of {finding.max_points:g} {points}{named}. {finding.sentence}"
+    return as_in_a_book(f"{finding.points:g} of {finding.max_points:g} {points}{named}. {finding.sentence}")
 
 
 def _staging_of(coursedir: Any) -> Path:

@@ -108,6 +108,13 @@ def test_a_mean_square_doubles_where_a_branch_adds_as_much_as_it_gets():
     )
 
 
+def test_with_skips_the_gradient_grows_as_a_power_of_the_depth():
+    """As the product of 1 + 1.467 / n over the blocks, n from the first to the last."""
+    found = exp.propagate("residual", depth=30, width=256, batch_size=256, seed=0)
+    expected = np.prod(1 + exp.GROWTH / np.arange(6, 30))
+    assert found.gradient[6] / found.gradient[30] == pytest.approx(expected, rel=0.2)
+
+
 def test_likeness_of_parallel_and_of_orthogonal_outputs():
     parallel = np.outer([1.0, 2.0, 3.0], [1.0, -1.0, 2.0, 0.5])
     assert exp._likeness(parallel) == pytest.approx((1, 1))
@@ -260,7 +267,8 @@ def test_gains_are_drawn_with_their_standard_error():
 
 def test_corruption_frames_keep_their_axes_and_show_every_seed():
     found = [exp.Adapted("dark", 0.9, 0.3, 0.95), exp.Adapted("dark", 0.8, 0.5, 0.97)]
-    ax = draw.corruption(np.eye(8), found).axes[1]
+    digit, ax = draw.corruption(np.eye(8), found).axes
+    assert [patch.get_xy() for patch in digit.patches[:-1]] == [(i, 7 - i) for i in range(8)]  # ink, and a frame
     assert [list(line.get_xdata()) for line in ax.lines] == [[90, 80], [30, 50], [95, 97]]
     assert (ax.get_xlim(), ax.get_ylim()) == ((0, 101), (2.6, -0.6))
     assert "BN, new 96 percent" in draw.corruption_in_words(found)

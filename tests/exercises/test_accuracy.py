@@ -47,9 +47,9 @@ def test_every_misconception_that_was_asked_for_is_made_somewhere() -> None:
 
 @pytest.fixture(scope="module")
 def tallies() -> dict[str, accuracy.Tally]:
-    """What `make mutants` prints, with fewer variants where code is asked for."""
+    """What `make mutants` prints, with fewer variants."""
     others = [problem for problem in ALL if problem not in OF_CODE]
-    return accuracy.run_in_parallel(range(accuracy.SEEDS), others) | accuracy.run_in_parallel(
+    return accuracy.run_in_parallel(range(accuracy.SEEDS_OF_TESTS), others) | accuracy.run_in_parallel(
         range(accuracy.SEEDS_OF_CODE), OF_CODE
     )
 
@@ -63,13 +63,13 @@ def test_the_grader_is_good_enough(problem: NumberProblem, tallies: dict[str, ac
     assert tally.named >= accuracy.NAMED_AT_LEAST * tally.mistakes, tally.failures
     # Every mistake ran, in several ways, on every seed that it applies to.
     listed = 2 * sum(len(part.mistakes) for part in problem.parts) if isinstance(problem, NumberProblem) else 90
-    seeds = accuracy.SEEDS_OF_CODE if problem in OF_CODE else accuracy.SEEDS
+    seeds = accuracy.SEEDS_OF_CODE if problem in OF_CODE else accuracy.SEEDS_OF_TESTS
     assert tally.mistakes > seeds * listed * 0.9
     assert tally.right > 15 * seeds
 
 
 def test_in_parallel_and_one_after_another_is_the_same(tallies: dict[str, accuracy.Tally]) -> None:
-    one_after_another = accuracy.run_all(range(accuracy.SEEDS), [BATCH_SIZE])[BATCH_SIZE.name]
+    one_after_another = accuracy.run_all(range(accuracy.SEEDS_OF_TESTS), [BATCH_SIZE])[BATCH_SIZE.name]
     assert tallies[BATCH_SIZE.name] == one_after_another
 
 

@@ -9,6 +9,7 @@ import pytest
 from bn_exercises.check import Checked, Session, check, solution
 from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problems import BASIC_CALCULATION, CONDITIONAL, NUMERIC
+from bn_exercises.typography import as_in_a_book
 from bn_exercises.verdict import Finding, Link, Verdict
 
 X = np.array(BASIC_CALCULATION.given["x"], dtype=float)
@@ -177,6 +178,18 @@ def test_everything_is_escaped() -> None:
     page = Html(checked._repr_html_())
     assert "script" not in page.tags
     assert page.text.count(evil) == 5
+
+
+def test_numbers_are_set_as_in_a_book_and_code_as_it_is_typed() -> None:
+    """In what a learner reads in the notebook and in the feedback."""
+    finding = Finding("p", "p", "wrong", "Off by 5e-06, or -2. Try `f(x, -1)`, or 1e-3 < x.", (), None, 0, 1)
+    page = Checked("t", Verdict("p", 0, 1, (finding,)), {"p": ("", "At x = -3.")})._repr_html_()
+    assert (
+        "Off by 5\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10⁻⁶, or −2. Try <code>f(x, -1)</code>, or 10⁻³ &lt; x." in page
+    )
+    assert "−3." in page
+    assert as_in_a_book(finding.sentence).startswith("Off by 5")
+    assert "`f(x, -1)`" in as_in_a_book(finding.sentence)
 
 
 def test_colour_is_not_the_only_sign() -> None:

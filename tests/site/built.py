@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from shutil import which
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Page
 
 from bn_book.chapters import FOLDER
 from bn_book.chapters import chapters as in_order
@@ -49,6 +48,14 @@ def readable(site: Path) -> list[str]:
     return [page for page in pages(site) if not is_redirect((site / page).read_text(encoding="utf-8"))]
 
 
+def of_every_kind(site: Path) -> list[str]:
+    """The pages that a reader stays on; of the listings of sources, which are one page with other code, the longest."""
+    found = readable(site)
+    listings = [page for page in found if page.startswith("_modules/")]
+    longest = max(listings, key=lambda page: (site / page).stat().st_size)
+    return [page for page in found if page not in listings or page == longest]
+
+
 def chapters() -> list[str]:
     """The pages of the chapters, relative to the site, in their order."""
     return [f"{FOLDER}{name}.html" for name in in_order()]
@@ -69,12 +76,6 @@ def served(site: Path, base: str = "/") -> Iterator[str]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}{base}"
         server.shutdown()
-
-
-def launch(playwright: Playwright, *arguments: str) -> Browser:
-    """A browser that can reach this machine and nothing else, whoever asks: a page, a worker, the browser itself."""
-    alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    return playwright.chromium.launch(executable_path=which("chromium"), args=[alone, *arguments])
 
 
 # To the end of the page, one screen at a time, so that what loads late loads; and then until it has come.
@@ -116,6 +117,13 @@ PLACES = """() => {
   });
   return [`${document.documentElement.scrollHeight} high, at ${scrollY}`, ...places];
 }"""
+
+# Keeps from the first moment what moves in a page that comes, as a part of the screen.
+SHIFTS = """
+window.shifts = [];
+const note = (list) => shifts.push(...list.getEntries().map((entry) => entry.value));
+new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
+"""
 
 # What a figure is moved by.
 HANDLES = ".bn-handle, .bn-turntable, .bn-scrub, input[type=range]"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
+from built import of_every_kind
+from tour import Seen, Tour, take
 
 TEXT = {".html", ".css", ".js", ".mjs", ".json", ".svg", ".xml", ".txt", ".ipynb", ".map"}
 
@@ -54,3 +58,10 @@ def address(built_site: Path) -> Iterator[str]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def tour(once: Callable[[str, Callable[[Path], Any]], Any], address: str, built_site: Path) -> Tour:
+    """Of every kind of page, and all of the book, once for all processes."""
+    made = once("tour", lambda folder: asdict(take(address, of_every_kind(built_site), folder)))
+    return Tour(**made | {"seen": [Seen(**each) for each in made["seen"]]})

@@ -1,89 +1,40 @@
-"""Every page, for everyone: by axe in both themes and on both screens, by keyboard, without motion, without scripts."""
+"""Every page, for everyone: by axe, by keyboard, without motion, without scripts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from built import DESKTOP, NODE_MODULES, PHONE, chapters, chromium, launch, npm, read_through, readable, served, settled
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from built import DESKTOP, PHONE, chapters, chromium, npm, of_every_kind, read_through, readable, served, settled
+from headless import launch
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from tour import IN_BOTH, SCREENS, Tour, page_of, take
 
 pytestmark = [chromium, npm("axe-core")]
 
-SCREENS = {"desktop": DESKTOP, "phone": PHONE}
-THEMES = ("light", "dark")
 
-# WCAG 2.2 AA, and beyond it what axe calls best practice.
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-# All rules in the light. In the dark only colours differ, so only the rules on colour are asked again.
-RUN = """([tags, colours]) => axe.run(document, {
-  resultTypes: ["violations"],
-  runOnly: { type: "tag", values: colours ? ["cat.color"] : tags },
-  rules: { "color-contrast-enhanced": { enabled: false }, "link-in-text-block": { enabled: true } },
-}).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(
-  ({ target, html, failureSummary }) => `${id}: ${target}\\n  ${html.slice(0, 200)}\\n  ${failureSummary}`)))"""
+def test_axe_finds_nothing_on_any_page(tour: Tour) -> None:
+    assert set(IN_BOTH) <= {seen.page for seen in tour.seen}
+    assert tour.found(lambda seen: seen.axe) == []
 
 
-def audit(job: tuple[str, list[str], str]) -> list[str]:
-    """What axe finds on these pages on one screen, in both themes. With a Playwright of its own, for its own thread."""
-    screen, urls, source = job
-    found = []
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        # Without motion, or a colour might be read while it changes.
-        page = browser.new_page(viewport=SCREENS[screen], reduced_motion="reduce")
-        for url in urls:
-            page.emulate_media(color_scheme="light")
-            read_through(page, url)
-            page.evaluate(source)
-            for theme in THEMES:
-                page.emulate_media(color_scheme=theme)
-                page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
-                violations = page.evaluate(RUN, [TAGS, theme == "dark"])
-                found += [f"{url}, {screen}, {theme}: {each}" for each in violations]
-        browser.close()
-    return found
+WRONG = {
+    "color-contrast": '<p style="color: #555">Faint in the dark.</p>',
+    "image-alt": '<img src="data:,">',
+    "button-name": "<button></button>",
+    "heading-order": "<h1>One</h1><h4>Four</h4>",
+}
 
 
-def test_axe_finds_nothing_on_any_page(built_site: Path) -> None:
-    source = (NODE_MODULES / "axe-core/axe.min.js").read_text(encoding="utf-8")
-    names = readable(built_site)
-    with served(built_site) as address, ThreadPoolExecutor(2) as pool:
-        urls = [address + name for name in names]
-        jobs = [(screen, urls, source) for screen in SCREENS]
-        found = [each for result in pool.map(audit, jobs) for each in result]
-    assert not found, f"{len(found)}:\n" + "\n".join(found[:40])
-
-
-@pytest.mark.parametrize(
-    ("body", "rule"),
-    [
-        ('<p style="color: #999">Faint.</p>', "color-contrast"),
-        ('<img src="data:,">', "image-alt"),
-        ("<button></button>", "button-name"),
-        ("<h1>One</h1><h4>Four</h4>", "heading-order"),
-    ],
-)
-def test_axe_finds_what_is_there(tmp_path: Path, body: str, rule: str) -> None:
-    page = (
-        '<!DOCTYPE html><html lang="en" data-theme="light"><title>Page</title>'
-        "<style>@media (prefers-color-scheme: dark) { html { background: #000; color: #fff } }</style>"
-        "<script>const dark = matchMedia('(prefers-color-scheme: dark)'); const follow = () => "
-        "document.documentElement.dataset.theme = dark.matches ? 'dark' : 'light';"
-        "dark.onchange = follow; follow()</script>"
-        f"<main>{body}</main></html>"
-    )
-    (tmp_path / "page.html").write_text(page)
-    source = (NODE_MODULES / "axe-core/axe.min.js").read_text(encoding="utf-8")
-    with served(tmp_path) as address, ThreadPoolExecutor(1) as pool:
-        (found,) = pool.map(audit, [("phone", [f"{address}page.html"], source)])
-    assert any(f"light: {rule}: " in each for each in found), found
+def test_axe_finds_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(page_of("".join(WRONG.values())))
+    with served(tmp_path) as address:
+        (seen,) = take(address, ["page.html"], tmp_path, ["phone"]).seen
+    assert {each.split(": ")[1] for each in seen.axe} >= WRONG.keys()
 
 
 # By keyboard
@@ -247,7 +198,7 @@ def test_every_page_reads_without_scripts(playwright: Playwright, built_site: Pa
     with served(built_site) as address:
         browser = launch(playwright)
         page = browser.new_page(viewport=PHONE, java_script_enabled=False)
-        for name in readable(built_site):
+        for name in of_every_kind(built_site):
             page.goto(address + name, wait_until="load")
             assert page.locator("h1:visible").count() >= 1, name
             assert page.locator("nav.bd-links a:visible").count() >= 10, f"{name}: where are the chapters?"

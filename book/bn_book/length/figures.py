@@ -69,7 +69,7 @@ def accuracy_by_rate(tests: Mapping[str, Mapping[float, Sequence[float]]]) -> Fi
         colour, dash, marker = looks[name]
         _band(ax, by_rate, colour, dash, marker)
     for words, x, y, colour in (
-        ("BN, η of the weights\nbefore it", 40, 84, "with_bn"),
+        ("BN, η of the weights\nbefore it", 9, 84, "with_bn"),
         ("BN, all η", 3.5, 55, "green"),
         ("without BN", 0.012, 40, "without_bn"),
     ):
@@ -217,7 +217,7 @@ def accuracy_by_scale(tests: Mapping[str, Mapping[float, Sequence[float]]]) -> F
         _band(ax, by_scale, *looks[name])
     for words, x, y, colour in (
         ("with BN", 60, 81, "with_bn"),
-        ("with BN,\nη × factor²", 0.0011, 28, "green"),
+        ("with BN,\nη × factor²", 0.0011, 38, "green"),
         ("without BN", 0.15, 40, "without_bn"),
     ):
         ax.text(x, y, words, color=COLOURS[colour], va="center")

@@ -50,7 +50,8 @@ def _balance() -> NumberQuestion:
         prompt=f"ResNets are often trained with a learning rate of {rate:g} and a weight decay of {decay:g}. Without "
         "momentum, by how many degrees does a step turn the weights in front of BN once length has come into balance?",
         right=right,
-        because="√(2ηλ) is 0.01 radians. Nothing else enters: neither the layer, nor the loss, nor the first length.",
+        because="The angle is √(2ηλ), or 0.01 radians. Nothing else enters: neither the layer, nor the loss, nor the "
+        "length at the start.",
         wrong=(
             WrongNumbers("radians", np.sqrt(2 * rate * decay), "That is the angle in radians."),
             WrongNumbers(
@@ -61,7 +62,7 @@ def _balance() -> NumberQuestion:
             WrongNumbers(
                 "no root",
                 np.degrees(2 * rate * decay),
-                "2ηλ is the square of the angle: it is squares of lengths that balance.",
+                "That is the square of the angle: it is squares of lengths that balance.",
             ),
         ),
         hint="In balance a step adds to the squared length what decay takes from it.",

@@ -17,8 +17,8 @@ def _predict() -> Choice:
         name="gradient-on-its-way-back",
         page="chapters/price",
         prompt=f"Take {blocks} blocks of a dense layer, BN and a ReLU, with random weights. Going forward, every "
-        "block's output has the mean square 1/2. Predict the squared gradient on its way back: it comes from the right, "
-        "and the scale is logarithmic. Which of these curves is it?",
+        "block's output has the mean square 1/2. Predict the squared gradient on its way back: it comes from the "
+        "right, and the scale is logarithmic. Which of these curves is it?",
         right="It grows on its way back, by the same factor in every block",
         plot=plot(figures.on_its_way_back, GROWTH**to_go),
         because="BN divides by a standard deviation on the way forward, and so it does on the way back. Here that is "

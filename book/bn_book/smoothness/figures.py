@@ -59,12 +59,19 @@ def speed_and_stability(runs: Mapping[Kind, Mapping[float, Sequence[Watched]]]) 
     for ax, ticks in ((above, (1, 10, 100)), (below, (1, 10))):
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.xaxis.set_minor_formatter(NullFormatter())
-    for ax, places in (
+    beside: tuple[tuple[Axes, Mapping[Kind, tuple[float, float]]], ...] = (
         (above, {"plain": (0.75, 1500), "larger weights": (0.53, 110), "standardized once": (1, 31), "BN": (90, 38)}),
         (below, {"plain": (33, 1500), "larger weights": (0.42, 110), "standardized once": (0.5, 31), "BN": (15, 38)}),
+<<<<<<< HEAD
     ):
         for words, (x, y) in places.items():
             colour = next(colour for name, colour, _ in LOOKS.values() if name == words)
+=======
+    )
+    for ax, places in beside:
+        for kind, (x, y) in places.items():
+            words, colour, _ = LOOKS[kind]
+>>>>>>> main
             ax.text(x, y, words, color=COLOURS[colour], va="center")
     return fig
 

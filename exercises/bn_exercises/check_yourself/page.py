@@ -11,7 +11,6 @@ pasted into; it never closes its outermost <div>, so the rest of the page ends u
 import html
 import json
 import posixpath
-import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -25,7 +24,7 @@ from bn_exercises.numbers.calculation import Outcomes
 from bn_exercises.numbers.judging import _MOST_SLIPS, _TELLING, _TIE, CUT_SHORT
 from bn_exercises.problem import Reading
 from bn_exercises.tolerance import DIGITS, EQUAL, NEARER, Array, distance, rooms
-from bn_exercises.typography import as_in_a_book
+from bn_exercises.typography import as_html
 from bn_exercises.verdict import Link
 
 # How `verify` decides, for the script that decides as it does.
@@ -58,7 +57,7 @@ def to_html(question: NumberQuestion | Choice) -> str:
     else:
         data, field = _number_data(question), _text_field(question)
     script_data = html.escape(json.dumps(data, ensure_ascii=False))
-    answers = "\n".join(f"<p><strong>{_text(line)}</strong></p>" for line in _shown(question))
+    answers = "\n".join(f"<p><strong>{as_html(line)}</strong></p>" for line in _shown(question))
     return f"""\
 <div class="bn-question" data-name="{question.name}" data-lm-suppress-shortcuts="true">
 <style>{_asset("page.css")}</style>
@@ -69,7 +68,7 @@ def to_html(question: NumberQuestion | Choice) -> str:
 <div class="bn-verdict" role="status"></div>
 <details><summary>Show the answer</summary>
 {answers}
-<p>{_text(question.because)}</p>
+<p>{as_html(question.because)}</p>
 </details>
 <noscript><p>Checking an answer needs JavaScript. The answer above does not.</p></noscript>
 <script>{_asset("page.js")}</script>
@@ -105,7 +104,7 @@ def _radios(question: Choice) -> str:
 def _shown_choice(question: Choice, choice: str) -> str:
     """A text, or a plot under its letter."""
     if choice not in question.plots:
-        return _text(choice)
+        return as_html(choice)
     letter = _letter(question, choice)
     plot = question.plots[choice](choice, f"{question.name}-{letter}-")
     return f'<b>{letter}</b><span class="bn-figure">{plot}</span>'
@@ -116,7 +115,7 @@ def _letter(question: Choice, choice: str) -> str:
 
 
 def _prompt(question: NumberQuestion | Choice) -> str:
-    return f'<strong class="bn-kicker">Question</strong> {_text(question.prompt)}'
+    return f'<strong class="bn-kicker">Question</strong> {as_html(question.prompt)}'
 
 
 def _shown(question: NumberQuestion | Choice) -> tuple[str, ...]:
@@ -133,9 +132,9 @@ def _shown(question: NumberQuestion | Choice) -> tuple[str, ...]:
 
 def _choice_data(question: Choice) -> dict[str, Any]:
     return {
-        "because": _text(question.because),
+        "because": as_html(question.because),
         "mistakes": [
-            {"name": _text(wrong.name), "says": _with_link(wrong.says, question.see, question.page)}
+            {"name": as_html(wrong.name), "says": _with_link(wrong.says, question.see, question.page)}
             for wrong in question.wrong
         ],
         "choices": {question.right: None} | {wrong.text: i for i, wrong in enumerate(question.wrong)},
@@ -146,10 +145,10 @@ def _number_data(question: NumberQuestion) -> dict[str, Any]:
     problem, mistakes = question.problem, list(question.part.mistakes)
     return {
         "count": question.count,
-        "because": _text(question.because),
+        "because": as_html(question.because),
         "otherwise": _with_link(question.hint, question.see, question.page),
         "mistakes": [
-            {"name": _text(mistake.name), "says": _with_link(mistake.says, mistake.see, question.page)}
+            {"name": as_html(mistake.name), "says": _with_link(mistake.says, mistake.see, question.page)}
             for mistake in mistakes
         ],
         "open": [len(ways) for ways in problem.open],
@@ -157,7 +156,7 @@ def _number_data(question: NumberQuestion) -> dict[str, Any]:
             _reading(reading, outcomes[question.part.name], mistakes)
             for reading, outcomes in zip(problem.readings, problem.outcomes, strict=True)
         ],
-        "cutShort": _text(CUT_SHORT),
+        "cutShort": as_html(CUT_SHORT),
         "rule": _RULE,
     }
 
@@ -172,7 +171,7 @@ def _reading(reading: Reading, outcomes: Outcomes, mistakes: list[Misconception]
         if distance(value, outcomes.right, outcomes.room) > EQUAL
     ]
     return {
-        "choices": [_text(choice) for choice in reading.choices],
+        "choices": [as_html(choice) for choice in reading.choices],
         "ways": [{**_heading(says), **_range(value, outcomes.carried)} for says, value in ways],
         "wrong": [{"mistake": mistakes.index(m), **_range(value, outcomes.carried)} for m, value in wrong],
         "other": [{"mistake": mistakes.index(m), **_range(value)} for m, value in outcomes.other_shapes],
@@ -186,23 +185,14 @@ def _range(value: Array, carried: Array | None = None) -> dict[str, Any]:
 def _heading(says: str) -> dict[str, str]:
     """The first sentence, which stands out, and the rest."""
     first, _, rest = (says or "Right.").partition(". ")
-    return {"heading": _text(f"{first.rstrip('.')}."), "says": _text(rest)}
+    return {"heading": as_html(f"{first.rstrip('.')}."), "says": as_html(rest)}
 
 
 def _with_link(sentence: str, see: Link, page: str) -> str:
     """The sentence and the section to read, whose address is relative to the page that shows it."""
     other = see.page not in ("", page)
     place = f"{posixpath.relpath(see.page, posixpath.dirname(page))}.html" if other else ""
-    return f'{_text(sentence)} See <a href="{html.escape(f"{place}#{see.anchor}")}">{_text(see.text)}</a>.'
-
-
-def _text(text: str) -> str:
-    """Plain text as HTML, with `code` between backticks, and numbers outside of it as in a book."""
-    parts = re.split(r"`([^`]+)`", text)
-    return "".join(
-        f"<code>{html.escape(part)}</code>" if at % 2 else html.escape(as_in_a_book(part))
-        for at, part in enumerate(parts)
-    )
+    return f'{as_html(sentence)} See <a href="{html.escape(f"{place}#{see.anchor}")}">{as_html(see.text)}</a>.'
 
 
 @cache

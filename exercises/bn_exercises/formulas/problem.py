@@ -465,8 +465,8 @@ _HINTS: Mapping[str, tuple[str, str, str]] = {
         "Which means can a batch have? Try 0, a negative one, and a very large one.",
         "Nothing may be divided by what can be 0; no root and no logarithm may be taken of what can be negative; and "
         "nothing may overflow.",
-        "Look at every division, root, logarithm and exponential in your formulas, and put mu = 0, -1, 1000 into it. "
-        "Denominators such as 1 + mu**2 and functions such as tanh are harmless.",
+        "Look at every division, root, logarithm and exponential in your formulas, and put `mu` = 0, -1, 1000 into it. "
+        "Denominators such as `1 + mu**2` and functions such as `tanh` are harmless.",
     ),
     "adapts": (
         "Put two different means into your formulas.",
@@ -477,8 +477,8 @@ _HINTS: Mapping[str, tuple[str, str, str]] = {
         "Draw your formulas as the mean goes from below 0 to above 0. Can you draw them without a corner?",
         "The gradient flows through γ(μ) and β(μ) too. abs, relu, sign, min, max and clip have corners or jumps, and a "
         "root has an infinite slope where its argument is 0.",
-        "Replace the corner: abs(mu) by sqrt(mu**2 + c), relu(mu) by softplus(mu), sign(mu) by tanh(c * mu), "
-        "clip(mu, -1, 1) by tanh(mu).",
+        "Replace the corner: `abs(mu)` by `sqrt(mu**2 + c)`, `relu(mu)` by `softplus(mu)`, `sign(mu)` by "
+        "`tanh(c * mu)`, `clip(mu, -1, 1)` by `tanh(mu)`.",
     ),
     "stable": (
         "What if all values of the batch are nearly equal?",

@@ -367,7 +367,7 @@ MOVES = Misconception(
 RESHAPED = Misconception(
     "images reshaped, channels not moved",
     "You reshaped images to rows of C numbers while the channels were axis 1. reshape keeps the order of the numbers, "
-    "so a column holds values of all channels. Move the channels to the end first: np.moveaxis(x, 1, -1).",
+    "so a column holds values of all channels. Move the channels to the end first: `np.moveaxis(x, 1, -1)`.",
     _reshaped(forward),
     wrong.LAYOUT,
 )

@@ -29,16 +29,21 @@ class Numbers(SphinxPostTransform):
 
     def run(self, **_: Any) -> None:
         """Change the texts that are not code."""
-        for text in list(self.document.findall(nodes.Text)):
-            place = text.parent.index(text)
-            # A cell's result is a node of its own, and so is the end of a line in the source.
-            before = text.parent[place - 1].astext()[-1:] if place else ""
-            after = text.parent[place + 1].astext()[:5] if place + 1 < len(text.parent) else ""
-            written = as_in_a_book(str(text))
-            joined = _BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", before + written + after)
-            written = joined[len(before) : len(before) + len(written)]
-            if written != text and not any(isinstance(parent, AS_IT_IS) for parent in _parents(text)):
-                text.parent.replace(text, nodes.Text(written))
+        # From the elements down: the theme shortens links to GitHub by putting texts into them that know no parent.
+        for parent in self.document.findall(nodes.Element):
+            if any(isinstance(each, AS_IT_IS) for each in (parent, *_parents(parent))):
+                continue
+            for place, text in enumerate(parent.children):
+                if not isinstance(text, nodes.Text):
+                    continue
+                # A cell's result is a node of its own, and so is the end of a line in the source.
+                before = parent[place - 1].astext()[-1:] if place else ""
+                after = parent[place + 1].astext()[:5] if place + 1 < len(parent) else ""
+                written = as_in_a_book(str(text))
+                joined = _BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", before + written + after)
+                written = joined[len(before) : len(before) + len(written)]
+                if written != text:
+                    parent[place] = nodes.Text(written)
 
 
 def _parents(node: nodes.Node) -> list[nodes.Node]:

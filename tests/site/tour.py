@@ -1,0 +1,320 @@
+"""One reader's tour of all pages on each screen: what a page asked for, said, kept and showed, and what axe says of it.
+
+To open a page and read it to its end takes a second or two, and there are dozens. So it is done once for all tests, by
+whichever process needs it first, and they look at what was seen there. What belongs to one page, or wants a page that
+nobody has touched, opens its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from built import DESKTOP, NODE_MODULES, PHONE, SHIFTS, THROUGH
+from headless import launch
+from playwright.sync_api import Browser, Page, sync_playwright
+
+SCREENS = {"desktop": DESKTOP, "phone": PHONE}
+
+# The theme that the reader comes with, which pages have to follow. So each is seen in both, and what stands around the
+# text, which is the same on all pages, is on some of them asked again in the other theme.
+THEMES = {"desktop": ("light", "dark"), "phone": ("dark", "light")}
+IN_BOTH = ("book/index.html", "book/chapters/forward.html", "search.html")
+
+# WCAG 2.2 AA, and beyond it what axe calls best practice.
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+# All rules in one theme. In another only colours differ, so only the rules on colour are asked again.
+RUN = """([tags, colours]) => axe.run(document, {
+  resultTypes: ["violations"],
+  runOnly: { type: "tag", values: colours ? ["cat.color"] : tags },
+  rules: { "color-contrast-enhanced": { enabled: false }, "link-in-text-block": { enabled: true } },
+}).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(
+  ({ target, html, failureSummary }) => `${id}: ${target}\\n  ${html.slice(0, 200)}\\n  ${failureSummary}`)))"""
+
+STORED = "() => [...Object.keys(localStorage), ...Object.keys(sessionStorage)]"
+
+# Boxes that scroll sideways, and do not show that they go on: by a faded edge, which is gone at their end.
+CUT_OFF = """() => {
+  const boxes = [...document.querySelectorAll('.bd-article :is(.bn-formula, pre, table, div)')]
+    .filter(box => /auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth + 1)
+    .filter(box => box.checkVisibility({ contentVisibilityAuto: true })); // not in a fold
+  // How much of the right edge is faded: the mask's gradient, less what of it lies outside of the box.
+  const fade = box => {
+    const { maskImage, maskSize } = getComputedStyle(box);
+    const out = Number(/100% \\+ ([\\d.]+)px/.exec(maskSize)?.[1] ?? 0);
+    return maskImage === 'none' ? 0 : Number(/([\\d.]+)px\\)$/.exec(maskImage)[1]) - out;
+  };
+  const hard = boxes.filter(box => fade(box) < 24);
+  for (const box of boxes) box.scrollLeft = box.scrollWidth;
+  return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => {
+    const faint = boxes.filter(box => fade(box) > 1);
+    for (const box of boxes) box.scrollLeft = 0;
+    done([...hard, ...faint].map(box => [box.className, box.scrollLeft, box.textContent.slice(0, 80)]));
+  })));
+}"""
+
+# TeX that a reader would see: mathematics is typeset at build, wherever it comes from.
+UNTYPESET = r"""() => {
+  const article = document.querySelector('.bd-article') ?? document.body;
+  const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+  const found = [];
+  for (let text; (text = walker.nextNode());) {
+    if (text.parentElement.closest('pre, code, script, style, annotation')) continue;
+    if (/\\[([]|\\(begin|frac|sqrt|mathrm|text|hat|sigma|mu)\b|\$[^$\n]+\$/.test(text.data)) found.push(text.data);
+  }
+  return found;
+}"""
+
+# A name is words of its own or those of another element, which must be there and say something.
+UNNAMED = """() => {
+  const named = e => (e.getAttribute('aria-labelledby') ?? '').split(' ').filter(Boolean)
+    .map(id => document.getElementById(id)?.textContent ?? '').join(' ').trim()
+    || (e.getAttribute('aria-label') ?? e.getAttribute('alt') ?? '').trim();
+  return [...document.querySelectorAll('.bd-article :is(svg[role=img], img, [role=slider])')]
+    .filter(e => !named(e)).map(e => e.outerHTML.slice(0, 200));
+}"""
+
+TWICE = """() => {
+  const ids = [...document.querySelectorAll('.bn-figure [id]')].map(e => e.id);
+  return ids.filter((id, i) => ids.indexOf(id) !== i);
+}"""
+
+# Words in figures and beside sliders whose contrast with the page is below 4.5 (WCAG 1.4.3).
+FAINT = """() => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = colour => {
+    const [r, g, b] = parts(colour).slice(0, 3).map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  // What a word in a drawing stands on is drawn just before it: a dot with a number in it.
+  const dot = element => {
+    const below = element.tagName === 'text' ? element.previousElementSibling : null;
+    if (!['circle', 'rect'].includes(below?.tagName) || getComputedStyle(below).fill === 'none') return null;
+    const [inner, outer] = [element, below].map(e => e.getBoundingClientRect());
+    const inside = inner.left >= outer.left && inner.right <= outer.right;
+    return inside ? getComputedStyle(below).fill : null;
+  };
+  const behind = element => {
+    if (dot(element)) return dot(element);
+    for (let e = element; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if ((parts(colour)[3] ?? 1) > 0) return colour;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const words = '.bn-figure text, .bn-figure figcaption, .bn-explorable :is(text, p, span, td, th)';
+  return [...document.querySelectorAll(words)]
+    .filter(e => e.getBoundingClientRect().width > 0 && e.textContent.trim())
+    .filter(e => {
+      const style = getComputedStyle(e);
+      const [words, paper] = [e.tagName === 'text' ? style.fill : style.color, behind(e)].map(luminance);
+      return (Math.max(words, paper) + 0.05) / (Math.min(words, paper) + 0.05) < 4.5;
+    })
+    .map(e => e.textContent);
+}"""
+
+# Every text of a figure as it is shown: the size of its letters, and their face.
+TEXTS = """() => [...document.querySelectorAll(".bn-figure svg text")]
+  .filter((text) => text.checkVisibility() && text.textContent.trim())
+  .map((text) => {
+    const { a, b, c, d } = text.getScreenCTM();
+    const style = getComputedStyle(text);
+    const size = parseFloat(style.fontSize) * Math.sqrt(Math.abs(a * d - b * c));
+    return { size, words: text.textContent, face: style.fontFamily.split(",")[0] };
+  })"""
+SHORT = """() => [...document.querySelectorAll(".bn-figure svg")]
+  .filter((svg) => svg.checkVisibility())
+  .filter((svg) => svg.clientWidth < svg.closest(".bn-figure").clientWidth - 1)
+  .map((svg) => svg.getAttribute("aria-label"))"""
+
+# Fonts are there. Explorables wake up when they come near the screen, not before.
+DRAWN = """async () => {
+  await document.fonts.ready;
+  await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
+}"""
+
+# What is asked of a page before it is read, and must find nothing.
+FAULTS = {
+    "TeX that a reader would see": UNTYPESET,
+    "a picture or a slider without a name": UNNAMED,
+    "an id of a figure that is there twice": TWICE,
+    "words too faint": FAINT,
+    "cut off without a sign": CUT_OFF,
+}
+
+
+@dataclass
+class Seen:
+    """What came of one page on one screen.
+
+    Attributes:
+        page: its address, after that of the site.
+        screen: on which it was read.
+        complaints: errors that it wrote or raised, and answers that were none.
+        loaded: the bytes that came before the reader touched anything, by address.
+        shift: how much moved while it came, as Lighthouse counts it.
+        theme: the one that it came in.
+        width: how wide it is, in CSS pixels.
+        faults: what was found, by the names in `FAULTS`.
+        texts: the words in figures: how large their letters are, and of which face.
+        short: names of figures that leave a part of their measure empty.
+        stored: the names under which it keeps something in the reader's browser.
+        cookies: what it is.
+        axe: what axe finds, by the theme.
+    """
+
+    page: str
+    screen: str
+    complaints: list[str]
+    loaded: dict[str, int]
+    shift: float
+    theme: str
+    width: int
+    faults: dict[str, list[Any]]
+    texts: list[dict[str, Any]]
+    short: list[str]
+    stored: list[str]
+    cookies: list[Any]
+    axe: list[str]
+
+
+@dataclass
+class Tour:
+    """What was seen of each page on each screen of the site at this address, and all addresses that were asked for."""
+
+    address: str
+    seen: list[Seen]
+    requests: list[str]
+
+    def found(self, what: Callable[[Seen], Any]) -> list[tuple[str, str, Any]]:
+        """Where that finds something: page, screen, and what it is."""
+        return [(each.page, each.screen, what(each)) for each in self.seen if what(each)]
+
+    def foreign(self) -> list[str]:
+        """What was asked for elsewhere."""
+        own = (self.address, "data:", "blob:", "chrome:", "about:")
+        return [each for each in self.requests if not each.startswith(own)]
+
+
+def take(address: str, pages: list[str], netlogs: Path, screens: Iterable[str] = SCREENS) -> Tour:
+    """Read these pages of a site on each screen.
+
+    Each screen has a browser of its own, in a thread of its own, which leaves its log of the network in `netlogs`.
+    """
+    with ThreadPoolExecutor(len(SCREENS)) as pool:
+        seen = list(pool.map(partial(_on_a_screen, address, pages, netlogs), screens))
+    requests = {each: None for screen in screens for each in requested(netlogs / f"{screen}.json")}
+    assert {address + page for page in pages} <= requests.keys(), "the log has every page"
+    return Tour(address, [each for part in seen for each in part], list(requests))
+
+
+def page_of(body: str) -> str:
+    """A page that is small, follows the reader's theme as the book's do, and is else without fault."""
+    return (
+        '<!DOCTYPE html><html lang="en"><title>Page</title><meta name="viewport" content="width=device-width">'
+        "<style>@media (prefers-color-scheme: dark) { html { background: #000; color: #fff } }</style>"
+        "<script>const dark = matchMedia('(prefers-color-scheme: dark)'); const follow = () => "
+        "document.documentElement.dataset.theme = dark.matches ? 'dark' : 'light';"
+        f'dark.onchange = follow; follow()</script><main class="bd-article">{body}</main></html>'
+    )
+
+
+def _on_a_screen(address: str, pages: list[str], netlogs: Path, screen: str) -> list[Seen]:
+    with sync_playwright() as playwright:  # one in each thread
+        browser = launch(playwright, f"--log-net-log={netlogs / screen}.json")
+        seen = [_visit(browser, address, page, screen) for page in pages]
+        browser.close()
+    return seen
+
+
+def _visit(browser: Browser, address: str, name: str, screen: str) -> Seen:
+    """Read a page as who has never been here: nothing is in the browser's cache."""
+    theme, other = THEMES[screen]
+    context = browser.new_context(viewport=SCREENS[screen], color_scheme=theme)
+    page = context.new_page()
+    page.add_init_script(SHIFTS)
+    complaints = listen(page)
+    loaded = weigh(page, address)
+    page.goto(address + name, wait_until="networkidle", timeout=120_000)  # a busy machine is no finding
+    page.evaluate(DRAWN)
+    first, shift = dict(loaded), page.evaluate("shifts.reduce((sum, each) => sum + each, 0)")
+    came_in = page.evaluate("document.documentElement.dataset.theme")
+    width = page.evaluate("document.documentElement.scrollWidth")
+    faults = {what: page.evaluate(find) for what, find in FAULTS.items()}
+    page.evaluate(THROUGH)
+    said = list(complaints)
+    # From here on without motion, or a colour might be read while it changes.
+    page.emulate_media(reduced_motion="reduce")
+    seen = Seen(
+        page=name,
+        screen=screen,
+        complaints=said,
+        loaded=first,
+        shift=shift,
+        theme=came_in,
+        width=width,
+        faults=faults,
+        texts=page.evaluate(TEXTS),
+        short=page.evaluate(SHORT),
+        stored=page.evaluate(STORED),
+        cookies=[*context.cookies(), *filter(None, [page.evaluate("document.cookie")])],
+        axe=audit(page, (theme, other) if name in IN_BOTH else (theme,)),
+    )
+    context.close()
+    return seen
+
+
+def audit(page: Page, themes: Iterable[str]) -> list[str]:
+    """What axe finds on a page: by all rules in the first theme, by those on colour in the others."""
+    found = []
+    page.evaluate((NODE_MODULES / "axe-core/axe.min.js").read_text(encoding="utf-8"))
+    for place, theme in enumerate(themes):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+        found += [f"{theme}: {each}" for each in page.evaluate(RUN, [TAGS, place > 0])]
+    return found
+
+
+def listen(page: Page) -> list[str]:
+    """What a page complains about, from now on."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("response", lambda got: said.append(f"{got.status} {got.url}") if got.status >= 400 else None)
+    return said
+
+
+def weigh(page: Page, address: str) -> dict[str, int]:
+    """The bytes of what a page loads, from now on, by address after that of the site."""
+    addresses: dict[str, str] = {}
+    loaded: dict[str, int] = {}
+
+    def finished(event: dict[str, Any]) -> None:
+        name = addresses[event["requestId"]].removeprefix(address).partition("?")[0]
+        if not name.startswith("data:"):
+            loaded[name] = loaded.get(name, 0) + event["encodedDataLength"]
+
+    session = page.context.new_cdp_session(page)
+    session.on("Network.requestWillBeSent", lambda sent: addresses.update({sent["requestId"]: sent["request"]["url"]}))
+    session.on("Network.loadingFinished", finished)
+    session.send("Network.enable")
+    return loaded
+
+
+def requested(netlog: Path) -> list[str]:
+    """Every address that pages asked for, whichever part of Chromium did it for them: a worker, the browser itself.
+
+    What Chromium asks for by itself (updates, accounts) comes from no origin and is no page's.
+    """
+    log = json.loads(netlog.read_text(encoding="utf-8"))
+    kind = log["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    given = [event["params"] for event in log["events"] if event["type"] == kind and "url" in event.get("params", {})]
+    of_pages = (each for each in given if each["initiator"] != "not an origin" or each["request_type"] == "main frame")
+    return list(dict.fromkeys(each["url"] for each in of_pages))
