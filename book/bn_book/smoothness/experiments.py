@@ -410,15 +410,10 @@ def _train(kind: Kind, activation: Activation, noise: float, rate: float, landsc
     images, labels = load_digits().train
     model = network(kind, activation, noise=noise, seed=seed)
     optimizer, rng = SGD(model, rate), np.random.default_rng(seed + 1000)
-<<<<<<< HEAD
-    percentiles, looks, landscapes, shifts = [], [], [], []
-    right: list[float] = []
-=======
     percentiles: list[Array] = []
     looks: list[int] = []
     right: list[float] = []
     landscapes, shifts = [], []
->>>>>>> main
     order, per_epoch = np.empty(0, int), len(labels) // BATCH_SIZE
     with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is a result
         for step in range(MOST + 1):

@@ -62,16 +62,10 @@ def speed_and_stability(runs: Mapping[Kind, Mapping[float, Sequence[Watched]]]) 
     beside: tuple[tuple[Axes, Mapping[Kind, tuple[float, float]]], ...] = (
         (above, {"plain": (0.75, 1500), "larger weights": (0.53, 110), "standardized once": (1, 31), "BN": (90, 38)}),
         (below, {"plain": (33, 1500), "larger weights": (0.42, 110), "standardized once": (0.5, 31), "BN": (15, 38)}),
-<<<<<<< HEAD
-    ):
-        for words, (x, y) in places.items():
-            colour = next(colour for name, colour, _ in LOOKS.values() if name == words)
-=======
     )
     for ax, places in beside:
         for kind, (x, y) in places.items():
             words, colour, _ = LOOKS[kind]
->>>>>>> main
             ax.text(x, y, words, color=COLOURS[colour], va="center")
     return fig
 
