@@ -85,7 +85,7 @@ def far_away(runs: Mapping[int, Mapping[Kind, Along]]) -> Figure:
         ax.set(xscale="log", yscale="log", ylabel="loss (nats)", title=f"{depth} hidden layers")
         ax.xaxis.set_minor_formatter(NullFormatter())
     panels[0].legend(loc="upper left")
-    panels[-1].set_xlabel("step along the gradient, as a learning rate")
+    panels[-1].set_xlabel("step, as a learning rate")
     return fig
 
 
@@ -150,9 +150,9 @@ def shifts(found: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
             colour = LOOKS[name][1] if name in LOOKS else "with_bn"  # type: ignore[index]
             ax.plot(values, np.full(len(values), y), "o", color=COLOURS[colour], alpha=0.8, markersize=5)
             ticks.append(y)
-            names.append(name)
+            names.append("once" if name == "standardized once" else name)  # the whole does not fit a phone
         y -= 0.4
-    ax.set(xscale="log", xlim=(0.002, 3), ylim=(y - 0.2, -0.3), xlabel="change of the gradient, in gradients")
+    ax.set(xscale="log", xlim=(0.002, 3), ylim=(y - 0.2, -0.3), xlabel="change / gradient")
     ax.set_yticks(ticks, names)
     ax.tick_params(axis="y", length=0)
     ax.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
