@@ -8,6 +8,7 @@ layers compute. Training is not here but in `training`.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import cycle
 from typing import Any
 
@@ -214,12 +215,13 @@ def hessian_eigenvalues(model: Layer, x: Array, labels: Array, k: int = 1) -> np
             h = np.stack([product(column) for column in np.eye(size)])
             return np.linalg.eigvalsh((h + h.T) / 2)[: -k - 1 : -1]
         try:
-            from scipy.sparse.linalg import LinearOperator, eigsh
+            # By its name, because a notebook in the browser fetches all that its modules say they import.
+            sparse = import_module("scipy.sparse.linalg")
         except ImportError as error:
             raise ImportError("the largest eigenvalues of many need SciPy: pip install scipy") from error
-        operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
+        operator = sparse.LinearOperator((size, size), matvec=product, dtype=np.float64)
         start = np.random.default_rng(0).normal(size=size)
-        largest = eigsh(operator, k=k, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)
+        largest = sparse.eigsh(operator, k=k, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)
         return np.sort(largest)[::-1]
 
 
