@@ -17,9 +17,9 @@ def _best_rates() -> Choice:
         page="chapters/conditioning",
         prompt="Predict the figure below: steps to 90 percent against the learning rate, over three decades. Each "
         "network is judged at its own best rate. What does standardizing it once, before training, change?",
-        right="It saves most of the steps that BN saves, but works at few rates.",
+        right="It saves most of the steps that BN saves, but works at fewer rates.",
         because="At its best rate the standardized network is several times faster than the plain one, and BN about "
-        "twice as fast again. The curve of BN is flat where the others are steep.",
+        "twice as fast again. The curve of BN goes on where the others end.",
         wrong=(
             WrongChoice(
                 "start does not matter",
@@ -35,7 +35,7 @@ def _best_rates() -> Choice:
             WrongChoice(
                 "rates only",
                 "It makes more rates possible, and none of them faster.",
-                "It is the other way round: it is faster where it works, and works at about as many rates.",
+                "Above all it is faster. The rates that it adds are small, and the largest that works stays the same.",
             ),
         ),
         hint="What is the same in a standardized network and in one with BN, and for how long?",

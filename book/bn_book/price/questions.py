@@ -21,8 +21,8 @@ def _predict() -> Choice:
         "right, and the scale is logarithmic. Which of these curves is it?",
         right="It grows on its way back, by the same factor in every block",
         plot=plot(figures.on_its_way_back, GROWTH**to_go),
-        because="BN divides by a standard deviation on the way forward, and so it does on the way back. Here that is "
-        "below 1 in every block, so every block multiplies the gradient by the same number above 1.",
+        because="BN divides by a standard deviation on the way back, too. He's weights make up for the ReLU, mean "
+        "included. BN takes the mean out and divides by what is left, which is below 1 in every block.",
         wrong=(
             WrongChoice(
                 "as the signal",
