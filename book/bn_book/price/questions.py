@@ -16,13 +16,13 @@ def _predict() -> Choice:
     return Choice(
         name="gradient-on-its-way-back",
         page="chapters/price",
-        prompt=f"Take {blocks} blocks of a dense layer, BN and a ReLU, with random weights. Going forward, every "
+        prompt=f"Take {blocks} blocks of a dense layer, BN and a ReLU, with He's weights. Going forward, every "
         "block's output has the mean square 1/2. Predict the squared gradient on its way back: it comes from the "
         "right, and the scale is logarithmic. Which of these curves is it?",
         right="It grows on its way back, by the same factor in every block",
         plot=plot(figures.on_its_way_back, GROWTH**to_go),
-        because="BN divides by a standard deviation on the way forward, and so it does on the way back. Here that is "
-        "below 1 in every block, so every block multiplies the gradient by the same number above 1.",
+        because="BN divides by a standard deviation on the way forward, and so it does on the way back. With He's "
+        "weights that is below 1 in every block, so every block multiplies the gradient by the same number above 1.",
         wrong=(
             WrongChoice(
                 "as the signal",
