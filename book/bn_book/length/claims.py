@@ -128,9 +128,10 @@ CLAIMS = (
         gives=lambda: _worst_accuracy(0, all_rates=True),
     ),
     Claim(
-        name="only-three-combinations-count",
+        name="only-two-combinations-count",
         kind="an identity",
-        says="Weights √c times as long, the learning rate times c, and decay over c: the same functions are learned.",
+        says="Weights √c times as long, the learning rate times c, and decay over c: the same functions are learned. "
+        "Of these three numbers only two combinations count.",
         source="vanlaarhoven2017l2",
         run=f"{_INVARIANT}, rate 1, decay 0.03, 299 updates; c = 10000.",
         measure=lambda seed: _loss_apart(seed, 100.0, 1e4, 3e-6),

@@ -37,7 +37,8 @@ def laboratory() -> Laboratory:
     """The laboratory, with BN and no skips, at initialization."""
     return Laboratory(
         "Does a wider network make the gradient of a small batch grow more slowly, or only a larger batch? And how "
-        "many steps of training does it take until the first block's gradient is less than 100 times the last's?",
+        "many steps of training does it take until the first block's squared gradient is less than 100 times the "
+        "last's?",
         run,
         {
             "block": choose("block", tuple(BLOCKS), "bn"),

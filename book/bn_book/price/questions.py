@@ -16,7 +16,7 @@ def _predict() -> Choice:
     return Choice(
         name="gradient-on-its-way-back",
         page="chapters/price",
-        prompt=f"Take {blocks} blocks of a dense layer, BN and a ReLU, with random weights. Going forward, every "
+        prompt=f"Take {blocks} blocks of a dense layer, BN and a ReLU, with He's weights. Going forward, every "
         "block's output has the mean square 1/2. Predict the squared gradient on its way back: it comes from the "
         "right, and the scale is logarithmic. Which of these curves is it?",
         right="It grows on its way back, by the same factor in every block",
