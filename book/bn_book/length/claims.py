@@ -106,7 +106,7 @@ CLAIMS = (
         name="effective-rates-come-together",
         kind="put to the test",
         says="Without decay the effective learning rate η / |w|² tunes itself: after some hundred steps it depends "
-        "little on η.",
+        "far less on η than at the start.",
         source="arora2019theoretical",
         run=f"{_INVARIANT}, 598 updates at rates 0.1, 1, 10 and 100; weights of the middle layer.",
         measure=lambda seed: _spread_of_rates(seed, -1),
@@ -209,7 +209,7 @@ CLAIMS = (
     Claim(
         name="small-weights-do-no-harm",
         kind="put to the test",
-        says="BN lets one be less careful about initialization: weights may be 1000 times too small.",
+        says="BN lets one be less careful about initialization. Our test: weights 1000 times too small do no harm.",
         source="ioffe2015batch",
         run=f"{_USUAL}; rate 0.1, 230 updates, initial weights before BN times 0.001, 0.01 and 0.1; 360 test images.",
         measure=lambda seed: _lost_by_scale(seed, _SMALL),
@@ -221,7 +221,7 @@ CLAIMS = (
     Claim(
         name="large-weights-do-no-harm",
         kind="put to the test",
-        says="BN lets one be less careful about initialization: weights may be 1000 times too large.",
+        says="BN lets one be less careful about initialization. Our test: weights 1000 times too large do no harm.",
         source="ioffe2015batch",
         run="As before, with initial weights times 10, 100 and 1000.",
         measure=lambda seed: _lost_by_scale(seed, _LARGE),

@@ -36,8 +36,8 @@ def run(each: Each, *, network: str, rate: float, decay: float, scale: float, se
 def laboratory() -> Laboratory:
     """The laboratory, with BN and the chapter's rate."""
     return Laboratory(
-        "Start with weights 100 times too long. What brings the loss down again with BN: a larger rate, or decay? And "
-        "what do the same two do without BN?",
+        "Start with weights 100 times too long. What makes them short again with BN, and what brings the loss down? "
+        "(Here everything decays, γ, β and the output layer, too.) And what do the same rate and decay do without BN?",
         run,
         {
             "network": choose("network", ("with BN", "without BN"), "with BN"),

@@ -81,7 +81,7 @@ def _after_the_cut() -> Choice:
         right="The solid line falls far, the dashed one a little",
         plot=plot(figures.after_a_cut, low, high),
         because="Decay in front of BN kept the steps large, and nothing else. With the rate the steps become small. γ "
-        "and β are held near 0 at either rate.",
+        "and β are held small at either rate.",
         wrong=(
             WrongChoice(
                 "both restrained",

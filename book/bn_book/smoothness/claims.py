@@ -121,7 +121,7 @@ CLAIMS = (
         "as strong slows a network that nothing normalizes, while its loss stays about as smooth.",
         source="awais2021revisiting",
         run=f"{_SIGMOIDS}. The network standardized once, left alone and with 10 times the noise of Santurkar et al. "
-        f"{_SMOOTH}. A pair whose smoothness differs by more than half counts as 0.",
+        f"{_SMOOTH}. A pair whose loss becomes rougher by more than half counts as 0.",
         measure=lambda seed: (
             _noise_costs("standardized once", 10.0, seed)
             * (

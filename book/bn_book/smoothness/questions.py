@@ -81,8 +81,8 @@ def _stretched_three_times() -> NumberQuestion:
     return from_values(
         name="stretched-three-times",
         page="chapters/smoothness",
-        prompt=f"A network has an effective β of {beta:g}. Every dense layer's weights are made {factor:g} times as "
-        f"large, and what it gives is divided by {factor:g}. What is the effective β now?",
+        prompt=f"A network has an effective β of {beta:g}. Every dense layer's weights and biases are made {factor:g} "
+        f"times as large, and what it gives is divided by {factor:g}. What is the effective β now?",
         right=beta / factor**2,
         because="The output is the same, so the gradient is a third in each of the new weights. Two points are three "
         "times as far apart, so the change of the gradient per distance is a ninth.",
