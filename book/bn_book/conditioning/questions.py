@@ -114,7 +114,7 @@ def _beyond_the_limit() -> Choice:
         right="It rises a little from 16, then falls, and goes on falling below 1",
         plot=plot(_recorded),
         because="The first steps are far too large and throw the weights far out. With longer weights the same step is "
-        "a smaller turn, so the curvature falls until steps are stable.",
+        "a smaller turn, so the curvature falls. It falls further as the loss does.",
         wrong=(
             WrongChoice(
                 "as on a quadratic",

@@ -120,7 +120,7 @@ def _what_the_noise_shows() -> Choice:
             WrongChoice(
                 "noise helps",
                 "Noise speeds up training.",
-                "With BN it costs a few steps. What is compared here is with BN and without.",
+                "It speeds up the plain network a little, and BN not at all. What is compared is with BN and without.",
             ),
         ),
         hint="Which supposed cause was taken away, and what became of the effect?",
