@@ -3,9 +3,10 @@
 The verdicts are the book's. Their numbers are the ledger's: `what_we_know` takes them from its results.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bn_book.claims import Measured
 from bn_book.ledger import Results, band, number, plain, title, verdict
 
 
@@ -164,21 +165,23 @@ def what_we_know(results: Results) -> str:
     """Every benefit under a heading of its own: the verdict, who claims it, what was measured, who disputes it.
 
     Args:
-        results: of the whole ledger.
+        results: of the ledger. What a chapter claims that is not in the book is left out, and so is a benefit of which
+            nothing was measured.
 
     Returns:
         MyST Markdown, as `ledger.cards`.
     """
-    return "\n\n".join("\n".join(_lines(benefit, results)) for benefit in BENEFITS)
-
-
-def _lines(benefit: Benefit, results: Results) -> Iterator[str]:
     of_name = {result.claim.name: result for of_chapter in results.values() for result in of_chapter}
+    measured = [(benefit, [of_name[name] for name in benefit.measured if name in of_name]) for benefit in BENEFITS]
+    return "\n\n".join("\n".join(_lines(benefit, found)) for benefit, found in measured if found)
+
+
+def _lines(benefit: Benefit, results: Sequence[Measured]) -> Iterator[str]:
     yield f"**{benefit.name}.** {benefit.says}\n"
     if benefit.claimed_by:
         yield f"- Claimed by {_cited(benefit.claimed_by)}."
-    for name in benefit.measured:
-        result = of_name[name]
+    for result in results:
+        name = result.claim.name
         low, high = number(min(result.values)), number(max(result.values))
         seeds = "" if len(result.values) == 1 else f" ({len(result.values)} seeds: {low} to {high})"
         ours = f"{number(result.value)} {plain(result.claim.unit)}{seeds}; range: {band(*result.claim.band)}"

@@ -375,8 +375,12 @@ def test_a_notebook_is_as_large_as_what_it_imports(served, tmp_path):
     assert told == {path.name: sizes.of(path, served, packages) for path in (served / "files").iterdir()}
 
 
-def test_no_notebook_brings_scipy_or_scikit_learn(served):
-    assert not {"scipy", "scikit-learn"} & lock.read(served / shell.LOCK)["packages"].keys()
+def test_only_the_chapter_that_computes_eigenvalues_brings_scipy_and_none_scikit_learn(served):
+    packages = lock.read(served / shell.LOCK)["packages"]
+    assert "scikit-learn" not in packages
+    fetch = {path.stem: sizes.of(path, served, packages)["there"] for path in (served / "files").glob("*.ipynb")}
+    assert fetch["conditioning"] >= fetch["smoothness"] + sizes.noted()["scipy"]
+    assert max(bytes_ for name, bytes_ in fetch.items() if name != "conditioning") < fetch["conditioning"]
 
 
 # In the browser

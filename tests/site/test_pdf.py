@@ -79,7 +79,7 @@ def test_the_outline_has_the_sections_too(book):
 
 def test_each_chapter_begins_on_the_sheet_that_the_contents_name(book, texts, built_site):
     sheets = {str(entry.title): book.get_destination_page_number(entry) for entry in outline(book)}
-    contents = texts[sheets["Contents"]]
+    contents = " ".join(texts[sheets["Contents"] : sheets[titles(built_site)[0]]])  # two sheets
     for title, drawn in zip(titles(built_site), titles(built_site, colon=""), strict=True):
         assert texts[sheets[title]].startswith(f"{sheets[title] + 1} {drawn}"), "the sheet has that number too"
         assert f"{title} {sheets[title] + 1}" in contents
@@ -88,7 +88,7 @@ def test_each_chapter_begins_on_the_sheet_that_the_contents_name(book, texts, bu
 
 
 def test_it_has_as_many_sheets_as_a_book_of_this_length_needs(book):
-    assert 120 <= len(book.pages) <= 400
+    assert 200 <= len(book.pages) <= 500
     assert book.metadata.title == "Batch Normalization: a book that answers back"
 
 

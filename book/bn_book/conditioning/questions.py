@@ -118,7 +118,7 @@ def _beyond_the_limit() -> Choice:
         wrong=(
             WrongChoice(
                 "as on a quadratic",
-                "It stays at 16",
+                "It stays at 16 from the first step to the last",
                 "On a quadratic it does, because its curvature is the same everywhere.",
                 plot(figures.product, steps, np.full(8, 16.0)),
             ),
