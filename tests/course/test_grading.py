@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -171,12 +172,20 @@ def test_a_grader_that_is_killed_loses_nothing(course: Course, with_release: Cop
     results = Results.of(again, ASSIGNMENT)
     for done in (1, 4):
         command = [sys.executable, "-m", "bn_grading", ASSIGNMENT, "--jobs", "2"]
-        grader = subprocess.Popen(command, cwd=again.root, env=again.environment(), stdout=subprocess.DEVNULL)
+        grader = subprocess.Popen(
+            command, cwd=again.root, env=again.environment(), stdout=subprocess.DEVNULL, start_new_session=True
+        )
         # In the middle of whatever it does after so many submissions.
         while len(results.last()) < done and grader.poll() is None:
             time.sleep(0.01)
         grader.send_signal(signal.SIGKILL)
         grader.wait()
+        # What it had started ends by itself when it is gone. As long as it lives, what it writes in is not left over.
+        with suppress(ProcessLookupError):
+            until = time.monotonic() + 20
+            while time.monotonic() < until:
+                os.killpg(grader.pid, 0)
+                time.sleep(0.05)
         folders = {path.parent.name for path in (again.root / "autograded").glob(f"*/{ASSIGNMENT}")}
         # Who has a folder has all scores.
         rows = again.rows()
