@@ -67,7 +67,15 @@ window.bnExplorables = (() => {
   // While a handle is held, the page is told (book.css leaves out what nobody sees). Any end of a touch counts: the class
   // would do no harm, but must not stay.
   const held = new Set(); // pointers
-  const tell = () => document.documentElement.classList.toggle("bn-drag", held.size > 0);
+  const tell = () => {
+    const { body, documentElement: root } = document;
+    // A browser that holds on to what is left out would scroll: while anything is, it holds on to nothing.
+    if (held.size) body.style.overflowAnchor = "none";
+    body.getBoundingClientRect();
+    root.classList.toggle("bn-drag", held.size > 0);
+    body.getBoundingClientRect();
+    if (!held.size) body.style.overflowAnchor = "";
+  };
   const handles = ":is(.bn-handle, .bn-turntable, .bn-scrub, .bn-explorable input[type=range])";
   addEventListener(
     "pointerdown",

@@ -268,7 +268,8 @@ def test_who_has_no_mouse_reaches_all_that_scrolls_and_nothing_else(
     settled(page)
     stops = page.evaluate(STOPS)
     assert stops["missed"] == stops["needless"] == []
-    assert stops["right"] > 0
+    if chapter.endswith("forward.html"):  # which has code and formulas wider than a phone
+        assert stops["right"] > 2
     page.evaluate("document.querySelectorAll('.cell details').forEach((folded) => { folded.open = true; })")
     settled(page)
     unfolded = page.evaluate(STOPS)
