@@ -268,16 +268,16 @@ def test_who_has_no_mouse_reaches_all_that_scrolls_and_nothing_else(
     settled(page)
     stops = page.evaluate(STOPS)
     assert stops["missed"] == stops["needless"] == []
-    if chapter.endswith("forward.html"):  # which has code and formulas wider than a phone
-        assert stops["right"] > 2
+    wide = chapter.endswith("forward.html")  # which has code and formulas wider than a phone
+    assert not wide or stops["right"] > 2
     page.evaluate("document.querySelectorAll('.cell details').forEach((folded) => { folded.open = true; })")
     settled(page)
     unfolded = page.evaluate(STOPS)
     assert unfolded["missed"] == unfolded["needless"] == []
-    assert unfolded["right"] > stops["right"]
+    assert not wide or unfolded["right"] > stops["right"]
     page.set_viewport_size({"width": 1280, "height": 900})
     settled(page)
     wider = page.evaluate(STOPS)
     assert wider["missed"] == wider["needless"] == []
-    assert wider["right"] < unfolded["right"]
+    assert not wide or wider["right"] < unfolded["right"]
     page.close()
