@@ -21,7 +21,7 @@ FACES = {".bd-article h1": "Book Display", ".bd-article section > p": "Book Seri
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """The browser of a desk, whose scrollbar takes room, so a phone's page is 375 pixels wide.
 
-    At 390 the lead of chapter 3 breaks otherwise in the faces that stand in, and 0.11 of the screen moves. That is known.
+    At 390 the lead of chapter 3 breaks otherwise in the faces that stand in, and 0.11 of the screen moves.
     """
     browser = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
     yield browser
