@@ -107,6 +107,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(f"{INSTALL}{mark.kwargs['package']}")
 
 
+def pytest_runtest_teardown() -> None:
+    """Close what a test drew: figures stay in memory until then, and at the 21st Matplotlib warns."""
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
+
 def fail_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Everything that CI can test is installed there, so what it skips is a hole that nobody would see."""
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):

@@ -88,8 +88,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ,.0123456789"
 TEXT_FEATURES = ["kern", "liga", "mark", "mkmk", "ccmp", "locl", "lnum", "onum", "pnum", "tnum", "case"]
 
 
-# What a page is set in until its fonts have come: fonts that devices have, stretched to the same widths and heights, so
-# that nothing moves. Their measures are those of free fonts with the same (Tinos is as wide as Times New Roman).
+# What is set in other fonts until ours have come: fonts that devices have, stretched to the same widths and heights, so
+# that little moves. Their measures are those of free fonts with the same (Tinos is as wide as Times New Roman).
 TINOS, ARIMO = "@fontsource/tinos@5.3.0", "@fontsource/arimo@5.3.0"
 NOTO, ROBOTO = "@fontsource/noto-serif@5.3.0", "@fontsource/roboto@5.3.0"
 SERIFS = (
@@ -114,15 +114,16 @@ class Face:
     file: str
     weights: str
     style: str = "normal"
-    # For each cut of the fonts in its place: the weight at which ours is measured.
-    measured: tuple[tuple[str, float], ...] = ((PLAIN, 400),)
+    # For each cut of the fonts in its place: the weight at which ours is measured. None for a face that is never late,
+    # because it comes with the stylesheet (`bn_site.finish.slim`).
+    measured: tuple[tuple[str, float], ...] = ()
     instead: tuple[tuple[str, str, tuple[str, ...]], ...] = SERIFS
 
 
 FACES = (
-    Face("Book Serif", "serif", "400 600", measured=((PLAIN, 400), (BOLD, 600))),
+    Face("Book Serif", "serif", "400 600"),
     Face("Book Serif", "serif-italic", "400", "italic", measured=((ITALIC, 400),)),
-    Face("Book Display", "display", "500 600", measured=((BOLD, 550),)),
+    Face("Book Display", "display", "500 600"),
     Face("Book Sans", "sans", "400 600", measured=((PLAIN, 400), (BOLD, 600)), instead=SANSES),
 )
 

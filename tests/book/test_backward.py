@@ -3,7 +3,6 @@
 import re
 from fractions import Fraction
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from drawn import covered
@@ -15,12 +14,6 @@ from bn_book.drawing import show
 from bn_lib import BatchNorm, batch_norm, batch_norm_backward
 
 EPS = 1e-3
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

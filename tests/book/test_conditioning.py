@@ -5,7 +5,6 @@ import math
 from fractions import Fraction
 
 import drawn
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sympy
@@ -17,13 +16,6 @@ from bn_book.drawing import show
 from bn_lib import SGD, BatchNorm, accuracy, loss_and_gradient, parameter_vector, set_parameter_vector
 from bn_lib.network import Dense, ReLU, Sequential
 from bn_lib.training import train_step
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
 
 # By hand
 

@@ -3,7 +3,6 @@
 import math
 from fractions import Fraction
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from drawn import covered
@@ -18,12 +17,6 @@ from bn_book.networks import sigmoid_network
 from bn_lib import BatchNorm, Dense, Sequential, Sigmoid
 
 fractions = st.fractions(min_value=-4, max_value=4, max_denominator=16)
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 # The product

@@ -5,7 +5,6 @@ import re
 import statistics
 from fractions import Fraction
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from drawn import covered
@@ -16,13 +15,6 @@ from bn_book.forward import experiments as forward
 from bn_book.forward import figures
 from bn_book.forward.experiments import BATCH, ByHand
 from bn_lib import BatchNorm, ReLU, batch_norm
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
 
 # By hand
 

@@ -4,7 +4,6 @@ import itertools
 import re
 from fractions import Fraction
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,13 +14,6 @@ from bn_book.drawing import show
 from bn_book.scale import experiments as scale
 from bn_book.scale import figures
 from bn_lib import BatchNorm, Dense, Sequential, Sigmoid
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
 
 # The network that opens the chapter
 

@@ -8,7 +8,6 @@ import threading
 from decimal import Decimal
 from fractions import Fraction
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -29,12 +28,6 @@ each_step = pytest.mark.parametrize(
     ],
     ids=lambda step: step.name,
 )
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 class Counted(np.ndarray):

@@ -38,10 +38,10 @@ NEEDED_BY = {
     "copybutton.js": r'class="highlight',
 }
 
-# Fonts of which the pages use few characters, and those that come with the stylesheet: a formula or a button that took
-# its size only when its font had come would move the text.
+# Fonts of which the pages use few characters, and those that come with the stylesheet: text, a formula or a button that
+# took its size only when its font had come would move what is below. No other font breaks its lines in the same places.
 CUT = ("vendor/fontawesome/", "vendor/katex/")
-AT_ONCE = re.compile(r"fa-solid-900|KaTeX_(Main-Regular|Math-Italic|Size\d-Regular)")
+AT_ONCE = re.compile(r"serif|display|fa-solid-900|KaTeX_(Main-Regular|Math-Italic|Size\d-Regular)")
 
 # A stylesheet for paper stays one of its own: its rules hold on paper only.
 LINK = re.compile(
@@ -57,26 +57,20 @@ OPTIONS = re.compile(
 HEAD_SCRIPT = re.compile(r'(<script data-cfasync="false">)[^<]*(</script>)')
 
 # The theme's own says "auto" at first, which is drawn light; its script, which comes late, knows what the reader wants.
-# The faces of the first screen are asked for at once; from a folder, where a browser refuses that, with the stylesheet.
 AT_FIRST = """
     {
       const mode = localStorage.getItem("mode") || "auto";
       const dark = matchMedia("(prefers-color-scheme: dark)").matches;
       const theme = mode === "auto" ? (dark ? "dark" : "light") : mode;
-      const page = document.documentElement.dataset;
-      Object.assign(page, { mode, theme });
-      for (const face of location.protocol === "file:" ? [] : ["serif", "display"]) {
-        const href = `${page.content_root}_static/vendor/fonts/${face}.woff2`;
-        const font = { rel: "preload", as: "font", type: "font/woff2", crossOrigin: "", href };
-        document.head.append(Object.assign(document.createElement("link"), font));
-      }
+      Object.assign(document.documentElement.dataset, { mode, theme });
     }
   """
 
 # Fonts that come with the stylesheet are still read only when a text asks for them, which is after it was placed.
 READ_FONTS = """  <script>
-    for (const font of ["900 1em 'Font Awesome 6 Free'", "1em KaTeX_Main", "italic 1em KaTeX_Math", "1em KaTeX_Size1",
-      "1em KaTeX_Size2", "1em KaTeX_Size3", "1em KaTeX_Size4"]) document.fonts.load(font);
+    for (const font of ["1em 'Book Serif'", "1em 'Book Display'", "900 1em 'Font Awesome 6 Free'", "1em KaTeX_Main",
+      "italic 1em KaTeX_Math", "1em KaTeX_Size1", "1em KaTeX_Size2", "1em KaTeX_Size3", "1em KaTeX_Size4"])
+      document.fonts.load(font);
   </script>
 """
 
@@ -140,15 +134,20 @@ def cut_font(file: Path, characters: Iterable[str]) -> bytes:
 def place_font(static: Path, place: str, shown: set[str], icons: set[str]) -> str | None:
     """The address of the font with what the pages show of it, or None if it stays as it is."""
     folder = next((folder for folder in CUT if place.startswith(folder)), None)
+    file = next(path for path in (static / f"{place}.{kind}" for kind in ("woff", "ttf", "woff2")) if path.exists())
     if folder is None:
-        return None
-    file = next(path for path in (static / f"{place}.woff", static / f"{place}.ttf") if path.exists())
+        return in_stylesheet(file.read_bytes(), "woff2") if AT_ONCE.fullmatch(file.stem) else None
     font = cut_font(file, icons if "fontawesome" in folder else shown)
     if AT_ONCE.fullmatch(file.stem):
-        return f"data:font/woff;base64,{base64.b64encode(font).decode()}"
+        return in_stylesheet(font, "woff")
     target = file.with_name(f"{file.stem}-{hashlib.sha256(font).hexdigest()[:8]}.woff")
     target.write_bytes(font)
     return target.relative_to(static).as_posix()
+
+
+def in_stylesheet(font: bytes, kind: str) -> str:
+    """The font itself as an address."""
+    return f"data:font/{kind};base64,{base64.b64encode(font).decode()}"
 
 
 def write_stylesheet(static: Path, pages: Collection[str]) -> str:

@@ -94,7 +94,7 @@ def with_fonts(css: str, cut: Callable[[str], str | None]) -> str:
     def replace(face: re.Match[str]) -> str:
         font = FILE.search(face[0])
         address = font and cut(font[1])
-        return re.sub(r"src:[^;}]*", f'src:url({address}) format("woff")', face[0]) if address else face[0]
+        return re.sub(r"src:[^;}]*", f"src:url({address})", face[0]) if address else face[0]
 
     return FACE.sub(replace, css)
 
