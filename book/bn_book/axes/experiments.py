@@ -6,14 +6,14 @@ The networks are in `bn_book.axes.sequences`. Every function returns numbers; dr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from bn_book.axes.sequences import Adam, Attention, Norm, Place, Recurrent, Transformer
+from bn_book.axes.sequences import Adam, Norm, Place, Recurrent, Transformer
 from bn_book.data import load_digits
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, LayerNorm, RMSNorm
@@ -57,9 +57,9 @@ def normalize_over(x: Array, choice: Choice, eps: float = 0.0) -> Array:
     Without the mean x / sqrt(mean(x**2) + eps). Over no axis each value is its own mean.
     """
     split = x.reshape(len(x), choice.groups, -1, *x.shape[2:])  # channels: a group, and its place in the group
-    axes = tuple({"N": 0, "C": 2, "H": 3, "W": 4}[axis] for axis in choice.axes)
     if choice.groups > 1 and "C" not in choice.axes:
         raise ValueError(f"choice has {choice.groups} groups over the axes {choice.axes!r}; expected C among them")
+    axes = tuple({"N": 0, "C": 2, "H": 3, "W": 4}[axis] for axis in choice.axes)
     centered = split - split.mean(axis=axes, keepdims=True) if choice.center else split
     y: Array = centered / np.sqrt((centered**2).mean(axis=axes, keepdims=True) + eps)
     return y.reshape(x.shape)
@@ -466,9 +466,9 @@ def deep(
     place: Place = "pre",
     *,
     warm_up: int = 0,
-    learning_rate: float = 0.005,
-    depth: int = 12,
-    steps: int = 120,
+    learning_rate: float = 0.004,
+    depth: int = 8,
+    steps: int = 160,
     seed: int = 0,
 ) -> Array:
     """The loss of every step of a deep transformer that learns to sort 6 digits, 16 sequences in a mini-batch, by Adam.
@@ -502,8 +502,3 @@ def deep(
 def final(losses: Array) -> float:
     """The mean of the last ten losses."""
     return float(losses[-10:].mean())
-
-
-def medians(values: Sequence[float]) -> float:
-    """The median of a measurement over seeds."""
-    return float(np.median(values))
