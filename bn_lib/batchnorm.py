@@ -3,6 +3,7 @@
 The mathematics is in `normalizers`; a layer decides *which* statistics are used and keeps them.
 """
 
+import math
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -386,30 +387,73 @@ class _SampleNorm(_Normalizer):
         return y
 
 
-class LayerNorm(_SampleNorm):
-    """Layer Normalization as a layer: each sample over all its channels and positions. See `layer_norm`.
+class _ShapeNorm(_SampleNorm):
+    """Base of those that may standardize over the last axes alone, with a gamma of their shape."""
+
+    def __init__(
+        self, num_features: int | tuple[int, ...], *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np
+    ) -> None:
+        self.axis: tuple[int, ...] | None = None
+        if not isinstance(num_features, tuple | list):
+            super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
+            return
+        shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
+        if not shape:
+            raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
+        super().__init__(math.prod(shape), eps=eps, dtype=dtype, xp=xp)
+        self.axis = tuple(range(-len(shape), 0))
+        for name in self.parameter_names:
+            setattr(self, name, xp.reshape(getattr(self, name), shape))
+
+    @property
+    def num_features(self) -> int:
+        """C, the number of channels; of a shape, how many elements it has."""
+        return math.prod(self.gamma.shape)
+
+    def forward(self, x: Array) -> Array:
+        """Normalize `x`: `(N, num_features)`, `(N, num_features, *spatial)`, or `(N, ..., *shape)` for a shape."""
+        return super().forward(x)
+
+
+class LayerNorm(_ShapeNorm):
+    """Layer Normalization as a layer: each sample over all its channels and positions, or over its last axes.
+
+    `LayerNorm(C)` has channels on axis 1, as all layers here. `LayerNorm((D,))` is torch.nn.LayerNorm(D): every token
+    of `(N, T, D)` is standardized for itself. For `(N, C)` the two are the same. See `layer_norm`.
 
     Args:
-        num_features: C; gamma and beta have shape `(C,)`.
+        num_features: C; gamma and beta have shape `(C,)`. Or a tuple, the lengths of the last axes, which is then the
+            shape of gamma and beta: `(D,)`, or `(H, W)`.
         eps: added to the variance; >= 0.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
+
+    Attributes:
+        axis: the axes that a tuple stands for, counted from the last; None for a number.
+
+    `LayerNorm(D)` refuses x of shape `(N, D, D)`, which would fit both; where axis 1 holds channels, `GroupNorm(1, D)`
+    is the same layer and says so.
 
     Example:
         >>> LayerNorm(2, eps=0.0)(np.array([[1.0, 3.0], [10.0, 50.0]]))
         array([[-1.,  1.],
                [-1.,  1.]])
+        >>> LayerNorm((2,), eps=0.0)(np.array([[[1.0, 3.0], [10.0, 50.0], [0.0, 4.0]]]))  # three tokens
+        array([[[-1.,  1.],
+                [-1.,  1.],
+                [-1.,  1.]]])
     """
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
-        return layer_norm(x, self.gamma, self.beta, eps=self.eps)
+        return layer_norm(x, self.gamma, self.beta, axis=self.axis, eps=self.eps)
 
 
-class RMSNorm(_SampleNorm):
+class RMSNorm(_ShapeNorm):
     """Root Mean Square Normalization as a layer: each sample over its root mean square. See `rms_norm`.
 
     Args:
-        num_features: C; gamma has shape `(C,)`, and there is no beta.
+        num_features: C; gamma has shape `(C,)`, and there is no beta. Or a tuple, the lengths of the last axes, as for
+            `LayerNorm`: `RMSNorm((D,))` is torch.nn.RMSNorm(D).
         eps: added to the mean square; >= 0.
         dtype: of gamma; float64 by default.
         xp: the namespace that gamma lives in.
@@ -423,7 +467,7 @@ class RMSNorm(_SampleNorm):
     parameter_names = ("gamma",)
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
-        return rms_norm(x, self.gamma, eps=self.eps)
+        return rms_norm(x, self.gamma, axis=self.axis, eps=self.eps)
 
 
 class InstanceNorm(_SampleNorm):

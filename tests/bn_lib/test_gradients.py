@@ -24,7 +24,7 @@ def shapes(draw, normalizer: Normalizer):
     """(N, C) to (N, C, D, H, W) with N = 2, C = 1 and single positions among them, and 2 values or more per mean."""
     rank = draw(st.integers(normalizer.least_rank, 4))
     shape = (draw(st.integers(1, 4)), draw(st.integers(1, 4)), *(draw(st.integers(1, 3)) for _ in range(rank - 2)))
-    assume(normalizer.values_per_mean(shape) >= 2)
+    assume(normalizer.values_per_mean(shape) >= 2 and normalizer.takes(shape))
     return shape
 
 
@@ -79,7 +79,7 @@ def test_normalizers_on_any_input(normalizer, data):
 
 
 @each_normalizer
-@pytest.mark.parametrize("shape", [(5, 4, 3), (4, 3, 2, 3), (3, 4, 2, 2, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(5, 4, 3), (4, 3, 2, 3), (3, 4, 2, 2, 3)], ids=str)
 @pytest.mark.parametrize("eps", [1e-5, 0.0])
 def test_normalizers_on_ordinary_input_with_no_allowance_for_rounding(normalizer, shape, eps):
     errors = normalizer_errors(normalizer, *typical(normalizer, shape), eps, allow_rounding=False)
@@ -89,7 +89,7 @@ def test_normalizers_on_ordinary_input_with_no_allowance_for_rounding(normalizer
 @each_that_centers
 def test_two_values_per_mean_and_no_eps_leave_no_gradient(normalizer):
     """x_hat is then -1 and 1 whatever x is. Differences cannot show it (0 / 0), so it is asserted."""
-    shapes = [shape for shape in ((2, 3), (3, 4), (3, 2), (2, 3, 2)) if len(shape) >= normalizer.least_rank]
+    shapes = [shape for shape in ((2, 3), (3, 4), (3, 2), (2, 3, 2), (3, 1, 2)) if len(shape) >= normalizer.least_rank]
     shape = next(shape for shape in shapes if normalizer.values_per_mean(shape) == 2)
     x, gamma, beta, dy = typical(normalizer, shape)
     _, cache = normalizer.forward(x, gamma, beta, 0.0)
