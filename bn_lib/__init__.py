@@ -8,7 +8,16 @@ and `sync` (a layer whose mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
-from bn_lib.batchnorm import BatchNorm, BatchRenorm, GhostBatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from bn_lib.batchnorm import (
+    BatchNorm,
+    BatchRenorm,
+    GhostBatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RMSNorm,
+    WeightStandardized,
+)
 from bn_lib.convention import Convention
 from bn_lib.curvature import (
     hessian_eigenvalues,
@@ -45,6 +54,8 @@ from bn_lib.normalizers import (
     layer_norm_backward,
     rms_norm,
     rms_norm_backward,
+    weight_standardization,
+    weight_standardization_backward,
 )
 from bn_lib.population import population_moments, recompute_statistics
 from bn_lib.standardize import standardize, standardize_backward
@@ -75,6 +86,7 @@ __all__ = [
     "Sigmoid",
     "SyncBatchNorm",
     "Tanh",
+    "WeightStandardized",
     "accuracy",
     "backend",
     "batch_norm",
@@ -103,4 +115,6 @@ __all__ = [
     "standardize_backward",
     "train_step",
     "use_backend",
+    "weight_standardization",
+    "weight_standardization_backward",
 ]

@@ -4,7 +4,7 @@ The mathematics is in `normalizers`; a layer decides *which* statistics are used
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -35,6 +35,8 @@ from bn_lib.normalizers import (
     normalize_split,
     normalize_with,
     rms_norm,
+    weight_standardization,
+    weight_standardization_backward,
 )
 
 
@@ -524,3 +526,87 @@ class GroupNorm(_SampleNorm):
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
         return group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)
+
+
+class WeightStandardized(Layer):
+    """A `Dense` or `Conv2d` that computes with its standardized weight: y = layer(x) with w_hat in place of w.
+
+    What is trained, decayed and stored is the layer's own weight, under its own name; its gradient goes through the
+    standardization. The layer itself is as before between two calls. See `weight_standardization`.
+
+    Args:
+        layer: a layer with a `weight`, such as `Dense` or `Conv2d`.
+        eps: added to the variance of an output's weights; >= 0.
+
+    Attributes:
+        layer: the layer.
+
+    Example:
+        >>> dense = bn_lib.Dense(2, 1, rng=np.random.default_rng(0))
+        >>> dense.weight = np.array([[3.0], [7.0]])  # standardized: -1 and 1
+        >>> WeightStandardized(dense, eps=0.0)(np.array([[10.0, 15.0]]))
+        array([[5.]])
+
+    Raises:
+        TypeError: if `layer` is none, or has no weight.
+        ValueError: in `forward`, as `weight_standardization` and as the layer.
+
+    Source: Qiao et al. (2019).
+    """
+
+    eps = Setting(partial(check_number, low=0.0))
+
+    def __init__(self, layer: Layer, *, eps: float = 1e-5) -> None:
+        super().__init__()
+        if not isinstance(layer, Layer) or "weight" not in layer.parameter_names:
+            raise TypeError(f"layer is a {type(layer).__name__}; expected a layer with a weight, as Dense or Conv2d")
+        self.layer: Any = layer
+        self.eps = eps
+
+    def forward(self, x: Array) -> Array:
+        """Return the layer's output for `x`, computed with its standardized weight."""
+        weight = self.layer.weight
+        self.layer.weight, cache = weight_standardization(weight, eps=self.eps)
+        try:
+            y = self.layer.forward(x)
+        finally:
+            self.layer.weight = weight
+        self._keep(cache)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return the gradient with respect to the last x; `layer.grads["weight"]` is that of the layer's own weight."""
+        cache = self._last()
+        dx = self.layer.backward(dy)
+        self._go_through(cache)
+        return dx
+
+    def fill_grads(self, dy: Array) -> None:
+        """Set the layer's `grads`, without computing dx."""
+        cache = self._last()
+        self.layer.fill_grads(dy)
+        self._go_through(cache)
+
+    def _go_through(self, cache: NormCache) -> None:
+        gradients = self.layer.grads
+        gradients["weight"] = weight_standardization_backward(gradients["weight"], cache)
+        self._went_back()
+
+    def train(self) -> Self:
+        """Switch the layer to training mode too."""
+        self.layer.train()
+        return super().train()
+
+    def eval(self) -> Self:
+        """Switch the layer to inference mode too."""
+        self.layer.eval()
+        return super().eval()
+
+    def layers(self) -> Iterator[Layer]:
+        """This wrapper, then what is inside."""
+        yield self
+        yield from self.layer.layers()
+
+    def named_state(self) -> Iterator[tuple[str, Layer, str]]:
+        """What the layer stores, under the same names."""
+        yield from self.layer.named_state()

@@ -9,6 +9,7 @@
 | group                    | a sample's group of channels, over their positions     | (2, 3, 4) of (N, G, C/G, H, W) |
 | RMS                      | as either, but that nothing is subtracted: the mean is of squares | (1, 2, 3)      |
 | conditional batch        | as batch; gamma and beta are chosen by each sample's class | (0, 2, 3)             |
+| weight standardization   | the weights of one output, not activations             | (1, 2, 3) of (O, I, k, k) |
 
 Every `f(x, ...)` returns `(y, cache)`, and `f_backward(dy, cache)` returns `(dx, dgamma, dbeta)`. Arrays are (N, C) or
 (N, C, *spatial); NumPy or CuPy; float16 (computed in float32), float32 or float64. `y` has the dtype of `x`.
@@ -21,7 +22,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from bn_lib import fast
-from bn_lib._arrays import Array, Axes, Namespace, as_axes, channel_shape, namespace, silent, work_dtype
+from bn_lib._arrays import (
+    Array,
+    Axes,
+    Namespace,
+    as_axes,
+    channel_shape,
+    count_along,
+    namespace,
+    silent,
+    work_dtype,
+)
 from bn_lib._checks import (
     check_channels,
     check_enough,
@@ -424,6 +435,62 @@ def group_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
         array([1., 2., 3., 4.])
     """
     return _backward(dy, cache)
+
+
+# Weights
+
+
+def weight_standardization(weight: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+    """Weight Standardization: the weights that one output sums are standardized, instead of what they sum.
+
+        w_hat = (w - mean(w)) / sqrt(var(w) + eps)        over all weights of an output, without gamma and beta
+
+    Outputs then depend neither on the mean nor on the size of their weights. A normalizer that follows sets the scale.
+
+    Args:
+        weight: as layers here keep it: `(inputs, outputs)` of `Dense`, `(outputs, inputs, *window)` of `Conv2d`.
+        eps: added to the variance, in the units of the weight squared; >= 0.
+
+    Returns:
+        The standardized weight, of the shape and dtype of `weight`, and a cache for `weight_standardization_backward`.
+
+    Example:
+        >>> weight_standardization(np.array([[1.0, 10.0], [3.0, 50.0]]), eps=0.0)[0]  # two inputs, two outputs
+        array([[-1., -1.],
+               [ 1.,  1.]])
+
+    Raises:
+        TypeError: not a floating-point array.
+        ValueError: fewer than two axes, nothing in it, one weight per output, or a bad eps.
+
+    Source: Qiao et al. (2019), the equations of weight standardization, with eps inside the root. Their PyTorch code
+    divides by the unbiased standard deviation plus 1e-5 instead.
+    """
+    check_float_array(weight, "weight")
+    if weight.ndim < 2 or 0 in weight.shape:
+        raise ValueError(
+            f"weight has shape {weight.shape}; expected (inputs, outputs) or (outputs, inputs, *window), none of them 0"
+        )
+    axes = (0,) if weight.ndim == 2 else tuple(range(1, weight.ndim))
+    if count_along(weight.shape, axes) < 2:
+        raise ValueError(f"weight has shape {weight.shape}: one weight per output; expected at least 2")
+    one = namespace(weight).ones((1,), dtype=weight.dtype)
+    return _forward(weight, one, None, axes, check_eps(eps), meets=(1,))
+
+
+def weight_standardization_backward(dweight: Array, cache: NormCache) -> Array:
+    """Gradient of `weight_standardization` with respect to the weight, given that with respect to the standardized one.
+
+        dw = (dw_hat - mean(dw_hat) - w_hat * mean(dw_hat * w_hat)) / sqrt(var(w) + eps)
+
+    Arguments and errors as `batch_norm_backward`.
+
+    Example:
+        >>> _, cache = weight_standardization(np.array([[1.0], [3.0], [8.0]]))
+        >>> weight_standardization_backward(np.ones((3, 1)), cache).ravel()  # a shift, which the mean takes off
+        array([0., 0., 0.])
+    """
+    return _backward(dweight, cache)[0]
 
 
 # Conditional
