@@ -1,10 +1,10 @@
 """Batch Normalization and its relatives in readable NumPy; on a GPU through optional CuPy.
 
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
-(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains), `curvature`
-(how its loss curves). Then how it is made fast: `backends` (the same mathematics as four loops over memory, for each
-kind of array) and `fast` (what brings arrays there). For more than one machine: `population` (statistics of a data set)
-and `sync` (a layer whose mini-batch is spread over workers).
+(the functions), `batchnorm` (the layers), `modulation` (other places that gamma and beta come from), `network` and
+`training` (the small network the book trains), `curvature` (how its loss curves). Then how it is made fast: `backends`
+(the same mathematics as four loops over memory, for each kind of array) and `fast` (what brings arrays there). For more
+than one machine: `population` (statistics of a data set) and `sync` (a layer whose mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
@@ -18,6 +18,14 @@ from bn_lib.curvature import (
     set_parameter_vector,
 )
 from bn_lib.layer import Layer
+from bn_lib.modulation import (
+    ConditionalBatchNorm,
+    adaptive_instance_norm,
+    adaptive_instance_norm_backward,
+    given,
+    modulated_norm,
+    modulated_norm_backward,
+)
 from bn_lib.moments import Moments
 from bn_lib.network import (
     Conv2d,
@@ -55,6 +63,7 @@ __all__ = [
     "SGD",
     "BatchNorm",
     "BatchRenorm",
+    "ConditionalBatchNorm",
     "Conv2d",
     "Convention",
     "Dense",
@@ -76,6 +85,8 @@ __all__ = [
     "SyncBatchNorm",
     "Tanh",
     "accuracy",
+    "adaptive_instance_norm",
+    "adaptive_instance_norm_backward",
     "backend",
     "batch_norm",
     "batch_norm_backward",
@@ -83,6 +94,7 @@ __all__ = [
     "conditional_batch_norm",
     "conditional_batch_norm_backward",
     "fit",
+    "given",
     "group_norm",
     "group_norm_backward",
     "hessian_eigenvalues",
@@ -92,6 +104,8 @@ __all__ = [
     "layer_norm",
     "layer_norm_backward",
     "loss_and_gradient",
+    "modulated_norm",
+    "modulated_norm_backward",
     "parameter_vector",
     "population_moments",
     "recompute_statistics",

@@ -407,6 +407,11 @@ def group_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
     return _backward(dy, cache)
 
 
+def normalize_over(x: Array, gamma: Array, beta: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, NormCache]:
+    """Standardize over any axes, then scale and shift by what broadcasts against x, for checked input."""
+    return _forward(x, gamma, beta, axes, eps)
+
+
 # Conditional
 
 
@@ -580,5 +585,6 @@ def _collect(xp: Namespace, values: Array, cache: NormCache) -> Array:
     if cache.labels is not None:
         per_sample = xp.sum(xp.reshape(values, (*values.shape[:2], -1)), axis=2, dtype=xp.float64)
         return one_hot(cache.labels, shape[0], xp.float64).T @ per_sample
-    axes = batch_axes(values.ndim) if len(shape) == 1 else (0,)
-    return xp.sum(values, axis=axes, dtype=xp.float64)
+    shared = tuple(channel_shape(values.ndim)) if len(shape) == 1 else (1,) * (values.ndim - len(shape)) + shape
+    axes = tuple(axis for axis, size in enumerate(shared) if size == 1)
+    return xp.reshape(xp.sum(values, axis=axes, dtype=xp.float64), shape)
