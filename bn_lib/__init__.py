@@ -19,6 +19,8 @@ from bn_lib.curvature import (
 )
 from bn_lib.layer import Layer
 from bn_lib.modulation import (
+    AdaptiveBatchNorm,
+    AttentiveNorm,
     ConditionalBatchNorm,
     adaptive_instance_norm,
     adaptive_instance_norm_backward,
@@ -61,6 +63,8 @@ from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
 
 __all__ = [
     "SGD",
+    "AdaptiveBatchNorm",
+    "AttentiveNorm",
     "BatchNorm",
     "BatchRenorm",
     "ConditionalBatchNorm",

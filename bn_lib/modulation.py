@@ -5,6 +5,8 @@
 | `modulated_norm`          | whoever calls it: another network, a map           | whatever broadcasts against x   |
 | `adaptive_instance_norm`  | another image: its deviation and its mean          | a channel of a sample           |
 | `ConditionalBatchNorm`    | a table, by the sample's class                     | a channel of a class            |
+| `AttentiveNorm`           | a few maps, mixed by attention to the sample       | a channel of a sample           |
+| `AdaptiveBatchNorm`       | the mean of the batch that was just subtracted     | a channel                       |
 
 The layers standardize with a `BatchNorm` inside, `layer.norm`, whose own gamma and beta stay 1 and 0: what that can do
 with statistics, they can. How x_hat is made is in `standardize`, and which axes share a mean in `normalizers`.
@@ -30,7 +32,9 @@ from bn_lib._checks import (
 )
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import Layer, Setting, check_model, distinct_layers
-from bn_lib.normalizers import NormCache, batch_norm_backward, normalize_over
+from bn_lib.moments import Moments
+from bn_lib.network import initial_weights
+from bn_lib.normalizers import NormCache, batch_axes, batch_norm_backward, normalize_over
 from bn_lib.standardize import Standardized, standardize_over
 
 # Functions
@@ -271,6 +275,20 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
 # Layers
 
 
+class _Gradients(NamedTuple):
+    """What gamma and beta of each sample came from, and so where their gradients go.
+
+    Attributes:
+        of_parameters: by name.
+        of_means: of the means of x_hat over positions, `(N, C)`, if they came from those.
+        of_mu: of the means of x over the batch, `(C,)`, if they came from those.
+    """
+
+    of_parameters: dict[str, Array]
+    of_means: Array | None = None
+    of_mu: Array | None = None
+
+
 class _Modulated(Layer):
     """Base of the layers that scale and shift what a `BatchNorm` inside has standardized.
 
@@ -323,8 +341,8 @@ class _Modulated(Layer):
         """Scale and shift of each sample, and what `_gradients` needs; `means` are those of x_hat over positions."""
         raise NotImplementedError
 
-    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> tuple[dict[str, Array], Array | None]:
-        """The gradient of every parameter, and that of `means` if gamma and beta come from them; all in float64."""
+    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> "_Gradients":
+        """What comes back from gamma and beta of each sample; all in float64."""
         raise NotImplementedError
 
     def _check(self, x: Array) -> None:
@@ -350,12 +368,15 @@ class _Modulated(Layer):
         check_gradient(dy, x_hat)
         xp = namespace(dy)
         dy = xp.astype(dy, x_hat.dtype, copy=False)
-        gradients, dmeans = self._gradients(_per_channel(dy * x_hat), _per_channel(dy), kept)
+        found = self._gradients(_per_channel(dy * x_hat), _per_channel(dy), kept)
         dx_hat = gamma * dy
-        if dmeans is not None:
-            dx_hat = dx_hat + _at_positions(dmeans / count_along(dy.shape, tuple(range(2, dy.ndim))), dy)
+        if found.of_means is not None:
+            dx_hat = dx_hat + _at_positions(found.of_means / count_along(dy.shape, tuple(range(2, dy.ndim))), dy)
         dx = self.norm.backward(dx_hat)
-        for name, gradient in gradients.items():
+        if found.of_mu is not None:
+            share = xp.reshape(found.of_mu / count_along(dy.shape, batch_axes(dy.ndim)), (1, -1))
+            dx = dx + _at_positions(share, dy)
+        for name, gradient in found.of_parameters.items():
             self.grads[name] = xp.astype(gradient, getattr(self, name).dtype, copy=False)
         self._went_back()
         return xp.astype(dx, dtype, copy=False)
@@ -415,9 +436,157 @@ class ConditionalBatchNorm(_Given, _Modulated):
         gamma, beta = (namespace(means).take(parameter, labels, axis=0) for parameter in (self.gamma, self.beta))
         return gamma, beta, labels
 
-    def _gradients(self, dgamma: Array, dbeta: Array, labels: Array) -> tuple[dict[str, Array], None]:
+    def _gradients(self, dgamma: Array, dbeta: Array, labels: Array) -> _Gradients:
         of_class = one_hot(labels, self.classes, dgamma.dtype).T
-        return {"gamma": of_class @ dgamma, "beta": of_class @ dbeta}, None
+        return _Gradients({"gamma": of_class @ dgamma, "beta": of_class @ dbeta})
+
+
+class AttentiveNorm(_Modulated):
+    """Attentive Normalization: K pairs of gamma and beta, mixed for each sample by attention to its channels.
+
+        x_hat = (x - mu) / sqrt(sigma2 + eps)                       as in `BatchNorm`, batch or running statistics
+        w[n] = softmax(mean(x_hat[n]) @ attention + attention_bias)      mean over positions; w: (N, K)
+        y[n] = (w[n] @ gamma) * x_hat[n] + w[n] @ beta
+
+    The weights of a sample add up to 1. So one map (K = 1) is Batch Normalization exactly, whatever the attention, and
+    so are K equal ones, which is how the layer starts.
+
+    Args:
+        maps: K, how many pairs of gamma and beta there are.
+        num_features: C, the number of channels.
+        rng: source of the initial attention; required, so that every run can be repeated.
+        options: as those of `BatchNorm`.
+
+    Attributes:
+        gamma, beta: `(K, C)`; start at 1 and 0.
+        attention, attention_bias: `(C, K)`, normally distributed, see `initial_weights`; and `(K,)`, 0.
+        norm: the `BatchNorm` that standardizes; the running statistics are its own.
+
+    Example:
+        >>> layer = AttentiveNorm(2, 1, rng=np.random.default_rng(0), eps=0.0)
+        >>> layer.attention, layer.gamma = np.array([[-9.0, 9.0]]), np.array([[1.0], [3.0]])
+        >>> layer(np.array([[1.0], [3.0]])).round(6)  # the second map, three times as steep, is for positive samples
+        array([[-1.],
+               [ 3.]])
+
+    Raises:
+        TypeError, ValueError: as `BatchNorm`.
+
+    Source: Li, Sun and Wu (2020). There the weights come from a BN and a hard sigmoid, and need not add up to 1; a
+    sample's means are divided by its own deviations, where here x_hat has those of the batch. A softmax is among the
+    variants of their code.
+    """
+
+    parameter_names = ("gamma", "beta", "attention", "attention_bias")
+    maps = Setting(check_positive_int)
+
+    def __init__(self, maps: int, num_features: int, *, rng: np.random.Generator, **options: Any) -> None:
+        super().__init__(num_features, **options)
+        self.maps, channels, like = maps, self.num_features, self.norm.gamma
+        self.gamma, self.beta = self._filled(1.0, self.maps, channels), self._filled(0.0, self.maps, channels)
+        xp, shape = namespace(like), (channels, self.maps)
+        self.attention = xp.astype(initial_weights(shape, *shape, "glorot", rng, xp=xp), like.dtype)
+        self.attention_bias = self._filled(0.0, self.maps)
+
+    def forward(self, x: Array) -> Array:
+        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
+        self._check(x)
+        return self._modulate(x)
+
+    def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
+        k = self.maps
+        return {"gamma": (k, channels), "beta": (k, channels), "attention": (channels, k), "attention_bias": (k,)}
+
+    def _gamma_and_beta(self, means: Array, given: Any) -> tuple[Array, Array, Any]:
+        xp = namespace(means)
+        gamma, beta, attention, bias = (
+            xp.astype(getattr(self, name), means.dtype, copy=False) for name in self.parameter_names
+        )
+        logits = means @ attention + bias
+        weights = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
+        weights = weights / xp.sum(weights, axis=1, keepdims=True)
+        return weights @ gamma, weights @ beta, (means, weights, gamma, beta, attention)
+
+    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> _Gradients:
+        means, weights, gamma, beta, attention = kept
+        xp = namespace(means)
+        dweights = dgamma @ gamma.T + dbeta @ beta.T
+        dlogits = weights * (dweights - xp.sum(weights * dweights, axis=1, keepdims=True))
+        gradients = {
+            "gamma": weights.T @ dgamma,
+            "beta": weights.T @ dbeta,
+            "attention": means.T @ dlogits,
+            "attention_bias": xp.sum(dlogits, axis=0),
+        }
+        return _Gradients(gradients, of_means=dlogits @ attention.T)
+
+
+class AdaptiveBatchNorm(_Modulated):
+    """Batch Normalization whose gamma and beta depend on the mean that it subtracts.
+
+        t(mu) = mu / sqrt(1 + mu**2)                                between -1 and 1
+        y = (gamma + a * t(mu)**2) * (x - mu) / sqrt(sigma2 + eps) + beta + b * t(mu)
+
+    So the output keeps something of the level of the batch, but never more than b, and a batch far from 0 may be spread
+    out more. With a = b = 0, where it starts, it is Batch Normalization. In training mu is the mean of the batch, and
+    gradients go back through t(mu) as well. In inference mu is the running mean: gamma and beta are constants then, and
+    nothing adapts any more.
+
+    Args:
+        num_features: C, the number of channels.
+        options: as those of `BatchNorm`.
+
+    Attributes:
+        gamma, beta: scale and shift at mu = 0, `(C,)`; start at 1 and 0.
+        a, b: how much of t(mu)**2 and of t(mu) is added to them, `(C,)`; start at 0.
+        norm: the `BatchNorm` that standardizes; the running statistics are its own.
+
+    The 1 below the root is in the units of x: mu is large where it is large compared with 1.
+
+    Example:
+        >>> layer = AdaptiveBatchNorm(1, eps=0.0)
+        >>> layer.a, layer.b = np.array([0.5]), np.array([10.0])
+        >>> layer(np.array([[-1.0], [2.5]]))  # mu = 0.75, so t = 0.6: gamma is 1.18 and beta 6
+        array([[4.82],
+               [7.18]])
+
+    Raises:
+        TypeError, ValueError: as `BatchNorm`.
+
+    Source: ours, the design that exercise 5 of the book shows as one of many; its base is Ioffe and Szegedy (2015),
+    Algorithm 1.
+    """
+
+    parameter_names = ("gamma", "beta", "a", "b")
+
+    def __init__(self, num_features: int, **options: Any) -> None:
+        super().__init__(num_features, **options)
+        self.gamma = self._filled(1.0, self.num_features)
+        self.beta, self.a, self.b = (self._filled(0.0, self.num_features) for _ in range(3))
+
+    def forward(self, x: Array) -> Array:
+        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
+        self._check(x)
+        of_batch = self.norm.training
+        mu = Moments.of(x, batch_axes(x.ndim)).mean if of_batch else self.norm.running_mean
+        return self._modulate(x, (namespace(x).astype(mu, self.norm.running_mean.dtype), of_batch))
+
+    def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(self.parameter_names, (channels,))
+
+    def _gamma_and_beta(self, means: Array, given: Any) -> tuple[Array, Array, Any]:
+        mu, of_batch = given
+        xp = namespace(mu)
+        root = xp.hypot(xp.ones_like(mu), mu)  # a square of mu may be no number
+        t, slope = mu / root, (1 / root) ** 3
+        gamma, beta = self.gamma + self.a * t * t, self.beta + self.b * t
+        return xp.reshape(gamma, (1, -1)), xp.reshape(beta, (1, -1)), (t, slope, self.a, self.b, of_batch)
+
+    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> _Gradients:
+        xp, (t, slope, a, b, of_batch) = namespace(dgamma), kept
+        dgamma, dbeta = xp.sum(dgamma, axis=0), xp.sum(dbeta, axis=0)
+        of_parameters = {"gamma": dgamma, "beta": dbeta, "a": dgamma * t * t, "b": dbeta * t}
+        return _Gradients(of_parameters, of_mu=slope * (2 * a * t * dgamma + b * dbeta) if of_batch else None)
 
 
 def _per_channel(values: Array) -> Array:

@@ -204,6 +204,8 @@ def informed(kind: type[bn_lib.Layer]) -> type[Any]:
 # Those whose gamma and beta are not one value per channel.
 MODULATED: dict[str, Callable[..., bn_lib.Layer]] = {
     "ConditionalBatchNorm": lambda **options: informed(bn_lib.ConditionalBatchNorm)(CLASSES, 3, **options),
+    "AttentiveNorm": lambda **options: bn_lib.AttentiveNorm(2, 3, rng=np.random.default_rng(0), **options),
+    "AdaptiveBatchNorm": lambda **options: bn_lib.AdaptiveBatchNorm(3, **options),
 }
 
 BY_NAME = {normalizer.name: normalizer for normalizer in NORMALIZERS}

@@ -367,6 +367,118 @@ def test_in_training_it_is_the_function(shape):
         assert_agrees(ours, theirs)
 
 
+# Attentive
+
+
+def attentive(maps=2, **options):
+    return bn_lib.AttentiveNorm(maps, 3, rng=np.random.default_rng(0), eps=EPS, **options)
+
+
+@both_precisions
+@modes
+@shapes
+@pytest.mark.parametrize("maps", [1, 2, 5])
+def test_attentive_is_a_mixture_of_maps(shape, training, maps, dtype):
+    def formula(x_hat, x, p):
+        means = x_hat.reshape(*x.shape[:2], -1).mean(2)
+        weights = functional.softmax(means @ p["attention"] + p["attention_bias"], dim=1)
+        each = [
+            at_positions(g[None], x) * x_hat + at_positions(b[None], x)
+            for g, b in zip(p["gamma"], p["beta"], strict=True)
+        ]
+        return sum(at_positions(w[:, None], x) * y for w, y in zip(weights.T, each, strict=True))
+
+    layer = used(attentive(maps, dtype=dtype))
+    assert_is_differentiated(layer, *data(shape, dtype), training, formula)
+
+
+@modes
+@shapes
+@pytest.mark.parametrize("maps", [1, 4])
+def test_one_map_or_equal_ones_are_bn(shape, training, maps):
+    layer, plain, (x, dy) = attentive(maps), BatchNorm(3, eps=EPS), data(shape)
+    layer.attention, layer.attention_bias = 3 * layer.attention, np.linspace(0, 2, maps)
+    plain.gamma, plain.beta = np.array([1.0, -2.0, 0.5]), np.array([0.0, 1.0, 2.0])
+    layer.gamma, layer.beta = (np.tile(p, (maps, 1)) for p in (plain.gamma, plain.beta))
+    with bn_lib.use_backend("reference"):
+        for each in (layer, plain):
+            each.forward(3 * x)
+            each.train() if training else each.eval()
+        y, dx, expected, plain_dx = layer.forward(x), layer.backward(dy), plain.forward(x), plain.backward(dy)
+    if maps == 1:
+        assert np.array_equal(y, expected)
+        assert np.array_equal(dx, plain_dx)
+    assert np.allclose(y, expected, rtol=0, atol=1e-14)
+    assert np.allclose(dx, plain_dx, rtol=0, atol=1e-13)
+    for name in ("gamma", "beta"):
+        assert np.allclose(layer.grads[name].sum(axis=0), plain.grads[name], rtol=1e-12)
+    assert np.allclose(layer.grads["attention"], 0, atol=1e-13)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        assert np.array_equal(layer.state_dict()[name], plain.state_dict()[name])
+
+
+@shapes
+def test_attention_is_to_what_bn_sees(shape):
+    """Scale and shift of a channel are taken out before anything looks at it."""
+    layer, (x, _) = used(attentive(4)), data(shape)
+    layer.norm.eps = 0.0
+    scale, shift = (at_positions(np.array([v]), x) for v in ([1e3, 0.5, 7.0], [-1e4, 0.0, 2.0]))
+    y = layer.forward(x)
+    assert np.allclose(layer.forward(scale * x + shift), y, rtol=0, atol=1e-8)
+    layer.attention, layer.attention_bias = layer.attention * 1e6, layer.attention_bias * 1e6  # one map for each then
+    chosen = layer.forward(x)
+    assert np.all(np.isfinite(chosen))
+    assert all(np.isfinite(g).all() for g in (layer.backward(x), *layer.grads.values()))
+
+
+# Adaptive
+
+
+@both_precisions
+@modes
+@shapes
+def test_adaptive_is_the_formula_with_all_paths_of_the_mean(shape, training, dtype):
+    def formula(x_hat, x, p):
+        axes = [0, *range(2, x.ndim)]
+        mu = x.mean(axes) if training else torch.tensor(layer.norm.running_mean)
+        gamma = p["gamma"] + p["a"] * mu**2 / (1 + mu**2)
+        beta = p["beta"] + p["b"] * mu / torch.sqrt(1 + mu**2)
+        return at_positions(gamma[None], x) * x_hat + at_positions(beta[None], x)
+
+    layer = used(bn_lib.AdaptiveBatchNorm(3, eps=EPS, dtype=dtype))
+    assert_is_differentiated(layer, *data(shape, dtype), training, formula)
+
+
+@modes
+@shapes
+def test_without_adaptation_it_is_bn_and_in_inference_always(shape, training):
+    layer, plain, (x, dy) = bn_lib.AdaptiveBatchNorm(3), BatchNorm(3), data(shape)
+    with bn_lib.use_backend("reference"):
+        for each in (layer, plain):
+            each.forward(x - 1)
+            each.train() if training else each.eval()
+        assert np.array_equal(layer.forward(x), plain.forward(x))
+        assert np.array_equal(layer.backward(dy), plain.backward(dy))
+        layer.a, layer.b = np.array([1.0, -3.0, 0.5]), np.array([0.0, 1.0, 2.0])
+        t = layer.norm.running_mean / np.sqrt(1 + layer.norm.running_mean**2)
+        plain.gamma, plain.beta = 1 + layer.a * t**2, layer.b * t
+        same = np.allclose(layer.forward(x), plain.forward(x), rtol=0, atol=1e-13)
+        assert same is not training
+
+
+def test_the_mean_comes_back_in_the_output_but_never_further_than_b():
+    layer, (x, dy) = bn_lib.AdaptiveBatchNorm(3), data((6, 3))
+    layer.b = np.array([2.0, 2.0, 2.0])
+    x -= x.mean(axis=0)
+    for mean, expected in ((0.0, 0.0), (0.75, 1.2), (-0.75, -1.2), (1e6, 2.0), (-1e200, -2.0)):
+        assert np.allclose(layer.forward(x * max(1, abs(mean)) + mean).mean(axis=0), expected, rtol=0, atol=1e-9)
+    assert np.all(np.isfinite(layer.backward(dy)))
+    plain = BatchNorm(3)
+    plain.forward(x), layer.forward(x)
+    assert np.allclose(plain.backward(dy).sum(axis=0), 0, atol=1e-13)
+    assert np.allclose(layer.backward(dy).sum(axis=0), 2 * dy.sum(axis=0), rtol=1e-12)  # t'(0) = 1
+
+
 # What a layer depends on beside x
 
 
@@ -442,6 +554,8 @@ def inside(model, **values):
         row("labels", "array_api_strict", "numpy", TypeError, lambda: conditional(labels=other_kind(LABELS))),
         row("classes", "0", ">= 1", ValueError, lambda: ConditionalBatchNorm(0, 3)),
         row("classes", "2.5", "whole number", TypeError, lambda: ConditionalBatchNorm(2.5, 3)),
+        row("maps", "0", ">= 1", ValueError, lambda: attentive(0)),
+        row("rng", "0", "numpy.random.Generator", TypeError, lambda: bn_lib.AttentiveNorm(2, 3, rng=0)),
         row("num_features", "0", ">= 1", ValueError, lambda: ConditionalBatchNorm(2, 0)),
         row("eps", "-1", ">= 0", ValueError, lambda: ConditionalBatchNorm(2, 3, eps=-1)),
         row("classes", "Dense", "depends on more than x", ValueError, lambda: inside(dense(), classes=LABELS)),
