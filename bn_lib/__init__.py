@@ -1,10 +1,10 @@
 """Batch Normalization and its relatives in readable NumPy; on a GPU through optional CuPy.
 
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
-(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains), `curvature`
-(how its loss curves). Then how it is made fast: `backends` (the same mathematics as four loops over memory, for each
-kind of array) and `fast` (what brings arrays there). For more than one machine: `population` (statistics of a data set)
-and `sync` (a layer whose mini-batch is spread over workers).
+(the functions), `batchnorm` (the layers), `modulation` (other places that gamma and beta come from), `network` and
+`training` (the small network the book trains), `curvature` (how its loss curves). Then how it is made fast: `backends`
+(the same mathematics as four loops over memory, for each kind of array) and `fast` (what brings arrays there). For more
+than one machine: `population` (statistics of a data set) and `sync` (a layer whose mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
@@ -27,6 +27,16 @@ from bn_lib.curvature import (
     set_parameter_vector,
 )
 from bn_lib.layer import Layer
+from bn_lib.modulation import (
+    AdaptiveBatchNorm,
+    AttentiveNorm,
+    ConditionalBatchNorm,
+    adaptive_instance_norm,
+    adaptive_instance_norm_backward,
+    given,
+    modulated_norm,
+    modulated_norm_backward,
+)
 from bn_lib.moments import Moments
 from bn_lib.network import (
     Conv2d,
@@ -64,8 +74,11 @@ from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
 
 __all__ = [
     "SGD",
+    "AdaptiveBatchNorm",
+    "AttentiveNorm",
     "BatchNorm",
     "BatchRenorm",
+    "ConditionalBatchNorm",
     "Conv2d",
     "Convention",
     "Dense",
@@ -88,6 +101,8 @@ __all__ = [
     "Tanh",
     "WeightStandardized",
     "accuracy",
+    "adaptive_instance_norm",
+    "adaptive_instance_norm_backward",
     "backend",
     "batch_norm",
     "batch_norm_backward",
@@ -95,6 +110,7 @@ __all__ = [
     "conditional_batch_norm",
     "conditional_batch_norm_backward",
     "fit",
+    "given",
     "group_norm",
     "group_norm_backward",
     "hessian_eigenvalues",
@@ -104,6 +120,8 @@ __all__ = [
     "layer_norm",
     "layer_norm_backward",
     "loss_and_gradient",
+    "modulated_norm",
+    "modulated_norm_backward",
     "parameter_vector",
     "population_moments",
     "recompute_statistics",

@@ -10,7 +10,16 @@ from gradient_check import BOUND, gradient_error
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from normalizer_cases import BY_NAME, Normalizer, each_normalizer, each_that_centers, labels_for, steady, typical
+from normalizer_cases import (
+    BY_NAME,
+    MODULATED,
+    Normalizer,
+    each_normalizer,
+    each_that_centers,
+    labels_for,
+    steady,
+    typical,
+)
 from normalizer_cases import LAYERS as NORMALIZING
 
 import bn_lib
@@ -220,7 +229,10 @@ def normalizing(layer: Layer, *, training: bool = True) -> Layer:
 LAYERS = {
     "BatchNorm, inference": (lambda: normalizing(BatchNorm(3), training=False), (4, 3, 2, 2)),
     "BatchNorm, inference, one row": (lambda: normalizing(BatchNorm(3), training=False), (1, 3)),
-    **{name: (lambda build=build: normalizing(build()), (2, 3, 2, 2)) for name, build in NORMALIZING.items()},
+    **{
+        name: (lambda build=build: normalizing(build()), (2, 3, 2, 2))
+        for name, build in (NORMALIZING | MODULATED).items()
+    },
     "GroupNorm, two groups": (lambda: normalizing(bn_lib.GroupNorm(2, 4)), (3, 4, 2)),
     "Dense": (lambda: Dense(3, 4, rng=np.random.default_rng(0)), (5, 3)),
     "Dense without bias": (lambda: Dense(3, 4, bias=False, rng=np.random.default_rng(0)), (5, 3)),

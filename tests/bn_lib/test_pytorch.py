@@ -68,6 +68,12 @@ def their_conditional(x, gamma, beta):
     return gamma * x_hat + beta
 
 
+def their_modulated(x, gamma, beta):
+    per_sample = gamma.shape != x.shape
+    x_hat = functional.instance_norm(x, eps=EPS) if per_sample else their_batch(x, None, None)
+    return gamma * x_hat + beta
+
+
 THEIRS = {
     "batch": their_batch,
     "layer": their_layer,
@@ -80,6 +86,8 @@ THEIRS = {
     "instance": their_instance,
     "group": their_group,
     "conditional": their_conditional,
+    "modulated, per sample": their_modulated,
+    "modulated, per position": their_modulated,
 }
 
 
