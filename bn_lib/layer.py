@@ -125,9 +125,9 @@ class Layer:
         if "backward" in vars(cls) and "fill_grads" not in vars(cls):
             setattr(cls, "fill_grads", Layer.fill_grads)  # noqa: B010 - mypy refuses the plain assignment
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, *arguments: Any, **options: Any) -> Array:
         """Same as `forward`."""
-        return self.forward(x)
+        return self.forward(x, *arguments, **options)
 
     def train(self) -> Self:
         """Switch to training mode; return the layer."""

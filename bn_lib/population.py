@@ -117,9 +117,15 @@ def recompute_statistics(model: Layer, batches: Iterable[Array]) -> None:
     Source: Wu and Johnson (2021), section 3, who weigh every batch the same: mean(mu_B) and
     mean(mu_B**2 + sigma_B**2) - mean(mu_B)**2. For batches of equal size that is the same.
     """
-    norms = [layer for layer in distinct_layers(check_model(model, "model")) if isinstance(layer, BatchNorm)]
+    norms = [
+        layer
+        for layer in distinct_layers(check_model(model, "model"))
+        if isinstance(layer, BatchNorm) and layer.track_running_stats
+    ]
     if not norms:
-        raise ValueError(f"model is a {type(model).__name__} without a BatchNorm; expected at least one")
+        raise ValueError(
+            f"model is a {type(model).__name__} without a BatchNorm that has running statistics; expected at least one"
+        )
     _check_batches(batches, "arrays")
     seen: dict[int, list[Moments]] = {id(norm): [] for norm in norms}
 
