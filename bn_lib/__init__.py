@@ -1,10 +1,10 @@
 """Batch Normalization and its relatives in readable NumPy; on a GPU through optional CuPy.
 
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
-(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains), `curvature`
-(how its loss curves). Then how it is made fast: `backends` (the same mathematics as four loops over memory, for each
-kind of array) and `fast` (what brings arrays there). For more than one machine: `population` (statistics of a data set)
-and `sync` (a layer whose mini-batch is spread over workers).
+(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains), `folding` (a
+smaller one for inference), `curvature` (how its loss curves). Then how it is made fast: `backends` (the same
+mathematics as four loops over memory, for each kind of array) and `fast` (what brings arrays there). For more than one
+machine: `population` (statistics of a data set) and `sync` (a layer whose mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
@@ -17,6 +17,7 @@ from bn_lib.curvature import (
     parameter_vector,
     set_parameter_vector,
 )
+from bn_lib.folding import fold_batch_norm
 from bn_lib.layer import Layer
 from bn_lib.moments import Moments
 from bn_lib.network import (
@@ -49,7 +50,7 @@ from bn_lib.normalizers import (
 from bn_lib.population import population_moments, recompute_statistics
 from bn_lib.standardize import standardize, standardize_backward
 from bn_lib.sync import SyncBatchNorm
-from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
+from bn_lib.training import SGD, History, Recorder, accumulate_gradients, accuracy, fit, train_step
 
 __all__ = [
     "SGD",
@@ -75,6 +76,7 @@ __all__ = [
     "Sigmoid",
     "SyncBatchNorm",
     "Tanh",
+    "accumulate_gradients",
     "accuracy",
     "backend",
     "batch_norm",
@@ -83,6 +85,7 @@ __all__ = [
     "conditional_batch_norm",
     "conditional_batch_norm_backward",
     "fit",
+    "fold_batch_norm",
     "group_norm",
     "group_norm_backward",
     "hessian_eigenvalues",

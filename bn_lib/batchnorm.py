@@ -192,6 +192,8 @@ class BatchNorm(_Normalizer):
     of this batch and running, are then those of the valid positions only. At the others y is 0, in training and in
     inference, and so is dx, whatever dy holds there.
 
+    After `freeze()` the layer is in inference whatever its mode, and gamma and beta are not trained.
+
     A NaN or an infinity in a training batch makes the running statistics of its channel NaN, and no later batch mends
     them, as in PyTorch. Inference then refuses; `reset_running_statistics()` and some training batches bring them back.
 
@@ -246,6 +248,11 @@ class BatchNorm(_Normalizer):
         """Whether there are running statistics."""
         return bool(self.buffer_names)
 
+    @property
+    def _learns(self) -> bool:
+        """Whether a pass is one of training."""
+        return self.training and not self.frozen
+
     @classmethod
     def in_convention(cls, convention: str | Convention, num_features: int, **options: Any) -> Self:
         """A layer that follows another framework: its defaults, its meaning of momentum, its running variance.
@@ -287,14 +294,14 @@ class BatchNorm(_Normalizer):
                 that is of another shape, not boolean, or in training leaves fewer than two positions.
         """
         inside, valid = self._enter(x, mask)
-        if self.training or not self.track_running_stats:
+        if self._learns or not self.track_running_stats:
             if valid is not None and inside.shape[0] < self._least_valid:
                 raise ValueError(
                     f"mask leaves {inside.shape[0]} positions of x, of shape {x.shape}; expected at least 2 to take "
                     "statistics of"
                 )
             y, cache = self._normalize_batch(inside)
-            if self.training and self.track_running_stats:
+            if self._learns and self.track_running_stats:
                 for name in ("running_mean", "running_var"):  # a sum would take other shapes too
                     check_parameter(inside, getattr(self, name), name)
                 for moments in self._moments(cache):

@@ -74,7 +74,7 @@ class SyncBatchNorm(BatchNorm):
     keeps the gradients of parameters local too; the merge is that of Chan, Golub and LeVeque (1979).
     """
 
-    _least_valid = 0  # here; what counts is how many there are on all workers
+    _least_valid = 0  # what counts is how many there are on all workers
 
     def __init__(self, num_features: int, *, comm: Any = None, **options: Any) -> None:
         super().__init__(num_features, **options)
@@ -91,7 +91,7 @@ class SyncBatchNorm(BatchNorm):
         return twin
 
     def _enter(self, x: Array, mask: Array | None = None) -> tuple[Array, Array | None]:
-        with self._told("forward", together=self.training):
+        with self._told("forward", together=self._learns):
             return super()._enter(x, mask)
 
     def _enter_again(self, dy: Array, visit: Any) -> Array:
@@ -141,7 +141,7 @@ class SyncBatchNorm(BatchNorm):
 
     @silent
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
-        if not self.training:
+        if not self._learns:
             return super()._normalize_batch(x)
 
         def own_part() -> tuple[tuple[Array, ...], tuple[Backend, Array]]:

@@ -488,7 +488,7 @@ class GhostBatchNorm(BatchNorm):
         yield Moments(cache.moments.count, cache.moments.mean.mean(axis=0), cache.moments.m2.mean(axis=0))
 
     def _gradients(self, dy: Array, cache: Any) -> tuple[Array, Array, Array]:
-        if not self.training:
+        if not cache.axes:  # the statistics were the running ones
             return super()._gradients(dy, cache)
         dx, dgamma, dbeta = instance_norm_backward(self._split(dy), cache)
         return self._join(dx), dgamma, dbeta
