@@ -11,7 +11,7 @@ from bn_book.data import load_digits
 from bn_book.drawing import show
 from bn_book.inference import experiments as inference
 from bn_book.inference import figures
-from bn_lib import BatchNorm, Conv2d, Convention, Moments, accuracy
+from bn_lib import BatchNorm, Conv2d, Convention, Moments, accuracy, fold_batch_norm
 
 X, LABELS = load_digits().test
 
