@@ -2,9 +2,10 @@
 
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
 (the functions), `batchnorm` (the layers), `modulation` (other places that gamma and beta come from), `network` and
-`training` (the small network the book trains), `curvature` (how its loss curves). Then how it is made fast: `backends`
-(the same mathematics as four loops over memory, for each kind of array) and `fast` (what brings arrays there). For more
-than one machine: `population` (statistics of a data set) and `sync` (a layer whose mini-batch is spread over workers).
+`training` (the small network the book trains), `folding` (a smaller one for inference), `curvature` (how its loss
+curves). Then how it is made fast: `backends` (the same mathematics as four loops over memory, for each kind of array)
+and `fast` (what brings arrays there). For more than one machine: `population` (statistics of a data set) and `sync` (a
+layer whose mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
@@ -26,6 +27,7 @@ from bn_lib.curvature import (
     parameter_vector,
     set_parameter_vector,
 )
+from bn_lib.folding import fold_batch_norm
 from bn_lib.layer import Layer
 from bn_lib.modulation import (
     AdaptiveBatchNorm,
@@ -70,7 +72,7 @@ from bn_lib.normalizers import (
 from bn_lib.population import population_moments, recompute_statistics
 from bn_lib.standardize import standardize, standardize_backward
 from bn_lib.sync import SyncBatchNorm
-from bn_lib.training import SGD, History, Recorder, accuracy, fit, train_step
+from bn_lib.training import SGD, History, Recorder, accumulate_gradients, accuracy, fit, train_step
 
 __all__ = [
     "SGD",
@@ -100,6 +102,7 @@ __all__ = [
     "SyncBatchNorm",
     "Tanh",
     "WeightStandardized",
+    "accumulate_gradients",
     "accuracy",
     "adaptive_instance_norm",
     "adaptive_instance_norm_backward",
@@ -110,6 +113,7 @@ __all__ = [
     "conditional_batch_norm",
     "conditional_batch_norm_backward",
     "fit",
+    "fold_batch_norm",
     "given",
     "group_norm",
     "group_norm_backward",

@@ -72,6 +72,11 @@ def fit(x=X, labels=LABELS, *, rng=RNG, **options):
     return bn_lib.fit(model, SGD(model, 0.1), x, labels, rng=rng, **options)
 
 
+def cut(parts):
+    optimizer = sgd()
+    bn_lib.train_step(optimizer.model, optimizer, X, LABELS, accumulate=parts)
+
+
 def conv(x, **options):
     return Conv2d(2, 3, 3, rng=np.random.default_rng(0), **options).forward(x)
 
@@ -143,10 +148,20 @@ def step_without_backward():
         row("momentum", "1", "expected less", ValueError, lambda: sgd(momentum=1.0), id="SGD's momentum 1"),
         row("momentum", "-0.5", "between 0 and 1", ValueError, lambda: sgd(momentum=-0.5)),
         row("weight_decay", "-1", ">= 0", ValueError, lambda: sgd(weight_decay=-1)),
+        row("groups[0]", "str", "a dict", TypeError, lambda: sgd(groups=["gamma"])),
+        row("groups[1]", "['lr']", "learning_rate", ValueError, lambda: sgd(groups=[{"names": "bias"}, {"lr": 0.1}])),
+        row("groups[0]['momentum']", "1", "expected less", ValueError, lambda: sgd(groups=[{"momentum": 1.0}])),
+        row("groups[0]", "no parameter", "names and layers that the model has", ValueError, lambda: sgd(groups=[{"names": "gamma"}])),
+        row("groups[0]", "no parameter", "names and layers that the model has", ValueError, lambda: sgd(groups=[{"layers": Dense(3, 2, rng=RNG)}]), id="a group of another model"),
+        row("groups[0]['layers']", "str", "a Layer", TypeError, lambda: sgd(groups=[{"layers": ["0"]}])),
         row("Dense", "no gradient of weight", "call backward(dy) first", RuntimeError, step_without_backward),
         # training
         row("batch_size", "5", "at most the 4 rows of x", ValueError, lambda: fit(batch_size=5)),
         row("batch_size", "0", ">= 1", ValueError, lambda: fit(batch_size=0)),
+        row("batch_size", "2 and accumulate 3", "at most the 4 rows of x", ValueError, lambda: fit(accumulate=3)),
+        row("accumulate", "0", ">= 1", ValueError, lambda: fit(accumulate=0)),
+        row("accumulate", "5", "at most the 4 rows of x", ValueError, lambda: cut(5)),
+        row("model", "str", "a Layer", TypeError, lambda: bn_lib.accumulate_gradients("model").__enter__(), id="accumulate_gradients"),
         row("epochs", "0", ">= 1", ValueError, lambda: fit(epochs=0)),
         row("epochs", "1.0", "a whole number", TypeError, lambda: fit(epochs=1.0)),
         row("rng", "7", "numpy.random.default_rng(seed)", TypeError, lambda: fit(rng=7), id="fit's rng"),

@@ -4,6 +4,8 @@ How the differences are taken and what "relative" means: see `gradient_check`. T
 right is for `test_pytorch` and `test_onnx`: a gradient check alone proves only that backward belongs to forward.
 """
 
+import functools
+
 import numpy as np
 import pytest
 from gradient_check import BOUND, gradient_error
@@ -226,6 +228,13 @@ def normalizing(layer: Layer, *, training: bool = True) -> Layer:
     return layer.train() if training else layer.eval()
 
 
+def masked(layer: Layer) -> Layer:
+    """The layer with a mask of 3 sequences of length 2, 1 and 0, whatever is given to it."""
+    mask = np.array([[True, True], [True, False], [False, False]])
+    layer.forward = functools.partial(layer.forward, mask=mask)
+    return layer
+
+
 LAYERS = {
     "BatchNorm, inference": (lambda: normalizing(BatchNorm(3), training=False), (4, 3, 2, 2)),
     "BatchNorm, inference, one row": (lambda: normalizing(BatchNorm(3), training=False), (1, 3)),
@@ -233,6 +242,10 @@ LAYERS = {
         name: (lambda build=build: normalizing(build()), (2, 3, 2, 2))
         for name, build in (NORMALIZING | MODULATED).items()
     },
+    "BatchNorm, affine=False": (lambda: normalizing(BatchNorm(3, affine=False)), (2, 3, 2, 2)),
+    "BatchNorm, channels last": (lambda: normalizing(BatchNorm(3, channel_axis=-1)), (2, 2, 2, 3)),
+    "BatchNorm, masked": (lambda: masked(normalizing(BatchNorm(3))), (3, 3, 2)),
+    "BatchNorm, masked, inference": (lambda: masked(normalizing(BatchNorm(3), training=False)), (3, 3, 2)),
     "GroupNorm, two groups": (lambda: normalizing(bn_lib.GroupNorm(2, 4)), (3, 4, 2)),
     "Dense": (lambda: Dense(3, 4, rng=np.random.default_rng(0)), (5, 3)),
     "Dense without bias": (lambda: Dense(3, 4, bias=False, rng=np.random.default_rng(0)), (5, 3)),

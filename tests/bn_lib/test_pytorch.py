@@ -302,6 +302,33 @@ def test_softmax_cross_entropy(scale, dtype):
     assert dlogits.dtype == dtype
 
 
+def test_gradients_of_two_passes_and_a_group_without_decay():
+    """What `backward` twice before `step` is in PyTorch, and its parameter groups."""
+    rng = np.random.default_rng(0)
+    model, theirs = (
+        Sequential(BatchNorm(4), Dense(4, 3, rng=rng)),
+        torch.nn.Sequential(torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3)).double(),
+    )
+    with torch.no_grad():
+        theirs[1].weight.copy_(torch.tensor(model[1].weight.T))
+        theirs[1].bias.zero_()
+    ours = bn_lib.SGD(model, 0.1, momentum=0.9, weight_decay=0.5, groups=[{"layers": model[0], "weight_decay": 0.0}])
+    groups = [{"params": theirs[0].parameters(), "weight_decay": 0.0}, {"params": theirs[1].parameters()}]
+    optimizer = torch.optim.SGD(groups, 0.1, momentum=0.9, weight_decay=0.5)
+    for _ in range(3):
+        optimizer.zero_grad()
+        with bn_lib.accumulate_gradients(model):
+            for _ in range(2):
+                x, dy = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
+                assert_agrees(model(x), (y := theirs(torch.tensor(x))).detach())
+                y.backward(torch.tensor(dy))
+                model.backward(dy)
+        assert_agrees(model[0].grads["gamma"], theirs[0].weight.grad)
+        ours.step(), optimizer.step()
+        assert_agrees(model[0].gamma, theirs[0].weight.detach())
+        assert_agrees(model[1].weight, theirs[1].weight.detach().T)
+
+
 @both_precisions
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
