@@ -85,9 +85,9 @@ _FEW = "64-64-64-10 on few digits; 16 pairs of runs from the same images and wei
 CLAIMS = (
     Claim(
         name="bn-and-relu-multiply-gradients",
-        kind="put to the test",
+        kind="made by",
         says="At initialization BN makes gradients explode in a network without skip connections: per block of a dense "
-        "layer, BN and a ReLU the squared gradient grows by π / (π − 1) = 1.467.",
+        "layer, BN and a ReLU the squared gradient grows by π / (π − 1) = 1.467 if layers are wide and batches large.",
         source="yang2019mean",
         run="20 blocks of 512 units, a mini-batch of 256 digits; slope of the logarithm over the blocks.",
         measure=lambda seed: _growth("bn", seed),
@@ -98,7 +98,7 @@ CLAIMS = (
     ),
     Claim(
         name="small-batches-multiply-gradients-without-relu",
-        kind="put to the test",
+        kind="made by",
         says="Without an activation function the growth depends on the batch size alone: the factor is "
         "(m − 2) / (m − 3), for m = 8 it is 1.2.",
         source="yang2019mean",
