@@ -525,20 +525,21 @@ class _SampleNorm(_Normalizer):
 class _ShapeNorm(_SampleNorm):
     """Base of those that may standardize over the last axes alone, with a gamma of their shape."""
 
-    def __init__(
-        self, num_features: int | tuple[int, ...], *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np
-    ) -> None:
+    def __init__(self, num_features: int | tuple[int, ...], *, xp: Namespace = np, **options: Any) -> None:
         self.axis: tuple[int, ...] | None = None
         if not isinstance(num_features, tuple | list):
-            super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
+            super().__init__(num_features, xp=xp, **options)
             return
+        if "channel_axis" in options:
+            raise ValueError("channel_axis is given with a shape, which stands for the last axes; expected one of them")
         shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
         if not shape:
             raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
-        super().__init__(math.prod(shape), eps=eps, dtype=dtype, xp=xp)
+        super().__init__(math.prod(shape), xp=xp, **options)
         self.axis = tuple(range(-len(shape), 0))
-        for name in self.parameter_names:
-            setattr(self, name, xp.reshape(getattr(self, name), shape))
+        for name in ("gamma", "beta"):
+            if hasattr(self, name):
+                setattr(self, name, xp.reshape(getattr(self, name), shape))
 
     @property
     def num_features(self) -> int:
