@@ -55,7 +55,7 @@ class Convention:
 
     @classmethod
     def named(cls, convention: "str | Convention") -> "Convention":
-        """Return the convention of that name ("PyTorch", "torch", "Keras", "Flax", "paper"; in any case), or that given.
+        """Return the convention of that name ("PyTorch", "torch", "Keras", "Flax", "paper"; in any case), or that one.
 
         Raises:
             TypeError: if `convention` is neither a name nor a `Convention`.
