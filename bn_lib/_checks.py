@@ -218,6 +218,8 @@ def check_labels(labels: Array, like: Array, classes: int | None, name: str = "l
         raise TypeError(f"{name} has dtype {labels.dtype}; expected an integer type")
     if tuple(labels.shape) != (n,):
         raise ValueError(f"{name} has shape {labels.shape}; expected ({n},), one label per row of x")
+    if not n:
+        return
     low, high = int(xp.min(labels)), int(xp.max(labels))
     if low < 0 or (classes is not None and high >= classes):
         expected = "classes from 0" if classes is None else f"classes 0 to {classes - 1}"

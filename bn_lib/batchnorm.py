@@ -3,7 +3,8 @@
 The mathematics is in `normalizers`; a layer decides *which* statistics are used and keeps them.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -37,6 +38,8 @@ from bn_lib.normalizers import (
     normalize_split,
     normalize_with,
     rms_norm,
+    weight_standardization,
+    weight_standardization_backward,
 )
 
 
@@ -519,32 +522,75 @@ class _SampleNorm(_Normalizer):
         return self._leave(*self._normalize(inside), x, valid)
 
 
-class LayerNorm(_SampleNorm):
-    """Layer Normalization as a layer: each sample over all its channels and positions. See `layer_norm`.
+class _ShapeNorm(_SampleNorm):
+    """Base of those that may standardize over the last axes alone, with a gamma of their shape."""
+
+    def __init__(
+        self, num_features: int | tuple[int, ...], *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np
+    ) -> None:
+        self.axis: tuple[int, ...] | None = None
+        if not isinstance(num_features, tuple | list):
+            super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
+            return
+        shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
+        if not shape:
+            raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
+        super().__init__(math.prod(shape), eps=eps, dtype=dtype, xp=xp)
+        self.axis = tuple(range(-len(shape), 0))
+        for name in self.parameter_names:
+            setattr(self, name, xp.reshape(getattr(self, name), shape))
+
+    @property
+    def num_features(self) -> int:
+        """C, the number of channels; of a shape, how many elements it has."""
+        return math.prod(self.gamma.shape)
+
+    def forward(self, x: Array) -> Array:
+        """Normalize `x`: `(N, num_features)`, `(N, num_features, *spatial)`, or `(N, ..., *shape)` for a shape."""
+        return super().forward(x)
+
+
+class LayerNorm(_ShapeNorm):
+    """Layer Normalization as a layer: each sample over all its channels and positions, or over its last axes.
+
+    `LayerNorm(C)` has channels on axis 1, as all layers here. `LayerNorm((D,))` is torch.nn.LayerNorm(D): every token
+    of `(N, T, D)` is standardized for itself. For `(N, C)` the two are the same. See `layer_norm`.
 
     Args:
-        num_features: C; gamma and beta have shape `(C,)`.
+        num_features: C; gamma and beta have shape `(C,)`. Or a tuple, the lengths of the last axes, which is then the
+            shape of gamma and beta: `(D,)`, or `(H, W)`.
         eps: added to the variance; >= 0.
         affine: whether gamma and beta are parameters.
         channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, H, W, C).
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
 
+    Attributes:
+        axis: the axes that a tuple stands for, counted from the last; None for a number.
+
+    `LayerNorm(D)` refuses x of shape `(N, D, D)`, which would fit both; where axis 1 holds channels, `GroupNorm(1, D)`
+    is the same layer and says so.
+
     Example:
         >>> LayerNorm(2, eps=0.0)(np.array([[1.0, 3.0], [10.0, 50.0]]))
         array([[-1.,  1.],
                [-1.,  1.]])
+        >>> LayerNorm((2,), eps=0.0)(np.array([[[1.0, 3.0], [10.0, 50.0], [0.0, 4.0]]]))  # three tokens
+        array([[[-1.,  1.],
+                [-1.,  1.],
+                [-1.,  1.]]])
     """
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
-        return layer_norm(x, self.gamma, self.beta, eps=self.eps)
+        return layer_norm(x, self.gamma, self.beta, axis=self.axis, eps=self.eps)
 
 
-class RMSNorm(_SampleNorm):
+class RMSNorm(_ShapeNorm):
     """Root Mean Square Normalization as a layer: each sample over its root mean square. See `rms_norm`.
 
     Args:
-        num_features: C; gamma has shape `(C,)`, and there is no beta.
+        num_features: C; gamma has shape `(C,)`, and there is no beta. Or a tuple, the lengths of the last axes, as for
+            `LayerNorm`: `RMSNorm((D,))` is torch.nn.RMSNorm(D).
         eps: added to the mean square; >= 0.
         affine: whether gamma is a parameter.
         channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, H, W, C).
@@ -560,7 +606,7 @@ class RMSNorm(_SampleNorm):
     parameter_names = ("gamma",)
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
-        return rms_norm(x, self.gamma, eps=self.eps)
+        return rms_norm(x, self.gamma, axis=self.axis, eps=self.eps)
 
 
 class InstanceNorm(_SampleNorm):
@@ -615,3 +661,87 @@ class GroupNorm(_SampleNorm):
 
     def _normalize(self, x: Array) -> tuple[Array, NormCache]:
         return group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)
+
+
+class WeightStandardized(Layer):
+    """A `Dense` or `Conv2d` that computes with its standardized weight: y = layer(x) with w_hat in place of w.
+
+    What is trained, decayed and stored is the layer's own weight, under its own name; its gradient goes through the
+    standardization. The layer itself is as before between two calls. See `weight_standardization`.
+
+    Args:
+        layer: a layer with a `weight`, such as `Dense` or `Conv2d`.
+        eps: added to the variance of an output's weights; >= 0.
+
+    Attributes:
+        layer: the layer.
+
+    Example:
+        >>> dense = bn_lib.Dense(2, 1, rng=np.random.default_rng(0))
+        >>> dense.weight = np.array([[3.0], [7.0]])  # standardized: -1 and 1
+        >>> WeightStandardized(dense, eps=0.0)(np.array([[10.0, 15.0]]))
+        array([[5.]])
+
+    Raises:
+        TypeError: if `layer` is none, or has no weight.
+        ValueError: in `forward`, as `weight_standardization` and as the layer.
+
+    Source: Qiao et al. (2019).
+    """
+
+    eps = Setting(partial(check_number, low=0.0))
+
+    def __init__(self, layer: Layer, *, eps: float = 1e-5) -> None:
+        super().__init__()
+        if not isinstance(layer, Layer) or "weight" not in layer.parameter_names:
+            raise TypeError(f"layer is a {type(layer).__name__}; expected a layer with a weight, as Dense or Conv2d")
+        self.layer: Any = layer
+        self.eps = eps
+
+    def forward(self, x: Array) -> Array:
+        """Return the layer's output for `x`, computed with its standardized weight."""
+        weight = self.layer.weight
+        self.layer.weight, cache = weight_standardization(weight, eps=self.eps)
+        try:
+            y = self.layer.forward(x)
+        finally:
+            self.layer.weight = weight
+        self._keep(cache)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Return the gradient with respect to the last x; `layer.grads["weight"]` is that of the layer's own weight."""
+        cache = self._last()
+        dx = self.layer.backward(dy)
+        self._go_through(cache)
+        return dx
+
+    def fill_grads(self, dy: Array) -> None:
+        """Set the layer's `grads`, without computing dx."""
+        cache = self._last()
+        self.layer.fill_grads(dy)
+        self._go_through(cache)
+
+    def _go_through(self, cache: NormCache) -> None:
+        gradients = self.layer.grads
+        gradients["weight"] = weight_standardization_backward(gradients["weight"], cache)
+        self._went_back()
+
+    def train(self) -> Self:
+        """Switch the layer to training mode too."""
+        self.layer.train()
+        return super().train()
+
+    def eval(self) -> Self:
+        """Switch the layer to inference mode too."""
+        self.layer.eval()
+        return super().eval()
+
+    def layers(self) -> Iterator[Layer]:
+        """This wrapper, then what is inside."""
+        yield self
+        yield from self.layer.layers()
+
+    def named_state(self) -> Iterator[tuple[str, Layer, str]]:
+        """What the layer stores, under the same names."""
+        yield from self.layer.named_state()

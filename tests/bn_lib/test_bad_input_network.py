@@ -4,7 +4,7 @@
 
 import numpy as np
 import pytest
-from normalizer_cases import LAYERS
+from normalizer_cases import LAYERS, MODULATED
 from refusals import IMAGES, LABELS, ONE, ONES, ZERO, X, assert_refused, other_kind, row
 
 import bn_lib
@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 NETWORK = {
     "Dense": (lambda: Dense(3, 2, rng=np.random.default_rng(0)), (4, 3), (4, 2)),
     "Conv2d": (lambda: Conv2d(2, 3, 2, rng=np.random.default_rng(0)), (2, 2, 3, 3), (2, 3, 2, 2)),
-    **{name: (build, (4, 3, 2), (4, 3, 2)) for name, build in LAYERS.items()},
+    **{name: (build, (4, 3, 2), (4, 3, 2)) for name, build in (LAYERS | MODULATED).items()},
     "ReLU": (bn_lib.ReLU, (4, 3), (4, 3)),
     "Sigmoid": (bn_lib.Sigmoid, (4, 3), (4, 3)),
     "Tanh": (bn_lib.Tanh, (4, 3), (4, 3)),

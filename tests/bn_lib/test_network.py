@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from normalizer_cases import LAYERS
+from normalizer_cases import LAYERS, MODULATED
 
 import bn_lib
 from bn_lib import BatchNorm, Conv2d, Dense, Dropout, Flatten, ReLU, Sequential, Sigmoid
@@ -302,7 +302,7 @@ SHARED = {
     "Tanh": bn_lib.Tanh,
     "ReLU": ReLU,
     "Dense": lambda: Dense(3, 3, rng=rng()),
-    **{name: build for name, build in LAYERS.items() if name != "InstanceNorm"},  # it wants positions
+    **{name: build for name, build in (LAYERS | MODULATED).items() if name != "InstanceNorm"},  # it wants positions
 }
 PLACES = [
     twice,

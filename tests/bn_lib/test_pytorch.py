@@ -43,6 +43,10 @@ def their_layer(x, gamma, beta):
     return functional.layer_norm(x, x.shape[1:], *spread, eps=EPS)
 
 
+def their_last(x, gamma, beta):
+    return functional.layer_norm(x, gamma.shape, gamma, beta, eps=EPS)
+
+
 def their_rms(x, gamma, beta):
     spread = gamma if gamma.ndim == x.ndim - 1 else gamma.reshape(-1, *[1] * (x.ndim - 2)).expand(x.shape[1:])
     return functional.rms_norm(x, x.shape[1:], spread, eps=EPS)
@@ -64,15 +68,26 @@ def their_conditional(x, gamma, beta):
     return gamma * x_hat + beta
 
 
+def their_modulated(x, gamma, beta):
+    per_sample = gamma.shape != x.shape
+    x_hat = functional.instance_norm(x, eps=EPS) if per_sample else their_batch(x, None, None)
+    return gamma * x_hat + beta
+
+
 THEIRS = {
     "batch": their_batch,
     "layer": their_layer,
     "layer, per element": their_layer,
+    "layer, last axis": their_last,
+    "layer, last two axes": their_last,
     "rms": their_rms,
     "rms, per element": their_rms,
+    "rms, last axis": lambda x, gamma, beta: functional.rms_norm(x, gamma.shape, gamma, eps=EPS),
     "instance": their_instance,
     "group": their_group,
     "conditional": their_conditional,
+    "modulated, per sample": their_modulated,
+    "modulated, per position": their_modulated,
 }
 
 
@@ -184,6 +199,36 @@ def test_sample_norm_layers_in_both_modes(ours, theirs, dtype):
         assert_agrees(ours.backward(dy), their_x.grad)
         assert_agrees(ours.grads["gamma"], theirs.weight.grad)
         assert_agrees(ours.grads["beta"], theirs.bias.grad)
+
+
+@both_precisions
+@pytest.mark.parametrize("shape", [(7,), (5, 7)], ids=str)
+@pytest.mark.parametrize("x_shape", [(3, 5, 7), (2, 3, 5, 7), (0, 5, 7), (3, 7, 7), (5, 7)], ids=str)
+@pytest.mark.parametrize("name", ["LayerNorm", "RMSNorm"])
+def test_a_layer_of_a_shape_is_theirs_of_the_same_shape(name, x_shape, shape, dtype):
+    """Tokens as well as many of them as features, a batch of none, and x that is one sample."""
+    if x_shape == (3, 7, 7) and shape != (7,):
+        shape = (7, 7)
+    ours = getattr(bn_lib, name)(shape, eps=EPS, dtype=dtype)
+    theirs = getattr(torch.nn, name)(shape, eps=EPS, dtype=torch.tensor(np.zeros(0, dtype)).dtype)
+    rng = np.random.default_rng(0)
+    x, dy = (rng.normal(1, 2, size=x_shape).astype(dtype) for _ in range(2))
+    for parameter, their_name in zip(ours.parameter_names, ("weight", "bias"), strict=False):
+        value = rng.normal(size=shape).astype(dtype)
+        setattr(ours, parameter, value)
+        with torch.no_grad():
+            getattr(theirs, their_name).copy_(torch.tensor(value))
+    their_x = leaf(x)
+    their_y = theirs(their_x)
+    their_y.backward(torch.tensor(dy))
+    for got, expected in ((ours.forward(x), their_y.detach()), (ours.backward(dy), their_x.grad)):
+        assert got.shape == x_shape
+        if got.size:
+            assert_agrees(got, expected)
+    for parameter, their_name in zip(ours.parameter_names, ("weight", "bias"), strict=False):
+        assert ours.grads[parameter].shape == shape
+        assert_agrees(ours.grads[parameter], getattr(theirs, their_name).grad, parameter)
+    assert ours.num_features == np.prod(shape)
 
 
 # The network
