@@ -198,7 +198,11 @@ def step_without_backward():
         row("initial", "'1'", "a number", TypeError, lambda: Convention.PYTORCH.convert_running_var(ONE, "keras", count=4, momentum=0.1, updates=1, initial="1")),
         row("convention", "None", "pytorch, keras, flax, paper, or a Convention", TypeError, lambda: BatchNorm.in_convention(None, 3)),
         row("convention", "['keras']", "pytorch, keras, flax, paper, or a Convention", TypeError, lambda: Convention.named(["keras"])),
-        row("convention", "'torch'", "one of pytorch, keras, flax, paper", ValueError, lambda: Convention.named("torch")),
+        row("convention", "'caffe'", "one of pytorch, keras, flax, paper", ValueError, lambda: Convention.named("caffe"), id="Convention.named"),
+        row("convention", "'caffe'", "one of pytorch, keras, flax, paper", ValueError, lambda: BatchNorm(3).state_dict(names="caffe"), id="state_dict"),
+        row("names", "'paper'", "one of pytorch, keras, flax", ValueError, lambda: BatchNorm(3).load_state_dict({}, names="paper")),
+        row("state['weight']", "shape (3, 2)", "(2, 3)", ValueError, lambda: Dense(3, 2, bias=False, rng=RNG).load_state_dict({"weight": np.ones((3, 2))}, names="torch")),
+        row("state lacks ['params/bias', 'params/scale']", "unknown ['gamma']", "batch_stats/mean", ValueError, lambda: BatchNorm(3).load_state_dict({"gamma": ONE, "batch_stats": {"mean": ONE, "var": ONE}}, names="flax")),
         row("updates", "0", ">= 1", ValueError, lambda: Convention.PYTORCH.convert_running_var(ONE, "keras", count=4, momentum=0.1, updates=0)),
     ],
 )  # fmt: skip

@@ -131,9 +131,6 @@ def twins(shape, dtype, momentum):
     return ours, theirs
 
 
-OUR_NAMES = {"weight": "gamma", "bias": "beta"}
-
-
 @both_precisions
 @pytest.mark.parametrize("momentum", [0.1, 0.7, 0.0, 1.0, None])
 @pytest.mark.parametrize("shape", [(6, 3), (5, 3, 4), (4, 3, 2, 5), (2, 3, 2, 2, 2)], ids=str)
@@ -164,12 +161,12 @@ def test_a_state_dict_of_pytorch_can_be_loaded_and_continued():
     ours, theirs = twins((6, 3), np.float64, 0.1)
     theirs.running_mean += 5
     theirs.num_batches_tracked += 3
-    ours.load_state_dict({OUR_NAMES.get(k, k): v.numpy() for k, v in theirs.state_dict().items()})
+    ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()}, names="torch")
     x = np.random.default_rng(0).normal(size=(6, 3))
     assert_agrees(ours.forward(x), theirs(torch.tensor(x)).detach())
     assert_agrees(ours.eval().forward(x), theirs.eval()(torch.tensor(x)).detach())
     for key, value in theirs.state_dict().items():
-        assert np.allclose(ours.state_dict()[OUR_NAMES.get(key, key)], value.numpy(), rtol=1e-12)
+        assert np.allclose(ours.state_dict(names="torch")[key], value.numpy(), rtol=1e-12)
 
 
 def test_the_pytorch_convention_is_pytorchs():
