@@ -25,6 +25,7 @@ from bn_lib.convention import Convention
 from bn_lib.layer import Layer, Setting
 from bn_lib.moments import Moments
 from bn_lib.normalizers import (
+    Cache,
     NormCache,
     batch_axes,
     batch_norm,
@@ -379,7 +380,7 @@ class _Renormed(NamedTuple):
 class _SampleNorm(_Normalizer):
     """Base of those that look at one sample at a time, so training and inference are the same."""
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         raise NotImplementedError
 
     def forward(self, x: Array) -> Array:
@@ -446,7 +447,7 @@ class LayerNorm(_ShapeNorm):
                 [-1.,  1.]]])
     """
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return layer_norm(x, self.gamma, self.beta, axis=self.axis, eps=self.eps)
 
 
@@ -468,7 +469,7 @@ class RMSNorm(_ShapeNorm):
 
     parameter_names = ("gamma",)
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return rms_norm(x, self.gamma, axis=self.axis, eps=self.eps)
 
 
@@ -487,7 +488,7 @@ class InstanceNorm(_SampleNorm):
                 [-1.,  1.]]])
     """
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return instance_norm(x, self.gamma, self.beta, eps=self.eps)
 
 
@@ -524,7 +525,7 @@ class GroupNorm(_SampleNorm):
             raise ValueError(f"groups is {groups}; expected a divisor of the {self.num_features} channels")
         self._groups = groups
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)
 
 
@@ -587,7 +588,7 @@ class WeightStandardized(Layer):
         self.layer.fill_grads(dy)
         self._go_through(cache)
 
-    def _go_through(self, cache: NormCache) -> None:
+    def _go_through(self, cache: Cache) -> None:
         gradients = self.layer.grads
         gradients["weight"] = weight_standardization_backward(gradients["weight"], cache)
         self._went_back()
