@@ -28,6 +28,7 @@ from bn_lib.convention import Convention
 from bn_lib.layer import Layer, Setting
 from bn_lib.moments import Moments
 from bn_lib.normalizers import (
+    Cache,
     NormCache,
     batch_axes,
     batch_norm,
@@ -513,7 +514,7 @@ class _Renormed(NamedTuple):
 class _SampleNorm(_Normalizer):
     """Base of those that look at one sample at a time, so training and inference are the same."""
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         raise NotImplementedError
 
     def forward(self, x: Array) -> Array:
@@ -582,7 +583,7 @@ class LayerNorm(_ShapeNorm):
                 [-1.,  1.]]])
     """
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return layer_norm(x, self.gamma, self.beta, axis=self.axis, eps=self.eps)
 
 
@@ -606,7 +607,7 @@ class RMSNorm(_ShapeNorm):
 
     parameter_names = ("gamma",)
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return rms_norm(x, self.gamma, axis=self.axis, eps=self.eps)
 
 
@@ -627,7 +628,7 @@ class InstanceNorm(_SampleNorm):
                 [-1.,  1.]]])
     """
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return instance_norm(x, self.gamma, self.beta, eps=self.eps)
 
 
@@ -660,7 +661,7 @@ class GroupNorm(_SampleNorm):
             raise ValueError(f"groups is {groups}; expected a divisor of the {self.num_features} channels")
         self._groups = groups
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)
 
 
@@ -723,7 +724,7 @@ class WeightStandardized(Layer):
         self.layer.fill_grads(dy)
         self._go_through(cache)
 
-    def _go_through(self, cache: NormCache) -> None:
+    def _go_through(self, cache: Cache) -> None:
         gradients = self.layer.grads
         gradients["weight"] = weight_standardization_backward(gradients["weight"], cache)
         self._went_back()
