@@ -27,11 +27,13 @@ class LeakyReLU(Layer):
     """y = x where x is positive, and a fifth of it elsewhere."""
 
     def forward(self, x: Array) -> Array:
+        """Return y, of the shape of x."""
         slope = np.where(x > 0, F32(1), F32(0.2))
         self._keep(slope)
         return slope * x
 
     def backward(self, dy: Array) -> Array:
+        """Return dx."""
         slope = self._last()
         self._went_back()
         return slope * dy
@@ -58,11 +60,13 @@ class Projection(Layer):
         self.mixture: Array = np.ones((1, CLASSES), F32)
 
     def forward(self, x: Array) -> Array:
+        """Return y, `(N, 1)`, for x of shape `(N, units)`."""
         towards = self.weight + self.mixture @ self.rows
         self._keep((x, towards, self.mixture))
         return (x * towards).sum(axis=1, keepdims=True)
 
     def backward(self, dy: Array) -> Array:
+        """Return dx; `grads` are set."""
         x, towards, mixture = self._last()
         each = dy * x
         self.grads = {"weight": each.sum(axis=0, keepdims=True), "rows": mixture.T @ each}

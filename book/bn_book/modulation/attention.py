@@ -37,12 +37,14 @@ class Attentive(Rows):
         self.bias = np.zeros(count, F32)
 
     def forward(self, x: Array) -> Array:
+        """Return y, of the shape of x, `(N, units)`; the mixture is kept."""
         scores = x @ self.weight + self.bias
         exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
         self.mixture = exponentials / exponentials.sum(axis=1, keepdims=True)
         return super().forward(x)
 
     def backward(self, dy: Array) -> Array:
+        """Return dx; `grads` are set."""
         x, _, mixture = self._last()
         dmixture = (dy * x) @ self.gamma.T + dy @ self.beta.T
         dscores = mixture * (dmixture - (dmixture * mixture).sum(axis=1, keepdims=True))

@@ -34,7 +34,6 @@ from bn_book.modulation.generator import (
     spread,
 )
 from bn_lib._arrays import Array
-from bn_lib.layer import Layer
 from bn_lib.normalizers import batch_norm, conditional_batch_norm
 
 SEEDS = (0, 1, 2)
@@ -74,10 +73,12 @@ class Conditional(NamedTuple):
 
     @property
     def mean(self) -> Fraction:
+        """Of all values, whatever their class."""
         return sum(self.x, Fraction(0)) / len(self.x)
 
     @property
     def variance(self) -> Fraction:
+        """Of all values, divided by how many they are."""
         return sum(((x - self.mean) ** 2 for x in self.x), Fraction(0)) / len(self.x)
 
     @property
@@ -94,10 +95,12 @@ class Conditional(NamedTuple):
 
     @property
     def x_hat(self) -> tuple[Fraction, ...]:
+        """The standardized values."""
         return tuple((x - self.mean) / self.deviation for x in self.x)
 
     @property
     def y(self) -> tuple[Fraction, ...]:
+        """What the layer gives."""
         return tuple(self.gamma[c] * x + self.beta[c] for x, c in zip(self.x_hat, self.labels, strict=True))
 
     def of_class(self, values: Sequence[Fraction]) -> tuple[Fraction, ...]:
@@ -109,14 +112,17 @@ class Conditional(NamedTuple):
 
     @property
     def dgamma(self) -> tuple[Fraction, ...]:
+        """The gradient of each class's gamma."""
         return self.of_class([dy * x for dy, x in zip(self.dy, self.x_hat, strict=True)])
 
     @property
     def dbeta(self) -> tuple[Fraction, ...]:
+        """The gradient of each class's beta."""
         return self.of_class(self.dy)
 
     @property
     def dx(self) -> tuple[Fraction, ...]:
+        """The gradient of each value: straight, through the mean, and through the variance."""
         back = [self.gamma[c] * dy for dy, c in zip(self.dy, self.labels, strict=True)]
         level = sum(back, Fraction(0)) / len(back)
         along = sum((b * x for b, x in zip(back, self.x_hat, strict=True)), Fraction(0)) / len(back)
@@ -212,13 +218,17 @@ def asked(count: int = DRAWN) -> Array:
     return np.repeat(np.arange(CLASSES), count)
 
 
-def judged(generator: Generator, *, seed: int = 0) -> Drawn:
-    """Draw `DRAWN` images of each class, with noise that no training saw, and let the judge name them."""
-    labels = asked()
-    images = generator.sample(labels, seed=1000 + seed)
+def seen(images: Array, labels: Array) -> Drawn:
+    """Images of all ten classes, judged."""
     real, classes = load_digits().test
     apart = [spread(images[labels == c]) / spread(real[classes == c]) for c in range(CLASSES)]
     return Drawn(float((judge()(images) == labels).mean()), float(np.mean(apart)))
+
+
+def judged(generator: Generator, *, seed: int = 0) -> Drawn:
+    """Draw `DRAWN` images of each class, with noise that no training saw, and judge them."""
+    labels = asked()
+    return seen(generator.sample(labels, seed=1000 + seed), labels)
 
 
 @cache
@@ -318,12 +328,14 @@ def learn_new_class(
         next(steps, None)
     hits = np.array([judge()(images) == labels for images in seen])
     moved = float(np.abs(seen[-1] - seen[0])[DRAWN:].max())
-    return NewClass(
-        hits[:, :DRAWN].mean(axis=1), hits[:, DRAWN:].mean(axis=1), moved, sum(part.size for part in parts)
-    )
+    return NewClass(hits[:, :DRAWN].mean(axis=1), hits[:, DRAWN:].mean(axis=1), moved, sum(part.size for part in parts))
 
 
 # Whose statistics?
+
+#: Which mean and variance an image is drawn with: those of training, or those of its mini-batch.
+Whose: TypeAlias = Literal["running", "of all ten classes", "of one class"]
+WHOSE: tuple[Whose, ...] = ("running", "of all ten classes", "of one class")
 
 
 class Company(NamedTuple):
@@ -343,14 +355,21 @@ class Company(NamedTuple):
 @cache
 def company(*, seed: int = 0) -> Company:
     """Draw the same noise with running statistics, and in training mode in two kinds of mini-batches."""
-    generator = copy.deepcopy(train("γ and β", with_bn=True, seed=seed))
-    labels = asked()
+    generator = train("γ and β", with_bn=True, seed=seed)
+    return Company(*(seen(draw_with(generator, whose, seed=seed), asked()).right for whose in WHOSE))
+
+
+def draw_with(generator: Generator, whose: Whose, *, seed: int = 0) -> Array:
+    """`DRAWN` images of each class. The generator stays as it is."""
+    generator, labels = copy.deepcopy(generator), asked()
+    if whose == "running":
+        return generator.sample(labels, seed=1000 + seed)
     z = noise(len(labels), np.random.default_rng(1000 + seed))
-    running = generator.sample(labels, seed=1000 + seed)
     generator.model.train()
-    mixed = generator.draw(z, labels)
-    alone = np.concatenate([generator.draw(z[labels == c], labels[labels == c]) for c in range(CLASSES)])
-    return Company(*(float((judge()(images) == labels).mean()) for images in (running, mixed, alone)))
+    if whose == "of all ten classes":
+        return generator.draw(z, labels)
+    each = [labels == c for c in range(CLASSES)]
+    return np.concatenate([generator.draw(z[rows], labels[rows]) for rows in each])
 
 
 @cache
@@ -395,3 +414,64 @@ def style_given(*, seed: int = 0, content_only: bool = False) -> float:
     content, style = images[rng.integers(0, len(images), 2)].astype(float)
     result = content if content_only else adaptive_instance_norm(content, style)
     return float(max(abs(result.mean() - style.mean()), abs(result.std() - style.std())))
+
+
+# What a page draws with
+
+
+class Shipped(NamedTuple):
+    """A generator in inference and a reader of what it draws, in whole numbers small enough for a page.
+
+    Attributes:
+        hidden: for each hidden layer `weight` and `bias`, in which BN's running statistics are already, and `gamma` and
+            `beta`, a row for each class; in hundredths.
+        output: `weight` and `bias` of the last layer; in hundredths.
+        hands: noise to draw with, a row for each; in hundredths.
+        reader: weights of a linear reader of digits, a column for each class, the last row for a constant; in
+            thousandths.
+    """
+
+    hidden: list[dict[str, list[list[int]] | list[int]]]
+    output: dict[str, list[list[int]] | list[int]]
+    hands: list[list[int]]
+    reader: list[list[int]]
+
+
+def _whole(values: Array, parts: int = 100) -> list[list[int]] | list[int]:
+    found: list[list[int]] | list[int] = np.rint(np.asarray(values, float) * parts).astype(int).tolist()
+    return found
+
+
+@cache
+def linear_reader() -> Array:
+    """Ridge regression from 64 pixels and a constant to the ten classes, `(65, 10)`."""
+    images, labels = load_digits().train
+    inputs = np.hstack([images, np.ones((len(images), 1))]).astype(float)
+    found: Array = np.linalg.solve(inputs.T @ inputs + np.eye(PIXELS + 1), inputs.T @ one_hot(labels))
+    return found
+
+
+@cache
+def shipped(*, hands: int = 5) -> Shipped:
+    """The generator with conditional BN and seed 0, as a page gets it."""
+    model = train("γ and β", with_bn=True).model
+    hidden = []
+    for dense, bn, rows in (model.stack[0:3], model.stack[4:7]):
+        deviation = np.sqrt(bn.running_var + bn.eps)
+        folded = {"weight": dense.weight / deviation, "bias": -bn.running_mean / deviation}
+        parts = folded | {"gamma": rows.gamma, "beta": rows.beta}
+        hidden.append({name: _whole(values) for name, values in parts.items()})
+    last = model.stack[-2]
+    return Shipped(
+        hidden,
+        {"weight": _whole(last.weight), "bias": _whole(last.bias)},
+        _whole(noise(hands, np.random.default_rng(15))),
+        _whole(linear_reader(), 1000),
+    )
+
+
+def two_contrasts() -> tuple[Array, Array]:
+    """A digit in full ink, and another that is faint on grey paper."""
+    images, labels = load_digits().test
+    content, style = (images[np.flatnonzero(labels == c)[0]].astype(float) for c in (3, 7))
+    return content, 0.35 + 0.3 * style

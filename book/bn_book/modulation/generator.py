@@ -64,11 +64,13 @@ class Rows(Layer):
         return self.mixture @ table if len(table) > 1 else table
 
     def forward(self, x: Array) -> Array:
+        """Return y, of the shape of x, `(N, units)`."""
         gamma = self._of(self.gamma)
         self._keep((x, gamma, self.mixture))
         return gamma * x + self._of(self.beta)
 
     def backward(self, dy: Array) -> Array:
+        """Return dx; `grads` are set."""
         x, gamma, mixture = self._last()
         for name, table, gradient in (("gamma", self.gamma, dy * x), ("beta", self.beta, dy)):
             self.grads[name] = mixture.T @ gradient if len(table) > 1 else gradient.sum(axis=0, keepdims=True)
