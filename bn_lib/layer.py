@@ -72,6 +72,7 @@ class Layer:
 
     Attributes:
         training: True after `.train()` (the start), False after `.eval()`.
+        frozen: True after `.freeze()`, which no `train()` undoes, False after `.unfreeze()` (the start).
         grads: the gradient of each parameter after `backward`, by name.
 
     Examples:
@@ -92,6 +93,7 @@ class Layer:
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
     training = Setting(check_bool)
+    frozen = False  # on the class, and so for a layer that was pickled before there was such a thing
 
     last_pass = Pass()  # on the class, for a layer that has none yet: a copy starts from here
 
@@ -125,9 +127,9 @@ class Layer:
         if "backward" in vars(cls) and "fill_grads" not in vars(cls):
             setattr(cls, "fill_grads", Layer.fill_grads)  # noqa: B010 - mypy refuses the plain assignment
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, *arguments: Any, **options: Any) -> Array:
         """Same as `forward`."""
-        return self.forward(x)
+        return self.forward(x, *arguments, **options)
 
     def train(self) -> Self:
         """Switch to training mode; return the layer."""
@@ -137,6 +139,28 @@ class Layer:
     def eval(self) -> Self:
         """Switch to inference mode; return the layer."""
         self.training = False
+        return self
+
+    def freeze(self) -> Self:
+        """Keep this layer, and all inside it, as they are while others are trained; return the layer.
+
+        `SGD` leaves parameters of a frozen layer alone, weight decay and momentum included. A frozen `BatchNorm`
+        normalizes with its running statistics, which do not move, whatever the mode: gradients pass through it as in
+        inference. Nothing else changes: `Dropout` drops in training mode, and `grads` are filled. `train()`, `eval()`
+        and `fit` leave a frozen layer frozen, copies and pickles are too, and a state dict does not say.
+
+        That is `trainable = False` of Keras. In PyTorch `requires_grad_(False)` holds the parameters only: statistics
+        move on, until `eval()` after every `train()` holds them.
+        """
+        return self._set_frozen(True)
+
+    def unfreeze(self) -> Self:
+        """Undo `freeze`, for this layer and all inside it; return the layer."""
+        return self._set_frozen(False)
+
+    def _set_frozen(self, frozen: bool) -> Self:
+        for layer in self.layers():
+            layer.frozen = frozen
         return self
 
     def layers(self) -> Iterator["Layer"]:
@@ -254,8 +278,10 @@ def distinct_layers(layer: Layer) -> list[Layer]:
     return list({id(each): each for each in layer.layers()}.values())
 
 
-def parameters_with_gradients(layer: Layer) -> list[tuple[Layer, str, Array, Array]]:
+def parameters_with_gradients(layer: Layer, *, frozen: bool = True) -> list[tuple[Layer, str, Array, Array]]:
     """Every trained array of `layer`, each once: its layer, its name, its value, its gradient.
+
+    Those of frozen layers are left out unless `frozen`.
 
     Raises:
         RuntimeError: if a gradient is missing because `backward` has not been called.
@@ -263,7 +289,7 @@ def parameters_with_gradients(layer: Layer) -> list[tuple[Layer, str, Array, Arr
     """
     found = []
     for each in distinct_layers(layer):
-        for name in each.parameter_names:
+        for name in each.parameter_names if frozen or not each.frozen else ():
             if name not in each.grads:
                 raise RuntimeError(f"{type(each).__name__} has no gradient of {name}; call backward(dy) first")
             parameter, g = getattr(each, name), each.grads[name]
@@ -300,8 +326,8 @@ def only_looked_at(layer: Layer) -> Iterator[None]:
     buffers = _buffers(layer)
     generators = [g for each, _, _ in held for g in vars(each).values() if isinstance(g, np.random.Generator)]
     states = [(generator, generator.bit_generator.state) for generator in generators]
-    for each, _, gradients in held:
-        each.grads = dict(gradients)
+    for each, _, _ in held:
+        each.grads = {}
     with modes_kept(layer):
         try:
             yield

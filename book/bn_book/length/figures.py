@@ -176,7 +176,7 @@ def rate_cut(runs: Mapping[str, Sequence[Trained]], cut: int) -> Figure:
     ):
         ax.text(x, y, words, color=COLOURS[colour], va="center")
     powers_of_ten(ax, y=(0.01, 0.1, 1))
-    ax.set(ylim=(0.006, 2), xlabel="training step", ylabel="training loss (nats)")
+    ax.set(ylim=(0.004, 2), xlabel="training step", ylabel="training loss (nats)")
     return fig
 
 
