@@ -6,51 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from bn_book.data import load_digits
-from bn_book.modulation.generator import F32, PIXELS, Rows, bare_batch_norm
+from bn_book.modulation.generator import F32, PIXELS
 from bn_lib._arrays import Array
+from bn_lib.modulation import AttentiveNorm
 from bn_lib.network import Dense, ReLU, Sequential, softmax_cross_entropy
 from bn_lib.training import SGD
 
 UNITS = 16
 LESSONS = 400
-
-
-class Attentive(Rows):
-    """`Rows` whose mixture is a softmax of the example itself.
-
-        mixture = softmax(x @ weight + bias)
-
-    Args:
-        units: values per example.
-        count: K, how many maps.
-        rng: source of the maps and of the attention's weights.
-
-    Source: Li, Sun and Wu (2020), eq. 5 and 6, for a mixture of K affine maps. They compute the weights from channels
-    of an image, each by a sigmoid and not by a softmax.
-    """
-
-    parameter_names = ("gamma", "beta", "weight", "bias")
-
-    def __init__(self, units: int, count: int, rng: np.random.Generator) -> None:
-        super().__init__(units, ("gamma", "beta"), rng, count)
-        self.weight = (rng.normal(size=(units, count)) / np.sqrt(units)).astype(F32)
-        self.bias = np.zeros(count, F32)
-
-    def forward(self, x: Array) -> Array:
-        """Return y, of the shape of x, `(N, units)`; the mixture is kept."""
-        scores = x @ self.weight + self.bias
-        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
-        self.mixture = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return super().forward(x)
-
-    def backward(self, dy: Array) -> Array:
-        """Return dx; `grads` are set."""
-        x, _, mixture = self._last()
-        dmixture = (dy * x) @ self.gamma.T + dy @ self.beta.T
-        dscores = mixture * (dmixture - (dmixture * mixture).sum(axis=1, keepdims=True))
-        dx = super().backward(dy) + dscores @ self.weight.T
-        self.grads |= {"weight": x.T @ dscores, "bias": dscores.sum(axis=0)}
-        return dx
 
 
 class Lesson(NamedTuple):
@@ -71,8 +34,17 @@ class Lesson(NamedTuple):
         The probability that a negative has more of it than an image in ink, or less, whichever is larger.
         """
         ink, negative = self.weights
-        more = float((negative[:, np.newaxis] > ink).mean() + 0.5 * (negative[:, np.newaxis] == ink).mean())
+        above, same = (found.mean() for found in (negative[:, np.newaxis] > ink, negative[:, np.newaxis] == ink))
+        more = float(above + same / 2)
         return max(more, 1 - more)
+
+
+def attention_weights(layer: AttentiveNorm, x: Array) -> Array:
+    """How much of each map a layer gives to each row of x, `(N, K)`; in the mode that its `norm` is in."""
+    scores = layer.norm.forward(x) @ layer.attention + layer.attention_bias
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    found: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return found
 
 
 @cache
@@ -83,21 +55,19 @@ def learn(maps: int, *, seed: int = 0, units: int = UNITS, steps: int = LESSONS)
     """
     rng = np.random.default_rng((13, seed))
     (images, labels), (test, right) = load_digits()
-    attentive = Attentive(units, maps, rng)
+    attentive = AttentiveNorm(maps, units, rng=rng, dtype=F32)
     dense, last = (Dense(n, m, rng=rng, dtype=F32) for n, m in ((PIXELS, units), (units, 10)))
-    model = Sequential(dense, bare_batch_norm(units), attentive, ReLU(), last)
+    model = Sequential(dense, attentive, ReLU(), last)
     optimizer = SGD(model, 0.1, momentum=0.9)
     for step in range(steps):
         optimizer.learning_rate = 0.1 * (1 - step / steps)
         rows, inverted = rng.integers(0, len(images), 60), rng.random((60, 1)) < 0.5
-        _, dlogits = softmax_cross_entropy(
-            model.forward(np.where(inverted, 1 - images[rows], images[rows])), labels[rows]
-        )
+        shown = np.where(inverted, 1 - images[rows], images[rows])
+        _, dlogits = softmax_cross_entropy(model.forward(shown), labels[rows])
         model.fill_grads(dlogits)
         optimizer.step()
     model.eval()
-    share, weights = [], []
-    for shown in (test, 1 - test):
-        share.append((model.forward(shown).argmax(axis=1) == right).mean())
-        weights.append(attentive.mixture[:, 0])
-    return Lesson(float(np.mean(share)), np.array(weights))
+    both = (test, 1 - test)
+    share = [(model.forward(shown).argmax(axis=1) == right).mean() for shown in both]
+    weights = np.array([attention_weights(attentive, dense.forward(shown))[:, 0] for shown in both])
+    return Lesson(float(np.mean(share)), weights)

@@ -7,13 +7,12 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bn_book.data import load_digits
 from bn_book.modulation.adversary import Batches, dueled
-from bn_book.modulation.attention import Attentive
 from bn_book.modulation.generator import (
     CLASSES,
     F32,
@@ -34,6 +33,9 @@ from bn_book.modulation.generator import (
     spread,
 )
 from bn_lib._arrays import Array
+from bn_lib.batchnorm import BatchNorm
+from bn_lib.modulation import AttentiveNorm, adaptive_instance_norm
+from bn_lib.network import Dense
 from bn_lib.normalizers import batch_norm, conditional_batch_norm
 
 SEEDS = (0, 1, 2)
@@ -45,10 +47,10 @@ DRAWN = 100  # images of each class that are judged
 #: The ways to tell the class that are compared, with what they are called: where it enters, and whether there is BN.
 WAYS: Mapping[tuple[Where, bool], str] = {
     ("nowhere", True): "nowhere",
-    ("input", True): "at the input",
-    ("γ and β", True): "in γ and β",
-    ("input", False): "at the input",
-    ("γ and β", False): "in γ and β",
+    ("input", True): "input",
+    ("γ and β", True): "γ and β",
+    ("input", False): "input",
+    ("γ and β", False): "γ and β",
 }
 
 
@@ -129,15 +131,11 @@ class Conditional(NamedTuple):
         return tuple((b - level - x * along) / self.deviation for b, x in zip(back, self.x_hat, strict=True))
 
 
-def adaptive_instance_norm(content: Array, style: Array) -> Array:
-    """AdaIN of one channel: the content, with the mean and the standard deviation of the style.
-
-        y = sigma(style) * (content - mu(content)) / sigma(content) + mu(style)
-
-    Source: Huang and Belongie (2017), eq. 8, with eps 0.
-    """
-    found: Array = style.std() * (content - content.mean()) / content.std() + style.mean()
-    return found
+def styled_as(content: Array, style: Array) -> Array:
+    """AdaIN of two images of one channel: the content, with the mean and the standard deviation of the style."""
+    found, _ = adaptive_instance_norm(content[np.newaxis, np.newaxis], style[np.newaxis, np.newaxis], eps=0.0)
+    result: Array = found[0, 0]
+    return result
 
 
 # A generator
@@ -304,9 +302,10 @@ def learn_new_class(
     generator = copy.deepcopy(train(where, with_bn=with_bn, seed=seed, without=new))
     generator.model.eval()
     rng = np.random.default_rng((14, seed))
-    if where == "input":  # the last rows of the first weights are those of the classes
-        first = len(generator.model.stack[0].weight) - CLASSES
-        row = [Part(generator.model.stack[0], "weight", first + new)]
+    dense = generator.model.stack[0]
+    if where == "input" and isinstance(dense, Dense):  # the last rows of the first weights are those of the classes
+        first = len(dense.weight) - CLASSES
+        row = [Part(dense, "weight", first + new)]
     else:
         first = 0
         row = [Part(rows, name, new) for rows in generator.rows for name in ("gamma", "beta")]
@@ -384,11 +383,11 @@ def duel_right(batches: Batches, *, seed: int = 0) -> Drawn:
 def attention_of_one(*, seed: int = 0) -> float:
     """The largest difference between BN and attention over one map, for an example's values."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(12, 5)).astype(F32)
-    layer = Attentive(5, 1, rng)
-    layer.gamma, layer.beta = rng.normal(size=(2, 1, 5)).astype(F32)
+    x = rng.normal(size=(12, 5))
+    layer = AttentiveNorm(1, 5, rng=rng)
+    layer.gamma, layer.beta = rng.normal(size=(2, 1, 5))
     expected, _ = batch_norm(x, layer.gamma[0], layer.beta[0])
-    return float(np.abs(layer.forward(bare_batch_norm(5).forward(x)) - expected).max())
+    return float(np.abs(layer.forward(x) - expected).max())
 
 
 def table_is_attention(*, seed: int = 0, softly: float = 0.0) -> float:
@@ -412,7 +411,7 @@ def style_given(*, seed: int = 0, content_only: bool = False) -> float:
     rng = np.random.default_rng(seed)
     images = load_digits().train[0]
     content, style = images[rng.integers(0, len(images), 2)].astype(float)
-    result = content if content_only else adaptive_instance_norm(content, style)
+    result = content if content_only else styled_as(content, style)
     return float(max(abs(result.mean() - style.mean()), abs(result.std() - style.std())))
 
 
@@ -431,15 +430,14 @@ class Shipped(NamedTuple):
             thousandths.
     """
 
-    hidden: list[dict[str, list[list[int]] | list[int]]]
-    output: dict[str, list[list[int]] | list[int]]
+    hidden: list[dict[str, Any]]
+    output: dict[str, Any]
     hands: list[list[int]]
     reader: list[list[int]]
 
 
-def _whole(values: Array, parts: int = 100) -> list[list[int]] | list[int]:
-    found: list[list[int]] | list[int] = np.rint(np.asarray(values, float) * parts).astype(int).tolist()
-    return found
+def _whole(values: Array, parts: int = 100) -> Any:
+    return np.rint(np.asarray(values, float) * parts).astype(int).tolist()
 
 
 @cache
@@ -454,16 +452,16 @@ def linear_reader() -> Array:
 @cache
 def shipped(*, hands: int = 5) -> Shipped:
     """The generator with conditional BN and seed 0, as a page gets it."""
-    model = train("γ and β", with_bn=True).model
-    hidden = []
-    for dense, bn, rows in (model.stack[0:3], model.stack[4:7]):
-        deviation = np.sqrt(bn.running_var + bn.eps)
-        folded = {"weight": dense.weight / deviation, "bias": -bn.running_mean / deviation}
-        parts = folded | {"gamma": rows.gamma, "beta": rows.beta}
-        hidden.append({name: _whole(values) for name, values in parts.items()})
-    last = model.stack[-2]
+    generator = train("γ and β", with_bn=True)
+    *hidden, last = [layer for layer in generator.model.stack if isinstance(layer, Dense)]
+    norms = [layer for layer in generator.model.stack if isinstance(layer, BatchNorm)]
+    layers = []
+    for dense, norm, rows in zip(hidden, norms, generator.rows, strict=True):
+        deviation = np.sqrt(norm.running_var + norm.eps)
+        folded = {"weight": dense.weight / deviation, "bias": -norm.running_mean / deviation}
+        layers.append({name: _whole(v) for name, v in (folded | {"gamma": rows.gamma, "beta": rows.beta}).items()})
     return Shipped(
-        hidden,
+        layers,
         {"weight": _whole(last.weight), "bias": _whole(last.bias)},
         _whole(noise(hands, np.random.default_rng(15))),
         _whole(linear_reader(), 1000),

@@ -4,6 +4,7 @@ Each function takes the numbers that `bn_book.modulation.experiments` computed.
 """
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -47,9 +48,9 @@ def draw_images(ax: Axes, images: Array) -> None:
         corners = np.stack([c * pitch + j, (rows - 1 - r) * pitch + SIDE - 1 - i], axis=1)
         path = Path((corners[:, np.newaxis] + square).reshape(-1, 2), codes * len(corners))
         ax.add_patch(PathPatch(path, facecolor=COLOURS["ink"], alpha=grey / GREYS, linewidth=0))
-    for r in range(rows):
-        for c in range(columns):
-            place = (c * pitch, r * pitch)
+    for down in range(rows):
+        for along in range(columns):
+            place = (along * pitch, down * pitch)
             ax.add_patch(Rectangle(place, SIDE, SIDE, fill=False, edgecolor=COLOURS["grid"], linewidth=0.8))
     ax.set(xlim=(-0.2, columns * pitch - APART + 0.2), ylim=(-0.2, rows * pitch - APART + 0.2), aspect="equal")
     ax.axis("off")
@@ -88,13 +89,13 @@ def shares(found: Mapping[str, Mapping[str, Sequence[Drawn]]], xlabel: str = "ri
         found: for each group, for each name in it, one result per seed.
         xlabel: of the axis.
     """
-    rows = sum(1 + len(of_group) for of_group in found.values())
+    rows = sum(bool(group) + len(of_group) for group, of_group in found.items())
     fig, ax = plt.subplots(figsize=(3.9, 0.32 * rows + 0.8))
     y = 0.0
     ticks, names = [], []
     for group, of_group in found.items():
-        y -= 1
         if group:
+            y -= 1
             ax.text(0.01, y, group, va="center", color=COLOURS["muted"])
         for name, runs in of_group.items():
             y -= 1
@@ -104,7 +105,6 @@ def shares(found: Mapping[str, Mapping[str, Sequence[Drawn]]], xlabel: str = "ri
             ticks.append(y)
             names.append(name)
         y -= 0.2
-    ax.axvline(0.1, color=COLOURS["grid"], zorder=0, lw=1, ymax=0.02)
     ax.set(xlim=(0, 1.02), ylim=(y - 0.4, -0.3), xlabel=xlabel)
     ax.set_yticks(ticks, names)
     ax.tick_params(axis="y", length=0)
@@ -180,7 +180,8 @@ def worked_back(example: Conditional) -> str:
     """The way back, as TeX."""
     n = len(example.x)
     back = [example.gamma[c] * dy for dy, c in zip(example.dy, example.labels, strict=True)]
-    level, along = sum(back) / n, sum(b * x for b, x in zip(back, example.x_hat, strict=True)) / n
+    level = sum(back, Fraction(0)) / n
+    along = sum((b * x for b, x in zip(back, example.x_hat, strict=True)), Fraction(0)) / n
     return aligned(
         rf"d\beta &= {row(example.dbeta)}",
         rf"d\gamma &= {row(example.dgamma)}",

@@ -8,7 +8,7 @@ from bn_book.modulation.figures import draw_images
 from bn_book.modulation.generator import CLASSES, PIXELS, Where, by_class, parts_of
 
 WHERE: tuple[Where, ...] = ("γ and β", "γ", "β", "input", "nowhere")
-SHOWN = 4  # images of each class
+SHOWN = 7  # images of each class
 
 
 def run(each: Each, *, normalizer: str, where: Where, statistics: Whose, steps: int, seed: int) -> Outcome:

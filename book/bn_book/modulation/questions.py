@@ -18,9 +18,9 @@ def _everything_trained() -> Choice:
     return Choice(
         name="everything-trained",
         page="chapters/modulation",
-        prompt=f"A generator with conditional BN can draw nine digits. Now all of its parameters are trained on "
-        f"{SHOTS} images of the tenth, for {LOOKS[-1]} steps, with the same learning rate as before. Predict how many of its "
-        "images are right: those of the tenth digit, orange, and those of the other nine, blue.",
+        prompt="A generator with conditional BN can draw nine digits. Now all of its parameters are trained on "
+        f"{SHOTS} images of the tenth, for {LOOKS[-1]} steps, with the same learning rate as before. Predict how many "
+        "of its images are right: those of the tenth digit, orange, and those of the other nine, blue.",
         right="Orange rises to the top at once; blue falls nearly to the bottom at once",
         plot=plot(figures.old_and_new, LOOKS, run.old, run.new),
         because="All classes share the weights, and no image of an old class is there to hold them. A step towards the "

@@ -1,7 +1,7 @@
 // Two digits: a square of gammas and betas between those of two classes, its corners, and the digit that the point draws.
 import { html, useMemo } from "../preact.js";
 import { dense, drawnDigit, onTheWay } from "../bn.js";
-import { Choice, Drawing, Handle, Slider, explorable, fixed, scale } from "../ui.js";
+import { Drawing, Handle, Slider, explorable, fixed, scale } from "../ui.js";
 
 const WIDTH = 360;
 const HEIGHT = 316;
@@ -111,7 +111,6 @@ function View({ state, set, uid }) {
   const { start, end, gamma, beta, hand } = state;
   const generator = useMemo(() => unpacked(state.generator), [state.generator]);
   const pixels = pixelsAt(generator, state, gamma, beta);
-  const digits = CLASSES.map((c) => [c, String(c)]);
   return html`
     <div class="bn-beside bn-pair">
       <${Plane} state=${state} set=${set} uid=${uid} generator=${generator} />
@@ -120,10 +119,10 @@ function View({ state, set, uid }) {
     <div class="bn-sliders">
       <${Slider} label="way of γ" value=${gamma} min=${0} max=${1} step=${0.02} format=${percent} set=${(to) => set({ gamma: to })} />
       <${Slider} label="way of β" value=${beta} min=${0} max=${1} step=${0.02} format=${percent} set=${(to) => set({ beta: to })} />
+      <${Slider} label="from class" value=${start} min=${0} max=${9} step=${1} format=${String} set=${(to) => set({ start: to })} />
+      <${Slider} label="to class" value=${end} min=${0} max=${9} step=${1} format=${String} set=${(to) => set({ end: to })} />
+      <${Slider} label="noise" value=${hand} min=${1} max=${generator.hands.length} step=${1} format=${String} set=${(to) => set({ hand: to })} />
     </div>
-    <${Choice} label="from class" value=${start} uid=${uid} options=${digits} set=${(to) => set({ start: to })} />
-    <${Choice} label="to class" value=${end} uid=${uid} options=${digits} set=${(to) => set({ end: to })} />
-    <${Choice} label="noise" value=${hand} uid=${uid} options=${generator.hands.map((_, k) => [k + 1, String(k + 1)])} set=${(to) => set({ hand: to })} />
   `;
 }
 
