@@ -19,8 +19,8 @@ from pathlib import Path
 from bn_exercises.problem import Problem
 from bn_grading import places
 
-PACKAGES = ("bn_exercises", "bn_exercises.functions", "bn_exercises.functions.implement")
-MODULES = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.functions.implement.recording")
+PACKAGES = ("bn_exercises", "bn_exercises.functions")
+MODULES = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.functions.recording")
 SUSPECTS = (
     "bn_exercises.algorithm",
     "bn_exercises.misconceptions",

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises.functions.implement.problem import FOLLOWS, POINTS
-from bn_exercises.functions.implement.recognition import ways
-from bn_exercises.functions.implement.recording import Record
-from bn_exercises.functions.implementations import MISTAKES, RIGHT, WAYS
+from bn_exercises.functions.implement.problem import POINTS
+from bn_exercises.functions.implementations import GALLERY, MISTAKES, RIGHT, WAYS
+from bn_exercises.functions.problem import FOLLOWS
+from bn_exercises.functions.recording import Record
 from bn_exercises.problem import verify
 from bn_exercises.problems import IMPLEMENT
 from bn_exercises.verdict import Verdict
@@ -406,5 +406,5 @@ def test_another_order_and_a_dictionary_are_told() -> None:
 def test_every_way_of_a_mistake_is_wrong() -> None:
     for function, made in WAYS.items():
         for m in made:
-            for compute in ways(function, m.compute):
+            for compute in GALLERY.conventions(function, m.compute):
                 assert IMPLEMENT.exposed(function, compute), (function, m.name, m.says)

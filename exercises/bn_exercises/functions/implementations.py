@@ -15,7 +15,6 @@ replaced by one of `slips`, and two mistakes at once are two. The right ones are
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, permutations, product
 from typing import Any, TypeAlias
@@ -25,6 +24,7 @@ import numpy as np
 from bn_exercises import misconceptions as wrong
 from bn_exercises.algorithm import batch_axes, per_channel
 from bn_exercises.functions import slips
+from bn_exercises.functions.gallery import Family, Gallery, first_of_each
 from bn_exercises.functions.slips import Axes, Function, Paths, Step, mean_over, three_paths, variance_over
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.tolerance import Array
@@ -563,31 +563,10 @@ ELSEWHERE: dict[str, tuple[Misconception, ...]] = {
     "update_running": (*_wrong_for_both("update_running"), *_in_other_forms("update_running")),
     "inference": tuple(_in_other_forms("inference")),
 }
-MISTAKES: dict[str, tuple[Misconception, ...]] = {
-    # Of several with one name the first.
-    name: tuple({m.name: m for m in reversed(ways)}[key] for key in dict.fromkeys(m.name for m in ways))
-    for name, ways in WAYS.items()
-}
+MISTAKES = first_of_each(WAYS)
 
 
 # Mistakes with a number of one's own in them, which has to be found
-
-
-@dataclass(frozen=True)
-class Family:
-    """A mistake with a number of one's own in it.
-
-    Attributes:
-        mistakes: what is wrong; several, if the number is in the place of another mistake.
-        make: the wrong function, of the number.
-        numbers: some, from the least to the largest.
-        any_small: whether small numbers are hardly told apart on a batch of ordinary spread.
-    """
-
-    mistakes: tuple[Misconception, ...]
-    make: Callable[[float], Function]
-    numbers: tuple[float, ...]
-    any_small: bool = False
 
 
 _EPS = tuple(10.0**power for power in range(-15, 2))
@@ -658,3 +637,11 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
     "update_running": tuple(_own_numbers_stored()),
     "inference": (*_blended(), *_own_eps("inference")),
 }
+
+
+def _conventions(function: str, compute: Function) -> list[Function]:
+    """A mistake in `update_running` can be made under either convention."""
+    return [compute, biased(compute)] if function == "update_running" else [compute]
+
+
+GALLERY = Gallery(RIGHT, WAYS, ELSEWHERE, FAMILIES, pairs, _conventions)
