@@ -26,6 +26,7 @@ SUSPECTS = (
     "bn_exercises.misconceptions",
     "bn_exercises.verdict",
     "bn_exercises.formulas.formula",
+    "bn_exercises.functions.gallery",
     "bn_exercises.functions.implementations",
     "bn_exercises.functions.slips",
     "bn_exercises.functions.break_it.evidence",

@@ -1,14 +1,17 @@
 """What a problem that asks for functions knows of them: the right ones, and the wrong ones that have a name."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations, product
 from typing import TypeAlias
 
-from bn_exercises.functions.slips import Function
+from bn_exercises.functions.slips import Function, Step
 from bn_exercises.misconceptions import Misconception
 
 # For each function its mistakes, made in every way.
 Ways: TypeAlias = Mapping[str, tuple[Misconception, ...]]
+# What can go wrong in each step of a function, by the step's name.
+Steps: TypeAlias = Mapping[str, Step]
 
 
 def first_of_each(ways: Ways) -> dict[str, tuple[Misconception, ...]]:
@@ -17,6 +20,37 @@ def first_of_each(ways: Ways) -> dict[str, tuple[Misconception, ...]]:
         name: tuple({m.name: m for m in reversed(made)}[key] for key in dict.fromkeys(m.name for m in made))
         for name, made in ways.items()
     }
+
+
+def one_wrong(make: Callable[..., Function], steps: Steps) -> Iterator[Misconception]:
+    """A function with one of its steps wrong: every way of every mistake.
+
+    Args:
+        make: the function, of the steps that are not the right ones.
+        steps: what can go wrong in each.
+    """
+    for step, slip in steps.items():
+        for m in slip:
+            yield m.at(make(**{step: m.compute}))
+
+
+def two_at_once(
+    make: Callable[..., Function], steps: Steps, apart: Container[frozenset[str]]
+) -> Iterator[tuple[Misconception, Misconception, Function]]:
+    """Two mistakes in one function, each in another step: the two, and the function.
+
+    Args:
+        make: the function, of the steps that are not the right ones.
+        steps: what can go wrong in each.
+        apart: pairs of steps that are not tried.
+    """
+    usual = {m for slip in steps.values() for m in {m.name: m for m in reversed(slip)}.values()}
+    for (one, ones), (other, others) in combinations(steps.items(), 2):
+        if frozenset((one, other)) not in apart:
+            for first, second in product(ones, others):
+                # One of the two in its usual way: all pairs would be too many to try while somebody waits.
+                if first.name != second.name and (first in usual or second in usual):
+                    yield first, second, make(**{one: first.compute, other: second.compute})
 
 
 @dataclass(frozen=True)
