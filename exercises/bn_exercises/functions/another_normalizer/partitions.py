@@ -115,7 +115,16 @@ def by_kind(rows: Partition, images: Partition) -> Partition:
     return lambda p: images(p) if p.images else rows(p)
 
 
-# The mistakes. Each sentence is completed by what belongs there instead, which the three normalizers have in common.
+# By the names that a reader knows. Batch and instance normalization are not asked for here.
+PARTITIONS: dict[str, Partition] = {
+    "batch": lambda p: (p.c,),
+    "layer, RMS": of_sample,
+    "instance": lambda p: (p.n, p.c),
+    "group": of_group,
+}
+
+
+# The mistakes. Each sentence is completed by what belongs there instead.
 
 _SAMPLE = "Here a sample has one mean, over all its channels and positions."
 _GROUP = "Here each group of each sample has its own mean, over its channels and positions."

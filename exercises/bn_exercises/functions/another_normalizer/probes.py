@@ -104,12 +104,12 @@ def all_probes(rng: Random) -> Iterator[Probe]:
     single = _in_float32(replace(single, x=single.x + 1e4))
     tiny = _batch(rng, 5, 6, 2, 1e-5, 1e-5)
     wide = _batch(rng, 5, 6, 3, 5e3, 1e4)
-    # All four lengths differ, and so do the number of groups and their size.
-    shape, groups = (2, 6, 5, 4), 3
-    flat = _batch(rng, 2, 6, groups, positions=20)
+    # All four lengths differ, the number of groups and their size do, and no two normalizers have as many means.
+    shape, groups, positions = (4, 6, 3, 2), 3, 6
+    flat = _batch(rng, 4, 6, groups, positions=positions)
     images = replace(flat, x=flat.x.reshape(shape), dy=flat.dy.reshape(shape))
     # The same numbers as rows: every position of a channel is one more channel, with that gamma and beta.
-    flat = replace(flat, gamma=np.repeat(flat.gamma, 20), beta=np.repeat(flat.beta, 20))
+    flat = replace(flat, gamma=np.repeat(flat.gamma, positions), beta=np.repeat(flat.beta, positions))
 
     cases = [
         ("ordinary", ordinary, 0.1),
