@@ -343,6 +343,17 @@ def _reshaped(function: Function, to_rows: Function = _TO_ROWS[1], back: Functio
     return reshaped
 
 
+def _gamma_in_front(axes: Callable[[Array], Axes]) -> Function:
+    """Wrong axes in the compact form. Where these mix channels, it matters that γ stands in front of the means."""
+    without = backward_of(axes=axes)
+
+    def backward(dy: Array, x: Array, gamma: Array, *others: Any) -> Array:
+        dx, dgamma, dbeta = without(dy, x, np.ones_like(gamma), *others)
+        return per_channel(gamma, x) * dx, dgamma, dbeta
+
+    return backward
+
+
 IN_PLACE = Misconception(
     "an argument changed in place",
     "You changed an array that you were given, so your caller has lost it. Make a new one: a = a - b, not a -= b.",
@@ -375,6 +386,7 @@ _WHOLE: dict[str, tuple[Misconception, ...]] = {
         IN_PLACE.at(_backward_in_place),
         SINGLE.at(in_float32(backward)),
         RESHAPED.at(_reshaped(backward)),
+        *(m.at(_gamma_in_front(m.compute)) for m in slips.ROW_AXES),
     ),
     "update_running": (
         SINGLE.at(in_float32(_update())),
@@ -544,7 +556,12 @@ WAYS: dict[str, tuple[Misconception, ...]] = {name: (*one_wrong(*_MADE[name]), *
 # The same mistakes made in one place of several, the axes of rows and of images both wrong, and more ways to reshape.
 ELSEWHERE: dict[str, tuple[Misconception, ...]] = {
     "forward": (*_wrong_for_both("forward"), *_in_other_forms("forward")),
-    "backward": (*_in_places(), *_wrong_for_both("backward"), *_in_other_forms("backward")),
+    "backward": (
+        *_in_places(),
+        *_wrong_for_both("backward"),
+        *(m.at(_gamma_in_front(m.compute)) for m in (*slips.ALL_IMAGE_AXES, *slips.BOTH_AXES)),
+        *_in_other_forms("backward"),
+    ),
     "update_running": (*_wrong_for_both("update_running"), *_in_other_forms("update_running")),
     "inference": tuple(_in_other_forms("inference")),
 }

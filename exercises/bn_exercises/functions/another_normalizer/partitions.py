@@ -68,7 +68,7 @@ def _order(partition: Partition, shape: tuple[int, ...], groups: int) -> tuple[A
     places = _places(shape, groups)
     common = partition(places) or (0 * places.n,)
     keys = np.stack([each.ravel() for each in common])
-    return np.lexsort(keys), len(np.unique(keys, axis=1).T)
+    return np.lexsort(keys[::-1]), len(np.unique(keys, axis=1).T)
 
 
 class Table(NamedTuple):
