@@ -526,18 +526,28 @@ class _ShapeNorm(_SampleNorm):
     """Base of those that may standardize over the last axes alone, with a gamma of their shape."""
 
     def __init__(
-        self, num_features: int | tuple[int, ...], *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np
+        self,
+        num_features: int | tuple[int, ...],
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        channel_axis: int = 1,
+        dtype: Any = None,
+        xp: Namespace = np,
     ) -> None:
         self.axis: tuple[int, ...] | None = None
+        options = {"eps": eps, "affine": affine, "channel_axis": channel_axis, "dtype": dtype, "xp": xp}
         if not isinstance(num_features, tuple | list):
-            super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
+            super().__init__(num_features, **options)
             return
         shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
         if not shape:
             raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
-        super().__init__(math.prod(shape), eps=eps, dtype=dtype, xp=xp)
+        super().__init__(math.prod(shape), **options)
+        if self.channel_axis != 1:
+            raise ValueError(f"channel_axis is {channel_axis}; expected none: num_features says which axes, {shape}")
         self.axis = tuple(range(-len(shape), 0))
-        for name in self.parameter_names:
+        for name in type(self).parameter_names:
             setattr(self, name, xp.reshape(getattr(self, name), shape))
 
     @property
