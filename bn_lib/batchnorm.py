@@ -28,6 +28,7 @@ from bn_lib.convention import Convention
 from bn_lib.layer import Layer, Setting
 from bn_lib.moments import Moments
 from bn_lib.normalizers import (
+    Cache,
     NormCache,
     batch_axes,
     batch_norm,
@@ -513,7 +514,7 @@ class _Renormed(NamedTuple):
 class _SampleNorm(_Normalizer):
     """Base of those that look at one sample at a time, so training and inference are the same."""
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         raise NotImplementedError
 
     def forward(self, x: Array) -> Array:
@@ -525,30 +526,21 @@ class _SampleNorm(_Normalizer):
 class _ShapeNorm(_SampleNorm):
     """Base of those that may standardize over the last axes alone, with a gamma of their shape."""
 
-    def __init__(
-        self,
-        num_features: int | tuple[int, ...],
-        *,
-        eps: float = 1e-5,
-        affine: bool = True,
-        channel_axis: int = 1,
-        dtype: Any = None,
-        xp: Namespace = np,
-    ) -> None:
+    def __init__(self, num_features: int | tuple[int, ...], *, xp: Namespace = np, **options: Any) -> None:
         self.axis: tuple[int, ...] | None = None
-        options = {"eps": eps, "affine": affine, "channel_axis": channel_axis, "dtype": dtype, "xp": xp}
         if not isinstance(num_features, tuple | list):
-            super().__init__(num_features, **options)
+            super().__init__(num_features, xp=xp, **options)
             return
+        if "channel_axis" in options:
+            raise ValueError("channel_axis is given with a shape, which stands for the last axes; expected one of them")
         shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
         if not shape:
             raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
-        super().__init__(math.prod(shape), **options)
-        if self.channel_axis != 1:
-            raise ValueError(f"channel_axis is {channel_axis}; expected none: num_features says which axes, {shape}")
+        super().__init__(math.prod(shape), xp=xp, **options)
         self.axis = tuple(range(-len(shape), 0))
-        for name in type(self).parameter_names:
-            setattr(self, name, xp.reshape(getattr(self, name), shape))
+        for name in ("gamma", "beta"):
+            if hasattr(self, name):
+                setattr(self, name, xp.reshape(getattr(self, name), shape))
 
     @property
     def num_features(self) -> int:
@@ -591,7 +583,7 @@ class LayerNorm(_ShapeNorm):
                 [-1.,  1.]]])
     """
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return layer_norm(x, self.gamma, self.beta, axis=self.axis, eps=self.eps)
 
 
@@ -615,7 +607,7 @@ class RMSNorm(_ShapeNorm):
 
     parameter_names = ("gamma",)
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return rms_norm(x, self.gamma, axis=self.axis, eps=self.eps)
 
 
@@ -636,7 +628,7 @@ class InstanceNorm(_SampleNorm):
                 [-1.,  1.]]])
     """
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return instance_norm(x, self.gamma, self.beta, eps=self.eps)
 
 
@@ -669,7 +661,7 @@ class GroupNorm(_SampleNorm):
             raise ValueError(f"groups is {groups}; expected a divisor of the {self.num_features} channels")
         self._groups = groups
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
         return group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)
 
 
@@ -732,7 +724,7 @@ class WeightStandardized(Layer):
         self.layer.fill_grads(dy)
         self._go_through(cache)
 
-    def _go_through(self, cache: NormCache) -> None:
+    def _go_through(self, cache: Cache) -> None:
         gradients = self.layer.grads
         gradients["weight"] = weight_standardization_backward(gradients["weight"], cache)
         self._went_back()

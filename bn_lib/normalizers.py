@@ -55,7 +55,7 @@ from bn_lib.standardize import standardize_backward, standardize_over, standardi
 
 @dataclass(frozen=True, eq=False)
 class NormCache:
-    """What a backward pass needs from its forward pass, where that wrote x_hat. A backend's loops do not: `BatchCache`.
+    """What a backward pass needs from its forward pass, where that wrote x_hat. A backend's loops do not: see `fast`.
 
     Attributes:
         x_hat: the standardized input, shape of x.
@@ -67,8 +67,7 @@ class NormCache:
         labels: each sample's class, where gamma and beta have one row per class; otherwise None.
         dtype: the dtype of x, which dx gets.
         center: whether the mean was subtracted.
-        meets: the shape in which gamma and beta broadcast against x; None for one value per channel, or per element of
-            a sample.
+        meets: the shape in which gamma and beta broadcast against x, where there are no labels.
     """
 
     x_hat: Array
@@ -80,10 +79,10 @@ class NormCache:
     labels: Array | None = None
     dtype: Any = None
     center: bool = True
-    meets: tuple[int, ...] | None = None
+    meets: tuple[int, ...] = ()
 
 
-Cache = NormCache | fast.BatchCache
+Cache = NormCache | fast.BatchCache | fast.GroupCache
 
 
 # Batch
@@ -209,7 +208,7 @@ def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array,
     xp = namespace(x)
     mean, var = (xp.reshape(xp.astype(v, xp.float64), channel_shape(x.ndim)) for v in (mean, var))
     x_hat, inv_std = standardize_with(xp, x, mean, 1 / xp.sqrt(var + eps))
-    cache = NormCache(x_hat, inv_std, gamma, axes=(), moments=None, dtype=x.dtype)
+    cache = NormCache(x_hat, inv_std, gamma, axes=(), moments=None, dtype=x.dtype, meets=_meets(gamma, x.ndim))
     return _scale_and_shift(xp, x_hat, beta, cache), cache
 
 
@@ -229,7 +228,7 @@ def normalize_split(x: Array, gamma: Array, beta: Array, eps: float, ghosts: int
 
 def layer_norm(
     x: Array, gamma: Array, beta: Array, *, axis: Axes | None = None, eps: float = 1e-5
-) -> tuple[Array, NormCache]:
+) -> tuple[Array, Cache]:
     """Layer Normalization: each sample is standardized over all its channels and positions, or over its last axes.
 
     The formula is that of `batch_norm` with the mean over axes (1, ...) in place of (0, ...); so a sample's output
@@ -271,10 +270,10 @@ def layer_norm(
     axes, meets = _check_sample(x, gamma, axis, "LayerNorm")
     check_parameter(x, beta, "beta", tuple(gamma.shape))
     check_enough(x, axes, "sample")
-    return _forward(x, gamma, beta, axes, check_eps(eps), meets=meets)
+    return _forward_groups(x, gamma, beta, axes, check_eps(eps), meets=meets)
 
 
-def layer_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+def layer_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Gradients of `layer_norm` with respect to x, gamma and beta; arguments and errors as `batch_norm_backward`.
 
     gamma now varies along the axes that are averaged, so it stays inside the means, with dx_hat = gamma * dy:
@@ -290,7 +289,7 @@ def layer_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
     return _backward(dy, cache)
 
 
-def rms_norm(x: Array, gamma: Array, *, axis: Axes | None = None, eps: float = 1e-5) -> tuple[Array, NormCache]:
+def rms_norm(x: Array, gamma: Array, *, axis: Axes | None = None, eps: float = 1e-5) -> tuple[Array, Cache]:
     """Root Mean Square Normalization: each sample is divided by the root of its mean square. Nothing is subtracted.
 
         x_hat = x / sqrt(mean(x**2) + eps)        over all channels and positions of a sample, or over its last axes
@@ -319,10 +318,10 @@ def rms_norm(x: Array, gamma: Array, *, axis: Axes | None = None, eps: float = 1
     Source: Zhang and Sennrich (2019), eq. 4. It has no eps, which is that of torch.nn.functional.rms_norm.
     """
     axes, meets = _check_sample(x, gamma, axis, "RMSNorm")
-    return _forward(x, gamma, None, axes, check_eps(eps), center=False, meets=meets)
+    return _forward_groups(x, gamma, None, axes, check_eps(eps), center=False, meets=meets)
 
 
-def rms_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array]:
+def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
     """Gradients of `rms_norm` with respect to x and gamma; arguments and errors as `batch_norm_backward`.
 
     No mean was subtracted, so no gradient comes back through one. With dx_hat = gamma * dy:
@@ -339,7 +338,7 @@ def rms_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array]:
     return dx, dgamma
 
 
-def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Cache]:
     """Instance Normalization: each channel of each sample is standardized over its positions.
 
     Args:
@@ -370,10 +369,10 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
     check_parameter(x, beta, "beta")
     axes = tuple(range(2, x.ndim))
     check_enough(x, axes, "channel of a sample")
-    return _forward(x, gamma, beta, axes, check_eps(eps))
+    return _forward_groups(x, gamma, beta, axes, check_eps(eps))
 
 
-def instance_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+def instance_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Gradients of `instance_norm` with respect to x, gamma and beta; as `batch_norm_backward`.
 
     Example:
@@ -385,7 +384,7 @@ def instance_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, A
     return _backward(dy, cache)
 
 
-def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float = 1e-5) -> tuple[Array, Cache]:
     """Group Normalization: each group of channels of each sample is standardized over its channels and positions.
 
     `groups=1` is Layer Normalization, `groups=C` is Instance Normalization.
@@ -422,10 +421,10 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
     split = (n, groups, channels // groups, *spatial)
     axes = tuple(range(2, len(split)))
     check_enough(x, axes, "group of a sample", split)
-    return _forward(x, gamma, beta, axes, check_eps(eps), split=split)
+    return _forward_groups(x, gamma, beta, axes, check_eps(eps), split=split)
 
 
-def group_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+def group_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Gradients of `group_norm` with respect to x, gamma and beta; as `layer_norm_backward`.
 
     Example:
@@ -440,7 +439,7 @@ def group_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
 # Weights
 
 
-def weight_standardization(weight: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+def weight_standardization(weight: Array, *, eps: float = 1e-5) -> tuple[Array, Cache]:
     """Weight Standardization: the weights that one output sums are standardized, instead of what they sum.
 
         w_hat = (w - mean(w)) / sqrt(var(w) + eps)        over all weights of an output, without gamma and beta
@@ -475,10 +474,10 @@ def weight_standardization(weight: Array, *, eps: float = 1e-5) -> tuple[Array, 
     if count_along(weight.shape, axes) < 2:
         raise ValueError(f"weight has shape {weight.shape}: one weight per output; expected at least 2")
     one = namespace(weight).ones((1,), dtype=weight.dtype)
-    return _forward(weight, one, None, axes, check_eps(eps), meets=(1,))
+    return _forward_groups(weight, one, None, axes, check_eps(eps), meets=(1,))
 
 
-def weight_standardization_backward(dweight: Array, cache: NormCache) -> Array:
+def weight_standardization_backward(dweight: Array, cache: Cache) -> Array:
     """Gradient of `weight_standardization` with respect to the weight, given that with respect to the standardized one.
 
         dw = (dw_hat - mean(dw_hat) - w_hat * mean(dw_hat * w_hat)) / sqrt(var(w) + eps)
@@ -612,6 +611,27 @@ def _check_meaning(x: Array, gamma: Array, layer: str) -> None:
 
 
 @silent
+def _forward_groups(
+    x: Array,
+    gamma: Array,
+    beta: Array | None,
+    axes: tuple[int, ...],
+    eps: float,
+    *,
+    split: tuple[int, ...] | None = None,
+    center: bool = True,
+    meets: tuple[int, ...] | None = None,
+) -> tuple[Array, Cache]:
+    """`_forward` where values that share a mean lie together: by the loops of a backend that has some for that."""
+    meets = _meets(gamma, x.ndim) if meets is None else meets
+    options: dict[str, Any] = {"split": split, "center": center, "meets": meets}
+    if x.size and (backend := choose(x)) and backend.takes_groups:
+        with suppress(OutOfRange):
+            return fast.forward_groups(backend, x, gamma, beta, axes, eps, **options)
+    return _forward(x, gamma, beta, axes, eps, **options)
+
+
+@silent
 def _forward(
     x: Array,
     gamma: Array,
@@ -624,6 +644,9 @@ def _forward(
     center: bool = True,
     meets: tuple[int, ...] | None = None,
 ) -> tuple[Array, NormCache]:
+    """The formulas as they stand, for every kind of array."""
+    if meets is None:
+        meets = _meets(gamma, x.ndim)
     xp = namespace(x)
     x_hat, inv_std, _, moments = standardize_over(xp, xp.reshape(x, split) if split else x, axes, eps, center=center)
     x_hat = xp.reshape(x_hat, x.shape)
@@ -642,10 +665,10 @@ def _scale_and_shift(xp: Namespace, x_hat: Array, beta: Array | None, cache: Nor
 
 @silent
 def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    if isinstance(cache, fast.BatchCache):
+    if isinstance(cache, fast.BatchCache | fast.GroupCache):
         check_gradient(dy, cache.x, cache.shape)
         try:
-            return fast.backward(dy, cache)
+            return fast.backward(dy, cache) if isinstance(cache, fast.BatchCache) else fast.backward_groups(dy, cache)
         except OutOfRange:
             cache = _as_of_the_reference(cache)
     if not isinstance(cache, NormCache):
@@ -666,12 +689,17 @@ def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     )
 
 
-def _as_of_the_reference(cache: fast.BatchCache) -> NormCache:
+def _as_of_the_reference(cache: fast.BatchCache | fast.GroupCache) -> NormCache:
     """What the reference would have kept of the same forward pass."""
-    each, (center, lost, _, inv_std) = channel_shape(len(cache.shape)), cache.statistics
-    x = cache.x.reshape(cache.shape)
+    shape, each, (center, lost, _, inv_std) = cache.shape, channel_shape(len(cache.shape)), cache.statistics
+    more: dict[str, Any] = {"meets": _meets(cache.gamma, len(shape))}
+    if isinstance(cache, fast.GroupCache):
+        shape, each = cache.split or cache.shape, cache.each
+        more = {"split": cache.split, "center": cache.center, "meets": cache.meets}
+    x = cache.x.reshape(shape)
     x_hat, inv_std = standardize_with(namespace(x), x, (center + lost).reshape(each), inv_std.reshape(each))
-    return NormCache(x_hat, inv_std, cache.gamma, cache.axes, cache.moments, dtype=cache.dtype)
+    x_hat = x_hat.reshape(cache.shape)
+    return NormCache(x_hat, inv_std, cache.gamma, cache.axes, cache.moments, dtype=cache.dtype, **more)
 
 
 def _gradients(xp: Namespace, dy: Array, cache: NormCache, gamma: Array) -> tuple[Array, Array, Array]:
@@ -693,12 +721,9 @@ def _unit(xp: Namespace, values: Array) -> float:
     return 2.0 ** math.floor(math.log2(largest)) if 0 < largest < math.inf else 1.0
 
 
-def _meets(ndim: int, cache: NormCache) -> tuple[int, ...]:
-    """The shape in which a parameter broadcasts against x of rank `ndim`, where it is the same for all samples."""
-    if cache.meets is not None:
-        return cache.meets
-    shape = tuple(cache.gamma.shape)
-    return channel_shape(ndim) if len(shape) == 1 else shape  # one value per element broadcasts over N as it is
+def _meets(gamma: Array, ndim: int) -> tuple[int, ...]:
+    """The shape in which a gamma of one value per channel, or per element of a sample, broadcasts against x."""
+    return (*gamma.shape, *(1,) * (ndim - 2)) if gamma.ndim == 1 else tuple(gamma.shape)
 
 
 def _spread(xp: Namespace, parameter: Array, x: Array, cache: NormCache) -> Array:
@@ -707,7 +732,7 @@ def _spread(xp: Namespace, parameter: Array, x: Array, cache: NormCache) -> Arra
     if cache.labels is not None:
         parameter = xp.take(parameter, cache.labels, axis=0)
         return xp.reshape(parameter, tuple(parameter.shape) + (1,) * (x.ndim - 2))
-    return xp.reshape(parameter, _meets(x.ndim, cache))
+    return xp.reshape(parameter, cache.meets)
 
 
 def _collect(xp: Namespace, values: Array, cache: NormCache) -> Array:
@@ -716,7 +741,6 @@ def _collect(xp: Namespace, values: Array, cache: NormCache) -> Array:
     if cache.labels is not None:
         per_sample = xp.sum(xp.reshape(values, (*values.shape[:2], -1)), axis=2, dtype=xp.float64)
         return one_hot(cache.labels, shape[0], xp.float64).T @ per_sample
-    meets = _meets(values.ndim, cache)
-    shared = (1,) * (values.ndim - len(meets)) + meets
+    shared = (1,) * (values.ndim - len(cache.meets)) + cache.meets
     axes = tuple(axis for axis, size in enumerate(shared) if size == 1)
     return xp.reshape(xp.sum(values, axis=axes, dtype=xp.float64), shape)

@@ -216,8 +216,8 @@ def test_refusals(name, seen, expected, error, call):
     assert_refused(name, seen, expected, error, call)
 
 
-def weights_back(dweight, cache=weight_standardization(X)[1]):
-    return weight_standardization_backward(dweight, cache)
+def weights_back(dweight, *cache):
+    return weight_standardization_backward(dweight, *(cache or [weight_standardization(X)[1]]))
 
 
 def after_a_nan():
