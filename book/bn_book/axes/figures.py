@@ -30,6 +30,7 @@ LOOKS: Mapping[str, tuple[str, str]] = {
     "none": ("without_bn", "-"),
     "pre": ("green", "-"),
     "post": ("amber", "-"),
+    "post, warm": ("amber", "--"),
 }
 
 
