@@ -356,7 +356,7 @@ def position_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, A
     "bn_lib/batchnorm.py": both(
         after("    normalize_with,", "    position_norm,"),
         after(
-            "        return layer_norm(x, self.gamma, self.beta, eps=self.eps)",
+            "        return instance_norm(x, self.gamma, self.beta, eps=self.eps)",
             '''
 
 class PositionNorm(_SampleNorm):
@@ -378,7 +378,7 @@ class PositionNorm(_SampleNorm):
         ),
     ),
     "bn_lib/__init__.py": both(
-        lambda text: text.replace("LayerNorm, RMSNorm\n", "LayerNorm, PositionNorm, RMSNorm\n"),
+        after("    LayerNorm,", "    PositionNorm,"),
         after("    layer_norm_backward,", "    position_norm,\n    position_norm_backward,"),
         after('    "Moments",', '    "PositionNorm",'),
         after('    "population_moments",', '    "position_norm",\n    "position_norm_backward",'),

@@ -29,12 +29,14 @@ from numba import njit
 from numba.core.caching import FunctionCache
 
 from bn_lib._arrays import LIMITS, Array
-from bn_lib.backends.base import Backend, Statistics, check_backward, check_forward
+from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward, check_forward
 from bn_lib.backends.threads import in_pieces
 
 LARGE = 1 << 18  # elements; below, handing work to another thread takes longer than it saves
 NARROW = 16  # positions; below, a run is too short for a loop of its own
 BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads
+LEAST_PERIODS = 8  # times that all of gamma is used before its gradient is summed as another block; and the most blocks
+MOST_BLOCKS = 64
 PROBES = 4  # values that a provisional center is the mean of
 ATTEMPTS = 3  # at a sum around a center near the mean; the second is around the mean itself, but for its rounding
 
@@ -175,6 +177,55 @@ class NumbaBackend(Backend):
             check_backward(dy, x, statistics, table[SECOND], table[FIRST])
         return dx, table[SECOND], table[FIRST]
 
+    takes_groups = True
+
+    def forward_groups(
+        self, x: Array, gamma: Array, beta: Array | None, run: int, eps: float, *, center: bool
+    ) -> tuple[Array, Statistics]:
+        y, table = np.empty(x.shape, x.dtype), _table(x)
+        gamma = _for_columns(gamma, x, run)
+        beta = np.zeros_like(gamma) if beta is None else _for_columns(beta, x, run)
+        _, most, negligible = limits = LIMITS[8 * x.itemsize]
+        if not (np.all(np.abs(gamma) <= most) and np.all(np.abs(beta) <= negligible)):
+            raise OutOfRange
+        _share_channels(_forward_groups, _plain(x), y, table, gamma, beta, _wide(run), eps, center)
+        statistics = Statistics(table[CENTER].astype(x.dtype), table[LOST], table[M2], table[INV_STD])
+        if not _forward_held(table, *limits):
+            check_forward(x, table[GAMMA], statistics, table[SCALE], table[SHIFT])
+        return y, statistics
+
+    def backward_groups(
+        self, dy: Array, x: Array, gamma: Array, run: int, statistics: Statistics, *, center: bool
+    ) -> tuple[Array, Array, Array]:
+        dx, table, values = np.empty(x.shape, x.dtype), _table(x), gamma.size
+        table[GAMMA], table[CENTER], table[LOST], table[INV_STD] = 1, statistics[0], statistics[1], statistics[3]
+        gamma = _for_columns(gamma, x, run)
+        if _wide(run) > 1:
+            as_runs = (1, -1, run)
+            sums = np.empty((1, 2, x.size // run))
+            arrays = (_plain(a).reshape(as_runs) for a in (dy, x, dx))
+            _share(_backward_runs, x.size, x.shape[1], *arrays, table, sums, gamma, center)
+            sums = sums.reshape(2, -1, values).sum(axis=1)
+        else:
+            periods = x.size // gamma.size
+            sums = np.empty((max(1, min(periods // LEAST_PERIODS, MOST_BLOCKS)), 2, gamma.size))
+            _share(_backward_columns, x.size, len(sums), _plain(dy), _plain(x), dx, table, sums, gamma, center)
+            sums = sums.sum(axis=0).reshape(2, values, run).sum(axis=2)
+        if not _backward_held(table, *LIMITS[8 * x.itemsize]):
+            check_backward(dy, x, statistics, table[SECOND], table[FIRST])
+        dbeta, dgamma = sums
+        return dx, dgamma, dbeta
+
+
+def _wide(run: int) -> int:
+    """The run that loops are given: one that is too short for a loop of its own is columns with a gamma for each."""
+    return run if run >= NARROW else 1
+
+
+def _for_columns(parameter: Array, x: Array, run: int) -> Array:
+    """A copy in the precision of x, with a value for each `_wide(run)` elements."""
+    return np.repeat(parameter.astype(x.dtype), run // _wide(run))
+
 
 def _table(x: Array) -> Array:
     return np.empty((QUANTITIES, x.shape[1]))
@@ -207,19 +258,19 @@ class _Memory:
 
 def _share_channels(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
     """Call `loop(x, *arguments, start, stop)` on pieces of the channels, in threads if there is enough to do."""
-    if x.size < LARGE:
-        loop(x, *arguments, 0, x.shape[1])
-    else:
-        in_pieces(lambda start, stop: loop(x, *arguments, start, stop), x.shape[1])
+    _share(loop, x.size, x.shape[1], x, *arguments)
 
 
 def _share_rows(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
     """The same on blocks of rows."""
-    blocks = -(-x.shape[0] // BLOCK)
-    if x.size < LARGE:
-        loop(x, *arguments, 0, blocks)
+    _share(loop, x.size, -(-x.shape[0] // BLOCK), x, *arguments)
+
+
+def _share(loop: Callable[..., None], size: int, pieces: int, *arguments: Any) -> None:
+    if size < LARGE:
+        loop(*arguments, 0, pieces)
     else:
-        in_pieces(lambda start, stop: loop(x, *arguments, start, stop), blocks)
+        in_pieces(lambda start, stop: loop(*arguments, start, stop), pieces)
 
 
 def _moments(x: Array, table: Array) -> None:
@@ -366,18 +417,22 @@ def _scale_and_shift_images(x: Array, y: Array, table: Array, start: int, stop: 
                 out[s] = scale * (run[s] - center) + shift
 
 
-@_compiled("contract", "reassoc")
+@_compiled()
 def _gradient_sums_of_images(dy: Array, x: Array, table: Array, start: int, stop: int) -> None:
     for c in range(start, stop):
-        center = table[CENTER, c]
-        first = second = 0.0
-        for n in range(x.shape[0]):
-            run, gradients = x[n, c], dy[n, c]
-            for s in range(run.size):
-                gradient = np.float64(gradients[s])
-                first += gradient
-                second += gradient * (np.float64(run[s]) - center)
-        table[FIRST, c], table[SECOND, c] = first, second
+        table[FIRST, c], table[SECOND, c] = _sum_gradient_channel(dy, x, c, table[CENTER, c])
+
+
+@_compiled("contract", "reassoc")
+def _sum_gradient_channel(dy: Array, x: Array, c: int, center: float) -> tuple[float, float]:
+    first = second = 0.0
+    for n in range(x.shape[0]):
+        run, gradients = x[n, c], dy[n, c]
+        for s in range(run.size):
+            gradient = np.float64(gradients[s])
+            first += gradient
+            second += gradient * (np.float64(run[s]) - center)
+    return first, second
 
 
 @_compiled("contract")
@@ -390,6 +445,117 @@ def _combine_images(dy: Array, x: Array, dx: Array, table: Array, start: int, st
             run, gradients, out = x[n, c], dy[n, c], dx[n, c]
             for s in range(run.size):
                 out[s] = scale * (gradients[s] + slope * (run[s] - center) + shift)
+
+
+# Values that lie together share a mean: as images of one sample, whose channels they are
+
+
+@_compiled("contract")
+def _forward_groups(
+    x: Array,
+    y: Array,
+    table: Array,
+    gamma: Array,
+    beta: Array,
+    run: int,
+    eps: float,
+    center: bool,
+    start: int,
+    stop: int,
+) -> None:
+    number, length = x.dtype.type, x.shape[2]
+    for r in range(start, stop):
+        _standardize_group(x, table, r, eps, center)
+        middle, scale, shift = number(table[CENTER, r]), number(table[SCALE, r]), number(table[SHIFT, r])
+        row, out, first = x[0, r], y[0, r], r * (length // run) % gamma.size
+        if run == 1:
+            scales, shifts = gamma[first : first + length], beta[first : first + length]
+            for j in range(length):
+                out[j] = scales[j] * (scale * (row[j] - middle) + shift) + shifts[j]
+        else:
+            for k in range(length // run):
+                values, results = row[k * run : (k + 1) * run], out[k * run : (k + 1) * run]
+                for s in range(run):
+                    results[s] = gamma[first + k] * (scale * (values[s] - middle) + shift) + beta[first + k]
+
+
+@_compiled()
+def _standardize_group(x: Array, table: Array, r: int, eps: float, center: bool) -> None:
+    """What is known of a row, with SCALE and SHIFT for x_hat."""
+    table[GAMMA, r], table[BETA, r] = 1, 0
+    if center:
+        _moments_of_images(x, table, r, r + 1)
+    else:
+        table[CENTER, r], table[LOST, r] = 0, 0
+        _, table[M2, r] = _sum_channel(x, r, 0.0)
+    _forward_channel(table, r, x.shape[2], eps)
+
+
+@_compiled("contract")
+def _backward_runs(
+    dy: Array, x: Array, dx: Array, table: Array, sums: Array, gamma: Array, center: bool, start: int, stop: int
+) -> None:
+    """dbeta and dgamma of each run in `sums`."""
+    number, runs, values = x.dtype.type, x.shape[1] // table.shape[1], gamma.size
+    for r in range(start, stop):
+        first = second = 0.0
+        for c in range(r * runs, (r + 1) * runs):
+            dbeta, weighted = _sum_gradient_channel(dy, x, c, table[CENTER, r])
+            sums[0, 0, c], sums[0, 1, c] = dbeta, (weighted - table[LOST, r] * dbeta) * table[INV_STD, r]
+            first += gamma[c % values] * dbeta
+            second += gamma[c % values] * weighted
+        _go_back_group(table, r, first, second, runs * x.shape[2], center)
+        middle, scale = number(table[CENTER, r]), number(table[SCALE, r])
+        slope, shift = number(table[SLOPE, r]), number(table[SHIFT, r])
+        for c in range(r * runs, (r + 1) * runs):
+            run, gradients, out, weight = x[0, c], dy[0, c], dx[0, c], gamma[c % values]
+            for s in range(run.size):
+                out[s] = scale * (weight * gradients[s] + slope * (run[s] - middle) + shift)
+
+
+@_compiled("contract")
+def _backward_columns(
+    dy: Array, x: Array, dx: Array, table: Array, sums: Array, gamma: Array, center: bool, start: int, stop: int
+) -> None:
+    """dbeta and dgamma of blocks from `start` to `stop` in `sums`. A block ends where the values of gamma do."""
+    number, length = x.dtype.type, x.shape[2]
+    rows, blocks = gamma.size // length, sums.shape[0]
+    periods = x.shape[1] // rows
+    for block in range(start, stop):
+        sums[block] = 0
+        for r in range(block * periods // blocks * rows, (block + 1) * periods // blocks * rows):
+            row, gradients, out, begin = x[0, r], dy[0, r], dx[0, r], r % rows * length
+            weights = gamma[begin : begin + length]
+            dbeta, dgamma = sums[block, 0, begin : begin + length], sums[block, 1, begin : begin + length]
+            first, second = _sum_weighted_gradients(gradients, row, weights, table[CENTER, r])
+            _go_back_group(table, r, first, second, length, center)
+            middle, scale = number(table[CENTER, r]), number(table[SCALE, r])
+            slope, shift = number(table[SLOPE, r]), number(table[SHIFT, r])
+            lost, inv_std = table[LOST, r], table[INV_STD, r]
+            for j in range(length):
+                deviation = row[j] - middle
+                out[j] = scale * (weights[j] * gradients[j] + slope * deviation + shift)
+                dbeta[j] += gradients[j]
+                dgamma[j] += gradients[j] * ((deviation - lost) * inv_std)
+
+
+@_compiled("contract", "reassoc")
+def _sum_weighted_gradients(dy: Array, x: Array, gamma: Array, center: float) -> tuple[float, float]:
+    first = second = 0.0
+    for j in range(x.size):
+        gradient = np.float64(dy[j]) * np.float64(gamma[j])
+        first += gradient
+        second += gradient * (np.float64(x[j]) - center)
+    return first, second
+
+
+@_compiled()
+def _go_back_group(table: Array, r: int, first: float, second: float, count: int, center: bool) -> None:
+    """SCALE, SLOPE and SHIFT for dx, from sums of dx_hat = gamma * dy and of dx_hat * (x - center)."""
+    table[FIRST, r], table[SECOND, r] = first, second
+    _backward_channel(table, r, count)
+    if not center:
+        table[SHIFT, r] = 0
 
 
 # Rows: blocks of rows from `start` to `stop`. Channel c is columns c * size to (c + 1) * size.

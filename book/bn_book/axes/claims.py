@@ -73,8 +73,13 @@ CLAIMS = (
     Claim(
         name="rows-from-elsewhere-end-the-leak",
         kind="put to the test",
+<<<<<<< HEAD
         says="Shuffling rows before the statistics are taken ends the leak. Our test: with 8 rows of 8 different "
         "series the same network with BN learns nothing about dice.",
+=======
+        says="Whoever shuffles rows before the statistics are taken ends the leak. Our test: with 8 rows of 8 "
+        "different series the same network with BN learns nothing about dice.",
+>>>>>>> main
         source="he2020momentum",
         run=f"{_DICE}, with BN, but each row of another series.",
         measure=lambda seed: dice("BN, rows mixed", seed=seed).training,
