@@ -73,13 +73,8 @@ CLAIMS = (
     Claim(
         name="rows-from-elsewhere-end-the-leak",
         kind="put to the test",
-<<<<<<< HEAD
-        says="Shuffling rows before the statistics are taken ends the leak. Our test: with 8 rows of 8 different "
-        "series the same network with BN learns nothing about dice.",
-=======
         says="Whoever shuffles rows before the statistics are taken ends the leak. Our test: with 8 rows of 8 "
         "different series the same network with BN learns nothing about dice.",
->>>>>>> main
         source="he2020momentum",
         run=f"{_DICE}, with BN, but each row of another series.",
         measure=lambda seed: dice("BN, rows mixed", seed=seed).training,
@@ -207,7 +202,7 @@ CLAIMS = (
     Claim(
         name="a-factor-of-0-stands-in-for-a-normalizer",
         kind="put to the test",
-        says="Deep residual networks train without a normalizer if each branch begins with a small factor. Our "
+        says="Deep residual networks can be trained without a normalizer if each branch begins with a small factor. Our "
         "test: in a transformer a factor that starts at 0 does as well as LN.",
         source="de2020batch",
         run=f"{_DEEP}, without a normalizer, each branch times a trained number that starts at 0.",
