@@ -217,7 +217,7 @@ class SwitchableNorm(Holder):
         A mean that is off from that which was subtracted reaches its variance too: the squares are about the former.
         """
         x_hat, gamma, dtype, shares, weights, (mean, var, inv_std) = self._last()
-        xp, dy = namespace(dy), self._enter_again(dy, x_hat)
+        dy, xp = self._enter_again(dy, x_hat), namespace(x_hat)
         dx_hat = gamma * dy
         dmean, dvar = -inv_std * per_channel(dx_hat), -(inv_std**2) / 2 * per_channel(dx_hat * x_hat)
         of_means = xp.stack([xp.sum(dmean * (share.mean - mean)) for share in shares])
