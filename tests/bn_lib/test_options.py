@@ -80,6 +80,14 @@ def test_without_parameters_nothing_is_trained(name):
     assert twin.load_state_dict(layer.state_dict()) is twin
 
 
+@pytest.mark.parametrize("kind", [bn_lib.LayerNorm, bn_lib.RMSNorm])
+def test_a_shape_without_parameters(kind):
+    layer, plain = (kind((3, 2), affine=affine) for affine in (False, True))
+    x, _ = data((4, 5, 3, 2))
+    assert np.array_equal(layer(x), plain(x))
+    assert layer.state_dict() == layer.grads == {}
+
+
 def test_without_running_statistics_there_are_none_to_reset_or_recompute():
     layer = BatchNorm(3, track_running_stats=False)
     assert not layer.track_running_stats
@@ -207,6 +215,7 @@ ONE = np.arange(12).reshape(3, 4) == 5
         row("track_running_stats", "False", "True", ValueError, lambda: BatchRenorm(3, track_running_stats=False)),
         row("channel_axis", "0", "the mini-batch", ValueError, lambda: BatchNorm(3, channel_axis=0)),
         row("channel_axis", "'last'", "a whole number", TypeError, lambda: bn_lib.LayerNorm(3, channel_axis="last")),
+        row("channel_axis", "given with a shape", "one of them", ValueError, lambda: bn_lib.LayerNorm((4,), channel_axis=-1)),
         row("x", "(3, 2, 4)", "2 channels along axis -1", ValueError, lambda: BatchNorm(2, channel_axis=-1)(X)),
         row("x", "(3, 2, 4)", "2 channels along axis 3", ValueError, lambda: BatchNorm(2, channel_axis=3)(X)),
         row("x", "(3, 2, 4)", "3 channels along axis -3", ValueError, lambda: BatchNorm(3, channel_axis=-3)(X), id="the batch axis"),
