@@ -14,8 +14,11 @@ from bn_lib._arrays import Array, Namespace, namespace, silent
 from bn_lib._checks import (
     check_bool,
     check_dtype,
+    check_float_array,
     check_gradient,
     check_input,
+    check_integer,
+    check_mask,
     check_number,
     check_parameter,
     check_positive_int,
@@ -45,38 +48,123 @@ def _check_momentum(value: Any, name: str) -> float | None:
     return None if value is None else check_number(value, name, low=0.0, high=1.0)
 
 
-class _Normalizer(Layer):
-    """Base of all normalizers: eps, a gamma and mostly a beta of one value per channel, and the way back.
+def check_channel_axis(value: Any, name: str) -> int:
+    """Return `value` as an int; raise if it is none, or 0."""
+    axis = check_integer(value, name)
+    if axis == 0:
+        raise ValueError(f"{name} is 0; expected another: axis 0 is the mini-batch")
+    return axis
 
-    A subclass says in `parameter_names` whether there is a beta.
+
+class _Visit(NamedTuple):
+    """A forward pass, as a normalizer remembers it.
+
+    Attributes:
+        cache: what the gradient needs, of x as `_Normalizer._inside` has it.
+        shape: of x as the caller gave it.
+        valid: which of its positions are valid, `(positions,)`; None where there was no mask.
+    """
+
+    cache: Any
+    shape: tuple[int, ...]
+    valid: Array | None
+
+
+class _Normalizer(Layer):
+    """Base of all normalizers: eps, a gamma and mostly a beta of one value per channel, the door, and the way back.
+
+    A subclass says in `parameter_names` whether there is a beta. In its `forward`, x comes in by `_enter` and y goes
+    out by `_leave`; in between, the channels are axis 1, and what a mask hides is not there.
     """
 
     parameter_names: tuple[str, ...] = ("gamma", "beta")
     eps = Setting(partial(check_number, low=0.0))
+    channel_axis = Setting(check_channel_axis)
 
-    def __init__(self, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        channel_axis: int = 1,
+        dtype: Any = None,
+        xp: Namespace = np,
+    ) -> None:
         super().__init__()
         channels, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
-        self.eps = eps
+        self.eps, self.channel_axis = eps, channel_axis
         self.gamma = xp.ones((channels,), dtype=dtype)
         if "beta" in self.parameter_names:
             self.beta = xp.zeros((channels,), dtype=dtype)
+        if not check_bool(affine, "affine"):
+            self.parameter_names = ()  # gamma and beta are constants then
 
     @property
     def num_features(self) -> int:
         """C, the number of channels."""
         return int(self.gamma.shape[0])
 
+    @property
+    def affine(self) -> bool:
+        """Whether gamma and beta are parameters."""
+        return bool(self.parameter_names)
+
     def backward(self, dy: Array) -> Array:
-        """Gradient with respect to the last x; `grads["gamma"]` is set, and `grads["beta"]` where there is a beta.
+        """Gradient with respect to the last x; `grads["gamma"]` and `grads["beta"]` are set where they are parameters.
 
         After a forward pass of `BatchNorm` in inference mode the statistics are constants, so only the direct path
         remains: dx = gamma * dy / sqrt(running_var + eps).
         """
-        dx, *gradients = batch_norm_backward(dy, self._last())
+        visit = self._last()
+        dx, *gradients = self._gradients(self._enter_again(dy, visit), visit.cache)
         self.grads.update(zip(self.parameter_names, gradients, strict=False))
         self._went_back()
-        return dx
+        return self._outside(dx, visit.shape, visit.valid)
+
+    def _gradients(self, dy: Array, cache: Any) -> tuple[Array, Array, Array]:
+        """dx, dgamma and dbeta."""
+        return batch_norm_backward(dy, cache)
+
+    def _enter(self, x: Array, mask: Array | None = None) -> tuple[Array, Array | None]:
+        """x as `_inside` has it, and which of its positions are valid."""
+        if self.channel_axis == 1 and mask is None:
+            return x, None
+        check_float_array(x)
+        axis = self.channel_axis
+        if not -x.ndim < axis < x.ndim or x.shape[axis] != self.num_features:
+            raise ValueError(f"x has shape {x.shape}; expected {self.num_features} channels along axis {axis}")
+        valid = None if mask is None else check_mask(mask, x, axis)
+        return self._inside(x, valid), valid
+
+    def _leave(self, y: Array, cache: Any, x: Array, valid: Array | None) -> Array:
+        """Remember the pass; return y in the layout of x."""
+        self._keep(_Visit(cache, x.shape, valid))
+        return self._outside(y, x.shape, valid)
+
+    def _enter_again(self, dy: Array, visit: _Visit) -> Array:
+        """dy as `_inside` has it."""
+        if self.channel_axis == 1 and visit.valid is None:
+            return dy
+        check_gradient(dy, self.gamma, visit.shape)
+        return self._inside(dy, visit.valid)
+
+    def _inside(self, x: Array, valid: Array | None) -> Array:
+        """x with its channels on axis 1, a view; with a mask, only its M valid positions, as rows: `(M, C)`."""
+        xp = namespace(x)
+        if valid is None:
+            return xp.moveaxis(x, self.channel_axis, 1)
+        return xp.reshape(xp.moveaxis(x, self.channel_axis, -1), (-1, self.num_features))[valid]
+
+    def _outside(self, y: Array, shape: tuple[int, ...], valid: Array | None) -> Array:
+        """The reverse, for y and dx; where x was not valid, they are 0."""
+        if valid is None:
+            return y if self.channel_axis == 1 else namespace(y).moveaxis(y, 1, self.channel_axis)
+        xp, (*positions,) = namespace(y), shape
+        channels = positions.pop(self.channel_axis)
+        everywhere = xp.zeros((valid.shape[0], channels), dtype=y.dtype)
+        everywhere[valid] = y
+        return xp.moveaxis(xp.reshape(everywhere, (*positions, channels)), -1, self.channel_axis)
 
 
 class BatchNorm(_Normalizer):
@@ -93,6 +181,10 @@ class BatchNorm(_Normalizer):
             the plain average over all batches since the statistics were last reset.
         unbiased_running_var: whether running_var averages the unbiased variance (PyTorch, the paper) or the biased
             one (Keras, Flax). The variance that normalizes a training batch is the biased one in any case.
+        affine: whether gamma and beta are parameters. False leaves them at 1 and 0, out of `grads` and the state dict.
+        track_running_stats: whether there are running statistics. Without, the batch's are used in inference too, and
+            `running_mean`, `running_var` and `num_batches_tracked` are None.
+        channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, T, C) or (N, H, W, C).
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in: numpy, or cupy.
 
@@ -100,6 +192,12 @@ class BatchNorm(_Normalizer):
         gamma, beta: scale and shift, `(C,)`; start at 1 and 0.
         running_mean, running_var: `(C,)`, float64; start at 0 and 1.
         num_batches_tracked: how many batches went into them, an integer array of shape `()`.
+
+    Sequences of unlike length are padded to one, and a mask says what is no padding: `layer(x, mask=mask)`. Statistics,
+    of this batch and running, are then those of the valid positions only. At the others y is 0, in training and in
+    inference, and so is dx, whatever dy holds there.
+
+    After `freeze()` the layer is in inference whatever its mode, and gamma and beta are not trained.
 
     A NaN or an infinity in a training batch makes the running statistics of its channel NaN, and no later batch mends
     them, as in PyTorch. Inference then refuses; `reset_running_statistics()` and some training batches bring them back.
@@ -122,9 +220,13 @@ class BatchNorm(_Normalizer):
     Source: Ioffe and Szegedy (2015), Algorithms 1 and 2; running averages as in torch.nn.BatchNorm2d.
     """
 
-    buffer_names = ("running_mean", "running_var", "num_batches_tracked")
+    buffer_names: tuple[str, ...] = ("running_mean", "running_var", "num_batches_tracked")
+    running_mean: Array
+    running_var: Array
+    num_batches_tracked: Array
     momentum = Setting(_check_momentum)
     unbiased_running_var = Setting(check_bool)
+    _least_valid = 2
 
     def __init__(
         self,
@@ -133,13 +235,28 @@ class BatchNorm(_Normalizer):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         unbiased_running_var: bool = True,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        channel_axis: int = 1,
         dtype: Any = None,
         xp: Namespace = np,
     ) -> None:
-        super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
+        super().__init__(num_features, eps=eps, affine=affine, channel_axis=channel_axis, dtype=dtype, xp=xp)
         self.momentum = momentum
         self.unbiased_running_var = unbiased_running_var
+        if not check_bool(track_running_stats, "track_running_stats"):
+            self.buffer_names = ()
         self.reset_running_statistics()
+
+    @property
+    def track_running_stats(self) -> bool:
+        """Whether there are running statistics."""
+        return bool(self.buffer_names)
+
+    @property
+    def _learns(self) -> bool:
+        """Whether a pass is one of training."""
+        return self.training and not self.frozen
 
     @classmethod
     def in_convention(cls, convention: str | Convention, num_features: int, **options: Any) -> Self:
@@ -161,31 +278,46 @@ class BatchNorm(_Normalizer):
 
     def reset_running_statistics(self) -> None:
         """Forget all batches: mean 0, variance 1, no updates."""
+        if not self.track_running_stats:
+            self.running_mean = self.running_var = self.num_batches_tracked = None
+            return
         xp = namespace(self.gamma)  # not kept: a layer that holds a module can be neither copied nor pickled
         self.running_mean = xp.zeros((self.num_features,), dtype=xp.float64)
         self.running_var = xp.ones((self.num_features,), dtype=xp.float64)
         self.num_batches_tracked = xp.asarray(0, dtype=xp.int64)
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array, mask: Array | None = None) -> Array:
         """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`; in training also update the statistics.
 
+        Args:
+            x: the input, its channels on `channel_axis`.
+            mask: which positions are valid (True) and which are padding: booleans of the shape of x without its
+                channels, `(N, T)` for a sequence, or of one that broadcasts to it.
+
         Raises:
-            TypeError, ValueError: as `batch_norm` in training and `batch_norm_inference` in inference.
+            TypeError, ValueError: as `batch_norm` in training and `batch_norm_inference` in inference; also for a mask
+                that is of another shape, not boolean, or in training leaves fewer than two positions.
         """
-        if self.training:
-            y, cache = self._normalize_batch(x)
-            for name in ("running_mean", "running_var"):  # a sum would take other shapes too
-                check_parameter(x, getattr(self, name), name)
-            for moments in self._moments(cache):
-                self._update_running(moments)
+        inside, valid = self._enter(x, mask)
+        if self._learns or not self.track_running_stats:
+            if valid is not None and inside.shape[0] < self._least_valid:
+                raise ValueError(
+                    f"mask leaves {inside.shape[0]} positions of x, of shape {x.shape}; expected at least 2 to take "
+                    "statistics of"
+                )
+            y, cache = self._normalize_batch(inside)
+            if self._learns and self.track_running_stats:
+                for name in ("running_mean", "running_var"):  # a sum would take other shapes too
+                    check_parameter(inside, getattr(self, name), name)
+                for moments in self._moments(cache):
+                    self._update_running(moments)
         else:
-            check_input(x, least=0)
+            check_input(inside, least=0)
             for name in ("gamma", "beta", "running_mean", "running_var"):
-                check_parameter(x, getattr(self, name), name)
+                check_parameter(inside, getattr(self, name), name)
             check_variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
-            y, cache = normalize_with(x, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
-        self._keep(cache)
-        return y
+            y, cache = normalize_with(inside, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
+        return self._leave(y, cache, x, valid)
 
     def check_meaning(self, name: str, value: Array, label: str) -> None:
         """Refuse statistics that no batches can have: a negative variance, a number that is not finite, a count < 0."""
@@ -230,6 +362,8 @@ class GhostBatchNorm(BatchNorm):
     statistics move once for each ghost batch, in their order, and `num_batches_tracked` counts ghost batches, so that
     `momentum` means what it means for `BatchNorm` on batches of that size.
 
+    A mask is refused: ghost batches would hold unlike numbers of values.
+
     Args:
         num_features: C, the number of channels.
         ghost_size: rows of a ghost batch; >= 1, and at least 2 values per channel in each.
@@ -255,11 +389,15 @@ class GhostBatchNorm(BatchNorm):
         super().__init__(num_features, **options)
         self.ghost_size = ghost_size
 
-    def backward(self, dy: Array) -> Array:
-        """As `BatchNorm.backward`; each ghost batch has its own means, and gamma and beta the sum of the gradients."""
-        cache = self._last()
+    def _enter(self, x: Array, mask: Array | None = None) -> tuple[Array, Array | None]:
+        if mask is not None:
+            raise ValueError("mask is given; expected none: ghost batches would hold unlike numbers of values")
+        return super()._enter(x)
+
+    def _gradients(self, dy: Array, cache: Any) -> tuple[Array, Array, Array]:
+        """Each ghost batch has its own means, and gamma and beta the sum of the gradients."""
         if not isinstance(cache, _Ghosts):
-            return super().backward(dy)
+            return super()._gradients(dy, cache)
         check_gradient(dy, cache.parts[0].x_hat, cache.shape)
         xp, start, found = namespace(dy), 0, []
         for part in cache.parts:
@@ -267,9 +405,7 @@ class GhostBatchNorm(BatchNorm):
             found.append(batch_norm_backward(dy[start:stop, ...], part))
             start = stop
         dx, dgamma, dbeta = zip(*found, strict=True)
-        self.grads["gamma"], self.grads["beta"] = sum(dgamma[1:], dgamma[0]), sum(dbeta[1:], dbeta[0])
-        self._went_back()
-        return xp.concat(dx)
+        return xp.concat(dx), sum(dgamma[1:], dgamma[0]), sum(dbeta[1:], dbeta[0])
 
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         check_input(x)
@@ -339,20 +475,19 @@ class BatchRenorm(BatchNorm):
 
     def __init__(self, num_features: int, *, r_max: float = 3.0, d_max: float = 5.0, **options: Any) -> None:
         super().__init__(num_features, **options)
+        if not self.track_running_stats:
+            raise ValueError("track_running_stats is False; expected True: r and d come from the running statistics")
         self.r_max, self.d_max = r_max, d_max
 
     @silent
-    def backward(self, dy: Array) -> Array:
-        """As `BatchNorm.backward` with gamma * r for gamma; dgamma = sum(dy * (r * x_hat + d))."""
-        cache = self._last()
+    def _gradients(self, dy: Array, cache: Any) -> tuple[Array, Array, Array]:
+        """Those of BN with gamma * r for gamma; dgamma = sum(dy * (r * x_hat + d))."""
         if not isinstance(cache, _Renormed):
-            return super().backward(dy)
+            return super()._gradients(dy, cache)
         dx, dscale, dbeta = batch_norm_backward(dy, cache.plain)
         xp, dtype = namespace(dy), self.gamma.dtype
-        self.grads["gamma"] = xp.astype(cache.r * dscale + cache.d * dbeta, dtype, copy=False)
-        self.grads["beta"] = xp.astype(dbeta, dtype, copy=False)
-        self._went_back()
-        return dx
+        dgamma = cache.r * dscale + cache.d * dbeta
+        return dx, xp.astype(dgamma, dtype, copy=False), xp.astype(dbeta, dtype, copy=False)
 
     @silent
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
@@ -385,28 +520,28 @@ class _SampleNorm(_Normalizer):
 
     def forward(self, x: Array) -> Array:
         """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
-        y, cache = self._normalize(x)
-        self._keep(cache)
-        return y
+        inside, valid = self._enter(x)
+        return self._leave(*self._normalize(inside), x, valid)
 
 
 class _ShapeNorm(_SampleNorm):
     """Base of those that may standardize over the last axes alone, with a gamma of their shape."""
 
-    def __init__(
-        self, num_features: int | tuple[int, ...], *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np
-    ) -> None:
+    def __init__(self, num_features: int | tuple[int, ...], *, xp: Namespace = np, **options: Any) -> None:
         self.axis: tuple[int, ...] | None = None
         if not isinstance(num_features, tuple | list):
-            super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
+            super().__init__(num_features, xp=xp, **options)
             return
+        if "channel_axis" in options:
+            raise ValueError("channel_axis is given with a shape, which stands for the last axes; expected one of them")
         shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
         if not shape:
             raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
-        super().__init__(math.prod(shape), eps=eps, dtype=dtype, xp=xp)
+        super().__init__(math.prod(shape), xp=xp, **options)
         self.axis = tuple(range(-len(shape), 0))
-        for name in self.parameter_names:
-            setattr(self, name, xp.reshape(getattr(self, name), shape))
+        for name in ("gamma", "beta"):
+            if hasattr(self, name):
+                setattr(self, name, xp.reshape(getattr(self, name), shape))
 
     @property
     def num_features(self) -> int:
@@ -428,6 +563,8 @@ class LayerNorm(_ShapeNorm):
         num_features: C; gamma and beta have shape `(C,)`. Or a tuple, the lengths of the last axes, which is then the
             shape of gamma and beta: `(D,)`, or `(H, W)`.
         eps: added to the variance; >= 0.
+        affine: whether gamma and beta are parameters.
+        channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, H, W, C).
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
 
@@ -458,6 +595,8 @@ class RMSNorm(_ShapeNorm):
         num_features: C; gamma has shape `(C,)`, and there is no beta. Or a tuple, the lengths of the last axes, as for
             `LayerNorm`: `RMSNorm((D,))` is torch.nn.RMSNorm(D).
         eps: added to the mean square; >= 0.
+        affine: whether gamma is a parameter.
+        channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, H, W, C).
         dtype: of gamma; float64 by default.
         xp: the namespace that gamma lives in.
 
@@ -479,6 +618,8 @@ class InstanceNorm(_SampleNorm):
     Args:
         num_features: C; gamma and beta have shape `(C,)`.
         eps: added to the variance; >= 0.
+        affine: whether gamma and beta are parameters.
+        channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, H, W, C).
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
 
@@ -498,19 +639,15 @@ class GroupNorm(_SampleNorm):
     Args:
         groups: number of groups; divides `num_features`.
         num_features: C; gamma and beta have shape `(C,)`.
-        eps: added to the variance; >= 0.
-        dtype: of gamma and beta; float64 by default.
-        xp: the namespace that the parameters live in.
+        options: eps, affine, channel_axis, dtype and xp, as those of `LayerNorm`.
 
     Example:
         >>> GroupNorm(2, 4, eps=0.0)(np.array([[1.0, 3.0, 10.0, 50.0]]))
         array([[-1.,  1., -1.,  1.]])
     """
 
-    def __init__(
-        self, groups: int, num_features: int, *, eps: float = 1e-5, dtype: Any = None, xp: Namespace = np
-    ) -> None:
-        super().__init__(num_features, eps=eps, dtype=dtype, xp=xp)
+    def __init__(self, groups: int, num_features: int, **options: Any) -> None:
+        super().__init__(num_features, **options)
         self.groups = groups
 
     @property

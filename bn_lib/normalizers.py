@@ -492,6 +492,14 @@ def weight_standardization_backward(dweight: Array, cache: Cache) -> Array:
     return _backward(dweight, cache)[0]
 
 
+# Any axes
+
+
+def normalize_over(x: Array, gamma: Array, beta: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, NormCache]:
+    """Standardize over any axes, then scale and shift by what broadcasts against x, for checked input."""
+    return _forward(x, gamma, beta, axes, eps)
+
+
 # Conditional
 
 

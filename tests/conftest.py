@@ -4,8 +4,8 @@
 module write `needs("module:cupy", ...)`. In CI (`CI=true`) every skip is a failure; elsewhere the run ends with the
 list of what was skipped and which package would run it. `@pytest.mark.gpu` is for tests that no package could run: they
 are left out, and counted, where CuPy finds no device; so is `@pytest.mark.pyodide`, for what needs a full distribution
-of Pyodide, where `PYODIDE_DIST` names none, and `@pytest.mark.pyodide_node`, which downloads an older one, without
-`PYODIDE_NODE=1`.
+of Pyodide, where `PYODIDE_DIST` names none, `@pytest.mark.pyodide_node`, which downloads an older one, without
+`PYODIDE_NODE=1`, and `@pytest.mark.clock`, which measures what no test may fail by, without `CLOCK=1`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: left out where CuPy finds no device")
     config.addinivalue_line("markers", "pyodide: left out where PYODIDE_DIST names no Pyodide distribution")
     config.addinivalue_line("markers", "pyodide_node: left out without PYODIDE_NODE=1, for it downloads 77 MB")
+    config.addinivalue_line("markers", "clock: left out without CLOCK=1, for no test fails by how long something takes")
 
 
 def is_there(name: str) -> bool:
@@ -65,11 +66,12 @@ def has_gpu() -> bool:
         return False
 
 
-# Marks of tests that no installed package could run, and whether they can run here.
+# Marks of tests that no installed package could run, or whose figures are for a person to read; and whether they run.
 OPTIONAL: dict[str, Callable[[], bool]] = {
     "gpu": has_gpu,
     "pyodide": lambda: bool(os.environ.get("PYODIDE_DIST")),
     "pyodide_node": lambda: os.environ.get("PYODIDE_NODE") == "1",
+    "clock": lambda: os.environ.get("CLOCK") == "1",
 }
 
 # Two processes take one file after another. What many files wait for is made at once, one thing by each process: the

@@ -104,8 +104,11 @@ class Measured:
 
     @property
     def as_said(self) -> bool:
-        """Whether it holds if the book says that it reproduces, and does not if the book says that it does not."""
-        return self.holds == self.claim.reproduces
+        """Whether it holds if the book says that it reproduces, and does not if the book says that it does not.
+
+        A band that takes the wrong result, too, says nothing, so then it is not as said.
+        """
+        return self.holds == self.claim.reproduces and not self.claim.accepts(self.rejected)
 
 
 def measure(claim: Claim, seeds: Sequence[int] | None = None) -> Measured:

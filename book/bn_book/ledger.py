@@ -1,7 +1,7 @@
 """The claims ledger: every claim of the book, as a picture of all of them and as cards in MyST Markdown for its page.
 
-The book renders it, tests run it with one seed, `make claims` with several. What a claim is, and how it is measured, is
-in `bn_book.claims`.
+The book renders it, a test reads that page, `make claims` runs it with more seeds. What a claim is, and how it is
+measured, is in `bn_book.claims`.
 """
 
 import importlib
@@ -54,13 +54,14 @@ def claims() -> dict[str, tuple[Claim, ...]]:
     return found
 
 
-def measured(seeds: int | None = None, *, each: Each = map, progress: bool = False) -> Results:
+def measured(seeds: int | None = None, *, of: Sequence[str] = (), each: Each = map, progress: bool = False) -> Results:
     """Measure every claim.
 
     A chapter's claims with one seed are one task, because they share experiments.
 
     Args:
         seeds: how many, from 0; by default each claim's own number.
+        of: the chapters whose claims are measured; by default all.
         each: what goes through the tasks: `map`, or an executor's, which may do it elsewhere.
         progress: whether to show how far it is.
 
@@ -68,7 +69,7 @@ def measured(seeds: int | None = None, *, each: Each = map, progress: bool = Fal
         >>> with bn_book.ledger.all_cores() as each:  # doctest: +SKIP
         ...     results = bn_book.ledger.measured(5, each=each)
     """
-    of_chapters = claims()
+    of_chapters = {chapter: found for chapter, found in claims().items() if not of or chapter in of}
     tasks = [
         (chapter, seed, seeds)
         for chapter, of_chapter in of_chapters.items()
@@ -185,7 +186,18 @@ def _row(result: Measured) -> str:
 
 
 # What is not written as it stands in a claim's name.
-_WRITTEN = {"bn": "BN", "gn": "GN", "ln": "LN", "relu": "ReLU", "gaussian": "Gaussian", "lambda": "λ", "xhat": "x̂"}
+_WRITTEN = {
+    "bn": "BN",
+    "gn": "GN",
+    "ln": "LN",
+    "relu": "ReLU",
+    "relus": "ReLUs",
+    "skipinit": "SkipInit",
+    "gaussian": "Gaussian",
+    "gamma": "γ",
+    "lambda": "λ",
+    "xhat": "x̂",
+}
 
 
 def title(name: str) -> str:

@@ -1,9 +1,10 @@
 """Measure every claim of the ledger again, with more seeds than its page: `make claims`.
 
-    python book/tools/claims.py [--seeds 5] [--scheduler ADDRESS]
+    python book/tools/claims.py [CHAPTER ...] [--seeds 5] [--scheduler ADDRESS]
 
-on all cores, or on the workers of a Dask cluster, which need this environment. Prints a line for each claim: the
-verdict, the mean, the lowest and the highest number, and the range. Ends with 1 if one is not as the book says.
+of these chapters or of all, on all cores, or on the workers of a Dask cluster, which need this environment. Prints a
+line for each claim: the verdict, the mean, the lowest and the highest number, and the range. Ends with 1 if one is not
+as the book says.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from bn_book import ledger
+from bn_book.chapters import chapters
 
 
 @contextmanager
@@ -40,15 +42,18 @@ def line(result: ledger.Measured) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print."""
     parser = ArgumentParser(prog="make claims", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help=f"by default all: {', '.join(chapters())}")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 (5)")
     parser.add_argument("--scheduler", help='address of a Dask scheduler; "local" starts one on this machine')
     asked = parser.parse_args(arguments)
     if asked.seeds < 1:
         parser.error(f"--seeds is {asked.seeds}; expected at least 1")
+    if unknown := [name for name in asked.chapters if name not in chapters()]:
+        parser.error(f"there is no chapter {unknown[0]!r}; expected some of {', '.join(chapters())}")
     where: AbstractContextManager[ledger.Each]
     where = cluster(asked.scheduler) if asked.scheduler else ledger.all_cores()
     with where as each:
-        results = ledger.measured(asked.seeds, each=each, progress=True)
+        results = ledger.measured(asked.seeds, of=asked.chapters, each=each, progress=True)
     for chapter, of_chapter in results.items():
         print(f"\n{chapter}", *map(line, of_chapter), sep="\n  ")
     print("\n" + ledger.summary(results).replace("**", ""))

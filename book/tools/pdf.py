@@ -20,7 +20,7 @@ from pathlib import Path
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup, SoupStrainer, Tag
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
@@ -119,12 +119,15 @@ def article(soup: BeautifulSoup, page: str, pages: Iterable[str], where: str, ad
     return text
 
 
+HEADINGS = ["h1", "h2", "h3", "h4", "h5", "h6"]
+
+
 def headings(document: str) -> list[str]:
     """Return the words of all headings in their order, each once where mathematics is there twice, seen and spoken."""
-    soup = BeautifulSoup(document, "html.parser")
+    soup = BeautifulSoup(document, "html.parser", parse_only=SoupStrainer(HEADINGS))
     for spoken in soup.select(".katex-mathml"):
         spoken.decompose()
-    return [re.sub(r"\s+", " ", tag.get_text()).strip() for tag in soup.select("h1, h2, h3, h4, h5, h6")]
+    return [re.sub(r"\s+", " ", tag.get_text()).strip() for tag in soup.find_all(HEADINGS)]
 
 
 def title(text: Tag) -> str:
@@ -280,11 +283,16 @@ def _entries(parent: DictionaryObject) -> Iterator[DictionaryObject]:
         entry = entry.get("/Next")
 
 
-def print_to(pdf: Path, page: Path) -> None:
-    """Have Chromium print a page, with an outline and with tags for those who listen to it."""
+def chromium() -> str:
+    """Return where Chromium is; without it there is nothing to begin."""
     program = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
     if program is None:
         sys.exit("Making the PDF needs Chromium, which is not here. On Debian and Ubuntu: apt install chromium")
+    return program
+
+
+def print_to(pdf: Path, page: Path, program: str) -> None:
+    """Have Chromium print a page, with an outline and with tags for those who listen to it."""
     with tempfile.TemporaryDirectory() as profile:
         command = [
             program,
@@ -311,16 +319,17 @@ def _read(path: Path) -> BeautifulSoup:
 
 def main(site: Path, pdf: Path) -> None:
     """Print the site in a folder as a PDF."""
+    program = chromium()
     pdf.parent.mkdir(parents=True, exist_ok=True)
     page = pdf.with_suffix(".html")
     where = Path(os.path.relpath(site, pdf.parent)).as_posix()
     text = assemble(site, where, ADDRESS)
     page.write_text(text, encoding="utf-8")
-    print_to(pdf, page)
+    print_to(pdf, page, program)
     # Chromium cannot say in the contents where a chapter begins: it is read from this print, for the second one.
     _, *sheets = first_sheets(pdf)
     page.write_text(numbered(text, sheets), encoding="utf-8")
-    print_to(pdf, page)
+    print_to(pdf, page, program)
     name_outline(pdf, headings(text))
     print(f"{pdf} ({pdf.stat().st_size / 1e6:.1f} MB)")
 

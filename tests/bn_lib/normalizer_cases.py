@@ -99,6 +99,10 @@ def _group(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
     return bn_lib.group_norm(x, gamma, beta, groups_for(x.shape[1]), eps=eps)
 
 
+def _modulated(axes: Callable[[int], tuple[int, ...]]) -> Callable[..., Any]:
+    return lambda x, gamma, beta, eps: bn_lib.modulated_norm(x, gamma, beta, axis=axes(x.ndim), eps=eps)
+
+
 def _rms(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
     return bn_lib.rms_norm(x, gamma, eps=eps)
 
@@ -114,6 +118,10 @@ def _rms_backward(dy: Any, cache: Any) -> tuple[Any, Any, Any]:
 
 def _batch_axes(rank: int) -> tuple[int, ...]:
     return (0, *range(2, rank))
+
+
+def _instance_axes(rank: int) -> tuple[int, ...]:
+    return tuple(range(2, rank))
 
 
 def _layer_axes(rank: int) -> tuple[int, ...]:
@@ -171,7 +179,7 @@ NORMALIZERS = (
         "instance",
         _plain(bn_lib.instance_norm),
         bn_lib.instance_norm_backward,
-        lambda rank: tuple(range(2, rank)),
+        _instance_axes,
         least_rank=3,
     ),
     Normalizer(
@@ -188,6 +196,23 @@ NORMALIZERS = (
         _batch_axes,
         parameter_shape=lambda shape: (CLASSES, shape[1]),
     ),
+    Normalizer(
+        "modulated, per sample",
+        _modulated(_instance_axes),
+        bn_lib.modulated_norm_backward,
+        _instance_axes,
+        parameter_shape=lambda shape: (*shape[:2], *[1] * (len(shape) - 2)),
+        per_element=True,
+        least_rank=3,
+    ),
+    Normalizer(
+        "modulated, per position",
+        _modulated(_batch_axes),
+        bn_lib.modulated_norm_backward,
+        _batch_axes,
+        parameter_shape=lambda shape: shape,
+        per_element=True,
+    ),
 )
 
 # The same as layers, of three channels. They take the options that all have.
@@ -201,6 +226,33 @@ LAYERS: dict[str, Callable[..., bn_lib.Layer]] = {
     "RMSNorm": lambda **options: bn_lib.RMSNorm(3, **options),
     "InstanceNorm": lambda **options: bn_lib.InstanceNorm(3, **options),
     "GroupNorm": lambda **options: bn_lib.GroupNorm(1, 3, **options),
+}
+
+
+def domains_for(x: Any) -> Any:
+    """The first half of the rows are of one domain, the others of another."""
+    xp = namespace(x)
+    return 2 * xp.arange(x.shape[0], dtype=xp.int64) // max(x.shape[0], 1)
+
+
+def informed(kind: type[bn_lib.Layer], numbers_for: Callable[[Any], Any]) -> type[Any]:
+    """The same layer, but that it finds the numbers of rows itself, so that it can be called as the others are."""
+
+    class Informed(kind):
+        def forward(self, x: Any, given: Any = None) -> Any:
+            return super().forward(x, numbers_for(x) if given is None and hasattr(x, "ndim") and x.ndim else given)
+
+    Informed.__name__ = kind.__name__
+    return Informed
+
+
+# Those that have a `BatchNorm` inside, or several, and gamma, beta or statistics from elsewhere.
+MODULATED: dict[str, Callable[..., bn_lib.Layer]] = {
+    "ConditionalBatchNorm": lambda **options: informed(bn_lib.ConditionalBatchNorm, labels_for)(CLASSES, 3, **options),
+    "AttentiveNorm": lambda **options: bn_lib.AttentiveNorm(2, 3, rng=np.random.default_rng(0), **options),
+    "AdaptiveBatchNorm": lambda **options: bn_lib.AdaptiveBatchNorm(3, **options),
+    "DomainBatchNorm": lambda **options: informed(bn_lib.DomainBatchNorm, domains_for)(CLASSES, 3, **options),
+    "SwitchableNorm": lambda **options: bn_lib.SwitchableNorm(3, kinds=("layer", "batch"), **options),
 }
 
 BY_NAME = {normalizer.name: normalizer for normalizer in NORMALIZERS}

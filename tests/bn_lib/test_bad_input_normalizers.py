@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from normalizer_cases import LAYERS
+from normalizer_cases import LAYERS, MODULATED
 from refusals import IMAGES, LABELS, ONE, ONES, X3, ZERO, X, assert_refused, other_kind, row
 
 import bn_lib
@@ -44,10 +44,15 @@ OTHERS = {
     "conditional_batch_norm": lambda x, gamma=ONES, beta=ONES, **o: bn_lib.conditional_batch_norm(
         x, LABELS, gamma, beta, **o
     ),
+    "modulated_norm": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.modulated_norm(x, gamma, beta, axis=2, **o),
     "BatchNorm in inference": layer_with(lambda **o: BatchNorm(3, **o).eval()),
 }
 FUNCTIONS = (
-    {name: plain(name) for name in bn_lib.__all__ if name.endswith("_norm") and name not in OTHERS}
+    {
+        name: plain(name)
+        for name in bn_lib.__all__
+        if name.endswith("_norm") and name not in (*OTHERS, "adaptive_instance_norm")
+    }
     | OTHERS
     | {name: layer_with(build) for name, build in LAYERS.items()}
 )
@@ -136,7 +141,7 @@ def test_no_sample_gives_no_output_where_each_is_for_itself(function, dtype):
     assert (y.shape, y.dtype) == ((0, 3, 2), dtype)
 
 
-@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize("build", (LAYERS | MODULATED).values(), ids=LAYERS | MODULATED)
 def test_nothing_comes_back_from_no_sample(build):
     layer = build().eval()
     layer.forward(X3[:0])

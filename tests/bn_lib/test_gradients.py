@@ -4,13 +4,24 @@ How the differences are taken and what "relative" means: see `gradient_check`. T
 right is for `test_pytorch` and `test_onnx`: a gradient check alone proves only that backward belongs to forward.
 """
 
+import functools
+
 import numpy as np
 import pytest
 from gradient_check import BOUND, gradient_error
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from normalizer_cases import BY_NAME, Normalizer, each_normalizer, each_that_centers, labels_for, steady, typical
+from normalizer_cases import (
+    BY_NAME,
+    MODULATED,
+    Normalizer,
+    each_normalizer,
+    each_that_centers,
+    labels_for,
+    steady,
+    typical,
+)
 from normalizer_cases import LAYERS as NORMALIZING
 
 import bn_lib
@@ -217,10 +228,24 @@ def normalizing(layer: Layer, *, training: bool = True) -> Layer:
     return layer.train() if training else layer.eval()
 
 
+def masked(layer: Layer) -> Layer:
+    """The layer with a mask of 3 sequences of length 2, 1 and 0, whatever is given to it."""
+    mask = np.array([[True, True], [True, False], [False, False]])
+    layer.forward = functools.partial(layer.forward, mask=mask)
+    return layer
+
+
 LAYERS = {
     "BatchNorm, inference": (lambda: normalizing(BatchNorm(3), training=False), (4, 3, 2, 2)),
     "BatchNorm, inference, one row": (lambda: normalizing(BatchNorm(3), training=False), (1, 3)),
-    **{name: (lambda build=build: normalizing(build()), (2, 3, 2, 2)) for name, build in NORMALIZING.items()},
+    **{
+        name: (lambda build=build: normalizing(build()), (2, 3, 2, 2))
+        for name, build in (NORMALIZING | MODULATED).items()
+    },
+    "BatchNorm, affine=False": (lambda: normalizing(BatchNorm(3, affine=False)), (2, 3, 2, 2)),
+    "BatchNorm, channels last": (lambda: normalizing(BatchNorm(3, channel_axis=-1)), (2, 2, 2, 3)),
+    "BatchNorm, masked": (lambda: masked(normalizing(BatchNorm(3))), (3, 3, 2)),
+    "BatchNorm, masked, inference": (lambda: masked(normalizing(BatchNorm(3), training=False)), (3, 3, 2)),
     "GroupNorm, two groups": (lambda: normalizing(bn_lib.GroupNorm(2, 4)), (3, 4, 2)),
     "Dense": (lambda: Dense(3, 4, rng=np.random.default_rng(0)), (5, 3)),
     "Dense without bias": (lambda: Dense(3, 4, bias=False, rng=np.random.default_rng(0)), (5, 3)),

@@ -280,7 +280,10 @@ def test_scale_and_shift_of_x_are_taken_out(normalizer, data, factor, shift):
 @steady
 @given(data=st.data())
 def test_the_order_of_rows_and_positions_does_not_matter(normalizer, data):
-    """...but for labels, which move along with their rows: there only positions are exchanged."""
+    """...but for labels, which move along with their rows: there only positions are exchanged.
+
+    A gamma and a beta of every row or position move along too.
+    """
     x, gamma, beta, _ = ordinary(data, normalizer)
     rows, positions = (data.draw(st.permutations(range(n))) for n in (x.shape[0], x.shape[2]))
     if normalizer.name == "conditional":
@@ -288,8 +291,14 @@ def test_the_order_of_rows_and_positions_does_not_matter(normalizer, data):
     if normalizer.per_element:
         positions = list(range(x.shape[2]))
     y, _ = normalizer.forward(x, gamma, beta, EPS)
-    shuffled, _ = normalizer.forward(np.ascontiguousarray(x[rows][:, :, positions]), gamma, beta, EPS)
-    assert np.allclose(shuffled, y[rows][:, :, positions], rtol=0, atol=1e-12)
+
+    def moved(values):
+        return np.ascontiguousarray(values[rows][:, :, positions])
+
+    if normalizer.name.startswith("modulated"):
+        gamma, beta = (moved(np.broadcast_to(parameter, x.shape)) for parameter in (gamma, beta))
+    shuffled, _ = normalizer.forward(moved(x), gamma, beta, EPS)
+    assert np.allclose(shuffled, moved(y), rtol=0, atol=1e-12)
 
 
 @each_normalizer

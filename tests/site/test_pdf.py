@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,7 @@ def part_of(site: Path, page: str, wanted: SoupStrainer) -> list[Tag]:
     return [part for part in BeautifulSoup(text, "html.parser", parse_only=wanted) if isinstance(part, Tag)]
 
 
+@cache
 def titles(site: Path, colon: str = ":") -> list[str]:
     """The headings of all pages. The first one's second half has a line of its own, for which its colon goes."""
     # The first is for paper.
@@ -152,8 +155,8 @@ def test_links_inside_the_book_arrive_and_others_name_a_public_address(book):
 
 
 def test_links_of_the_document_have_their_targets(document):
-    there = [tag["id"] for tag in document.select("[id]")]
-    assert sorted({name for name in there if there.count(name) > 1}) == []
+    there = Counter(tag["id"] for tag in document.select("[id]"))
+    assert sorted(name for name, times in there.items() if times > 1) == []
     wanted = {link["href"][1:] for link in document.select("a[href^='#']")}
     assert sorted(wanted - set(there)) == []
 
@@ -183,10 +186,10 @@ def test_questions_are_asked_in_their_chapter_and_answered_at_the_end(document, 
 
 def test_what_needs_a_screen_is_not_there_and_every_moving_figure_stands_still(document, built_site):
     assert not document.select("script, button, noscript")
+    articles = {article["id"]: article for article in document.select("article")}
     for page in PAGES:
         moving = part_of(built_site, page, SoupStrainer(class_="bn-explorable"))
-        name = page.removeprefix("book/").replace("/", "-")
-        still = document.select(f"article[id='{name}'] .bn-explorable")
+        still = articles[page.removeprefix("book/").replace("/", "-")].select(".bn-explorable")
         assert len(still) == len(moving)
         assert all(figure.find("svg") for figure in still)
 

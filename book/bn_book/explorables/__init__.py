@@ -16,6 +16,7 @@ from bn_book.explorables.own_formulas import OwnFormulas
 from bn_book.explorables.three_paths import ThreePaths
 from bn_book.explorables.training_and_inference import TrainingAndInference
 from bn_book.explorables.turning import Turning
+from bn_book.explorables.two_digits import TwoDigits
 from bn_book.explorables.two_features import TwoFeatures
 
 #: Every kind, in the order of the book.
@@ -30,6 +31,7 @@ KINDS: tuple[type[Explorable], ...] = (
     Block,
     Disturbed,
     Turning,
+    TwoDigits,
     OwnFormulas,
 )
 
@@ -46,5 +48,6 @@ __all__ = [
     "ThreePaths",
     "TrainingAndInference",
     "Turning",
+    "TwoDigits",
     "TwoFeatures",
 ]

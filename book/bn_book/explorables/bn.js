@@ -255,3 +255,20 @@ export function balanceOfUnit(rate, decay, square) {
   const shrink = 1 - rate * decay;
   return { angle: Math.acos(shrink), length: ((rate ** 2 * square) / (1 - shrink ** 2)) ** 0.25 };
 }
+
+// A generator of digits whose gamma and beta lie between those of two classes (two_digits.js)
+
+/** The part of the way from one row of numbers to another. */
+export const onTheWay = (from, to, share) => from.map((value, i) => value + share * (to[i] - value));
+
+/** values @ weight + bias, for weight[input][output]. */
+export const dense = (values, weight, bias) => bias.map((b, j) => sum(values.map((value, i) => value * weight[i][j])) + b);
+
+/** The pixels, from 0 to 1, that a generator draws of noise z; maps[layer] is the { gamma, beta } behind each hidden layer. */
+export function drawnDigit({ hidden, output }, z, maps) {
+  const last = hidden.reduce((h, { weight, bias }, k) => {
+    const { gamma, beta } = maps[k];
+    return dense(h, weight, bias).map((xHat, j) => Math.max(0, gamma[j] * xHat + beta[j]));
+  }, z);
+  return dense(last, output.weight, output.bias).map((value) => 1 / (1 + Math.exp(-value)));
+}
