@@ -35,10 +35,9 @@ from bn_lib.normalizers import (
     batch_norm_backward,
     group_norm,
     instance_norm,
-    layer_norm,
+    normalize_sample,
     normalize_split,
     normalize_with,
-    rms_norm,
     weight_standardization,
     weight_standardization_backward,
 )
@@ -527,17 +526,28 @@ class _SampleNorm(_Normalizer):
 class _ShapeNorm(_SampleNorm):
     """Base of those that may standardize over the last axes alone, with a gamma of their shape."""
 
-    def __init__(self, num_features: int | tuple[int, ...], *, xp: Namespace = np, **options: Any) -> None:
+    def __init__(
+        self,
+        num_features: int | tuple[int, ...],
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        channel_axis: int | None = None,
+        dtype: Any = None,
+        xp: Namespace = np,
+    ) -> None:
+        options: dict[str, Any] = {"eps": eps, "affine": affine, "dtype": dtype, "xp": xp}
         self.axis: tuple[int, ...] | None = None
+        self._channels_are_said = channel_axis is not None
         if not isinstance(num_features, tuple | list):
-            super().__init__(num_features, xp=xp, **options)
+            super().__init__(num_features, channel_axis=1 if channel_axis is None else channel_axis, **options)
             return
-        if "channel_axis" in options:
+        if channel_axis is not None:
             raise ValueError("channel_axis is given with a shape, which stands for the last axes; expected one of them")
         shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
         if not shape:
             raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
-        super().__init__(math.prod(shape), xp=xp, **options)
+        super().__init__(math.prod(shape), **options)
         self.axis = tuple(range(-len(shape), 0))
         for name in ("gamma", "beta"):
             if hasattr(self, name):
@@ -552,6 +562,11 @@ class _ShapeNorm(_SampleNorm):
         """Normalize `x`: `(N, num_features)`, `(N, num_features, *spatial)`, or `(N, ..., *shape)` for a shape."""
         return super().forward(x)
 
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
+        beta = vars(self).get("beta")
+        certain = self._channels_are_said or self.channel_axis != 1
+        return normalize_sample(x, self.gamma, beta, self.axis, self.eps, center="beta" in vars(self), certain=certain)
+
 
 class LayerNorm(_ShapeNorm):
     """Layer Normalization as a layer: each sample over all its channels and positions, or over its last axes.
@@ -564,15 +579,16 @@ class LayerNorm(_ShapeNorm):
             shape of gamma and beta: `(D,)`, or `(H, W)`.
         eps: added to the variance; >= 0.
         affine: whether gamma and beta are parameters.
-        channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, H, W, C).
+        channel_axis: of a number, where the channels are: 1 (also if none is given) for (N, C, *spatial), -1 for
+            (N, H, W, C). Their mean is over all positions too.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
 
     Attributes:
         axis: the axes that a tuple stands for, counted from the last; None for a number.
 
-    `LayerNorm(D)` refuses x of shape `(N, D, D)`, which would fit both; where axis 1 holds channels, `GroupNorm(1, D)`
-    is the same layer and says so.
+    `LayerNorm(D)` refuses x of shape `(N, D, D)`, which would fit both: `LayerNorm((D,))` says that it is tokens,
+    `LayerNorm(D, channel_axis=1)` that it is channels.
 
     Example:
         >>> LayerNorm(2, eps=0.0)(np.array([[1.0, 3.0], [10.0, 50.0]]))
@@ -584,9 +600,6 @@ class LayerNorm(_ShapeNorm):
                 [-1.,  1.]]])
     """
 
-    def _normalize(self, x: Array) -> tuple[Array, Cache]:
-        return layer_norm(x, self.gamma, self.beta, axis=self.axis, eps=self.eps)
-
 
 class RMSNorm(_ShapeNorm):
     """Root Mean Square Normalization as a layer: each sample over its root mean square. See `rms_norm`.
@@ -596,7 +609,7 @@ class RMSNorm(_ShapeNorm):
             `LayerNorm`: `RMSNorm((D,))` is torch.nn.RMSNorm(D).
         eps: added to the mean square; >= 0.
         affine: whether gamma is a parameter.
-        channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, H, W, C).
+        channel_axis: of a number, where the channels are, as for `LayerNorm`.
         dtype: of gamma; float64 by default.
         xp: the namespace that gamma lives in.
 
@@ -607,9 +620,6 @@ class RMSNorm(_ShapeNorm):
     """
 
     parameter_names = ("gamma",)
-
-    def _normalize(self, x: Array) -> tuple[Array, Cache]:
-        return rms_norm(x, self.gamma, axis=self.axis, eps=self.eps)
 
 
 class InstanceNorm(_SampleNorm):

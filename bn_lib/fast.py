@@ -138,9 +138,8 @@ def forward_groups(
         OutOfRange: also if rows, or what a value of gamma is for, do not lie together.
     """
     shape = split or x.shape
-    length, run = math.prod(shape[-len(axes) :]), run_of(meets, x.shape)
-    if gamma.size == 1:
-        run = length
+    length = math.prod(shape[-len(axes) :])
+    run = length if gamma.size == 1 else run_of(meets, x.shape)
     if axes != tuple(range(len(shape) - len(axes), len(shape))) or length % run or gamma.size * run % length:
         raise OutOfRange
     flat = namespace(x).ascontiguousarray(x, dtype=work_dtype(x, np)).reshape(1, -1, length)
@@ -166,12 +165,16 @@ def run_of(meets: tuple[int, ...], shape: tuple[int, ...]) -> int:
     Raises:
         OutOfRange: if its values are not for runs that follow each other.
     """
-    meets = (1,) * (len(shape) - len(meets)) + meets
-    last = max((axis for axis, size in enumerate(meets) if size > 1), default=-1)
-    first = next((axis for axis, size in enumerate(meets) if size > 1), 0)
-    if meets[first : last + 1] != shape[first : last + 1]:
+    begin, end = len(shape) - len(meets), len(shape)
+    while meets and meets[-1] == 1:
+        meets, end = meets[:-1], end - 1
+    while meets and meets[0] == 1:
+        meets, begin = meets[1:], begin + 1
+    if not meets:  # one value for all
+        return math.prod(shape)
+    if meets != shape[begin:end]:
         raise OutOfRange
-    return math.prod(shape[last + 1 :])
+    return math.prod(shape[end:])
 
 
 def forward(backend: Backend, x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, BatchCache]:

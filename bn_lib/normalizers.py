@@ -267,10 +267,7 @@ def layer_norm(
     Source: Ba, Kiros and Hinton (2016), eq. 3; Wu and He (2018), section 3, for images. With `axis` it is that of
     torch.nn.functional.layer_norm.
     """
-    axes, meets = _check_sample(x, gamma, axis, "LayerNorm")
-    check_parameter(x, beta, "beta", tuple(gamma.shape))
-    check_enough(x, axes, "sample")
-    return _forward_groups(x, gamma, beta, axes, check_eps(eps), meets=meets)
+    return normalize_sample(x, gamma, beta, axis, eps)
 
 
 def layer_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
@@ -317,8 +314,7 @@ def rms_norm(x: Array, gamma: Array, *, axis: Axes | None = None, eps: float = 1
 
     Source: Zhang and Sennrich (2019), eq. 4. It has no eps, which is that of torch.nn.functional.rms_norm.
     """
-    axes, meets = _check_sample(x, gamma, axis, "RMSNorm")
-    return _forward_groups(x, gamma, None, axes, check_eps(eps), center=False, meets=meets)
+    return normalize_sample(x, gamma, None, axis, eps, center=False)
 
 
 def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
@@ -336,6 +332,24 @@ def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
     """
     dx, dgamma, _ = _backward(dy, cache)
     return dx, dgamma
+
+
+def normalize_sample(
+    x: Array,
+    gamma: Array,
+    beta: Array | None,
+    axis: Axes | None,
+    eps: float,
+    *,
+    center: bool = True,
+    certain: bool = False,
+) -> tuple[Array, Cache]:
+    """`layer_norm`, and without `center` `rms_norm`. `certain` that a gamma of one axis is of channels on axis 1."""
+    axes, meets = _check_sample(x, gamma, axis, "LayerNorm" if center else "RMSNorm", certain)
+    if center:
+        check_parameter(x, beta, "beta", tuple(gamma.shape))
+        check_enough(x, axes, "sample")
+    return _forward_groups(x, gamma, beta, axes, check_eps(eps), center=center, meets=meets)
 
 
 def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Cache]:
@@ -567,13 +581,13 @@ def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array,
 
 
 def _check_sample(
-    x: Array, gamma: Array, axis: Axes | None, layer: str
+    x: Array, gamma: Array, axis: Axes | None, layer: str, certain: bool
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """The axes of a sample, and how gamma meets x, for normalizers whose gamma may have a value per element of it."""
     if axis is None:
         check_input(x, least=0)
         check_same_kind(x, gamma, "gamma")
-        _check_meaning(x, gamma, layer)
+        _check_meaning(x, gamma, layer, certain)
         check_parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
         return tuple(range(1, x.ndim)), None
     check_float_array(x)
@@ -589,7 +603,7 @@ def _check_sample(
     return axes, last
 
 
-def _check_meaning(x: Array, gamma: Array, layer: str) -> None:
+def _check_meaning(x: Array, gamma: Array, layer: str, certain: bool) -> None:
     """Refuse a gamma of one axis that belongs, or may as well belong, to the last axis of x and not to its channels.
 
     Images, whose height and width are often as many as their channels, keep theirs on axis 1 without being asked.
@@ -603,10 +617,10 @@ def _check_meaning(x: Array, gamma: Array, layer: str) -> None:
             f"{seen}; expected x as (N, C, *spatial): channels are axis 1, and this looks like channels last "
             f"(numpy.moveaxis(x, -1, 1)); {tokens}"
         )
-    if x.ndim == 3 and gamma.shape[0] > 1:
+    if x.ndim == 3 and gamma.shape[0] > 1 and not certain:
         raise ValueError(
-            f"{seen}, which fits axis 1 and the last axis alike; expected one of them said: {tokens}, and "
-            "x[..., None] has its channels on axis 1"
+            f"{seen}, which fits axis 1 and the last axis alike; expected one of them said: {tokens}; of channels on "
+            f"axis 1, x[..., None], as a layer {layer}({gamma.shape[0]}, channel_axis=1)"
         )
 
 

@@ -167,13 +167,13 @@ class Backend:
         gamma and beta are `(P,)`. Each value is for `run` elements of x, one after the other, and after P values comes
         the first again; a row begins where a value does, and P values where a row does.
         """
-        raise NotImplementedError
+        raise OutOfRange
 
     def backward_groups(
         self, dy: Array, x: Array, gamma: Array, run: int, statistics: Statistics, *, center: bool
     ) -> tuple[Array, Array, Array]:
         """dx, and dgamma and dbeta (wide), `(P,)`. See `standardize_backward`, with dx_hat = gamma * dy."""
-        raise NotImplementedError
+        raise OutOfRange
 
 
 def scale_and_offset(gamma: Array, beta: Array | float, statistics: Statistics) -> tuple[Array, Array]:

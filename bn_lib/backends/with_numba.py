@@ -37,6 +37,7 @@ NARROW = 16  # positions; below, a run is too short for a loop of its own
 BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads
 LEAST_PERIODS = 8  # times that all of gamma is used before its gradient is summed as another block; and the most blocks
 MOST_BLOCKS = 64
+NEAR = 4096  # elements that are still in the nearest cache when they are read again
 PROBES = 4  # values that a provisional center is the mean of
 ATTEMPTS = 3  # at a sum around a center near the mean; the second is around the mean itself, but for its rounding
 
@@ -186,7 +187,7 @@ class NumbaBackend(Backend):
         gamma = _for_columns(gamma, x, run)
         beta = np.zeros_like(gamma) if beta is None else _for_columns(beta, x, run)
         _, most, negligible = limits = LIMITS[8 * x.itemsize]
-        if not (np.all(np.abs(gamma) <= most) and np.all(np.abs(beta) <= negligible)):
+        if not (_within(gamma, most) and _within(beta, negligible)):
             raise OutOfRange
         _share_channels(_forward_groups, _plain(x), y, table, gamma, beta, _wide(run), eps, center)
         statistics = Statistics(table[CENTER].astype(x.dtype), table[LOST], table[M2], table[INV_STD])
@@ -224,7 +225,8 @@ def _wide(run: int) -> int:
 
 def _for_columns(parameter: Array, x: Array, run: int) -> Array:
     """A copy in the precision of x, with a value for each `_wide(run)` elements."""
-    return np.repeat(parameter.astype(x.dtype), run // _wide(run))
+    values = parameter.astype(x.dtype)
+    return values if run == _wide(run) else values.repeat(run)
 
 
 def _table(x: Array) -> Array:
@@ -340,6 +342,15 @@ def _forward_held(table: Array, least: float, most: float, negligible: float) ->
         if not (held and abs(table[SHIFT, c]) <= negligible):
             return False
     return True
+
+
+@_compiled()
+def _within(values: Array, most: float) -> bool:
+    """Whether none is larger; False for a NaN."""
+    within = True
+    for value in values:
+        within = within and abs(value) <= most
+    return within
 
 
 @_compiled()
@@ -463,32 +474,37 @@ def _forward_groups(
     start: int,
     stop: int,
 ) -> None:
-    number, length = x.dtype.type, x.shape[2]
-    for r in range(start, stop):
-        _standardize_group(x, table, r, eps, center)
-        middle, scale, shift = number(table[CENTER, r]), number(table[SCALE, r]), number(table[SHIFT, r])
-        row, out, first = x[0, r], y[0, r], r * (length // run) % gamma.size
-        if run == 1:
-            scales, shifts = gamma[first : first + length], beta[first : first + length]
-            for j in range(length):
-                out[j] = scales[j] * (scale * (row[j] - middle) + shift) + shifts[j]
-        else:
-            for k in range(length // run):
-                values, results = row[k * run : (k + 1) * run], out[k * run : (k + 1) * run]
-                for s in range(run):
-                    results[s] = gamma[first + k] * (scale * (values[s] - middle) + shift) + beta[first + k]
+    number, length, values = x.dtype.type, x.shape[2], x.shape[2] // run
+    few = max(1, NEAR // length)
+    for begin in range(start, stop, few):
+        end = min(begin + few, stop)
+        _standardize_groups(x, table, eps, center, begin, end)
+        for r in range(begin, end):
+            middle, scale, shift = number(table[CENTER, r]), number(table[SCALE, r]), number(table[SHIFT, r])
+            row, out, own = x[0, r], y[0, r], _own(gamma, r, values)
+            weights, shifts = gamma[own], beta[own]
+            if run == 1:
+                for j in range(length):
+                    out[j] = weights[j] * (scale * (row[j] - middle) + shift) + shifts[j]
+            else:
+                for k in range(values):
+                    near, results = row[k * run : (k + 1) * run], out[k * run : (k + 1) * run]
+                    for s in range(run):
+                        results[s] = weights[k] * (scale * (near[s] - middle) + shift) + shifts[k]
 
 
 @_compiled()
-def _standardize_group(x: Array, table: Array, r: int, eps: float, center: bool) -> None:
-    """What is known of a row, with SCALE and SHIFT for x_hat."""
-    table[GAMMA, r], table[BETA, r] = 1, 0
+def _standardize_groups(x: Array, table: Array, eps: float, center: bool, start: int, stop: int) -> None:
+    """What is known of each row, with SCALE and SHIFT for x_hat."""
     if center:
-        _moments_of_images(x, table, r, r + 1)
+        _moments_of_images(x, table, start, stop)
     else:
-        table[CENTER, r], table[LOST, r] = 0, 0
-        _, table[M2, r] = _sum_channel(x, r, 0.0)
-    _forward_channel(table, r, x.shape[2], eps)
+        for r in range(start, stop):
+            table[CENTER, r], table[LOST, r] = 0, 0
+            _, table[M2, r] = _sum_channel(x, r, 0.0)
+    for r in range(start, stop):
+        table[GAMMA, r], table[BETA, r] = 1, 0
+        _forward_channel(table, r, x.shape[2], eps)
 
 
 @_compiled("contract")
@@ -504,7 +520,8 @@ def _backward_runs(
             sums[0, 0, c], sums[0, 1, c] = dbeta, (weighted - table[LOST, r] * dbeta) * table[INV_STD, r]
             first += gamma[c % values] * dbeta
             second += gamma[c % values] * weighted
-        _go_back_group(table, r, first, second, runs * x.shape[2], center)
+        table[FIRST, r], table[SECOND, r] = first, second
+        _go_back_groups(table, runs * x.shape[2], center, r, r + 1)
         middle, scale = number(table[CENTER, r]), number(table[SCALE, r])
         slope, shift = number(table[SLOPE, r]), number(table[SHIFT, r])
         for c in range(r * runs, (r + 1) * runs):
@@ -519,43 +536,57 @@ def _backward_columns(
 ) -> None:
     """dbeta and dgamma of blocks from `start` to `stop` in `sums`. A block ends where the values of gamma do."""
     number, length = x.dtype.type, x.shape[2]
-    rows, blocks = gamma.size // length, sums.shape[0]
+    rows, blocks, few = gamma.size // length, sums.shape[0], max(1, NEAR // length)
     periods = x.shape[1] // rows
     for block in range(start, stop):
         sums[block] = 0
-        for r in range(block * periods // blocks * rows, (block + 1) * periods // blocks * rows):
-            row, gradients, out, begin = x[0, r], dy[0, r], dx[0, r], r % rows * length
-            weights = gamma[begin : begin + length]
-            dbeta, dgamma = sums[block, 0, begin : begin + length], sums[block, 1, begin : begin + length]
-            first, second = _sum_weighted_gradients(gradients, row, weights, table[CENTER, r])
-            _go_back_group(table, r, first, second, length, center)
-            middle, scale = number(table[CENTER, r]), number(table[SCALE, r])
-            slope, shift = number(table[SLOPE, r]), number(table[SHIFT, r])
-            lost, inv_std = table[LOST, r], table[INV_STD, r]
-            for j in range(length):
-                deviation = row[j] - middle
-                out[j] = scale * (weights[j] * gradients[j] + slope * deviation + shift)
-                dbeta[j] += gradients[j]
-                dgamma[j] += gradients[j] * ((deviation - lost) * inv_std)
+        last = (block + 1) * periods // blocks * rows
+        for begin in range(block * periods // blocks * rows, last, few):
+            end = min(begin + few, last)
+            _sum_weighted_gradients(dy, x, gamma, table, begin, end)
+            _go_back_groups(table, length, center, begin, end)
+            for r in range(begin, end):
+                middle, scale = number(table[CENTER, r]), number(table[SCALE, r])
+                slope, shift = number(table[SLOPE, r]), number(table[SHIFT, r])
+                row, gradients, out, own = x[0, r], dy[0, r], dx[0, r], _own(gamma, r, length)
+                weights, dbeta, dgamma = gamma[own], sums[block, 0, own], sums[block, 1, own]
+                for j in range(length):  # in one loop with what follows are too many arrays for a compiler's vectors
+                    out[j] = scale * (weights[j] * gradients[j] + slope * (row[j] - middle) + shift)
+                shift = number(-table[LOST, r] * table[SCALE, r])
+                for j in range(length):
+                    gradient = np.float64(gradients[j])
+                    dbeta[j] += gradient
+                    dgamma[j] += gradient * np.float64(scale * (row[j] - middle) + shift)
 
 
 @_compiled("contract", "reassoc")
-def _sum_weighted_gradients(dy: Array, x: Array, gamma: Array, center: float) -> tuple[float, float]:
-    first = second = 0.0
-    for j in range(x.size):
-        gradient = np.float64(dy[j]) * np.float64(gamma[j])
-        first += gradient
-        second += gradient * (np.float64(x[j]) - center)
-    return first, second
+def _sum_weighted_gradients(dy: Array, x: Array, gamma: Array, table: Array, start: int, stop: int) -> None:
+    """FIRST and SECOND, with a gamma for each column: sums of dx_hat = gamma * dy and of dx_hat * (x - center)."""
+    number, length = x.dtype.type, x.shape[2]
+    for r in range(start, stop):
+        row, gradients, weights, middle = x[0, r], dy[0, r], gamma[_own(gamma, r, length)], number(table[CENTER, r])
+        first = second = 0.0
+        for j in range(length):
+            gradient = np.float64(weights[j] * gradients[j])
+            first += gradient
+            second += gradient * np.float64(row[j] - middle)
+        table[FIRST, r], table[SECOND, r] = first, second
 
 
 @_compiled()
-def _go_back_group(table: Array, r: int, first: float, second: float, count: int, center: bool) -> None:
-    """SCALE, SLOPE and SHIFT for dx, from sums of dx_hat = gamma * dy and of dx_hat * (x - center)."""
-    table[FIRST, r], table[SECOND, r] = first, second
-    _backward_channel(table, r, count)
-    if not center:
-        table[SHIFT, r] = 0
+def _own(gamma: Array, r: int, values: int) -> Any:
+    """Where the `values` of gamma are that a row is scaled with."""
+    first = 0 if values == gamma.size else r * values % gamma.size
+    return slice(first, first + values)
+
+
+@_compiled()
+def _go_back_groups(table: Array, count: int, center: bool, start: int, stop: int) -> None:
+    """SCALE, SLOPE and SHIFT for dx, from FIRST and SECOND."""
+    for r in range(start, stop):
+        _backward_channel(table, r, count)
+        if not center:
+            table[SHIFT, r] = 0
 
 
 # Rows: blocks of rows from `start` to `stop`. Channel c is columns c * size to (c + 1) * size.

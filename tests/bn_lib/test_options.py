@@ -202,6 +202,19 @@ def test_masks_of_any_kind_of_array():
         assert np.array_equal(np.asarray(theirs), ours)
 
 
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.parametrize("build", [bn_lib.LayerNorm, bn_lib.RMSNorm])
+def test_channels_that_are_said_are_not_taken_for_tokens(build, axis):
+    """As many positions as channels: `test_bad_input_normalizers` has the refusal where nothing is said."""
+    x, dy = data((3, 4, 4))
+    layer, images = build(4, channel_axis=axis), build(4)
+    layer.gamma = images.gamma = np.arange(4.0)
+    y, dx = layer.forward(x), layer.backward(dy)
+    x, dy = (np.moveaxis(a, axis, 1)[..., None] for a in (x, dy))
+    assert np.allclose(y, np.moveaxis(images.forward(x)[..., 0], 1, axis), rtol=1e-12)
+    assert np.allclose(dx, np.moveaxis(images.backward(dy)[..., 0], 1, axis), rtol=1e-12, atol=1e-12)
+
+
 X = np.ones((3, 2, 4))
 NO = np.zeros((3, 4), bool)
 ONE = np.arange(12).reshape(3, 4) == 5
