@@ -526,20 +526,31 @@ class _SampleNorm(_Normalizer):
 class _ShapeNorm(_SampleNorm):
     """Base of those that may standardize over the last axes alone, with a gamma of their shape."""
 
-    def __init__(self, num_features: int | tuple[int, ...], *, xp: Namespace = np, **options: Any) -> None:
+    def __init__(
+        self,
+        num_features: int | tuple[int, ...],
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        channel_axis: int = 1,
+        dtype: Any = None,
+        xp: Namespace = np,
+    ) -> None:
         self.axis: tuple[int, ...] | None = None
-        if not isinstance(num_features, tuple | list):
-            super().__init__(num_features, xp=xp, **options)
-            return
-        if "channel_axis" in options:
-            raise ValueError("channel_axis is given with a shape, which stands for the last axes; expected one of them")
-        shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
-        if not shape:
-            raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
-        super().__init__(math.prod(shape), xp=xp, **options)
-        self.axis = tuple(range(-len(shape), 0))
-        for name in ("gamma", "beta"):
-            if hasattr(self, name):
+        shape = None
+        if isinstance(num_features, tuple | list):
+            shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
+            if not shape:
+                raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
+            if channel_axis != 1:
+                raise ValueError(
+                    "channel_axis is given with a shape, which stands for the last axes; expected one of them"
+                )
+        channels = num_features if shape is None else math.prod(shape)
+        super().__init__(channels, eps=eps, affine=affine, channel_axis=channel_axis, dtype=dtype, xp=xp)
+        if shape is not None:
+            self.axis = tuple(range(-len(shape), 0))
+            for name in type(self).parameter_names:
                 setattr(self, name, xp.reshape(getattr(self, name), shape))
 
     @property
