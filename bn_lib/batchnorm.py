@@ -546,8 +546,8 @@ class _ShapeNorm(_SampleNorm):
                 raise ValueError(
                     "channel_axis is given with a shape, which stands for the last axes; expected one of them"
                 )
-        channels = num_features if shape is None else math.prod(shape)
-        super().__init__(channels, eps=eps, affine=affine, channel_axis=channel_axis, dtype=dtype, xp=xp)
+            num_features = math.prod(shape)
+        super().__init__(num_features, eps=eps, affine=affine, channel_axis=channel_axis, dtype=dtype, xp=xp)
         if shape is not None:
             self.axis = tuple(range(-len(shape), 0))
             for name in type(self).parameter_names:
