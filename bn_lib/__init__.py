@@ -1,11 +1,11 @@
 """Batch Normalization and its relatives in readable NumPy; on a GPU through optional CuPy.
 
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
-(the functions), `batchnorm` (the layers), `modulation` (other places that gamma and beta come from), `network` and
-`training` (the small network the book trains), `folding` (a smaller one for inference), `curvature` (how its loss
-curves). Then how it is made fast: `backends` (the same mathematics as four loops over memory, for each kind of array)
-and `fast` (what brings arrays there). For more than one machine: `population` (statistics of a data set) and `sync` (a
-layer whose mini-batch is spread over workers).
+(the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains), `modulation`
+and `statistics` (other places that gamma and beta, or mean and variance, come from), `folding` (a smaller network for
+inference), `curvature` (how a loss curves). Then how it is made fast: `backends` (the same mathematics as four loops
+over memory, for each kind of array) and `fast` (what brings arrays there). For more than one machine: `population`
+(statistics of a data set) and `sync` (a layer whose mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
@@ -71,6 +71,7 @@ from bn_lib.normalizers import (
 )
 from bn_lib.population import population_moments, recompute_statistics
 from bn_lib.standardize import standardize, standardize_backward
+from bn_lib.statistics import DomainBatchNorm, HistogramPreservingNorm, SwitchableNorm, match_histogram
 from bn_lib.sync import SyncBatchNorm
 from bn_lib.training import SGD, History, Recorder, accumulate_gradients, accuracy, fit, train_step
 
@@ -84,10 +85,12 @@ __all__ = [
     "Conv2d",
     "Convention",
     "Dense",
+    "DomainBatchNorm",
     "Dropout",
     "Flatten",
     "GhostBatchNorm",
     "GroupNorm",
+    "HistogramPreservingNorm",
     "History",
     "InstanceNorm",
     "Layer",
@@ -99,6 +102,7 @@ __all__ = [
     "Residual",
     "Sequential",
     "Sigmoid",
+    "SwitchableNorm",
     "SyncBatchNorm",
     "Tanh",
     "WeightStandardized",
@@ -124,6 +128,7 @@ __all__ = [
     "layer_norm",
     "layer_norm_backward",
     "loss_and_gradient",
+    "match_histogram",
     "modulated_norm",
     "modulated_norm_backward",
     "parameter_vector",

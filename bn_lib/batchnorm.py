@@ -48,7 +48,8 @@ def _check_momentum(value: Any, name: str) -> float | None:
     return None if value is None else check_number(value, name, low=0.0, high=1.0)
 
 
-def _check_channel_axis(value: Any, name: str) -> int:
+def check_channel_axis(value: Any, name: str) -> int:
+    """Return `value` as an int; raise if it is none, or 0."""
     axis = check_integer(value, name)
     if axis == 0:
         raise ValueError(f"{name} is 0; expected another: axis 0 is the mini-batch")
@@ -78,7 +79,7 @@ class _Normalizer(Layer):
 
     parameter_names: tuple[str, ...] = ("gamma", "beta")
     eps = Setting(partial(check_number, low=0.0))
-    channel_axis = Setting(_check_channel_axis)
+    channel_axis = Setting(check_channel_axis)
 
     def __init__(
         self,

@@ -8,7 +8,7 @@
 | `AttentiveNorm`           | a few maps, mixed by attention to the sample       | a channel of a sample           |
 | `AdaptiveBatchNorm`       | the mean of the batch that was just subtracted     | a channel                       |
 
-The layers standardize with a `BatchNorm` inside, `layer.norm`, whose own gamma and beta stay 1 and 0: what that can do
+The layers standardize with a `BatchNorm` inside, `layer.norm`, that has no gamma and beta of its own: what that can do
 with statistics, they can. How x_hat is made is in `standardize`, and which axes share a mean in `normalizers`.
 """
 
@@ -22,6 +22,7 @@ from bn_lib._arrays import Array, Axes, as_axes, count_along, namespace, silent,
 from bn_lib._checks import (
     check_enough,
     check_eps,
+    check_float_array,
     check_gradient,
     check_input,
     check_labels,
@@ -30,7 +31,7 @@ from bn_lib._checks import (
     check_same_kind,
     one_hot,
 )
-from bn_lib.batchnorm import BatchNorm
+from bn_lib.batchnorm import BatchNorm, check_channel_axis
 from bn_lib.layer import Layer, Setting, check_model, distinct_layers
 from bn_lib.moments import Moments
 from bn_lib.network import initial_weights
@@ -200,16 +201,13 @@ def _check_broadcast(x: Array, parameter: Array, name: str) -> None:
 # What a layer depends on beside x
 
 
-class _Given(Layer):
+class Given(Layer):
     """Base of layers whose output depends on more than x: on one whole number per row, of a name that they say."""
 
     given_name: str
 
-    def __call__(self, x: Array, given: Array | None = None) -> Array:
-        """Same as `forward`."""
-        return self.forward(x, given)
-
     def forward(self, x: Array, given: Array | None = None) -> Array:
+        """Return the output for `x`, whose rows have these numbers; None for those that `given` set."""
         raise NotImplementedError
 
     def _given(self, x: Array, given: Array | None, count: int) -> Array:
@@ -255,7 +253,7 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
         TypeError: `model` is not a layer.
         ValueError: no layer of the model depends on that.
     """
-    wanting = [layer for layer in distinct_layers(check_model(model, "model")) if isinstance(layer, _Given)]
+    wanting = [layer for layer in distinct_layers(check_model(model, "model")) if isinstance(layer, Given)]
     names = {layer.given_name for layer in wanting}
     for name in values:
         if name not in names:
@@ -275,7 +273,20 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
 # Layers
 
 
-class _Gradients(NamedTuple):
+def per_channel(values: Array) -> Array:
+    """The sum over positions, `(N, C)`, in float64."""
+    xp = namespace(values)
+    flat = (*values.shape[:2], count_along(values.shape, tuple(range(2, values.ndim))))
+    return xp.sum(xp.reshape(values, flat), axis=2, dtype=xp.float64)
+
+
+def at_positions(values: Array, like: Array) -> Array:
+    """`(N, C)` as it broadcasts against `like`, in its precision."""
+    xp = namespace(like)
+    return xp.astype(xp.reshape(values, (*values.shape, *(1,) * (like.ndim - 2))), like.dtype, copy=False)
+
+
+class Gradients(NamedTuple):
     """What gamma and beta of each sample came from, and so where their gradients go.
 
     Attributes:
@@ -289,24 +300,33 @@ class _Gradients(NamedTuple):
     of_mu: Array | None = None
 
 
-class _Modulated(Layer):
-    """Base of the layers that scale and shift what a `BatchNorm` inside has standardized.
+class Holder(Layer):
+    """Base of the layers that have a `BatchNorm` inside, or several, without parameters of its own.
 
-    A subclass makes its parameters, says in `_shapes` what they must look like, finds gamma and beta of each sample on
-    the way forward, `(N, C)` or `(1, C)`, and takes their gradients on the way back.
+    A subclass says in `_shapes` what its parameters must look like, and calls `_start` when it knows. Inside, between
+    `_enter` and `_leave`, channels are axis 1.
     """
 
     parameter_names: tuple[str, ...] = ("gamma", "beta")
+    channel_axis = Setting(check_channel_axis)
+    gamma: Array
+    beta: Array
 
-    def __init__(self, num_features: int, **options: Any) -> None:
+    def __init__(self, num_features: int, *, norms: int = 1, channel_axis: int = 1, **options: Any) -> None:
         super().__init__()
-        self.norm = BatchNorm(num_features, **options)
-        self.norm.parameter_names = ()
+        self.channel_axis = channel_axis
+        self.norms = tuple(BatchNorm(num_features, affine=False, **options) for _ in range(norms))
 
-    def _filled(self, value: float, *shape: int) -> Array:
-        """A parameter to start with, of the dtype and kind that the options ask for."""
+    def _start(self) -> None:
+        """Make the parameters, of the dtype and kind that the options ask for: gamma of ones, all others of zeros."""
         like = self.norm.gamma
-        return namespace(like).full(shape, value, dtype=like.dtype)
+        for name, shape in self._shapes(self.num_features).items():
+            setattr(self, name, namespace(like).full(shape, float(name == "gamma"), dtype=like.dtype))
+
+    @property
+    def norm(self) -> BatchNorm:
+        """The `BatchNorm` inside, or the first of them."""
+        return self.norms[0]
 
     @property
     def num_features(self) -> int:
@@ -314,9 +334,9 @@ class _Modulated(Layer):
         return self.norm.num_features
 
     def layers(self) -> Iterator[Layer]:
-        """This layer, then the `BatchNorm` inside."""
+        """This layer, then what is inside."""
         yield self
-        yield self.norm
+        yield from self.norms
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
         """The parameters, then the running statistics, whose names are those of a `BatchNorm`."""
@@ -325,64 +345,109 @@ class _Modulated(Layer):
 
     def train(self) -> Self:
         """Switch to training mode; return the layer."""
-        self.norm.train()
+        for norm in self.norms:
+            norm.train()
         return super().train()
 
     def eval(self) -> Self:
         """Switch to inference mode: the running statistics standardize; return the layer."""
-        self.norm.eval()
+        for norm in self.norms:
+            norm.eval()
         return super().eval()
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter, for x with so many channels."""
         raise NotImplementedError
 
+    @property
+    def _of_batch(self) -> bool:
+        """Whether the statistics are those of the batch, and not constants."""
+        norm = self.norm
+        return (norm.training and not norm.frozen) or not norm.track_running_stats
+
+    def _enter(self, x: Array) -> Array:
+        """x with its channels on axis 1, if it and the parameters go together: statistics have not moved yet."""
+        check_float_array(x)
+        axis = self.channel_axis
+        if axis != 1:
+            if not -x.ndim < axis < x.ndim:
+                raise ValueError(f"x has shape {x.shape}; expected channels along axis {axis}")
+            x = namespace(x).moveaxis(x, axis, 1)
+        check_input(x, least=0)
+        for name, shape in self._shapes(x.shape[1]).items():
+            check_parameter(x, getattr(self, name), name, shape)
+        return x
+
+    def _enter_again(self, dy: Array, x_hat: Array) -> Array:
+        """dy as `_enter` has x, in the precision of x_hat."""
+        check_gradient(dy, x_hat, self._leave(x_hat).shape)
+        xp = namespace(dy)
+        dy = dy if self.channel_axis == 1 else xp.moveaxis(dy, self.channel_axis, 1)
+        return xp.astype(dy, x_hat.dtype, copy=False)
+
+    def _leave(self, y: Array, dtype: Any = None) -> Array:
+        """y or dx in the layout and type of x."""
+        xp = namespace(y)
+        y = y if dtype is None else xp.astype(y, dtype, copy=False)
+        return y if self.channel_axis == 1 else xp.moveaxis(y, 1, self.channel_axis)
+
+    def _fill(self, gradients: dict[str, Array]) -> None:
+        """Set `grads`, each in the type of its parameter, and note that this pass was gone back from."""
+        for name, gradient in gradients.items():
+            self.grads[name] = namespace(gradient).astype(gradient, getattr(self, name).dtype, copy=False)
+        self._went_back()
+
+
+class Modulated(Holder):
+    """Base of those that scale and shift what the `BatchNorm` inside has standardized.
+
+    A subclass finds gamma and beta of each sample on the way forward, `(N, C)` or `(1, C)`, and takes their gradients
+    on the way back.
+    """
+
     def _gamma_and_beta(self, means: Array, given: Any) -> tuple[Array, Array, Any]:
         """Scale and shift of each sample, and what `_gradients` needs; `means` are those of x_hat over positions."""
         raise NotImplementedError
 
-    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> "_Gradients":
+    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> "Gradients":
         """What comes back from gamma and beta of each sample; all in float64."""
         raise NotImplementedError
 
-    def _check(self, x: Array) -> None:
-        check_input(x, least=0)
-        for name, shape in self._shapes(x.shape[1]).items():
-            check_parameter(x, getattr(self, name), name, shape)
+    def _standardize(self, x: Array, given: Any) -> Array:
+        return self.norm.forward(x)
+
+    def _destandardize(self, dx_hat: Array, kept: Any) -> Array:
+        return self.norm.backward(dx_hat)
 
     @silent
     def _modulate(self, x: Array, given: Any = None) -> Array:
-        """Standardize checked x, then scale and shift: what can be refused is refused before statistics move."""
+        """Standardize checked x, then scale and shift."""
         xp = namespace(x)
-        x_hat = self.norm.forward(xp.astype(x, work_dtype(x, xp), copy=False))
+        x_hat = self._standardize(xp.astype(x, work_dtype(x, xp), copy=False), given)
         positions = count_along(x.shape, tuple(range(2, x.ndim)))
-        gamma, beta, kept = self._gamma_and_beta(_per_channel(x_hat) / positions, given)
-        gamma, beta = (_at_positions(v, x_hat) for v in (gamma, beta))
+        gamma, beta, kept = self._gamma_and_beta(per_channel(x_hat) / positions, given)
+        gamma, beta = (at_positions(v, x_hat) for v in (gamma, beta))
         self._keep((x_hat, gamma, kept, x.dtype))
-        return xp.astype(gamma * x_hat + beta, x.dtype, copy=False)
+        return self._leave(gamma * x_hat + beta, x.dtype)
 
     @silent
     def backward(self, dy: Array) -> Array:
         """Gradient with respect to the last x; `grads` has those of the parameters."""
         x_hat, gamma, kept, dtype = self._last()
-        check_gradient(dy, x_hat)
-        xp = namespace(dy)
-        dy = xp.astype(dy, x_hat.dtype, copy=False)
-        found = self._gradients(_per_channel(dy * x_hat), _per_channel(dy), kept)
+        dy = self._enter_again(dy, x_hat)
+        found = self._gradients(per_channel(dy * x_hat), per_channel(dy), kept)
         dx_hat = gamma * dy
         if found.of_means is not None:
-            dx_hat = dx_hat + _at_positions(found.of_means / count_along(dy.shape, tuple(range(2, dy.ndim))), dy)
-        dx = self.norm.backward(dx_hat)
+            dx_hat = dx_hat + at_positions(found.of_means / count_along(dy.shape, tuple(range(2, dy.ndim))), dy)
+        dx = self._destandardize(dx_hat, kept)
         if found.of_mu is not None:
-            share = xp.reshape(found.of_mu / count_along(dy.shape, batch_axes(dy.ndim)), (1, -1))
-            dx = dx + _at_positions(share, dy)
-        for name, gradient in found.of_parameters.items():
-            self.grads[name] = xp.astype(gradient, getattr(self, name).dtype, copy=False)
-        self._went_back()
-        return xp.astype(dx, dtype, copy=False)
+            share = found.of_mu / count_along(dy.shape, batch_axes(dy.ndim))
+            dx = dx + at_positions(namespace(dy).reshape(share, (1, -1)), dy)
+        self._fill(found.of_parameters)
+        return self._leave(dx, dtype)
 
 
-class ConditionalBatchNorm(_Given, _Modulated):
+class ConditionalBatchNorm(Given, Modulated):
     """Conditional Batch Normalization as a layer: one gamma and one beta for each class, one mean for all of them.
 
     Training:   y[i] = gamma[labels[i]] * (x[i] - mu_B) / sqrt(sigma2_B + eps) + beta[labels[i]]
@@ -394,7 +459,7 @@ class ConditionalBatchNorm(_Given, _Modulated):
     Args:
         classes: how many rows gamma and beta have.
         num_features: C, the number of channels.
-        options: as those of `BatchNorm`.
+        options: as those of `BatchNorm`, but for `affine`.
 
     Attributes:
         gamma, beta: `(classes, C)`; start at 1 and 0.
@@ -421,12 +486,12 @@ class ConditionalBatchNorm(_Given, _Modulated):
     def __init__(self, classes: int, num_features: int, **options: Any) -> None:
         super().__init__(num_features, **options)
         self.classes = classes
-        self.gamma, self.beta = (self._filled(value, self.classes, self.num_features) for value in (1.0, 0.0))
+        self._start()
         self.labels: Array | None = None
 
     def forward(self, x: Array, labels: Array | None = None) -> Array:
         """Normalize `x`, `(N, C)` or `(N, C, *spatial)`, whose rows have these labels; None for those from `given`."""
-        self._check(x)
+        x = self._enter(x)
         return self._modulate(x, self._given(x, labels, self.classes))
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
@@ -436,12 +501,12 @@ class ConditionalBatchNorm(_Given, _Modulated):
         gamma, beta = (namespace(means).take(parameter, labels, axis=0) for parameter in (self.gamma, self.beta))
         return gamma, beta, labels
 
-    def _gradients(self, dgamma: Array, dbeta: Array, labels: Array) -> _Gradients:
+    def _gradients(self, dgamma: Array, dbeta: Array, labels: Array) -> Gradients:
         of_class = one_hot(labels, self.classes, dgamma.dtype).T
-        return _Gradients({"gamma": of_class @ dgamma, "beta": of_class @ dbeta})
+        return Gradients({"gamma": of_class @ dgamma, "beta": of_class @ dbeta})
 
 
-class AttentiveNorm(_Modulated):
+class AttentiveNorm(Modulated):
     """Attentive Normalization: K pairs of gamma and beta, mixed for each sample by attention to its channels.
 
         x_hat = (x - mu) / sqrt(sigma2 + eps)                       as in `BatchNorm`, batch or running statistics
@@ -455,7 +520,7 @@ class AttentiveNorm(_Modulated):
         maps: K, how many pairs of gamma and beta there are.
         num_features: C, the number of channels.
         rng: source of the initial attention; required, so that every run can be repeated.
-        options: as those of `BatchNorm`.
+        options: as those of `BatchNorm`, but for `affine`.
 
     Attributes:
         gamma, beta: `(K, C)`; start at 1 and 0.
@@ -482,16 +547,14 @@ class AttentiveNorm(_Modulated):
 
     def __init__(self, maps: int, num_features: int, *, rng: np.random.Generator, **options: Any) -> None:
         super().__init__(num_features, **options)
-        self.maps, channels, like = maps, self.num_features, self.norm.gamma
-        self.gamma, self.beta = self._filled(1.0, self.maps, channels), self._filled(0.0, self.maps, channels)
-        xp, shape = namespace(like), (channels, self.maps)
-        self.attention = xp.astype(initial_weights(shape, *shape, "glorot", rng, xp=xp), like.dtype)
-        self.attention_bias = self._filled(0.0, self.maps)
+        self.maps = maps
+        self._start()
+        xp, shape = namespace(self.gamma), (self.num_features, self.maps)
+        self.attention = xp.astype(initial_weights(shape, *shape, "glorot", rng, xp=xp), self.gamma.dtype)
 
     def forward(self, x: Array) -> Array:
         """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
-        self._check(x)
-        return self._modulate(x)
+        return self._modulate(self._enter(x))
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         k = self.maps
@@ -507,7 +570,7 @@ class AttentiveNorm(_Modulated):
         weights = weights / xp.sum(weights, axis=1, keepdims=True)
         return weights @ gamma, weights @ beta, (means, weights, gamma, beta, attention)
 
-    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> _Gradients:
+    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> Gradients:
         means, weights, gamma, beta, attention = kept
         xp = namespace(means)
         dweights = dgamma @ gamma.T + dbeta @ beta.T
@@ -518,10 +581,10 @@ class AttentiveNorm(_Modulated):
             "attention": means.T @ dlogits,
             "attention_bias": xp.sum(dlogits, axis=0),
         }
-        return _Gradients(gradients, of_means=dlogits @ attention.T)
+        return Gradients(gradients, of_means=dlogits @ attention.T)
 
 
-class AdaptiveBatchNorm(_Modulated):
+class AdaptiveBatchNorm(Modulated):
     """Batch Normalization whose gamma and beta depend on the mean that it subtracts.
 
         t(mu) = mu / sqrt(1 + mu**2)                                between -1 and 1
@@ -534,7 +597,7 @@ class AdaptiveBatchNorm(_Modulated):
 
     Args:
         num_features: C, the number of channels.
-        options: as those of `BatchNorm`.
+        options: as those of `BatchNorm`, but for `affine`.
 
     Attributes:
         gamma, beta: scale and shift at mu = 0, `(C,)`; start at 1 and 0.
@@ -558,18 +621,18 @@ class AdaptiveBatchNorm(_Modulated):
     """
 
     parameter_names = ("gamma", "beta", "a", "b")
+    a: Array
+    b: Array
 
     def __init__(self, num_features: int, **options: Any) -> None:
         super().__init__(num_features, **options)
-        self.gamma = self._filled(1.0, self.num_features)
-        self.beta, self.a, self.b = (self._filled(0.0, self.num_features) for _ in range(3))
+        self._start()
 
     def forward(self, x: Array) -> Array:
         """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
-        self._check(x)
-        of_batch = self.norm.training
+        x, xp, of_batch = self._enter(x), namespace(x), self._of_batch
         mu = Moments.of(x, batch_axes(x.ndim)).mean if of_batch else self.norm.running_mean
-        return self._modulate(x, (namespace(x).astype(mu, self.norm.running_mean.dtype), of_batch))
+        return self._modulate(x, (xp.astype(mu, xp.float64, copy=False), of_batch))
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         return dict.fromkeys(self.parameter_names, (channels,))
@@ -582,21 +645,8 @@ class AdaptiveBatchNorm(_Modulated):
         gamma, beta = self.gamma + self.a * t * t, self.beta + self.b * t
         return xp.reshape(gamma, (1, -1)), xp.reshape(beta, (1, -1)), (t, slope, self.a, self.b, of_batch)
 
-    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> _Gradients:
+    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> Gradients:
         xp, (t, slope, a, b, of_batch) = namespace(dgamma), kept
         dgamma, dbeta = xp.sum(dgamma, axis=0), xp.sum(dbeta, axis=0)
         of_parameters = {"gamma": dgamma, "beta": dbeta, "a": dgamma * t * t, "b": dbeta * t}
-        return _Gradients(of_parameters, of_mu=slope * (2 * a * t * dgamma + b * dbeta) if of_batch else None)
-
-
-def _per_channel(values: Array) -> Array:
-    """The sum over positions, `(N, C)`, in float64."""
-    xp = namespace(values)
-    flat = (*values.shape[:2], count_along(values.shape, tuple(range(2, values.ndim))))
-    return xp.sum(xp.reshape(values, flat), axis=2, dtype=xp.float64)
-
-
-def _at_positions(values: Array, like: Array) -> Array:
-    """`(N, C)` as it broadcasts against `like`, in its precision."""
-    xp = namespace(like)
-    return xp.astype(xp.reshape(values, (*values.shape, *(1,) * (like.ndim - 2))), like.dtype, copy=False)
+        return Gradients(of_parameters, of_mu=slope * (2 * a * t * dgamma + b * dbeta) if of_batch else None)

@@ -229,22 +229,30 @@ LAYERS: dict[str, Callable[..., bn_lib.Layer]] = {
 }
 
 
-def informed(kind: type[bn_lib.Layer]) -> type[Any]:
-    """The same layer, but that it finds labels itself, so that it can be called as the others are."""
+def domains_for(x: Any) -> Any:
+    """The first half of the rows are of one domain, the others of another."""
+    xp = namespace(x)
+    return 2 * xp.arange(x.shape[0], dtype=xp.int64) // max(x.shape[0], 1)
+
+
+def informed(kind: type[bn_lib.Layer], numbers_for: Callable[[Any], Any]) -> type[Any]:
+    """The same layer, but that it finds the numbers of rows itself, so that it can be called as the others are."""
 
     class Informed(kind):
-        def forward(self, x: Any, labels: Any = None) -> Any:
-            return super().forward(x, labels_for(x) if labels is None and hasattr(x, "ndim") and x.ndim else labels)
+        def forward(self, x: Any, given: Any = None) -> Any:
+            return super().forward(x, numbers_for(x) if given is None and hasattr(x, "ndim") and x.ndim else given)
 
     Informed.__name__ = kind.__name__
     return Informed
 
 
-# Those whose gamma and beta are not one value per channel.
+# Those that have a `BatchNorm` inside, or several, and gamma, beta or statistics from elsewhere.
 MODULATED: dict[str, Callable[..., bn_lib.Layer]] = {
-    "ConditionalBatchNorm": lambda **options: informed(bn_lib.ConditionalBatchNorm)(CLASSES, 3, **options),
+    "ConditionalBatchNorm": lambda **options: informed(bn_lib.ConditionalBatchNorm, labels_for)(CLASSES, 3, **options),
     "AttentiveNorm": lambda **options: bn_lib.AttentiveNorm(2, 3, rng=np.random.default_rng(0), **options),
     "AdaptiveBatchNorm": lambda **options: bn_lib.AdaptiveBatchNorm(3, **options),
+    "DomainBatchNorm": lambda **options: informed(bn_lib.DomainBatchNorm, domains_for)(CLASSES, 3, **options),
+    "SwitchableNorm": lambda **options: bn_lib.SwitchableNorm(3, kinds=("layer", "batch"), **options),
 }
 
 BY_NAME = {normalizer.name: normalizer for normalizer in NORMALIZERS}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from agreement import assert_agrees, both_precisions
+from differentiated import EPS, assert_is_differentiated, at_positions, data, leaf, modes, shapes, used
 from gradient_check import BOUND, gradient_error
 from normalizer_cases import MODULATED
 from refusals import LABELS, ONE, X3, ZERO, X, assert_refused, other_kind, row
@@ -16,61 +17,7 @@ from torch.nn import functional
 import bn_lib
 from bn_lib import BatchNorm, ConditionalBatchNorm, Dense, ReLU, Sequential, given
 
-EPS = 1e-3
-SHAPES = [(6, 3), (6, 3, 4), (4, 3, 2, 5)]
-shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
-modes = pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
 each_layer = pytest.mark.parametrize("build", MODULATED.values(), ids=MODULATED)
-
-
-def data(shape, dtype=np.float64, seed=0):
-    rng = np.random.default_rng(seed)
-    return (1 + 2 * rng.normal(size=shape)).astype(dtype), rng.normal(size=shape).astype(dtype)
-
-
-def used(layer, seed=5):
-    """The layer with parameters and running statistics that are not the initial ones."""
-    rng = np.random.default_rng(seed)
-    for _, owner, name in layer.named_state():
-        if name != "num_batches_tracked":
-            before = getattr(owner, name)
-            setattr(owner, name, (0.5 + rng.random(before.shape)).astype(before.dtype))
-    return layer
-
-
-def leaf(array):
-    """In float64 whatever the array is: of two values that lie close together PyTorch's float32 says little."""
-    return torch.tensor(np.asarray(array, np.float64), requires_grad=True)
-
-
-def their_x_hat(layer, x, training):
-    """By PyTorch's own BN, with a layer's running statistics."""
-    mean, var = (torch.tensor(v) for v in (layer.norm.running_mean, layer.norm.running_var))
-    return functional.batch_norm(x, mean, var, training=training, momentum=0.1, eps=EPS), mean, var
-
-
-def at_positions(values, x):
-    return values.reshape(*values.shape, *[1] * (x.ndim - 2))
-
-
-def assert_is_differentiated(layer, x, dy, training, formula, run=None):
-    """y, dx, all gradients and the running statistics are PyTorch's for `formula(x_hat, leaf x, parameters)`."""
-    layer.train() if training else layer.eval()
-    theirs = leaf(x), {name: leaf(getattr(layer, name)) for name in layer.parameter_names}
-    x_hat, mean, var = their_x_hat(layer, theirs[0], training)
-    y = formula(x_hat, *theirs)
-    y.backward(torch.tensor(dy.astype(np.float64)))
-    ours = (run or layer.forward)(x)
-    assert ours.dtype == x.dtype
-    assert_agrees(ours, y.detach().numpy(), "y", dtype=x.dtype)
-    dx = layer.backward(dy)
-    assert dx.dtype == x.dtype
-    assert_agrees(dx, theirs[0].grad.numpy(), "dx", dtype=x.dtype)
-    for name, parameter in theirs[1].items():
-        assert layer.grads[name].dtype == getattr(layer, name).dtype
-        assert_agrees(layer.grads[name], parameter.grad.numpy(), name, dtype=x.dtype)
-    for running, expected in ((layer.norm.running_mean, mean), (layer.norm.running_var, var)):
-        assert_agrees(running, expected.numpy(), dtype=x.dtype)
 
 
 # Functions
@@ -208,8 +155,9 @@ def test_gradients_of_layers_against_differences(build, training, shape):
 def test_the_state_is_saved_copied_and_loaded(build, tmp_path):
     layer, (x, dy) = used(build()), data((6, 3, 2))
     layer.forward(x)
-    names = {*layer.parameter_names, "running_mean", "running_var", "num_batches_tracked"}
-    assert layer.state_dict().keys() == names
+    buffers = ["running_mean", "running_var", "num_batches_tracked"]
+    prefixes = [f"{domain}." for domain in range(len(layer.norms))] if "Domain" in type(layer).__name__ else [""]
+    assert [*layer.state_dict()] == [*layer.parameter_names, *(p + name for p in prefixes for name in buffers)]
     layer.save(tmp_path / "layer.npz")
     loaded = build().load(tmp_path / "layer.npz")
     twins = [loaded, copy.deepcopy(layer), build().load_state_dict(layer.state_dict())]
@@ -245,6 +193,43 @@ def test_types_in_are_types_out(build, dtype):
     for ours, theirs in ((y, wide.forward(exact[0])), (dx, wide.backward(exact[1]))):
         assert np.abs(ours - theirs).max() <= 4 * np.finfo(dtype).eps * np.abs(theirs).max()
     assert all(layer.grads[name].dtype == np.float32 for name in layer.parameter_names)
+
+
+@each_layer
+@pytest.mark.parametrize("axis", [-1, 2])
+def test_channels_may_be_elsewhere(build, axis):
+    layer, plain, (x, dy) = used(build(channel_axis=axis)), used(build()), data((6, 3, 4))
+    elsewhere = [np.moveaxis(a, 1, axis) for a in (x, dy)]
+    assert np.array_equal(layer.forward(elsewhere[0]), np.moveaxis(plain.forward(x), 1, axis))
+    assert_refused("dy", "(6, 3, 4)", str(elsewhere[0].shape), ValueError, lambda: layer.backward(dy))
+    assert np.array_equal(layer.backward(elsewhere[1]), np.moveaxis(plain.backward(dy), 1, axis))
+    for name in layer.parameter_names:
+        assert np.array_equal(layer.grads[name], plain.grads[name])
+    assert_refused("x", "(6, 3)", "axis 5", ValueError, lambda: build(channel_axis=5).forward(np.ones((6, 3))))
+
+
+@each_layer
+def test_a_frozen_layer_is_in_inference_and_is_not_trained(build):
+    layer, expected, (x, dy) = used(build()).freeze().train(), used(build()).eval(), data((6, 3, 4))
+    before = layer.state_dict()
+    assert np.array_equal(layer.forward(x), expected.forward(x))
+    assert np.array_equal(layer.backward(dy), expected.backward(dy))
+    bn_lib.SGD(layer, 0.1).step()
+    assert all(np.array_equal(value, before[key]) for key, value in layer.state_dict().items())
+    layer.unfreeze().forward(x)
+    assert layer.norm.num_batches_tracked == 1
+
+
+@each_layer
+def test_without_running_statistics_the_batch_counts_in_inference_too(build):
+    layer, plain, (x, dy) = used(build(track_running_stats=False)), build(), data((6, 3, 4))
+    for name in layer.parameter_names:
+        setattr(plain, name, getattr(layer, name))
+    assert [*layer.state_dict()] == [*layer.parameter_names]
+    expected = plain.forward(x), plain.backward(dy)
+    for each in (layer.train(), layer.eval()):
+        assert np.array_equal(each.forward(x), expected[0])
+        assert np.array_equal(each.backward(dy), expected[1])
 
 
 BAD = {
@@ -292,10 +277,20 @@ def test_running_statistics_are_recomputed_and_the_network_trains(build):
     sgd = bn_lib.SGD(model, 0.1)
     losses = [bn_lib.train_step(model, sgd, x, labels) for _ in range(30)]
     assert losses[-1] < losses[0]
-    bn_lib.recompute_statistics(model, [x[:10], x[10:]])
-    hidden = model.stack[0].forward(x)
-    assert np.allclose(model.stack[1].norm.running_mean, hidden.mean(axis=0), rtol=0, atol=1e-13)
-    assert np.allclose(model.stack[1].norm.running_var, hidden.var(axis=0), rtol=1e-12)
+    batches = [x[:10], x[10:]]
+    bn_lib.recompute_statistics(model, batches)
+    norms = model.stack[1].norms
+    of_norms = (
+        [x]
+        if len(norms) == 1
+        else [np.concatenate(half) for half in zip(*(np.split(b, 2) for b in batches), strict=True)]
+    )
+    for norm, rows in zip(norms, of_norms, strict=False):  # the third domain has none
+        hidden = model.stack[0].forward(rows)
+        assert np.allclose(norm.running_mean, hidden.mean(axis=0), rtol=0, atol=1e-13)
+        assert np.allclose(norm.running_var, hidden.var(axis=0), rtol=1e-12)
+    if len(norms) > 1:
+        assert [int(norm.num_batches_tracked) for norm in norms] == [2, 2, 0, 0]
 
 
 @each_layer
@@ -556,6 +551,7 @@ def inside(model, **values):
         row("classes", "2.5", "whole number", TypeError, lambda: ConditionalBatchNorm(2.5, 3)),
         row("maps", "0", ">= 1", ValueError, lambda: attentive(0)),
         row("rng", "0", "numpy.random.Generator", TypeError, lambda: bn_lib.AttentiveNorm(2, 3, rng=0)),
+        row("channel_axis", "0", "mini-batch", ValueError, lambda: ConditionalBatchNorm(2, 3, channel_axis=0)),
         row("num_features", "0", ">= 1", ValueError, lambda: ConditionalBatchNorm(2, 0)),
         row("eps", "-1", ">= 0", ValueError, lambda: ConditionalBatchNorm(2, 3, eps=-1)),
         row("classes", "Dense", "depends on more than x", ValueError, lambda: inside(dense(), classes=LABELS)),

@@ -30,13 +30,14 @@ LOOKS: Mapping[str, tuple[str, str]] = {
     "none": ("without_bn", "-"),
     "pre": ("green", "-"),
     "post": ("amber", "-"),
+    "post, warm": ("amber", "--"),
 }
 
 
 @styled
 def dice_losses(runs: Mapping[str, Sequence[Dice]]) -> Figure:
     """The loss over training for each network, smoothed over 50 steps, beside that of guessing: a line for each seed."""
-    fig, ax = plt.subplots(figsize=(3.9, 3.4))
+    fig, ax = plt.subplots(figsize=(5.2, 3.8))
     ax.axhline(GUESSING, color=COLOURS["muted"], linestyle=":")
     for name, seeds in runs.items():
         colour, dash = LOOKS[name]
@@ -63,7 +64,7 @@ def two_dice(steps: Array, training: Array) -> Figure:
 @styled
 def influences(found: Mapping[str, Array]) -> Figure:
     """Which token changes the scores at which position: a square for each pair, a panel for each normalizer."""
-    fig, panels = plt.subplots(len(found), 1, figsize=(2.9, 2.6 * len(found)), sharex=True)
+    fig, panels = plt.subplots(len(found), 1, figsize=(5.2, 2.6 * len(found)), sharex=True)
     for ax, (name, matrix) in zip(panels, found.items(), strict=True):
         own = matrix[:, 0]
         for row, column in np.ndindex(*own.shape):
@@ -91,7 +92,7 @@ def influences(found: Mapping[str, Array]) -> Figure:
 @styled
 def padding(found: Mapping[str, Sequence[Padding]]) -> Figure:
     """Wrong digits against the columns that the same sequences are padded to: medians and ranges of seeds."""
-    fig, ax = plt.subplots(figsize=(3.9, 3.2))
+    fig, ax = plt.subplots(figsize=(5.2, 3.4))
     for name, seeds in found.items():
         colour, dash = LOOKS[name]
         wrong = 100 * np.array([each.wrong for each in seeds])
@@ -112,7 +113,7 @@ def by_depth(last: Mapping[str, Mapping[int, Sequence[float]]], profiles: Mappin
         last: for each place of LN, for each depth, one number per seed.
         profiles: for each place, the gradients of all blocks, one array per seed.
     """
-    fig, (above, below) = plt.subplots(2, 1, figsize=(3.9, 5.8))
+    fig, (above, below) = plt.subplots(2, 1, figsize=(5.2, 5.8))
     for place, of_place in last.items():
         colour, dash = LOOKS[place]
         depths, values = list(of_place), np.array(list(of_place.values()))
@@ -156,7 +157,7 @@ def learning(runs: Mapping[str, Sequence[Array]], looks: Mapping[str, str]) -> F
         runs: for each name the losses, one array per seed.
         looks: for each name the name in `LOOKS` that it looks like.
     """
-    fig, ax = plt.subplots(figsize=(3.9, 3.6))
+    fig, ax = plt.subplots(figsize=(5.2, 3.8))
     ax.axhline(np.log(10), color=COLOURS["muted"], linestyle=":")
     for name, seeds in runs.items():
         colour, dash = LOOKS[looks[name]]
@@ -171,7 +172,7 @@ def learning(runs: Mapping[str, Sequence[Array]], looks: Mapping[str, str]) -> F
 @styled
 def means_per_step(means: Array) -> Figure:
     """The running mean of each unit at each step, in standard deviations: a line for each unit."""
-    fig, ax = plt.subplots(figsize=(3.9, 2.7))
+    fig, ax = plt.subplots(figsize=(5.2, 3.0))
     ax.plot(np.arange(1, len(means) + 1), means, color=COLOURS["with_bn"], alpha=0.5, lw=1)
     ax.axhline(0, color=COLOURS["muted"], lw=1)
     ax.set(xlabel="step of the sequence", ylabel="running mean (std)")

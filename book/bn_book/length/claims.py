@@ -143,8 +143,8 @@ CLAIMS = (
     Claim(
         name="decay-is-a-growing-rate",
         kind="an identity",
-        says="Weight decay in front of BN is an exponentially growing learning rate: without decay, and with the rate "
-        "η (1 − ηλ)^−(2t + 1) in step t, the same functions are learned.",
+        says="Weight decay in front of BN is an exponentially growing learning rate: without decay, and with a rate "
+        "that begins at η / (1 − ηλ) and grows by the factor 1 / (1 − ηλ)² a step, the same functions are learned.",
         source="li2020exponential",
         run=f"{_INVARIANT}, rate 1, decay 0.03, 299 updates.",
         measure=lambda seed: _loss_apart(seed, 1.0, 1.0, 0.03, growing=True),

@@ -60,7 +60,7 @@ def speed_and_stability(runs: Mapping[Kind, Mapping[float, Sequence[Watched]]]) 
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.xaxis.set_minor_formatter(NullFormatter())
     beside: tuple[tuple[Axes, Mapping[Kind, tuple[float, float]]], ...] = (
-        (above, {"plain": (0.75, 1500), "larger weights": (0.53, 110), "standardized once": (1, 31), "BN": (90, 38)}),
+        (above, {"plain": (0.75, 1500), "larger weights": (0.75, 110), "standardized once": (1, 31), "BN": (90, 38)}),
         (below, {"plain": (33, 1500), "larger weights": (0.42, 110), "standardized once": (0.5, 31), "BN": (15, 38)}),
     )
     for ax, places in beside:
