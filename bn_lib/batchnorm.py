@@ -194,7 +194,8 @@ class BatchNorm(_Normalizer):
 
     Sequences of unlike length are padded to one, and a mask says what is no padding: `layer(x, mask=mask)`. Statistics,
     of this batch and running, are then those of the valid positions only. At the others y is 0, in training and in
-    inference, and so is dx, whatever dy holds there.
+    inference, and so is dx, whatever dy holds there. In a network, which hands on x alone, the mask comes from
+    `with given(model, mask=mask):` around the passes.
 
     After `freeze()` the layer is in inference whatever its mode, and gamma and beta are not trained.
 
@@ -225,6 +226,8 @@ class BatchNorm(_Normalizer):
     num_batches_tracked: Array
     momentum = Setting(_check_momentum)
     unbiased_running_var = Setting(check_bool)
+    given_name: str | None = "mask"
+    mask: Array | None = None
     _least_valid = 2
 
     def __init__(
@@ -291,13 +294,13 @@ class BatchNorm(_Normalizer):
         Args:
             x: the input, its channels on `channel_axis`.
             mask: which positions are valid (True) and which are padding: booleans of the shape of x without its
-                channels, `(N, T)` for a sequence, or of one that broadcasts to it.
+                channels, `(N, T)` for a sequence, or of one that broadcasts to it. None for that of `given`, if any.
 
         Raises:
             TypeError, ValueError: as `batch_norm` in training and `batch_norm_inference` in inference; also for a mask
                 that is of another shape, not boolean, or in training leaves fewer than two positions.
         """
-        inside, valid = self._enter(x, mask)
+        inside, valid = self._enter(x, self.mask if mask is None else mask)
         if self._learns or not self.track_running_stats:
             if valid is not None and inside.shape[0] < self._least_valid:
                 raise ValueError(

@@ -177,7 +177,7 @@ class Naming(NamedTuple):
     """What a framework calls the arrays of a layer, and how it lays out its weights.
 
     Attributes:
-        names: our names and theirs, where they differ; None for what it does not keep.
+        names: our names, or those of one kind of layer, and theirs, where they differ; None for what it does not keep.
         orders: the axes of our `weight` in their order, by how many there are, where that differs.
         collections: whether arrays are in two dicts, "params" and "batch_stats", of dicts of "layers_0", "layers_1".
     """
@@ -194,9 +194,9 @@ class Naming(NamedTuple):
             raise ValueError(f"names is {framework!r}; expected one of {', '.join(_NAMINGS)}")
         return _NAMINGS[convention.name]
 
-    def key(self, key: str, name: str, *, trained: bool) -> str | None:
-        """Their key, levels parted by "/", for the array `name` that is `key` in our state dict; None for none."""
-        theirs = self.names.get(name, name)
+    def key(self, key: str, name: str, *, kind: str, trained: bool) -> str | None:
+        """Their key, levels parted by "/", for the array `name` of a layer of a `kind`, `key` in our state dict."""
+        theirs = self.names.get(f"{kind}.{name}", self.names.get(name, name))
         if theirs is None or not self.collections:
             return theirs and key.removesuffix(name) + theirs
         *places, _ = key.split(".")
@@ -231,7 +231,11 @@ _STATISTICS = "running_mean", "running_var", "num_batches_tracked"
 _NAMINGS = {
     "pytorch": Naming({"gamma": "weight", "beta": "bias"}, {2: (1, 0)}),
     "keras": Naming(
-        {"weight": "kernel", **dict(zip(_STATISTICS, ("moving_mean", "moving_variance", None), strict=True))},
+        {
+            "weight": "kernel",
+            "RMSNorm.gamma": "scale",
+            **dict(zip(_STATISTICS, ("moving_mean", "moving_variance", None), strict=True)),
+        },
         {4: (2, 3, 1, 0)},
     ),
     "flax": Naming(

@@ -244,7 +244,7 @@ class Layer:
     def _slots(self, naming: Naming) -> Iterator[tuple[str, "Layer", str, tuple[int, ...]]]:
         """Every stored array as (their name, its layer, its attribute, our axes in their order)."""
         for key, layer, name in self.named_state():
-            theirs = naming.key(key, name, trained=name in layer.parameter_names)
+            theirs = naming.key(key, name, kind=type(layer).__name__, trained=name in layer.parameter_names)
             if theirs is not None:
                 yield theirs, layer, name, naming.order(name, getattr(layer, name).ndim)
 

@@ -231,9 +231,10 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
             y = model.forward(x)
 
     A `Sequential` hands x alone from layer to layer. So a layer that wants the class of each row finds it in its
-    attribute `labels`, one that wants the domain in `domains`; this sets those of all layers of the model that have
-    one, and puts back what was there when it ends. Outside, such a layer refuses: no pass is made with the labels of
-    another mini-batch by mistake. `backward` may be called outside. `fit` draws mini-batches of its own, whose rows
+    attribute `labels`, one that wants the domain in `domains`, and a `BatchNorm` the mask of padded sequences, if there
+    is one, in `mask`. This sets those of all layers of the model that have one, and puts back what was there when it
+    ends. Outside, a layer that wants labels or domains refuses: no pass is made with those of another mini-batch by
+    mistake. `backward` may be called outside. `fit` draws mini-batches of its own, whose rows
     nobody knows outside; a loop of one's own does here:
 
         with given(model, labels=labels[rows]):
@@ -241,7 +242,8 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
 
     Args:
         model: a layer, or a network with such layers in it.
-        values: by name, `labels` or `domains`: one whole number per row of what reaches the layer, `(N,)`.
+        values: by name. `labels` or `domains`: one whole number per row of what reaches the layer, `(N,)`. `mask`: as
+            `BatchNorm.forward` takes it.
 
     Returns:
         A context manager.
@@ -257,7 +259,9 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
         TypeError: `model` is not a layer.
         ValueError: no layer of the model depends on that.
     """
-    wanting = [layer for layer in distinct_layers(check_model(model, "model")) if isinstance(layer, Given)]
+    wanting: list[Any] = [
+        layer for layer in distinct_layers(check_model(model, "model")) if getattr(layer, "given_name", None)
+    ]
     names = {layer.given_name for layer in wanting}
     for name in values:
         if name not in names:
@@ -320,6 +324,8 @@ class Holder(Layer):
         super().__init__()
         self.channel_axis = channel_axis
         self.norms = tuple(BatchNorm(num_features, affine=False, **options) for _ in range(norms))
+        for norm in self.norms:
+            norm.given_name = None  # a mask of x is none of what comes after: gamma and beta
 
     def _start(self) -> None:
         """Make the parameters, of the dtype and kind that the options ask for: gamma of ones, all others of zeros."""

@@ -190,6 +190,24 @@ def test_a_layer_used_twice_remembers_each_mask():
     assert np.all(model.backward(dy) == 0)  # what the first let through, the second did not
 
 
+def test_in_a_network_the_mask_is_given_to_all():
+    x, dy = data((3, 4, 2))
+    mask = MASKS["(N, T)"]
+    one, other = (Sequential(BatchNorm(2, channel_axis=-1), bn_lib.Tanh(), BatchNorm(2, channel_axis=-1)) for _ in range(2))  # fmt: skip
+    with bn_lib.given(one, mask=mask):
+        y = one(x)
+    assert np.array_equal(y, other[2](np.tanh(other[0](x, mask)), mask))
+    other[1](other[0](x, mask))
+    assert np.array_equal(one.backward(dy), other[0].backward(other[1].backward(other[2].backward(dy))))
+    assert not np.any(one.backward(dy)[~mask])
+    assert np.all(one(x)[~mask] != 0)  # outside there is none
+    with bn_lib.given(one, mask=NO), pytest.raises(ValueError, match="mask leaves 0 positions"):
+        one(x)
+    conditional = Sequential(bn_lib.ConditionalBatchNorm(2, 2))
+    with pytest.raises(ValueError, match="mask is for no layer"), bn_lib.given(conditional, mask=mask):
+        pass
+
+
 def test_masks_of_any_kind_of_array():
     x, dy = data((3, 2, 4))
     found = []

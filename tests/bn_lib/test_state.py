@@ -298,6 +298,7 @@ def test_the_names_and_layouts_of_keras():
         "5.gamma": (4,), "5.beta": (4,),
         "7.kernel": (16, 5), "7.bias": (5,),
     }  # fmt: skip
+    assert list(bn_lib.RMSNorm(3).state_dict("keras")) == ["scale"]  # keras.layers.RMSNormalization
     assert list(BatchNorm(3).state_dict("keras")) == ["gamma", "beta", "moving_mean", "moving_variance"]
 
 

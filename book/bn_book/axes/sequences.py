@@ -126,17 +126,9 @@ class MaskedBatchNorm(BatchNorm):
         super().__init__(width, **options)
         self.padded = padded
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array, mask: Array | None = None) -> Array:
         """Normalize the valid rows with their own mean and variance."""
-        y = np.zeros_like(x)
-        y[self.padded.valid.ravel()] = super().forward(x[self.padded.valid.ravel()])
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        """The gradient of the valid rows; that of the others is 0."""
-        dx = np.zeros_like(dy)
-        dx[self.padded.valid.ravel()] = super().backward(dy[self.padded.valid.ravel()])
-        return dx
+        return super().forward(x, self.padded.valid.ravel() if mask is None else mask)
 
 
 class LayerNormOverTime(LayerNorm):
