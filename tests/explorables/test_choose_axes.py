@@ -90,6 +90,8 @@ def test_the_keyboard_does_it_all(stage):
         ({"axes": "CHW", "groups": 4}, "Instance Normalization"),
         ({"axes": "N"}, "each position a feature"),
         ({"axes": "NC"}, "no name in common use"),
+        ({"axes": "CHW"}, "Neither a shift nor a factor leaves a trace on everything, one sample."),
+        ({"axes": "HW", "center": False}, "leaves a trace wherever it is, a factor none on everything, one sample"),
         ({"axes": ""}, "no axis: each value by itself"),
         ({"axes": "NHW", "center": False}, "rows, columns, not subtracted: no name in common use"),
     ],

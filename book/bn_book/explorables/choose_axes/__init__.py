@@ -12,7 +12,7 @@ SHAPE = (3, 4, 2, 3)
 
 
 def _values() -> list[list[list[list[float]]]]:
-    """Samples that differ in brightness, channels in level and spread, and columns that become brighter to the right."""
+    """Samples that differ in brightness, channels in level and spread; columns become brighter to the right."""
     noise = np.random.default_rng(11).normal(size=SHAPE)
     samples = np.array([-2.5, 0.0, 2.5]).reshape(-1, 1, 1, 1)
     levels = np.array([-3.0, 2.5, -1.0, 1.5]).reshape(1, -1, 1, 1)
@@ -44,8 +44,8 @@ class ChooseAxes(Explorable):
 
     title = traitlets.Unicode("Any axes").tag(sync=True, fixed=True)
     message = traitlets.Unicode(
-        "Touch a value: the framed ones share its mean. Find the five normalizers with a name you know. Then find one "
-        "that forgets the brightness of a sample and keeps the differences between channels, and one that needs nothing "
+        "Touch a value: the framed ones share its mean. Find the normalizers whose names you know. Then find one that "
+        "forgets the brightness of a sample and keeps the differences between channels, and one that needs nothing "
         "but a single position."
     ).tag(sync=True, fixed=True)
     x = traitlets.List(default_value=_values(), read_only=True).tag(sync=True, fixed=True)

@@ -131,18 +131,20 @@ function View({ state, set, uid }) {
   `;
 }
 
-const listed = (parts) => (parts.length ? parts.join(", ") : "nothing");
-
 function describe(state) {
   const { count, before } = found(state);
   const { axes, groups, center, x } = state;
   const name = nameOf(state, x[0].length);
+  const { mean, variance } = moments(before);
+  const [shifts, factors] = ["+", "×"].map((change) => gone(state, change).join(", "));
+  let lost = `A shift leaves no trace on ${shifts}, a factor none on ${factors}.`;
+  if (shifts === factors) lost = `Neither a shift nor a factor leaves a trace on ${factors}.`;
+  if (!shifts) lost = `A shift leaves a trace wherever it is, a factor none on ${factors}.`;
   const channels = groups > 1 ? `channels in ${groups} groups` : "channels";
   const over = AXES.filter(([axis]) => axes.includes(axis)).map(([axis, words]) => (axis === "C" ? channels : words));
   return (
     `Mean over ${over.join(", ") || "no axis"}${center ? "" : ", not subtracted"}: ${name ?? "no name in common use"}. ${count} ${count === 1 ? "piece" : "pieces"} of ` +
-    `${before.length} ${before.length === 1 ? "value" : "values"}. A shift leaves no trace on ${listed(gone(state, "+"))}; ` +
-    `a factor on ${listed(gone(state, "×"))}.`
+    `${before.length} ${before.length === 1 ? "value" : "values"}; the framed one has mean ${fixed(mean)} and variance ${fixed(variance)}. ${lost}`
   );
 }
 
