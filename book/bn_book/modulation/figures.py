@@ -63,21 +63,21 @@ def pictures(drawn: Mapping[str, Array]) -> Figure:
     Args:
         drawn: for each name `(10, 64)`.
     """
-    fig, panels = plt.subplots(len(drawn), 1, figsize=(5.2, 0.85 * len(drawn)), squeeze=False)
+    fig, panels = plt.subplots(len(drawn), 1, figsize=(5.2, 0.9 * len(drawn)), squeeze=False)
     for ax, (name, images) in zip(panels[:, 0], drawn.items(), strict=True):
         draw_images(ax, images[np.newaxis])
-        ax.set_title(name, loc="left", fontsize=11)
+        ax.set_title(name, loc="left")
     return fig
 
 
 @styled
 def given_contrast(content: Array, style: Array, result: Array) -> Figure:
     """Two images, and the first with the mean and the deviation of the second."""
-    fig, panels = plt.subplots(1, 3, figsize=(5.2, 2.4))
+    fig, panels = plt.subplots(1, 3, figsize=(5.2, 2.5))
     names = ("content", "style", "result")
     for ax, name, image in zip(panels, names, (content, style, result), strict=True):
         draw_images(ax, image[np.newaxis, np.newaxis])
-        ax.set_title(f"{name}\nmean {image.mean():.2f}\nstd {image.std():.2f}", loc="left", fontsize=11)
+        ax.set_title(f"{name}\nmean {image.mean():.2f}\nstd {image.std():.2f}", loc="left")
     return fig
 
 
@@ -115,7 +115,7 @@ def shares(found: Mapping[str, Mapping[str, Sequence[Drawn]]], xlabel: str = "ri
 @styled
 def new_class(found: Mapping[Learned, Sequence[NewClass]]) -> Figure:
     """A class that is learned afterwards: above how many of its images are right, below how many of the others'."""
-    fig, panels = plt.subplots(2, 1, figsize=(5.2, 5.4), sharex=True, sharey=True)
+    fig, panels = plt.subplots(2, 1, figsize=(5.2, 6.0), sharex=True, sharey=True)
     for ax, what, title in zip(panels, ("new", "old"), ("the new class", "the nine old classes"), strict=True):
         for learned, runs in found.items():
             colour, dash = LOOK_OF[learned]

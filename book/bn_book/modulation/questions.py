@@ -100,7 +100,7 @@ def _mixed_map() -> NumberQuestion:
             ),
             WrongNumbers("equal weights", maps.mean(), "That is the plain mean of the two maps."),
             WrongNumbers("exchanged", float(weights[::-1] @ maps), "You have exchanged the weights."),
-            WrongNumbers("β left out", float(weights @ gamma) * x_hat, "β is mixed as well."),
+            WrongNumbers("β left out", float(weights @ gamma) * x_hat, "The shift is mixed as well."),
         ),
         hint="Mix γ and β first, each with these weights.",
         see=Link("Attention", "sec-modulation-attention"),

@@ -137,16 +137,4 @@ function describe(state) {
   );
 }
 
-/** A pair of different classes, and a place on the way. */
-function surprise(state, next) {
-  const start = Math.floor(10 * next());
-  return {
-    start,
-    end: (start + 1 + Math.floor(9 * next())) % 10,
-    gamma: Math.round(50 * next()) / 50,
-    beta: Math.round(50 * next()) / 50,
-    hand: 1 + Math.floor(5 * next()),
-  };
-}
-
-export default explorable({ keys: ["generator", "start", "end", "gamma", "beta", "hand"], View, describe, surprise });
+export default explorable({ keys: ["generator", "start", "end", "gamma", "beta", "hand"], View, describe });
