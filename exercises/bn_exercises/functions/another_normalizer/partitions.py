@@ -84,6 +84,11 @@ class Table(NamedTuple):
     blocks: int
     shape: tuple[int, ...]
 
+    @property
+    def size(self) -> int:
+        """How many numbers a block has."""
+        return self.order.size // self.blocks
+
     def lay(self, x: Array) -> Array:
         """What has the batch's shape, or fits it, as a table."""
         return np.broadcast_to(x, self.shape).ravel()[self.order].reshape(self.blocks, -1).T
@@ -131,7 +136,7 @@ _GROUP = "Here each group of each sample has its own mean, over its channels and
 
 
 def _named(name: str, says: str, partition: Partition) -> Misconception:
-    return Misconception(name, says, partition, wrong.AXES)
+    return Misconception(name, says, partition, wrong.ANY_AXES)
 
 
 _BATCH = _named(
