@@ -144,6 +144,9 @@ def _mean_square(x: Array, axes: Axes) -> Array:
     return mean_over(x * x, axes)
 
 
+_OF_RMS: dict[str, Function] = {"mean": _no_mean, "variance": _mean_square}
+
+
 def _inside(inside: Array, outside: Callable[[], Array]) -> Array:
     return inside
 
@@ -234,13 +237,12 @@ def _group_backward(**steps: Any) -> Function:
 
 
 def _rms(**steps: Any) -> Function:
-    forward = _forward(of_sample, **{"mean": _no_mean, "variance": _mean_square} | steps)
+    forward = _forward(of_sample, **_OF_RMS | steps)
     return lambda x, gamma, eps: forward(x, gamma, 0 * gamma, 1, eps)
 
 
 def _rms_backward(**steps: Any) -> Function:
-    of_rms = {"mean": _no_mean, "variance": _mean_square, "paths": _two_paths}
-    backward = _backward(of_sample, **of_rms | steps)
+    backward = _backward(of_sample, **_OF_RMS | {"paths": _two_paths} | steps)
     return lambda dy, x, gamma, eps: backward(dy, x, gamma, 1, eps)[:2]
 
 
@@ -251,6 +253,10 @@ _SAYS = {
     "standardizes the numbers themselves, so it divides by m, their number.",
     wrong.NO_PATHS.name: "You treated the mean and the variance as constants. They are functions of x, and the "
     "gradient flows back through both.",
+    wrong.NO_MEAN_PATH.name: "You let the gradient flow through the variance but not through the mean. One term is "
+    "missing: −mean(dx̂), with γ inside of dx̂ = γ · dy.",
+    wrong.NO_VARIANCE_PATH.name: "You let the gradient flow through the mean but not through the variance. One term is "
+    "missing: −x̂ · mean(dx̂ · x̂), with γ inside of dx̂ = γ · dy.",
     wrong.NOT_SHARED.name: "You gave every number the whole gradient of the mean and of the variance. Each moves them "
     "by its share only, 1 / m.",
     wrong.MEAN_NOT_SHARED.name: "You gave every number the whole gradient of the mean. Each moves the mean by its "
@@ -276,12 +282,11 @@ _NOT_HERE = (
 )
 
 
-def _here(slip: Step, *without: str) -> Step:
+def _here(slip: Step) -> Step:
     """The slips of a step that can be made here, in the words for that."""
-    return tuple(m.at(m.compute, _SAYS.get(m.name)) for m in slip if m.name not in (*_NOT_HERE, *without))
+    return tuple(m.at(m.compute, _SAYS.get(m.name)) for m in slip if m.name not in _NOT_HERE)
 
 
-_OF_RMS: dict[str, Function] = {"mean": _no_mean, "variance": _mean_square}
 NOTHING_SUBTRACTED = Misconception(
     "mean square in place of mean and variance",
     "You subtracted nothing and divided by the root of the mean square, as RMS normalization does. Here the mean is "
@@ -363,7 +368,7 @@ _SUMS: Step = (
 )
 _BACKWARD: Steps = {
     "gamma_in": (GAMMA_OUTSIDE,),
-    "paths": (*_here(slips.PATHS),),
+    "paths": _here(slips.PATHS),
     "straight": slips.STRAIGHT,
     "through_mean": _here(slips.THROUGH_MEAN),
     "through_variance": _here(slips.THROUGH_VARIANCE),
@@ -401,7 +406,7 @@ SQUARE_OF_MEAN = Misconception(
 )
 ONE_PLUS_GAMMA = Misconception(
     "1 + γ for γ",
-    "You scaled by 1 + γ. Some transformers store γ − 1 and do that. Here γ itself multiplies.",
+    "You scaled by 1 + γ, as if what is stored were γ − 1. Here γ itself multiplies.",
     lambda x_hat, gamma, beta: (1 + gamma) * x_hat,
     wrong.GAMMA_BETA,
 )
@@ -446,6 +451,8 @@ _RMS_SAYS = {
     slips.DIVIDED_AGAIN.name: "You divided by the root once more than you should.",
     slips.AVERAGED.name: "You averaged to get dγ. Every value of a channel uses the same γ, and what comes back from "
     "all of them is added.",
+    OTHER_SUMS.name: "You summed dγ over the wrong axes. They are not those of the mean: a channel's γ is used by all "
+    "samples at all positions, so sum over all axes but axis 1.",
     slips.GAMMA_IN.name: "You used γ · dy, the gradient with respect to x̂, for dγ. It takes dy itself.",
     slips.SUMMED_OVER_EVERYTHING.name: "You added up dγ over all channels. Every channel has its own γ.",
     slips.NOT_SUMMED.name: "You gave what every number adds to dγ. All samples and positions use the same γ, so add "
@@ -491,6 +498,7 @@ _MEAN_FROM_X: Step = (
     ),
 )
 _RMS_FORWARD: Steps = {
+    "whole": (MEAN_SUBTRACTED,),
     "variance": _MEAN_SQUARE,
     "root": _of_rms(slips.ROOT + slips.UNDIVIDED),
     "normalized": _of_rms(slips.NORMALIZED, wrong.TURNED_ROUND.name, slips.MULTIPLIED.name),
@@ -500,7 +508,6 @@ _RMS_FORWARD: Steps = {
         ONE_PLUS_GAMMA,
     ),
     "formula": _of_rms(slips.FORMULA, wrong.EPS_OUTSIDE.name),
-    "whole": (MEAN_SUBTRACTED,),
 }
 _RMS_PATHS: Step = (
     MEAN_PATH_KEPT,
