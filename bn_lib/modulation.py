@@ -233,7 +233,11 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
     A `Sequential` hands x alone from layer to layer. So a layer that wants the class of each row finds it in its
     attribute `labels`, one that wants the domain in `domains`; this sets those of all layers of the model that have
     one, and puts back what was there when it ends. Outside, such a layer refuses: no pass is made with the labels of
-    another mini-batch by mistake. `backward` may be called outside.
+    another mini-batch by mistake. `backward` may be called outside. `fit` draws mini-batches of its own, whose rows
+    nobody knows outside; a loop of one's own does here:
+
+        with given(model, labels=labels[rows]):
+            train_step(model, sgd, x[rows], targets[rows])
 
     Args:
         model: a layer, or a network with such layers in it.

@@ -10,9 +10,10 @@
 and beta come from is in `modulation`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,6 @@ from bn_lib._checks import (
 from bn_lib.layer import Layer, Setting, undone_if_it_raises
 from bn_lib.modulation import Given, Gradients, Holder, Modulated, at_positions, per_channel
 from bn_lib.moments import Moments
-from bn_lib.normalizers import batch_axes
 from bn_lib.standardize import standardize_backward, standardize_over, standardize_with
 
 
@@ -172,20 +172,23 @@ class SwitchableNorm(Holder):
     Raises:
         TypeError, ValueError: as `BatchNorm`; also if a mean would be of one value only, or for an unknown kind.
 
-    Source: Luo et al. (2019), "Differentiable Learning-to-Normalize via Switchable Normalization", eq. 3 to 5. Their
-    code takes the unbiased variance of an instance; here all three are biased, as in the paper. Running statistics are
-    `BatchNorm`'s, where the paper averages over batches after training: `recompute_statistics` does.
+    Source: Luo et al. (2019), "Differentiable Learning-to-Normalize via Switchable Normalization". As there, all three
+    are found from those of the instances. Their code takes the unbiased variance of an instance, here it is the biased
+    one, as everywhere. Running statistics are `BatchNorm`'s; the paper takes averages over batches after training, for
+    which there is `recompute_statistics`.
     """
 
     parameter_names = ("gamma", "beta", "mean_weight", "var_weight")
 
     def __init__(
-        self, num_features: int, *, kinds: Iterable[str] = ("instance", "layer", "batch"), **options: Any
+        self, num_features: int, *, kinds: Sequence[str] = ("instance", "layer", "batch"), **options: Any
     ) -> None:
         super().__init__(num_features, **options)
-        self._kinds = tuple(kinds)
-        if not self._kinds or len(set(self._kinds)) < len(self._kinds) or set(self._kinds) - set(_AXES):
-            raise ValueError(f"kinds is {kinds!r}; expected some of {tuple(_AXES)}, each once")
+        self._kinds = tuple(kinds) if isinstance(kinds, tuple | list) else ()
+        if not self._kinds or any(
+            self._kinds.count(kind) > 1 or kind not in list(_SHARED_ALONG) for kind in self._kinds
+        ):
+            raise ValueError(f"kinds is {kinds!r}; expected some of {tuple(_SHARED_ALONG)}, each once")
         self._start()
 
     @property
@@ -197,86 +200,72 @@ class SwitchableNorm(Holder):
     def forward(self, x: Array) -> Array:
         """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
         x = self._enter(x)
-        shares = [self._share(x, kind) for kind in self._kinds]
+        xp, (n, channels, *spatial) = namespace(x), x.shape
+        for kind, values in (("instance", math.prod(spatial)), ("layer", math.prod((channels, *spatial)))):
+            if kind in self._kinds and values < 2:
+                raise ValueError(
+                    f"x has shape {x.shape}: one value per {kind}; expected at least 2, or kinds without {kind!r}"
+                )
         self.norm.forward(x)  # for its running statistics, and for what it refuses
-        xp, everywhere = namespace(x), namespace(x).zeros(x.shape[:2], dtype=namespace(x).float64)
+        moments = Moments.of(xp.reshape(x, (n, channels, math.prod(spatial))), 2)
+        own_mean, own_var = (xp.astype(v, xp.float64) for v in (moments.mean, moments.var()))
         w, v = (_softmax(getattr(self, name)) for name in ("mean_weight", "var_weight"))
-        mean, var = everywhere, everywhere
-        for k, share in enumerate(shares):
-            mean, var = mean + w[k] * share.mean, var + v[k] * share.var
+        mean, var = xp.zeros_like(own_mean), xp.zeros_like(own_var)
+        found = []
+        for k, kind in enumerate(self._kinds):
+            if kind == "batch" and not self._of_batch:
+                each = [xp.reshape(stored, (1, -1)) for stored in (self.norm.running_mean, self.norm.running_var)]
+            else:  # of all instances that share it: their variances, and how far their means are apart
+                shared = _average(own_mean, kind)
+                each = [shared, _average(own_var + (own_mean - shared) ** 2, kind)]
+            mean, var = mean + w[k] * each[0], var + v[k] * each[1]
+            found.append(each)
         inv_std = 1 / xp.sqrt(var + self.norm.eps)
-        x_hat, _ = standardize_with(xp, x, *(xp.reshape(a, (*a.shape, *(1,) * (x.ndim - 2))) for a in (mean, inv_std)))
+        x_hat, _ = standardize_with(xp, x, *(xp.reshape(a, (*a.shape, *(1,) * len(spatial))) for a in (mean, inv_std)))
         gamma, beta = (at_positions(xp.reshape(p, (1, -1)), x_hat) for p in (self.gamma, self.beta))
-        self._keep((x_hat, gamma, x.dtype, shares, (w, v), (mean, var, inv_std)))
+        self._keep((x_hat, gamma, x.dtype, own_mean, (mean, var, inv_std), (w, v), found, self._of_batch))
         return self._leave(gamma * x_hat + beta, x.dtype)
 
     @silent
     def backward(self, dy: Array) -> Array:
-        """Gradient with respect to the last x, through every mean and variance that is not a running one.
-
-        A mean that is off from that which was subtracted reaches its variance too: the squares are about the former.
-        """
-        x_hat, gamma, dtype, shares, weights, (mean, var, inv_std) = self._last()
-        xp, dy = namespace(dy), self._enter_again(dy, x_hat)
+        """Gradient with respect to the last x, through every mean and variance that is not a running one."""
+        x_hat, gamma, dtype, own_mean, (mean, var, inv_std), (w, v), found, of_batch = self._last()
+        dy, xp = self._enter_again(dy, x_hat), namespace(x_hat)
         dx_hat = gamma * dy
         dmean, dvar = -inv_std * per_channel(dx_hat), -(inv_std**2) / 2 * per_channel(dx_hat * x_hat)
-        of_means = xp.stack([xp.sum(dmean * (share.mean - mean)) for share in shares])
-        of_vars = xp.stack([xp.sum(dvar * (share.var - var)) for share in shares])
-        level, slope = xp.zeros_like(mean), xp.zeros_like(mean)  # dx = inv_std * dx_hat + level + slope * x_hat
-        for share, w, v in zip(shares, *weights, strict=True):
-            if share.values:
-                of_mean, of_var = (share.collect(d) / share.values for d in (w * dmean, 2 * v * dvar))
-                level, slope = level + of_mean + of_var * (mean - share.mean), slope + of_var / inv_std
-        dx = at_positions(inv_std, dy) * dx_hat + at_positions(level, dy) + at_positions(slope, dy) * x_hat
+        of_means = xp.stack([xp.sum(dmean * (each[0] - mean)) for each in found])
+        of_vars = xp.stack([xp.sum(dvar * (each[1] - var)) for each in found])
+        down, dvar_down = xp.zeros_like(mean), xp.zeros_like(mean)  # to the instances' own means and variances
+        for k, kind in enumerate(self._kinds):
+            if kind != "batch" or of_batch:
+                share = v[k] * _average(dvar, kind)
+                down = down + w[k] * _average(dmean, kind) + 2 * share * (own_mean - found[k][0])
+                dvar_down = dvar_down + share
+        positions = math.prod(x_hat.shape[2:])
+        level, slope = down + 2 * dvar_down * (mean - own_mean), 2 * dvar_down / inv_std
+        dx = at_positions(inv_std, dy) * dx_hat + at_positions(level / positions, dy)
         self._fill(
             {
                 "gamma": xp.sum(per_channel(dy * x_hat), axis=0),
                 "beta": xp.sum(per_channel(dy), axis=0),
-                "mean_weight": weights[0] * (of_means - xp.sum(weights[0] * of_means)),
-                "var_weight": weights[1] * (of_vars - xp.sum(weights[1] * of_vars)),
+                "mean_weight": w * (of_means - xp.sum(w * of_means)),
+                "var_weight": v * (of_vars - xp.sum(v * of_vars)),
             }
         )
-        return self._leave(dx, dtype)
+        return self._leave(dx + at_positions(slope / positions, dy) * x_hat, dtype)
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         weights = (len(self._kinds),)
         return {"gamma": (channels,), "beta": (channels,), "mean_weight": weights, "var_weight": weights}
 
-    def _share(self, x: Array, kind: str) -> "_Share":
-        """The statistics of one kind, each as it broadcasts against `(N, C)`."""
-        xp, axes = namespace(x), _AXES[kind](x.ndim)
-        if kind == "batch" and not self._of_batch:
-            mean, var, values = self.norm.running_mean, self.norm.running_var, 0
-        elif kind != "batch" and count_along(x.shape, axes) < 2:
-            raise ValueError(
-                f"x has shape {x.shape}: one value per {kind}; expected at least 2, or kinds without {kind!r}"
-            )
-        else:
-            moments = Moments.of(x, axes)
-            mean, var, values = moments.mean, moments.var(), moments.count
-        shape = tuple(1 if axis in axes else x.shape[axis] for axis in (0, 1))
-        mean, var = (xp.reshape(xp.astype(v, xp.float64, copy=False), shape) for v in (mean, var))
-        return _Share(mean, var, values)
+
+_SHARED_ALONG: dict[str, int | None] = {"instance": None, "layer": 1, "batch": 0}  # of (N, C), beside all positions
 
 
-_AXES: dict[str, Callable[[int], tuple[int, ...]]] = {
-    "instance": lambda ndim: tuple(range(2, ndim)),
-    "layer": lambda ndim: tuple(range(1, ndim)),
-    "batch": batch_axes,
-}
-
-
-class _Share(NamedTuple):
-    """The statistics of one kind, `(N, C)`, `(N, 1)` or `(1, C)`, and of how many values; 0 if they are constants."""
-
-    mean: Array
-    var: Array
-    values: int
-
-    def collect(self, gradient: Array) -> Array:
-        """Sum an `(N, C)` over all that shared a statistic."""
-        xp, axes = namespace(gradient), tuple(axis for axis in (0, 1) if self.mean.shape[axis] == 1)
-        return xp.sum(gradient, axis=axes, keepdims=True)
+def _average(values: Array, kind: str) -> Array:
+    """The mean of an `(N, C)` over all that share a statistic, as it broadcasts against it."""
+    axis = _SHARED_ALONG[kind]
+    return values if axis is None else namespace(values).mean(values, axis=axis, keepdims=True)
 
 
 def _softmax(logits: Array) -> Array:

@@ -51,7 +51,7 @@ FUNCTIONS = (
     {
         name: plain(name)
         for name in bn_lib.__all__
-        if name.endswith("_norm") and name not in (*OTHERS, "adaptive_instance_norm")
+        if name.endswith("_norm") and name not in (*OTHERS, "adaptive_instance_norm", "fold_batch_norm")
     }
     | OTHERS
     | {name: layer_with(build) for name, build in LAYERS.items()}

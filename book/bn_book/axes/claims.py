@@ -202,7 +202,7 @@ CLAIMS = (
     Claim(
         name="a-factor-of-0-stands-in-for-a-normalizer",
         kind="put to the test",
-        says="Deep residual networks can be trained without a normalizer if each branch begins with a small factor. Our "
+        says="Deep residual networks train without a normalizer if each branch begins with a small factor. Our "
         "test: in a transformer a factor that starts at 0 does as well as LN.",
         source="de2020batch",
         run=f"{_DEEP}, without a normalizer, each branch times a trained number that starts at 0.",

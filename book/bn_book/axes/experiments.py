@@ -19,7 +19,7 @@ from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, LayerNorm, RMSNorm
 from bn_lib.layer import Layer, only_looked_at
 from bn_lib.network import Dense, ReLU, Sequential, softmax_cross_entropy
-from bn_lib.training import SGD, train_step
+from bn_lib.training import SGD
 
 SEEDS = (0, 1, 2)
 

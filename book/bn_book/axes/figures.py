@@ -36,7 +36,7 @@ LOOKS: Mapping[str, tuple[str, str]] = {
 
 @styled
 def dice_losses(runs: Mapping[str, Sequence[Dice]]) -> Figure:
-    """The loss over training for each network, smoothed over 50 steps, beside that of guessing: a line for each seed."""
+    """The loss over training, smoothed over 50 steps, beside that of guessing: a line for each seed."""
     fig, ax = plt.subplots(figsize=(5.2, 3.8))
     ax.axhline(GUESSING, color=COLOURS["muted"], linestyle=":")
     for name, seeds in runs.items():
@@ -46,7 +46,7 @@ def dice_losses(runs: Mapping[str, Sequence[Dice]]) -> Figure:
             ax.plot(np.arange(len(smooth)) + 50, smooth, dash, color=COLOURS[colour], label=None if at else name)
     ax.set(xlim=(0, None), ylim=(0, 2.9), xlabel="training step", ylabel="training loss (nats)")
     ax.legend(loc="upper right", ncols=2, columnspacing=1.2, handlelength=1.6, borderaxespad=0.2)
-    ax.text(20, GUESSING - 0.06, f"ln {FACES}: guessing", color=COLOURS["muted"], va="top")
+    ax.text(980, GUESSING - 0.1, f"ln {FACES}: guessing", color=COLOURS["muted"], ha="right", va="top")
     return fig
 
 
@@ -164,8 +164,8 @@ def learning(runs: Mapping[str, Sequence[Array]], looks: Mapping[str, str]) -> F
         for at, losses in enumerate(seeds):
             smooth = np.convolve(losses, np.full(10, 0.1), mode="valid")
             ax.plot(np.arange(len(smooth)) + 10, smooth, dash, color=COLOURS[colour], label=None if at else name)
-    ax.set(xlim=(0, None), ylim=(0, 4.2), xlabel="training step", ylabel="loss (nats)")
-    ax.legend(loc="upper center", ncols=2, columnspacing=1.2, handlelength=1.6, borderaxespad=0.2)
+    ax.set(xlim=(0, None), ylim=(0, 4.6), xlabel="training step", ylabel="loss (nats)")
+    ax.legend(loc="upper right", handlelength=1.6, borderaxespad=0.2)
     return fig
 
 

@@ -7,6 +7,7 @@ again when its state changes. This package needs anywidget; `import bn_lib` does
 
 from bn_book.explorables._explorable import Explorable
 from bn_book.explorables.block import Block
+from bn_book.explorables.choose_axes import ChooseAxes
 from bn_book.explorables.disturbed import Disturbed
 from bn_book.explorables.drift import Drift
 from bn_book.explorables.find_the_bug import FindTheBug
@@ -31,6 +32,7 @@ KINDS: tuple[type[Explorable], ...] = (
     Block,
     Disturbed,
     Turning,
+    ChooseAxes,
     TwoDigits,
     OwnFormulas,
 )
@@ -38,6 +40,7 @@ KINDS: tuple[type[Explorable], ...] = (
 __all__ = [
     "KINDS",
     "Block",
+    "ChooseAxes",
     "Disturbed",
     "Drift",
     "Explorable",
