@@ -12,9 +12,10 @@ Batch Normalization of a table with a column for each block of numbers that shar
 and their slips (`implementations`, `slips`) serve here as well, with other words where those speak of a batch.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -127,6 +128,10 @@ RIGHT: dict[str, Function] = {
 # The same as functions of their steps. What a step may be is said in `slips`; here are those that these have besides.
 
 
+# What somebody takes for the number of the values that share a mean: of the shape and the number of groups.
+Count: TypeAlias = Callable[[tuple[int, ...], int], float]
+
+
 def _lined_up(values: Array, x: Array) -> Array:
     return values.reshape((1, -1) + (1,) * (x.ndim - 2))
 
@@ -139,12 +144,19 @@ def _mean_square(x: Array, axes: Axes) -> Array:
     return mean_over(x * x, axes)
 
 
+_OF_RMS: dict[str, Function] = {"mean": _no_mean, "variance": _mean_square}
+
+
 def _inside(inside: Array, outside: Callable[[], Array]) -> Array:
     return inside
 
 
 def _forward(
-    right: Partition, over: Partition | None = None, whole: Callable[[], dict[str, Function]] = dict, **steps: Any
+    right: Partition,
+    over: Partition | None = None,
+    whole: Callable[[], dict[str, Function]] = dict,
+    count: Count | None = None,
+    **steps: Any,
 ) -> Function:
     """A forward pass: the numbers that share a mean, and the steps that are not those of `forward_of`.
 
@@ -152,12 +164,16 @@ def _forward(
         right: what shares a mean where `over` does not say otherwise.
         over: what shares a mean.
         whole: several steps that are wrong together.
+        count: what the sum of squares is divided by.
         steps: of `forward_of`.
     """
-    inner = forward_of(**steps | whole())
+    steps |= whole()
+    variance = steps.get("variance", variance_over)
 
     def forward(x: Array, gamma: Array, beta: Array, groups: int, eps: float) -> Array:
         laid = table(over or right, x.shape, groups)
+        off = 1.0 if count is None else laid.size / count(x.shape, groups)
+        inner = forward_of(**steps | {"variance": lambda x, axes: off * variance(x, axes)})
         given = (laid.lay(each) for each in (x, _lined_up(gamma, x), _lined_up(beta, x)))
         return laid.back(inner(*given, eps))
 
@@ -168,6 +184,7 @@ def _backward(
     right: Partition,
     over: Partition | None = None,
     whole: Callable[[], dict[str, Function]] = dict,
+    count: Count | None = None,
     gamma_in: Function = _inside,
     sums: Function = slips.summed,
     order: Function = lambda gradients: gradients,
@@ -179,15 +196,20 @@ def _backward(
         right: what shares a mean where `over` does not say otherwise.
         over: what shares a mean.
         whole: several steps that are wrong together.
+        count: what the sums of dx are divided by.
         gamma_in: dx, of dx as it is, and of what computes it with gamma in front of everything.
         sums: as in `backward_of`, of x itself.
         order: as in `backward_of`.
         steps: of `backward_of`.
     """
-    inner = backward_of(sums=lambda x, gamma, dgamma, dbeta: (dgamma, dbeta), **steps | whole())
+    steps = {"paths": slips.three_paths, "sums": lambda x, gamma, dgamma, dbeta: (dgamma, dbeta)} | steps | whole()
 
     def backward(dy: Array, x: Array, gamma: Array, groups: int, eps: float) -> Array:
         laid = table(over or right, x.shape, groups)
+        inner = backward_of(**steps)
+        if count is not None:
+            off, paths = laid.size / count(x.shape, groups), steps["paths"]
+            inner = backward_of(**steps | {"paths": lambda p: (1 - off) * p.straight + off * paths(p)})
         g = laid.lay(_lined_up(gamma, x))
         dx, *each = inner(laid.lay(dy), laid.lay(x), g, eps)
         dx = gamma_in(dx, lambda: g * inner(laid.lay(dy), laid.lay(x), np.ones_like(g), eps)[0])
@@ -215,13 +237,12 @@ def _group_backward(**steps: Any) -> Function:
 
 
 def _rms(**steps: Any) -> Function:
-    forward = _forward(of_sample, **{"mean": _no_mean, "variance": _mean_square} | steps)
+    forward = _forward(of_sample, **_OF_RMS | steps)
     return lambda x, gamma, eps: forward(x, gamma, 0 * gamma, 1, eps)
 
 
 def _rms_backward(**steps: Any) -> Function:
-    of_rms = {"mean": _no_mean, "variance": _mean_square, "paths": _two_paths}
-    backward = _backward(of_sample, **of_rms | steps)
+    backward = _backward(of_sample, **_OF_RMS | {"paths": _two_paths} | steps)
     return lambda dy, x, gamma, eps: backward(dy, x, gamma, 1, eps)[:2]
 
 
@@ -232,6 +253,10 @@ _SAYS = {
     "standardizes the numbers themselves, so it divides by m, their number.",
     wrong.NO_PATHS.name: "You treated the mean and the variance as constants. They are functions of x, and the "
     "gradient flows back through both.",
+    wrong.NO_MEAN_PATH.name: "You let the gradient flow through the variance but not through the mean. One term is "
+    "missing: −mean(dx̂), with γ inside of dx̂ = γ · dy.",
+    wrong.NO_VARIANCE_PATH.name: "You let the gradient flow through the mean but not through the variance. One term is "
+    "missing: −x̂ · mean(dx̂ · x̂), with γ inside of dx̂ = γ · dy.",
     wrong.NOT_SHARED.name: "You gave every number the whole gradient of the mean and of the variance. Each moves them "
     "by its share only, 1 / m.",
     wrong.MEAN_NOT_SHARED.name: "You gave every number the whole gradient of the mean. Each moves the mean by its "
@@ -257,18 +282,17 @@ _NOT_HERE = (
 )
 
 
-def _here(slip: Step, *without: str) -> Step:
+def _here(slip: Step) -> Step:
     """The slips of a step that can be made here, in the words for that."""
-    return tuple(m.at(m.compute, _SAYS.get(m.name)) for m in slip if m.name not in (*_NOT_HERE, *without))
+    return tuple(m.at(m.compute, _SAYS.get(m.name)) for m in slip if m.name not in _NOT_HERE)
 
 
-_OF_RMS: dict[str, Function] = {"mean": _no_mean, "variance": _mean_square}
 NOTHING_SUBTRACTED = Misconception(
     "mean square in place of mean and variance",
     "You subtracted nothing and divided by the root of the mean square, as RMS normalization does. Here the mean is "
     "subtracted, and what is divided by is the root of the variance.",
     lambda: _OF_RMS,
-    wrong.ALGORITHM,
+    wrong.ANY_AXES,
 )
 ONE_FOR_ALL = Misconception(
     "one mean or variance for all",
@@ -280,20 +304,29 @@ OTHER_COUNT = Misconception(
     "another number for m",
     "You divided by another number than that of the values that share a mean, for example by N as in Batch "
     "Normalization. Take the mean over their axes, or count these values.",
-    lambda x, axes: variance_over(x, axes),
+    lambda shape, groups: shape[0],
     wrong.AXES,
 )
 
 
-# The number of columns is that of the samples, or of the samples' groups; the number of rows that of the values.
-def _counted_blocks(x: Array) -> float:
-    return len(x) / x.shape[1]
+def _counts(*counts: Count) -> Step:
+    return tuple(map(OTHER_COUNT.at, counts))
+
+
+_COUNTS: Step = _counts(
+    lambda shape, groups: shape[0],
+    lambda shape, groups: shape[1],
+    lambda shape, groups: math.prod(shape) // shape[1],
+)
+_COUNTS_OF_GROUPS: Step = (
+    *_COUNTS,
+    *_counts(lambda shape, groups: math.prod(shape[1:]), lambda shape, groups: shape[1] // groups),
+)
 
 
 _VARIANCE: Step = (
     *_here(slips.VARIANCE),
     ONE_FOR_ALL.at(lambda x, axes: x.var()),
-    OTHER_COUNT.at(lambda x, axes: variance_over(x, axes) * _counted_blocks(x)),
 )
 _MEAN: Step = (*_here(slips.MEAN), ONE_FOR_ALL)
 _FORWARD: Steps = {
@@ -317,11 +350,6 @@ GAMMA_OUTSIDE = Misconception(
 )
 
 
-def _off_by_count(p: Paths) -> Array:
-    """dx of somebody who divides the sums by the number of samples, or of their groups."""
-    return p.straight - _counted_blocks(p.x) * (p.through_mean + p.through_variance)
-
-
 def _summed_over(axes: Callable[[Array], Axes]) -> Function:
     return lambda x, gamma, dgamma, dbeta: (dgamma.sum(axis=axes(x)), dbeta.sum(axis=axes(x)))
 
@@ -340,10 +368,7 @@ _SUMS: Step = (
 )
 _BACKWARD: Steps = {
     "gamma_in": (GAMMA_OUTSIDE,),
-    "paths": (
-        *_here(slips.PATHS),
-        OTHER_COUNT.at(_off_by_count),
-    ),
+    "paths": _here(slips.PATHS),
     "straight": slips.STRAIGHT,
     "through_mean": _here(slips.THROUGH_MEAN),
     "through_variance": _here(slips.THROUGH_VARIANCE),
@@ -364,7 +389,7 @@ MEAN_SUBTRACTED = Misconception(
     "You subtracted the mean. That is Layer Normalization. RMS normalization subtracts nothing: it divides x by the "
     "root of its mean square.",
     lambda: {"mean": mean_over, "variance": variance_over},
-    wrong.ALGORITHM,
+    wrong.ANY_AXES,
 )
 VARIANCE_FOR_MEAN_SQUARE = Misconception(
     "variance for mean square",
@@ -381,7 +406,7 @@ SQUARE_OF_MEAN = Misconception(
 )
 ONE_PLUS_GAMMA = Misconception(
     "1 + γ for γ",
-    "You scaled by 1 + γ. Some transformers store γ − 1 and do that. Here γ itself multiplies.",
+    "You scaled by 1 + γ, as if what is stored were γ − 1. Here γ itself multiplies.",
     lambda x_hat, gamma, beta: (1 + gamma) * x_hat,
     wrong.GAMMA_BETA,
 )
@@ -426,6 +451,8 @@ _RMS_SAYS = {
     slips.DIVIDED_AGAIN.name: "You divided by the root once more than you should.",
     slips.AVERAGED.name: "You averaged to get dγ. Every value of a channel uses the same γ, and what comes back from "
     "all of them is added.",
+    OTHER_SUMS.name: "You summed dγ over the wrong axes. They are not those of the mean: a channel's γ is used by all "
+    "samples at all positions, so sum over all axes but axis 1.",
     slips.GAMMA_IN.name: "You used γ · dy, the gradient with respect to x̂, for dγ. It takes dy itself.",
     slips.SUMMED_OVER_EVERYTHING.name: "You added up dγ over all channels. Every channel has its own γ.",
     slips.NOT_SUMMED.name: "You gave what every number adds to dγ. All samples and positions use the same γ, so add "
@@ -462,7 +489,6 @@ _MEAN_SQUARE: Step = (
     ),
     SQUARE_OF_MEAN,
     ONE_FOR_ALL.at(lambda x, axes: (x * x).mean()),
-    OTHER_COUNT.at(lambda x, axes: _mean_square(x, axes) * _counted_blocks(x)),
     slips.SHARED_TWICE.at(lambda x, axes: _mean_square(x, axes) / len(x), _SAYS[slips.SHARED_TWICE.name]),
 )
 _MEAN_FROM_X: Step = (
@@ -472,6 +498,7 @@ _MEAN_FROM_X: Step = (
     ),
 )
 _RMS_FORWARD: Steps = {
+    "whole": (MEAN_SUBTRACTED,),
     "variance": _MEAN_SQUARE,
     "root": _of_rms(slips.ROOT + slips.UNDIVIDED),
     "normalized": _of_rms(slips.NORMALIZED, wrong.TURNED_ROUND.name, slips.MULTIPLIED.name),
@@ -481,7 +508,6 @@ _RMS_FORWARD: Steps = {
         ONE_PLUS_GAMMA,
     ),
     "formula": _of_rms(slips.FORMULA, wrong.EPS_OUTSIDE.name),
-    "whole": (MEAN_SUBTRACTED,),
 }
 _RMS_PATHS: Step = (
     MEAN_PATH_KEPT,
@@ -506,7 +532,6 @@ _RMS_PATHS: Step = (
         )
     ),
     slips.DX_NOT_SHARED.at(lambda p: _two_paths(p) * p.values),
-    OTHER_COUNT.at(lambda p: p.straight - _counted_blocks(p.x) * p.through_variance),
 )
 
 
@@ -550,21 +575,21 @@ def _in_place(name: str) -> Function:
 
 
 _MADE: dict[str, tuple[Callable[..., Function], Steps, partitions.Wrong]] = {
-    "layer_norm": (_layer, _FORWARD, partitions.OF_SAMPLE),
-    "layer_norm_backward": (_layer_backward, _BACKWARD, partitions.OF_SAMPLE),
-    "group_norm": (_group, _FORWARD, partitions.OF_GROUP),
-    "group_norm_backward": (_group_backward, _BACKWARD, partitions.OF_GROUP),
-    "rms_norm": (_rms, _RMS_FORWARD, partitions.OF_SAMPLE),
-    "rms_norm_backward": (_rms_backward, _RMS_BACKWARD, partitions.OF_SAMPLE),
+    "layer_norm": (_layer, _FORWARD | {"count": _COUNTS}, partitions.OF_SAMPLE),
+    "layer_norm_backward": (_layer_backward, _BACKWARD | {"count": _COUNTS}, partitions.OF_SAMPLE),
+    "group_norm": (_group, _FORWARD | {"count": _COUNTS_OF_GROUPS}, partitions.OF_GROUP),
+    "group_norm_backward": (_group_backward, _BACKWARD | {"count": _COUNTS_OF_GROUPS}, partitions.OF_GROUP),
+    "rms_norm": (_rms, _RMS_FORWARD | {"count": _COUNTS}, partitions.OF_SAMPLE),
+    "rms_norm_backward": (_rms_backward, _RMS_BACKWARD | {"count": _COUNTS}, partitions.OF_SAMPLE),
 }
 # With these, another normalizer is made of the one that was asked for. What to average is what this problem asks, so
 # they are counted in each function.
 ANOTHER = {*partitions.NAMES, MEAN_SUBTRACTED.name, NOTHING_SUBTRACTED.name}
 
 # Not paired: two ways to go wrong in the same step; and steps of different outputs.
-_OF_DX = ("gamma_in", "paths", "straight", "through_mean", "through_variance", "scaled")
+_OF_DX = ("gamma_in", "count", "paths", "straight", "through_mean", "through_variance", "scaled")
 _APART = {
-    *map(frozenset, product(("paths",), ("straight", "through_mean", "through_variance"))),
+    *map(frozenset, product(("paths", "count"), ("straight", "through_mean", "through_variance"))),
     *map(frozenset, product(_OF_DX, ("factor", "sums"))),
     *map(frozenset, product(("formula",), ("root", "normalized", "scale"))),
     *map(frozenset, product(("whole",), ("mean", "variance", "paths", "straight", "through_mean", "through_variance"))),

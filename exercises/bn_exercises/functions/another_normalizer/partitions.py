@@ -84,6 +84,11 @@ class Table(NamedTuple):
     blocks: int
     shape: tuple[int, ...]
 
+    @property
+    def size(self) -> int:
+        """How many numbers a block has."""
+        return self.order.size // self.blocks
+
     def lay(self, x: Array) -> Array:
         """What has the batch's shape, or fits it, as a table."""
         return np.broadcast_to(x, self.shape).ravel()[self.order].reshape(self.blocks, -1).T
@@ -124,14 +129,14 @@ PARTITIONS: dict[str, Partition] = {
 }
 
 
-# The mistakes. Each sentence is completed by what belongs there instead.
+# The mistakes. Most sentences are completed by what belongs there instead.
 
 _SAMPLE = "Here a sample has one mean, over all its channels and positions."
 _GROUP = "Here each group of each sample has its own mean, over its channels and positions."
 
 
 def _named(name: str, says: str, partition: Partition) -> Misconception:
-    return Misconception(name, says, partition, wrong.AXES)
+    return Misconception(name, says, partition, wrong.ANY_AXES)
 
 
 _BATCH = _named(
@@ -192,6 +197,8 @@ _MIXED = _named(
     "the samples as the first axis and split the channels: (N, G, C / G, …).",
     lambda p: (p.overall * p.groups // p.overall.size,),
 )
+# Those that say already what belongs there.
+_TOLD = (_INTERLEAVED.name, _SIZE_FOR_NUMBER.name, _MIXED.name)
 # Names with which a mistake makes another normalizer of the one that was asked for.
 NAMES = tuple(
     m.name
@@ -236,9 +243,13 @@ def _in_place_of(
         both: the mistakes that can be made in rows and in images alike.
         positions: those that take an image.
     """
-    for_images = tuple(m.at(m.compute, f"For images y{m.says[1:]} {belongs}") for m in (*both, *positions))
+
+    def told(m: Misconception) -> str:
+        return m.says if m.name in _TOLD else f"{m.says} {belongs}"
+
+    for_images = tuple(m.at(m.compute, f"For images y{told(m)[1:]}") for m in (*both, *positions))
     return Wrong(
-        tuple(m.at(m.compute, f"{m.says} {belongs}") for m in both),
+        tuple(m.at(m.compute, told(m)) for m in both),
         tuple(m.at(by_kind(right, m.compute)) for m in for_images),
         tuple(
             m.at(by_kind(rows.compute, m.compute)) for m in for_images for rows in both if rows.compute is not m.compute
