@@ -4,9 +4,9 @@ That they give what the reference gives is tested for every backend in `test_bac
 """
 
 import os
-import shutil
 import subprocess
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -108,25 +108,20 @@ def both_passes():
 """
 
 
-@pytest.fixture(scope="module")
-def compiled_once(tmp_path_factory):
-    """A folder with what `ONE_PASS` compiles, and how much that was."""
-    folder = tmp_path_factory.mktemp("one-pass")
-    return folder, run(ONE_PASS + COUNTS, NUMBA_CACHE_DIR=str(folder)).split()[0]
-
-
 @needs_numba
-@pytest.mark.parametrize("kind", ["nbi", "nbc"])
-@pytest.mark.parametrize("left", [0, 0.5])
-def test_a_file_that_was_cut_short_is_compiled_again(compiled_once, tmp_path, kind, left):
-    """A killed process or a full disk leaves it, and Numba alone would raise EOFError at every call."""
-    whole, compiled = compiled_once
-    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
-    files = list(tmp_path.rglob(f"*.{kind}"))
-    assert files
-    for file in files:
-        os.truncate(file, int(left * file.stat().st_size))
+def test_files_that_were_cut_short_are_compiled_again(tmp_path):
+    """A killed process or a full disk leaves them, and Numba alone would raise EOFError at every call.
+
+    Of each function one is cut short: its index or its code, in the middle or at its beginning.
+    """
     folder = str(tmp_path)
+    compiled = run(ONE_PASS + COUNTS, NUMBA_CACHE_DIR=folder).split()[0]
+    ways = [(kind, left) for kind in ("nbi", "nbc") for left in (0, 0.5)]
+    functions = sorted(tmp_path.rglob("*.nbi"))
+    assert len(functions) >= len(ways)
+    for function, (kind, left) in zip(functions, cycle(ways), strict=False):
+        for file in function.parent.glob(f"{function.stem}*.{kind}"):
+            os.truncate(file, int(left * file.stat().st_size))
     assert run(ONE_PASS + COUNTS, NUMBA_CACHE_DIR=folder).split()[0] == compiled != "0"
     assert run(ONE_PASS + COUNTS, NUMBA_CACHE_DIR=folder).split()[0] == "0"
 
