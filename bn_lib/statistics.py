@@ -307,8 +307,8 @@ class HistogramPreservingNorm(Layer):
         ValueError: no positions, or only one.
 
     Source: ours; no paper has it under this name. Each channel of a scan by itself is the z-score of medical images;
-    giving mean and deviation back is this book's answer to what that loses, see `instance_norm` of Ulyanov, Vedaldi and
-    Lempitsky (2016), eq. 4.
+    giving mean and deviation back is this book's answer to what that loses, see `instance_norm` of
+    Ulyanov et al. (2016), eq. 4.
     """
 
     eps = Setting(partial(check_number, low=0.0))
