@@ -553,6 +553,7 @@ class AttentiveNorm(Modulated):
     """
 
     parameter_names = ("gamma", "beta", "attention", "attention_bias")
+    attention_bias: Array
     maps = Setting(check_positive_int)
 
     def __init__(self, maps: int, num_features: int, *, rng: np.random.Generator, **options: Any) -> None:

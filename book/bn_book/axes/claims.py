@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from bn_book.axes.experiments import (
-    Place,
     deep,
     dice,
     final,
@@ -16,7 +15,7 @@ from bn_book.axes.experiments import (
     read_digits,
     wrong_digits,
 )
-from bn_book.axes.sequences import Norm
+from bn_book.axes.sequences import Norm, Place
 from bn_book.claims import Claim
 
 _DICE = (

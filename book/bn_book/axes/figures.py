@@ -9,6 +9,7 @@ from fractions import Fraction
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter
 
 from bn_book.axes.experiments import CHANGES, FACES, GUESSING, NAMED, PARTS, Dice, Padding, Piece, hears, unchanged
@@ -72,7 +73,7 @@ def influences(found: Mapping[str, Array]) -> Figure:
             strength = float(np.clip(own[row, column], 0, 1))
             if strength > 1e-9:
                 ax.add_patch(
-                    plt.Rectangle(
+                    Rectangle(
                         (column - 0.46, row - 0.46),
                         0.92,
                         0.92,
