@@ -365,6 +365,8 @@ class PositionNorm(_SampleNorm):
     Args:
         num_features: C; gamma and beta have shape `(C,)`.
         eps: added to the variance; >= 0.
+        affine: whether gamma and beta are parameters.
+        channel_axis: where the channels are.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
 

@@ -8,6 +8,9 @@ Rows, `(N, C)`: a channel is a column, with one value in each line of memory, so
 summed side by side, in blocks of rows that threads share. The second loop goes from the last row to the first: the last
 ones are still in the cache. Images of a few positions only are taken as rows too.
 
+Groups, values that lie together and share a mean, are images of one sample: each is a channel, `(1, R, L)`. What
+differs is gamma, which changes inside a group: for each run of positions, or for each element, as in a token.
+
 A channel, and a block of rows, is summed in one order by one thread; no result depends on how many threads there are.
 
 Sums are kept in float64, whatever x is. Converting on the way costs little where memory is the limit, and buys three
@@ -37,7 +40,7 @@ NARROW = 16  # positions; below, a run is too short for a loop of its own
 BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads
 LEAST_PERIODS = 8  # times that all of gamma is used before its gradient is summed as another block; and the most blocks
 MOST_BLOCKS = 64
-NEAR = 4096  # elements that are still in the nearest cache when they are read again
+NEAR = 1 << 15  # elements of groups that are summed before the first is normalized: they are still in a core's cache
 PROBES = 4  # values that a provisional center is the mean of
 ATTEMPTS = 3  # at a sum around a center near the mean; the second is around the mean itself, but for its rounding
 

@@ -107,7 +107,8 @@ def shares(found: Mapping[str, Mapping[str, Sequence[Drawn]]], xlabel: str = "ri
         y -= 0.2
     ax.set(xlim=(0, 1.02), ylim=(y - 0.4, -0.3), xlabel=xlabel)
     ax.set_yticks(ticks, names)
-    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="y", length=0, pad=1)
+    fig.set_layout_engine("constrained", w_pad=0.16)  # letters that a phone keeps large reach to the left
     ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     return fig
 

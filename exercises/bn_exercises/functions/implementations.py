@@ -482,7 +482,7 @@ def pairs(function: str, part: str = "images") -> Iterator[tuple[Misconception, 
     make, steps = _MADE[function]
     unused = _NOT_FROZEN if part == "frozen" else _ONLY_FROZEN
     used = {
-        step: [m for m in slip if part == "images" or m.name not in _ONLY_IMAGES]
+        step: tuple(m for m in slip if part == "images" or m.name not in _ONLY_IMAGES)
         for step, slip in steps.items()
         if step not in unused
     }

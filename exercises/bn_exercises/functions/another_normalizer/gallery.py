@@ -23,7 +23,7 @@ from bn_exercises import misconceptions as wrong
 from bn_exercises.functions import slips
 from bn_exercises.functions.another_normalizer import partitions
 from bn_exercises.functions.another_normalizer.partitions import Partition, of_group, of_sample, table
-from bn_exercises.functions.gallery import Gallery, Steps, first_of_each, one_wrong, two_at_once
+from bn_exercises.functions.gallery import Gallery, first_of_each, one_wrong, two_at_once
 from bn_exercises.functions.implementations import (
     GRADIENT_ORDER,
     IN_PLACE,
@@ -69,9 +69,9 @@ def layer_norm_backward(dy: Array, x: Array, gamma: Array, eps: float) -> Array:
 
 
 def group_norm(x: Array, gamma: Array, beta: Array, groups: int, eps: float) -> Array:
-    """Normalize each group of neighbouring channels of each sample, then scale and shift each channel."""
+    """Normalize each group of neighboring channels of each sample, then scale and shift each channel."""
     shape = (1, -1) + (1,) * (x.ndim - 2)
-    # A row for each group: reshape keeps neighbours together.
+    # A row for each group: reshape keeps neighbors together.
     rows = x.reshape(len(x), groups, -1)
     mean = rows.mean(axis=2, keepdims=True)
     var = rows.var(axis=2, keepdims=True)
@@ -329,7 +329,7 @@ _VARIANCE: Step = (
     ONE_FOR_ALL.at(lambda x, axes: x.var()),
 )
 _MEAN: Step = (*_here(slips.MEAN), ONE_FOR_ALL)
-_FORWARD: Steps = {
+_FORWARD: dict[str, Step] = {
     "variance": _VARIANCE,
     "root": slips.ROOT + slips.UNDIVIDED,
     "normalized": slips.NORMALIZED,
@@ -366,7 +366,7 @@ _SUMS: Step = (
     *(OTHER_SUMS.at(_summed_over(m.compute)) for m in slips.ALL_IMAGE_AXES),
     *_here(slips.SUMS),
 )
-_BACKWARD: Steps = {
+_BACKWARD: dict[str, Step] = {
     "gamma_in": (GAMMA_OUTSIDE,),
     "paths": _here(slips.PATHS),
     "straight": slips.STRAIGHT,
@@ -497,7 +497,7 @@ _MEAN_FROM_X: Step = (
         "You subtracted the mean from x. RMS normalization subtracts nothing: x̂ is x over the root of its mean square.",
     ),
 )
-_RMS_FORWARD: Steps = {
+_RMS_FORWARD: dict[str, Step] = {
     "whole": (MEAN_SUBTRACTED,),
     "variance": _MEAN_SQUARE,
     "root": _of_rms(slips.ROOT + slips.UNDIVIDED),
@@ -543,7 +543,7 @@ def _is_of_dgamma(m: Misconception) -> bool:
     return m.name != slips.GRADIENTS_SWAPPED.name and not (dgamma.shape == right.shape and np.allclose(dgamma, right))
 
 
-_RMS_BACKWARD: Steps = {
+_RMS_BACKWARD: dict[str, Step] = {
     "gamma_in": (GAMMA_OUTSIDE,),
     "paths": _RMS_PATHS,
     "scaled": slips.DX_HAT,
@@ -574,7 +574,7 @@ def _in_place(name: str) -> Function:
     return changes
 
 
-_MADE: dict[str, tuple[Callable[..., Function], Steps, partitions.Wrong]] = {
+_MADE: dict[str, tuple[Callable[..., Function], dict[str, Step], partitions.Wrong]] = {
     "layer_norm": (_layer, _FORWARD | {"count": _COUNTS}, partitions.OF_SAMPLE),
     "layer_norm_backward": (_layer_backward, _BACKWARD | {"count": _COUNTS}, partitions.OF_SAMPLE),
     "group_norm": (_group, _FORWARD | {"count": _COUNTS_OF_GROUPS}, partitions.OF_GROUP),

@@ -25,7 +25,7 @@ class Places(NamedTuple):
         c: the channel.
         h: the row of its position in an image; 0 in rows.
         w: the column of its position.
-        group: of neighbouring channels.
+        group: of neighboring channels.
         member: which channel of its group.
         inside: its number in the sample, counted as they lie in memory.
         overall: its number in the batch.
@@ -87,7 +87,7 @@ class Table(NamedTuple):
     @property
     def size(self) -> int:
         """How many numbers a block has."""
-        return self.order.size // self.blocks
+        return int(self.order.size) // self.blocks
 
     def lay(self, x: Array) -> Array:
         """What has the batch's shape, or fits it, as a table."""
@@ -172,7 +172,7 @@ _LAYER = _named(
 )
 _INTERLEAVED = _named(
     "groups interleaved",
-    "You dealt the channels out to the groups in turn, as a reshape to (N, C / G, G) does. A group is of neighbouring "
+    "You dealt the channels out to the groups in turn, as a reshape to (N, C / G, G) does. A group is of neighboring "
     "channels: reshape to (N, G, C / G), and for images the positions after that.",
     lambda p: (p.n, p.c % p.groups),
 )
@@ -290,7 +290,7 @@ OF_GROUP = _in_place_of(
         _INTERLEAVED.at(
             lambda p: (p.n, p.inside % p.groups),
             "You dealt the numbers out to the groups in turn, as a reshape to (N, −1, G) does. A group is of "
-            "neighbouring channels, with all their positions: reshape to (N, G, −1).",
+            "neighboring channels, with all their positions: reshape to (N, G, −1).",
         ),
         _MIXED.at(lambda p: (p.n, p.inside // p.size % p.groups)),
     ),

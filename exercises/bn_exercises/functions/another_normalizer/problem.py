@@ -42,7 +42,7 @@ HINTS = {
     ),
     "group_norm": (
         "With one group, which normalizer is it? With as many groups as channels?",
-        "C channels make G groups of C / G neighbours: the first C / G, the next, and so on. A group of a sample has "
+        "C channels make G groups of C / G neighbors: the first C / G, the next, and so on. A group of a sample has "
         "one mean and one variance. γ and β stay one for each channel.",
         "x.reshape(N, groups, -1) has a row for each group, for images too. Normalize over its last axis, reshape "
         "back, then scale and shift.",
