@@ -13,7 +13,7 @@ BIN       := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html pdf serve exercises lite-runtime test check bench bench-quick linkcheck mutants claims format lock clean
+.PHONY: help book html pdf serve exercises lite-runtime test check style bench bench-quick linkcheck mutants claims format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,13 +41,18 @@ exercises/release/batch-norm: | $(VENV)/.book
 lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it here": DIR=folder or .tar.bz2
 	@PYTHONPATH=book/_ext $(BIN)/python -m bn_site.lite.runtime "$(DIR)"
 
-test: check ## Check style and types, and run every test; those of a file one after another
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+# Types are checked beside the tests, because a first time takes mypy half a minute of one core.
+test: style ## Check style and types, and run every test; those of a file one after another
+	$(BIN)/mypy & types=$$!; \
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS); tests=$$?; \
+	wait $$types && exit $$tests
 
-check: $(VENV)/.test ## Check style and types
+check: style ## Check style and types
+	$(BIN)/mypy
+
+style: $(VENV)/.test ## Check style only, which takes a second
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 bench: $(VENV)/.test ## Measure speed, memory and exactness beside PyTorch, for the book's page of results
 	$(BIN)/python -m benchmarks
@@ -78,6 +83,12 @@ lock: $(VENV)/.python ## Derive requirements.txt from pyproject.toml again
 clean: ## Remove what was built; the environment stays (it is the folder .venv)
 	rm -rf _build
 
+# pip would compile 15,000 files on one core, half a minute of them. Those written for another Python stay as they are.
+define install
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -e $(1)
+@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+endef
+
 # The files below are empty: their dates say when a step was last done.
 
 $(VENV)/.python:
@@ -91,12 +102,12 @@ $(VENV)/.python:
 
 $(VENV)/.book: $(VENV)/.python requirements.txt pyproject.toml
 	@echo "Installing the pinned packages (some minutes the first time)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+	$(call install,.)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python requirements.txt pyproject.toml tests/site/package.json tests/site/package-lock.json tests/site/wheels.txt
 	@echo "Installing the pinned packages and what the tests compare with (some minutes the first time)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[test]'
+	$(call install,'.[test]')
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/site --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.14 \
 	  --require-hashes --dest tests/site/wheels -r tests/site/wheels.txt

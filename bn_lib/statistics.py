@@ -306,9 +306,9 @@ class HistogramPreservingNorm(Layer):
         TypeError: not a floating-point array.
         ValueError: no positions, or only one.
 
-    Source: ours; no paper has it under this name. Each channel of a scan by itself is the z-score of medical images;
-    giving mean and deviation back is this book's answer to what that loses, see `instance_norm` of Ulyanov, Vedaldi and
-    Lempitsky (2016), eq. 4.
+    Source: ours; no paper has it under this name. Each channel of a scan by itself is the z-score of medical images,
+    and the `instance_norm` of Ulyanov, Vedaldi and Lempitsky (2016), eq. 4. Giving mean and deviation back is this
+    book's answer to what that loses.
     """
 
     eps = Setting(partial(check_number, low=0.0))

@@ -415,10 +415,13 @@ def test_depth_has_two_panels():
 
 
 def test_learning_is_smoothed_over_ten_steps():
-    runs = {"pre-LN": [np.linspace(2.6, 0.4, 160)], "nothing": [np.linspace(40.0, 2.0, 160)]}
-    fig = draw.learning(runs, {"pre-LN": "pre", "nothing": "none"})
-    assert fig.axes[0].lines[1].get_ydata()[0] == pytest.approx(runs["pre-LN"][0][:10].mean())
-    assert fig.axes[0].lines[1].get_xdata()[0] == 10
+    far = np.concatenate([np.geomspace(90.0, 2.7, 90), np.full(70, 2.7)])
+    runs = {"pre-LN": [np.linspace(2.6, 0.4, 160)], "tanh": [np.full(160, 1.0)], "nothing": [far]}
+    fig = draw.learning(runs, {"pre-LN": "pre", "tanh": "DyT", "nothing": "none"}, top=6.5)
+    (ax,) = fig.axes
+    assert ax.lines[1].get_ydata()[0] == pytest.approx(runs["pre-LN"][0][:10].mean())
+    assert ax.lines[1].get_xdata()[0] == 10
+    assert covered(fig) == []
 
 
 def test_the_means_of_steps_are_drawn_unit_by_unit():

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bs4 import BeautifulSoup
 from playwright.sync_api import Locator, Page
+
+from bn_book.explorables import Explorable
 
 
 def state(page: Page, name: str) -> Any:
@@ -20,18 +23,25 @@ def stop_the_clock(page: Page) -> None:
     page.clock.pause_at(1)
 
 
-def play_until(page: Page, name: str, value: float) -> None:
-    """Let time pass on a page with its clock stopped, frame by frame, until the model's value has come so far."""
+def play_until(page: Page, name: str, value: float, frames: int = 1) -> None:
+    """Let time pass on a page with its clock stopped, by so many frames, until the model's value has come so far."""
     for _ in range(1000):
         if state(page, name) >= value:
             return
-        page.clock.run_for(17)
+        page.clock.run_for(17 * frames)
     raise AssertionError(f"{name} stays at {state(page, name)}")
 
 
 def words(page: Page) -> str:
     """What the figure says that it shows now."""
     return page.locator(".bn-now").inner_text()
+
+
+def first_words(figure: Explorable) -> str:
+    """What it says before any script runs, for which no browser is needed."""
+    now = BeautifulSoup(figure.to_html(), "html.parser").select_one(".bn-now")
+    assert now is not None
+    return " ".join(now.get_text().split())
 
 
 def as_in_the_book(page: Page, styles: Path) -> None:

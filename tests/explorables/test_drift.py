@@ -251,7 +251,7 @@ def test_play_runs_to_the_end_and_can_be_paused(stage, small):
     page.clock.run_for(900)
     assert state(page, "moment") == paused
     page.get_by_role("button", name="Play").click()
-    play_until(page, "moment", 12)
+    play_until(page, "moment", 12, frames=10)
     page.get_by_role("button", name="Play").wait_for()
 
 

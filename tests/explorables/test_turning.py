@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from shown import collisions, play_until, state, stop_the_clock, words
+from shown import collisions, first_words, play_until, state, stop_the_clock, words
 from traitlets import TraitError
 
 from bn_book.explorables import Turning
@@ -67,9 +67,9 @@ def test_in_balance_a_step_leaves_the_length(bn_js, rate, decay):
     assert np.arccos(v[0] / np.linalg.norm(v)) == pytest.approx(found["angle"], rel=1e-9)
 
 
-def test_its_words_are_the_runs_numbers(stage):
+def test_its_words_are_the_runs_numbers():
     visited, _ = of_the_library([-0.6, 0.8], 1.0, 0.05, 200)
-    said = words(stage(Turning(decay=0.05, steps=200), scripts=False))
+    said = first_words(Turning(decay=0.05, steps=200))
     assert f"the vector is {np.linalg.norm(visited[-1]):.3g} long, and was 1." in said
     cosine = np.sum(visited[:-1] * visited[1:], axis=1)
     cosine /= np.linalg.norm(visited[:-1], axis=1) * np.linalg.norm(visited[1:], axis=1)

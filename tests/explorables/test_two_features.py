@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from shown import collisions, drag, play_until, state, stop_the_clock, words
+from shown import collisions, drag, first_words, play_until, state, stop_the_clock, words
 from traitlets import TraitError
 
 from bn_book.explorables import TwoFeatures
@@ -96,7 +96,7 @@ def test_the_words_are_the_chapters_numbers(stage):
     h = scale.hessian(scale.hand_problem().x)
     path = scale.descend(h, np.zeros(2), np.array([-5.0, -3.0]), 0.03, 20)
     left = scale.loss_on(h, np.zeros(2), path)
-    said = words(stage(TwoFeatures(), scripts=False))
+    said = first_words(TwoFeatures())
     assert "Deviations 2 and 7: condition number 52, rates below 0.0385 converge." in said
     assert f"After 20 steps the loss is {left[-1] / left[0]:.2g} of the first." in said
     assert "condition number 13, rates below 1.08 converge" in words(stage(TwoFeatures(preparation="standardize")))
@@ -226,23 +226,23 @@ LIMITS = {"none": 2 / 52, "standardize": 2 / (1 + 6 / 7), "whiten": 2.0}
 
 @pytest.mark.parametrize("preparation", LIMITS)
 @pytest.mark.parametrize("deviation", [1.0, 3.3, 7.0, 10.0])
-def test_at_the_limit_it_neither_diverges_nor_arrives(stage, preparation, deviation):
+def test_at_the_limit_it_neither_diverges_nor_arrives(preparation, deviation):
     figure = TwoFeatures(preparation=preparation, deviation=deviation)
     given = scale.hand_problem().x * [1, deviation / 7]
     if preparation == "none":
         figure.rate = 2 / scale.eigenvalues(scale.hessian(given))[-1]
     else:
         figure.rate = LIMITS[preparation]
-    said = words(stage(figure, scripts=False))
+    said = first_words(figure)
     assert "it neither diverges nor arrives: a step only turns the " in said
     assert "multiplies" not in said
     for factor, expected in ((0.99, "bottom" if preparation == "whiten" else "zigzags"), (1.01, "diverges")):
         near = TwoFeatures(preparation=preparation, deviation=deviation, rate=figure.rate * factor)
-        assert expected in words(stage(near, scripts=False))
+        assert expected in first_words(near)
 
 
-def test_just_beyond_the_limit_the_error_grows_in_words_too(stage):
-    assert "a step multiplies the steep error by −1.0020." in words(stage(TwoFeatures(rate=0.0385), scripts=False))
+def test_just_beyond_the_limit_the_error_grows_in_words_too():
+    assert "a step multiplies the steep error by −1.0020." in first_words(TwoFeatures(rate=0.0385))
 
 
 @pytest.mark.parametrize(("rate", "takes"), [(1.05, "95.0"), (1.5, "50.0"), (1.91, "9.0")])
@@ -252,9 +252,9 @@ def test_a_round_bowl_has_no_valley(stage, rate, takes):
     for word in ("valley", "flat", "steep"):
         assert word not in words(page)
         assert page.locator("svg").get_by_text(word).count() == 0
-    slow = words(stage(TwoFeatures(preparation="whiten", rate=0.1), scripts=False))
+    slow = first_words(TwoFeatures(preparation="whiten", rate=0.1))
     assert "it does not overshoot, and a step takes 10.0 % off the error." in slow
-    assert "multiplies the error by −1.40" in words(stage(TwoFeatures(preparation="whiten", rate=2.4), scripts=False))
+    assert "multiplies the error by −1.40" in first_words(TwoFeatures(preparation="whiten", rate=2.4))
 
 
 def test_whitening_makes_components_of_features(stage):
@@ -281,7 +281,7 @@ def test_a_loss_that_has_grown_is_so_many_times_the_first(stage):
     losses = scale.loss_on(h, np.zeros(2), path)
     assert said[0] == "the loss is as large as at the start."
     assert said[1:] == [f"the loss is {float(f'{losses[k] / losses[0]:.2g}'):g} times the first." for k in (10, 30)]
-    nearly = words(stage(TwoFeatures(preparation="whiten", rate=1.9999), scripts=False))
+    nearly = first_words(TwoFeatures(preparation="whiten", rate=1.9999))
     assert nearly.endswith("the loss is about as large as at the start.")
 
 

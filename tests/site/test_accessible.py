@@ -12,7 +12,7 @@ import pytest
 from built import DESKTOP, PHONE, chapters, chromium, npm, of_every_kind, read_through, readable, served, settled
 from headless import launch
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
-from tour import IN_BOTH, SCREENS, Tour, page_of, take
+from tour import AGAIN, IN_BOTH, SCREENS, Tour, page_of, take
 
 pytestmark = [chromium, npm("axe-core")]
 
@@ -23,7 +23,9 @@ def test_axe_finds_nothing_on_any_page(tour: Tour) -> None:
 
 
 WRONG = {
-    "color-contrast": '<p style="color: #555">Faint in the dark.</p>',
+    "color-contrast": '<p style="color: #777; background: #666">Faint in both themes.</p>',
+    "target-size": '<a href="#a" style="font-size: 9px">a</a><a href="#b" style="font-size: 9px">b</a>',
+    "scrollable-region-focusable": f'<div style="height: 2em; overflow: auto">{"<p>A line.</p>" * 9}</div>',
     "image-alt": '<img src="data:,">',
     "button-name": "<button></button>",
     "heading-order": "<h1>One</h1><h4>Four</h4>",
@@ -33,8 +35,9 @@ WRONG = {
 def test_axe_finds_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(page_of("".join(WRONG.values())))
     with served(tmp_path) as address:
-        (seen,) = take(address, ["page.html"], tmp_path, ["phone"]).seen
-    assert {each.split(": ")[1] for each in seen.axe} >= WRONG.keys()
+        desktop, phone = take(address, ["page.html"], tmp_path).seen
+    assert {each.split(": ")[1] for each in phone.axe} >= WRONG.keys()
+    assert {each.split(": ")[1] for each in desktop.axe} == WRONG.keys() & {*AGAIN}
 
 
 # By keyboard

@@ -1,5 +1,6 @@
 """Every page in a real browser that can reach nothing but the site: it loads, is drawn, moves, and can be read."""
 
+import json
 import re
 from dataclasses import replace
 from io import BytesIO
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page
 from tour import DRAWN, FAULTS, SCREENS, THEMES, Tour, page_of, take
 
 from bn_book.ledger import FAILS, HOLDS, NOT_HERE, claims
+from bn_exercises import accuracy
 
 pytestmark = pytest.mark.needs("chromium", package="chromium (Debian)")
 
@@ -225,6 +227,18 @@ def test_a_root_is_as_high_on_paper_as_on_the_screen(visit):
     # The sheet's letters are smaller, all by the same.
     assert min(on_paper) / min(on_screen) == pytest.approx(max(on_paper) / max(on_screen), rel=0.1)
     assert min(on_paper) > 8
+
+
+def test_the_grader_is_good_enough_in_the_variants_that_its_page_shows(built_site):
+    """The page took them through every mistake when it was built; tests/exercises/test_accuracy.py takes the next."""
+    glued = json.loads((built_site.parent / "jupyter_execute" / "book" / "grader.glue.json").read_text())
+    shown = {name: float(output["data"]["text/plain"]) for name, output in glued.items()}
+    assert (shown["seeds"], shown["fewer"]) == (accuracy.SEEDS_SHOWN, accuracy.SEEDS_SHOWN_OF_OTHERS)
+    assert shown["mistakes"] > 8000
+    assert shown["caught"] == shown["mistakes"]
+    assert shown["accepted"] == shown["right"] > 5000
+    assert shown["named"] >= accuracy.NAMED_AT_LEAST * shown["mistakes"]
+    assert shown["cost_more"] <= (1 - accuracy.ONCE_AT_LEAST) * shown["mistakes"]
 
 
 def test_every_claim_of_the_ledger_is_as_the_book_says(built_site):

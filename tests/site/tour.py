@@ -29,10 +29,12 @@ IN_BOTH = ("book/index.html", "book/chapters/forward.html", "search.html")
 # WCAG 2.2 AA, and beyond it what axe calls best practice.
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
-# All rules in one theme. In another only colours differ, so only the rules on colour are asked again.
-RUN = """([tags, colours]) => axe.run(document, {
+# All rules are asked on a phone in one theme. What is on a page is the same in another theme and on a larger screen,
+# but for colours, for what scrolls, and for how near to each other things to press are: there, only these are asked.
+AGAIN = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
+RUN = """(only) => axe.run(document, {
   resultTypes: ["violations"],
-  runOnly: { type: "tag", values: colours ? ["cat.color"] : tags },
+  runOnly: only,
   rules: { "color-contrast-enhanced": { enabled: false }, "link-in-text-block": { enabled: true } },
 }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(
   ({ target, html, failureSummary }) => `${id}: ${target}\\n  ${html.slice(0, 200)}\\n  ${failureSummary}`)))"""
@@ -265,20 +267,22 @@ def _visit(browser: Browser, address: str, name: str, screen: str) -> Seen:
         short=page.evaluate(SHORT),
         stored=page.evaluate(STORED),
         cookies=[*context.cookies(), *filter(None, [page.evaluate("document.cookie")])],
-        axe=audit(page, (theme, other) if name in IN_BOTH else (theme,)),
+        axe=audit(page, (theme, other) if name in IN_BOTH else (theme,), whole=screen == "phone" or name in IN_BOTH),
     )
     context.close()
     return seen
 
 
-def audit(page: Page, themes: Iterable[str]) -> list[str]:
-    """What axe finds on a page: by all rules in the first theme, by those on colour in the others."""
+def audit(page: Page, themes: Iterable[str], whole: bool) -> list[str]:
+    """What axe finds on a page: by all rules in the first theme, if it is to be `whole`; else by those asked again."""
     found = []
     page.evaluate((NODE_MODULES / "axe-core/axe.min.js").read_text(encoding="utf-8"))
-    for place, theme in enumerate(themes):
+    only = {"type": "tag", "values": TAGS} if whole else {"type": "rule", "values": AGAIN}
+    for theme in themes:
         page.emulate_media(color_scheme=theme)
         page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
-        found += [f"{theme}: {each}" for each in page.evaluate(RUN, [TAGS, place > 0])]
+        found += [f"{theme}: {each}" for each in page.evaluate(RUN, only)]
+        only = {"type": "rule", "values": AGAIN}
     return found
 
 

@@ -151,12 +151,13 @@ def depth_small(depths: Sequence[int], pre: Array, post: Array) -> Figure:
 
 
 @styled
-def learning(runs: Mapping[str, Sequence[Array]], looks: Mapping[str, str]) -> Figure:
+def learning(runs: Mapping[str, Sequence[Array]], looks: Mapping[str, str], top: float = 4.6) -> Figure:
     """Losses over training, smoothed over 10 steps: a line for each seed.
 
     Args:
         runs: for each name the losses, one array per seed.
         looks: for each name the name in `LOOKS` that it looks like.
+        top: the largest loss that is shown.
     """
     fig, ax = plt.subplots(figsize=(5.2, 3.8))
     ax.axhline(np.log(10), color=COLOURS["muted"], linestyle=":")
@@ -165,7 +166,7 @@ def learning(runs: Mapping[str, Sequence[Array]], looks: Mapping[str, str]) -> F
         for at, losses in enumerate(seeds):
             smooth = np.convolve(losses, np.full(10, 0.1), mode="valid")
             ax.plot(np.arange(len(smooth)) + 10, smooth, dash, color=COLOURS[colour], label=None if at else name)
-    ax.set(xlim=(0, None), ylim=(0, 4.6), xlabel="training step", ylabel="loss (nats)")
+    ax.set(xlim=(0, None), ylim=(0, top), xlabel="training step", ylabel="loss (nats)")
     ax.legend(loc="upper right", handlelength=1.6, borderaxespad=0.2)
     return fig
 
