@@ -283,7 +283,7 @@ def test_pure_and_mixed_batches_see_as_many_images():
 
 
 def test_what_a_page_gets_draws_what_the_generator_does():
-    """Rounded to hundredths, computed without the layers: the images differ by less than a step of grey."""
+    """Rounded to hundredths, computed without the layers: the images differ by less than a step of gray."""
     shipped = exp.shipped()
     model, labels = exp.train("γ and β", with_bn=True), exp.asked(1)
     for hand in np.array(shipped.hands) / 100:

@@ -47,7 +47,7 @@ class Projection(Layer):
         rows: `(10, units)`.
         mixture: `one_hot(labels)`, `(N, 10)`.
 
-    Source: Miyato and Koyama (2018), eq. 8.
+    Source: Miyato and Koyama (2018).
     """
 
     parameter_names = ("weight", "rows")

@@ -41,7 +41,7 @@ class Lesson(NamedTuple):
 
 def attention_weights(layer: AttentiveNorm, x: Array) -> Array:
     """How much of each map a layer gives to each row of x, `(N, K)`; in the mode that its `norm` is in."""
-    scores = layer.norm.forward(x) @ layer.attention + layer.attention_bias
+    scores = layer.norm.forward(x) @ layer.attention + layer.state_dict()["attention_bias"]
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
     found: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
     return found

@@ -469,7 +469,7 @@ def shipped(*, hands: int = 5) -> Shipped:
 
 
 def two_contrasts() -> tuple[Array, Array]:
-    """A digit in full ink, and another that is faint on grey paper."""
+    """A digit in full ink, and another that is faint on gray paper."""
     images, labels = load_digits().test
     content, style = (images[np.flatnonzero(labels == c)[0]].astype(float) for c in (3, 7))
     return content, 0.35 + 0.3 * style

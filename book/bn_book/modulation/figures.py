@@ -21,9 +21,9 @@ from bn_lib._arrays import Array
 
 SIDE = 8  # pixels of an image
 APART = 1.5  # between two images, in pixels
-GREYS = 8  # steps of ink that are told apart
+GRAYS = 8  # steps of ink that are told apart
 
-#: What is trained for a new class, its colour and its line.
+#: What is trained for a new class, its color and its line.
 LOOK_OF: Mapping[Learned, tuple[str, str]] = {
     "its row": ("with_bn", "-"),
     "everything": ("without_bn", "--"),
@@ -39,15 +39,15 @@ def draw_images(ax: Axes, images: Array) -> None:
         images: `(rows, columns, 64)`, ink from 0 to 1; beyond that is cut.
     """
     rows, columns = images.shape[:2]
-    ink = np.rint(np.clip(images, 0, 1).reshape(rows, columns, SIDE, SIDE) * GREYS).astype(int)
+    ink = np.rint(np.clip(images, 0, 1).reshape(rows, columns, SIDE, SIDE) * GRAYS).astype(int)
     pitch = SIDE + APART
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])
     codes = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY]
-    for grey in range(1, GREYS + 1):
-        r, c, i, j = np.nonzero(ink == grey)
+    for gray in range(1, GRAYS + 1):
+        r, c, i, j = np.nonzero(ink == gray)
         corners = np.stack([c * pitch + j, (rows - 1 - r) * pitch + SIDE - 1 - i], axis=1)
         path = Path((corners[:, np.newaxis] + square).reshape(-1, 2), codes * len(corners))
-        ax.add_patch(PathPatch(path, facecolor=COLOURS["ink"], alpha=grey / GREYS, linewidth=0))
+        ax.add_patch(PathPatch(path, facecolor=COLOURS["ink"], alpha=gray / GRAYS, linewidth=0))
     for down in range(rows):
         for along in range(columns):
             place = (along * pitch, down * pitch)

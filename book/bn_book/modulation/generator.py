@@ -166,7 +166,7 @@ def discrepancy(drawn: Array, real: Array) -> Discrepancy:
         drawn: `(classes, n, pixels)`.
         real: `(classes, m, pixels)`.
 
-    Source: Gretton et al. (2012), eq. 5, whose third term, real against real, does not depend on what is drawn;
+    Source: Gretton et al. (2012), whose third term, real against real, does not depend on what is drawn;
     Li et al. (2015) train a generator with it.
     """
     n, m = drawn.shape[1], real.shape[1]
@@ -264,8 +264,6 @@ def judge() -> Any:
     """A function from images `(N, 64)` to labels: ridge regression with a Gaussian kernel on the real training images.
 
     It was trained without any generator, and none was trained with it.
-
-    Source: the "kernel trick" of any textbook: one linear system of 1437 equations.
     """
     images, labels = load_digits().train
 

@@ -26,7 +26,7 @@ class TwoDigits(Explorable):
     Raises:
         traitlets.TraitError: if a value is of another type or out of range.
 
-    Source: Miyato and Koyama (2018), section 4, who move from class to class between two rows of conditional BN.
+    Source: Miyato and Koyama (2018), who move an image from class to class by the parameters of conditional BN.
     """
 
     module = "two_digits"
