@@ -37,6 +37,7 @@ from bn_lib.backends.threads import in_pieces
 
 LARGE = 1 << 18  # elements; below, handing work to another thread takes longer than it saves
 NARROW = 16  # positions; below, a run is too short for a loop of its own
+SHORT = 32  # the same for the runs inside a group, whose sums backward are a call each
 BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads
 LEAST_PERIODS = 8  # times that all of gamma is used before its gradient is summed as another block; and the most blocks
 MOST_BLOCKS = 64
@@ -223,7 +224,7 @@ class NumbaBackend(Backend):
 
 def _wide(run: int) -> int:
     """The run that loops are given: one that is too short for a loop of its own is columns with a gamma for each."""
-    return run if run >= NARROW else 1
+    return run if run >= SHORT else 1
 
 
 def _for_columns(parameter: Array, x: Array, run: int) -> Array:
