@@ -23,17 +23,28 @@ ASSIGNMENT = "batch-norm"
 SOLVED, MISTAKEN, EMPTY = 0.45, 0.4, 0.1
 # A cell of the notebook holds several answers only in "Adaptive normalization".
 _CELLS = {"adaptive": {"design": ("gamma", "beta", "parameters"), "plain": ("plain",), "y": ("y",)}}
-_STEPS = (
-    ("x.var(axis=axes, keepdims=True)", "x.var(axis=axes, ddof=1, keepdims=True)"),
-    ("np.sqrt(var + eps)", "(np.sqrt(var) + eps)"),
-    ("np.sqrt(var + eps)", "np.sqrt(var)"),
-    ("(x - mean)", "x"),
-    ("gamma.reshape(shape) * x_hat + beta.reshape(shape)", "gamma.reshape(shape) * (x_hat + beta.reshape(shape))"),
-    ("dx = dx - dx_hat.mean(axis=axes, keepdims=True)", "pass"),
-    ("dx = dx - x_hat * (dx_hat * x_hat).mean(axis=axes, keepdims=True)", "pass"),
-    ("(1 - momentum) * running_mean + momentum * mean", "momentum * running_mean + (1 - momentum) * mean"),
-    ("axes = (0, *range(2, x.ndim))", "axes = (0,)"),
-)
+_STEPS = {
+    "implement": (
+        ("x.var(axis=axes, keepdims=True)", "x.var(axis=axes, ddof=1, keepdims=True)"),
+        ("np.sqrt(var + eps)", "(np.sqrt(var) + eps)"),
+        ("np.sqrt(var + eps)", "np.sqrt(var)"),
+        ("(x - mean)", "x"),
+        ("gamma.reshape(shape) * x_hat + beta.reshape(shape)", "gamma.reshape(shape) * (x_hat + beta.reshape(shape))"),
+        ("dx = dx - dx_hat.mean(axis=axes, keepdims=True)", "pass"),
+        ("dx = dx - x_hat * (dx_hat * x_hat).mean(axis=axes, keepdims=True)", "pass"),
+        ("(1 - momentum) * running_mean + momentum * mean", "momentum * running_mean + (1 - momentum) * mean"),
+        ("axes = (0, *range(2, x.ndim))", "axes = (0,)"),
+    ),
+    "another-normalizer": (
+        ("x.var(axis=axes, keepdims=True)", "x.var(axis=axes, ddof=1, keepdims=True)"),
+        ("rows.var(axis=2, keepdims=True) + eps", "rows.var(axis=2, keepdims=True)"),
+        ("axes = tuple(range(1, x.ndim))", "axes = (1,)"),
+        ("x.reshape(len(x), groups, -1)", "x.reshape(len(x), -1, groups)"),
+        ("dx_hat.mean(axis=axes, keepdims=True)", "0"),
+        ("users = (0, *range(2, x.ndim))", "users = (0,)"),
+        ("(x**2).mean(axis=axes, keepdims=True)", "(x**2).sum(axis=axes, keepdims=True)"),
+    ),
+}
 
 Cells = dict[str, str]
 
@@ -89,8 +100,8 @@ def _solution(name: str) -> Cells:
 
 def _mistaken(name: str, rng: random.Random) -> Cells:
     problem = name.partition("-")[2]
-    if problem == "implement":
-        right, wrong = rng.choice(_STEPS)
+    if problem in _STEPS:
+        right, wrong = rng.choice(_STEPS[problem])
         return {grade_id: source.replace(right, wrong) for grade_id, source in _solution(name).items()}
     answers = rng.choice(_wrong_answers(problem))
     cells = _CELLS.get(problem, {each.replace("_", "-"): (each,) for each in answers})

@@ -117,11 +117,16 @@ def check_bool(value: Any, name: str) -> bool:
     return bool(value)
 
 
+def check_integer(value: Any, name: str, expected: str = "a whole number") -> int:
+    """Return `value` as an int; raise unless it is one."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} is {value!r}; expected {expected}")
+    return int(value.__index__())
+
+
 def check_positive_int(value: Any, name: str, *, low: int = 1) -> int:
     """Return `value` as an int; raise unless it is a whole number >= `low`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} is {value!r}; expected a whole number >= {low}")
-    number = int(value.__index__())
+    number = check_integer(value, name, f"a whole number >= {low}")
     if number < low:
         raise ValueError(f"{name} is {number}; expected a whole number >= {low}")
     return number
@@ -172,6 +177,29 @@ def check_gradient(dy: Array, like: Array, shape: tuple[int, ...] | None = None)
         raise ValueError(f"dy has shape {dy.shape}; expected {expected}, the shape of the output")
 
 
+def check_mask(mask: Array, x: Array, axis: int) -> Array:
+    """Return `mask` as one boolean for each position of x, `(positions,)`; `axis` is that of the channels.
+
+    Raises:
+        TypeError, ValueError: unless `mask` is a boolean array of x's kind that broadcasts to x without its channels.
+    """
+    if not is_array(mask):
+        raise TypeError(f"mask is a {type(mask).__name__}; expected a boolean array")
+    xp, (*positions,) = namespace(mask), x.shape
+    if xp is not namespace(x):
+        raise TypeError(f"mask is an array of {xp.__name__} but x is an array of {namespace(x).__name__}")
+    if not xp.isdtype(mask.dtype, "bool"):
+        raise TypeError(f"mask has dtype {mask.dtype}; expected booleans, True where x is valid (mask.astype(bool))")
+    del positions[axis]
+    each = xp.squeeze(mask, axis=axis) if mask.ndim == x.ndim and mask.shape[axis] == 1 else mask
+    if each.ndim != len(positions) or any(n not in (1, m) for n, m in zip(each.shape, positions, strict=True)):
+        raise ValueError(
+            f"mask has shape {mask.shape}; expected {tuple(positions)}, that of x without its channels, or one that "
+            "broadcasts to it"
+        )
+    return xp.reshape(xp.broadcast_to(each, tuple(positions)), (-1,))
+
+
 def check_labels(labels: Array, like: Array, classes: int | None, name: str = "labels") -> None:
     """Raise unless `labels` holds one class, an integer from 0 to classes - 1, for each row of `like`, in its kind.
 
@@ -190,6 +218,8 @@ def check_labels(labels: Array, like: Array, classes: int | None, name: str = "l
         raise TypeError(f"{name} has dtype {labels.dtype}; expected an integer type")
     if tuple(labels.shape) != (n,):
         raise ValueError(f"{name} has shape {labels.shape}; expected ({n},), one label per row of x")
+    if not n:
+        return
     low, high = int(xp.min(labels)), int(xp.max(labels))
     if low < 0 or (classes is not None and high >= classes):
         expected = "classes from 0" if classes is None else f"classes 0 to {classes - 1}"

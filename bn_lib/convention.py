@@ -1,13 +1,15 @@
-"""How frameworks write down the same running statistics, and exact conversion between their ways.
+"""How frameworks write down the same running statistics and parameters, and exact conversion between their ways.
 
 Three choices differ and none is wrong: whether `momentum` is the weight of the new batch or of the old average, whether
 the variance that is stored is the biased or the unbiased one, and the default values. Mixing two of them up is one of
-the most common mistakes when a model moves from one framework to another.
+the most common mistakes when a model moves from one framework to another. What they call the arrays, and in which order
+a weight has its axes, differs too: `Naming`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from bn_lib._arrays import Array, silent
 from bn_lib._checks import check_float_array, check_number, check_positive_int, check_variance
@@ -53,7 +55,7 @@ class Convention:
 
     @classmethod
     def named(cls, convention: "str | Convention") -> "Convention":
-        """Return the convention of that name ("PyTorch", "Keras", "Flax", "paper"; in any case), or the one given.
+        """Return the convention of that name ("PyTorch", "torch", "Keras", "Flax", "paper"; in any case), or that one.
 
         Raises:
             TypeError: if `convention` is neither a name nor a `Convention`.
@@ -64,9 +66,10 @@ class Convention:
         known = {c.name: c for c in (cls.PYTORCH, cls.KERAS, cls.FLAX, cls.PAPER)}
         if not isinstance(convention, str):
             raise TypeError(f"convention is {convention!r}; expected one of {', '.join(known)}, or a Convention")
-        if convention.lower() not in known:
+        name = "pytorch" if convention.lower() == "torch" else convention.lower()
+        if name not in known:
             raise ValueError(f"convention is {convention!r}; expected one of {', '.join(known)}")
-        return known[convention.lower()]
+        return known[name]
 
     def batch_weight(self, momentum: float | None) -> float | None:
         """The weight of the new batch, in [0, 1], that this convention means by `momentum`; None for plain averages.
@@ -168,3 +171,82 @@ Convention.PAPER = Convention(
     "paper", "none", unbiased=True, default_momentum=None, default_eps=1e-5,
     source="Ioffe and Szegedy (2015), Algorithm 2, line 10", plain_average=True,
 )  # fmt: skip
+
+
+class Naming(NamedTuple):
+    """What a framework calls the arrays of a layer, and how it lays out its weights.
+
+    Attributes:
+        names: our names, or those of one kind of layer, and theirs, where they differ; None for what it does not keep.
+        orders: the axes of our `weight` in their order, by how many there are, where that differs.
+        collections: whether arrays are in two dicts, "params" and "batch_stats", of dicts of "layers_0", "layers_1".
+    """
+
+    names: Mapping[str, str | None]
+    orders: Mapping[int, tuple[int, ...]]
+    collections: bool = False
+
+    @classmethod
+    def of(cls, framework: str) -> "Naming":
+        """The naming of a framework that `Convention.named` knows; raise `ValueError` if it has none."""
+        convention = Convention.named(framework)
+        if convention.name not in _NAMINGS:
+            raise ValueError(f"names is {framework!r}; expected one of {', '.join(_NAMINGS)}")
+        return _NAMINGS[convention.name]
+
+    def key(self, key: str, name: str, *, kind: str, trained: bool) -> str | None:
+        """Their key, levels parted by "/", for the array `name` of a layer of a `kind`, `key` in our state dict."""
+        theirs = self.names.get(f"{kind}.{name}", self.names.get(name, name))
+        if theirs is None or not self.collections:
+            return theirs and key.removesuffix(name) + theirs
+        *places, _ = key.split(".")
+        return "/".join(("params" if trained else "batch_stats", *(f"layers_{place}" for place in places), theirs))
+
+    def order(self, name: str, ndim: int) -> tuple[int, ...]:
+        """Our axes in their order."""
+        same = tuple(range(ndim))
+        return self.orders.get(ndim, same) if name == "weight" else same
+
+    def pack(self, arrays: Mapping[str, Array]) -> dict[str, Any]:
+        """The arrays by their keys, as the framework has them: for collections, dicts in dicts."""
+        state: dict[str, Any] = {}
+        for key, array in arrays.items():
+            *places, name = key.split("/")
+            inside = state
+            for place in places:
+                inside = inside.setdefault(place, {})
+            inside[name] = array
+        return state
+
+    def unpack(self, state: Mapping[str, Any], place: str = "") -> dict[str, Array]:
+        """The reverse."""
+        arrays: dict[str, Array] = {}
+        for key, value in state.items():
+            found = self.unpack(value, f"{place}{key}/") if isinstance(value, Mapping) else {f"{place}{key}": value}
+            arrays.update(found)
+        return arrays
+
+
+_STATISTICS = "running_mean", "running_var", "num_batches_tracked"
+_NAMINGS = {
+    "pytorch": Naming({"gamma": "weight", "beta": "bias"}, {2: (1, 0)}),
+    "keras": Naming(
+        {
+            "weight": "kernel",
+            "RMSNorm.gamma": "scale",
+            **dict(zip(_STATISTICS, ("moving_mean", "moving_variance", None), strict=True)),
+        },
+        {4: (2, 3, 1, 0)},
+    ),
+    "flax": Naming(
+        {
+            "weight": "kernel",
+            "gamma": "scale",
+            "beta": "bias",
+            **dict(zip(_STATISTICS, ("mean", "var", None), strict=True)),
+        },
+        {4: (2, 3, 1, 0)},
+        collections=True,
+    ),
+}
+OURS = Naming({}, {})

@@ -1,7 +1,8 @@
 """Batch Normalization by the loops of a backend: arrays are brought into the shape the loops want, and back.
 
-The formulas to read are in `standardize` and `normalizers`; which backend there is for an array, in `backends`. Only
-Batch Normalization goes this way, because only its mean strides over memory; its relatives average what lies together.
+The formulas to read are in `standardize` and `normalizers`; which backend there is for an array, in `backends`. The
+mean of Batch Normalization strides over memory, and every backend has loops for it. Its relatives average what lies
+together; `forward_groups` is for the backends that have loops for that too.
 """
 
 import math
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bn_lib._arrays import Array, channel_shape, namespace, work_dtype
-from bn_lib.backends.base import Backend, Statistics
+from bn_lib.backends.base import Backend, OutOfRange, Statistics
 from bn_lib.moments import Moments
 
 
@@ -65,6 +66,115 @@ class BatchCache(NamedTuple):
         return self.backend.normalize(in_one_piece(self.x), np.float64(1), np.float64(0), self.statistics).reshape(
             self.shape
         )
+
+
+class GroupCache(NamedTuple):
+    """The same for normalizers whose means are of values that lie together: a sample, or a group of it.
+
+    Attributes:
+        x: the input as the loops saw it, `(1, R, L)`: R rows that each have a mean.
+        gamma: the scale as the caller gave it.
+        statistics: of each row.
+        backend: whose loops ran, and will run backward.
+        shape: that of x as the caller gave it.
+        dtype: that of x as the caller gave it, which dx gets.
+        axes: the axes averaged over.
+        split: the shape in which that took place; None for the shape of x.
+        meets: the shape in which gamma broadcasts against x.
+        run: elements, one after the other, that a value of gamma is for.
+        center: whether the mean was subtracted.
+    """
+
+    x: Array
+    gamma: Array
+    statistics: Statistics
+    backend: Backend
+    shape: tuple[int, ...]
+    dtype: Any
+    axes: tuple[int, ...]
+    split: tuple[int, ...] | None
+    meets: tuple[int, ...]
+    run: int
+    center: bool
+
+    @property
+    def each(self) -> tuple[int, ...]:
+        """The shape in which statistics meet x, or what it was split into."""
+        return tuple(1 if axis in self.axes else size for axis, size in enumerate(self.split or self.shape))
+
+    @property
+    def moments(self) -> Moments:
+        """The statistics of each row, reduced axes kept at length 1; not centered, a mean of 0 and squares about it."""
+        center, lost, m2, _ = self.statistics
+        wide = np.float32 if self.dtype == np.float16 else np.float64
+        return Moments(self.x.shape[2], *(np.asarray(v, wide).reshape(self.each) for v in (center + lost, m2)))
+
+    @property
+    def inv_std(self) -> Array:
+        """1 / sqrt(var + eps), broadcastable against x, or what it was split into."""
+        return self.statistics.inv_std.astype(self.x.dtype).reshape(self.each)
+
+    @property
+    def x_hat(self) -> Array:
+        """The standardized input, of the shape of x."""
+        return self.backend.normalize(self.x, np.float64(1), np.float64(0), self.statistics).reshape(self.shape)
+
+
+def forward_groups(
+    backend: Backend,
+    x: Array,
+    gamma: Array,
+    beta: Array | None,
+    axes: tuple[int, ...],
+    eps: float,
+    *,
+    split: tuple[int, ...] | None,
+    meets: tuple[int, ...],
+    center: bool,
+) -> tuple[Array, GroupCache]:
+    """`layer_norm`, `rms_norm`, `instance_norm` and `group_norm` for checked input.
+
+    Raises:
+        OutOfRange: also if rows, or what a value of gamma is for, do not lie together.
+    """
+    shape = split or x.shape
+    length = math.prod(shape[-len(axes) :])
+    run = length if gamma.size == 1 else run_of(meets, x.shape)
+    if axes != tuple(range(len(shape) - len(axes), len(shape))) or length % run or gamma.size * run % length:
+        raise OutOfRange
+    flat = namespace(x).ascontiguousarray(x, dtype=work_dtype(x, np)).reshape(1, -1, length)
+    vectors = gamma.reshape(-1), None if beta is None else beta.reshape(-1)
+    y, statistics = backend.forward_groups(flat, *vectors, run, eps, center=center)
+    return _like(y, x), GroupCache(flat, gamma, statistics, backend, x.shape, x.dtype, axes, split, meets, run, center)
+
+
+def backward_groups(dy: Array, cache: GroupCache) -> tuple[Array, Array, Array]:
+    """The gradients of what `forward_groups` computed, for checked input."""
+    x, gamma = cache.x, cache.gamma
+    flat = namespace(x).ascontiguousarray(dy, dtype=x.dtype).reshape(x.shape)
+    dx, *gradients = cache.backend.backward_groups(
+        flat, x, gamma.reshape(-1), cache.run, cache.statistics, center=cache.center
+    )
+    dgamma, dbeta = (g.reshape(gamma.shape).astype(gamma.dtype, copy=False) for g in gradients)
+    return dx.reshape(cache.shape).astype(cache.dtype, copy=False), dgamma, dbeta
+
+
+def run_of(meets: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """How many elements of `shape`, one after the other, a value of a parameter that broadcasts as `meets` is for.
+
+    Raises:
+        OutOfRange: if its values are not for runs that follow each other.
+    """
+    begin, end = len(shape) - len(meets), len(shape)
+    while meets and meets[-1] == 1:
+        meets, end = meets[:-1], end - 1
+    while meets and meets[0] == 1:
+        meets, begin = meets[1:], begin + 1
+    if not meets:  # one value for all
+        return math.prod(shape)
+    if meets != shape[begin:end]:
+        raise OutOfRange
+    return math.prod(shape[end:])
 
 
 def forward(backend: Backend, x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, BatchCache]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from bn_lib._arrays import Array, is_array, namespace
 from bn_lib._checks import check_bool, check_float_array
+from bn_lib.convention import OURS, Naming
 
 T = TypeVar("T")
 
@@ -72,6 +73,7 @@ class Layer:
 
     Attributes:
         training: True after `.train()` (the start), False after `.eval()`.
+        frozen: True after `.freeze()`, which no `train()` undoes, False after `.unfreeze()` (the start).
         grads: the gradient of each parameter after `backward`, by name.
 
     Examples:
@@ -92,6 +94,7 @@ class Layer:
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
     training = Setting(check_bool)
+    frozen = False  # on the class, and so for a layer that was pickled before there was such a thing
 
     last_pass = Pass()  # on the class, for a layer that has none yet: a copy starts from here
 
@@ -125,9 +128,9 @@ class Layer:
         if "backward" in vars(cls) and "fill_grads" not in vars(cls):
             setattr(cls, "fill_grads", Layer.fill_grads)  # noqa: B010 - mypy refuses the plain assignment
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, *arguments: Any, **options: Any) -> Array:
         """Same as `forward`."""
-        return self.forward(x)
+        return self.forward(x, *arguments, **options)
 
     def train(self) -> Self:
         """Switch to training mode; return the layer."""
@@ -139,6 +142,28 @@ class Layer:
         self.training = False
         return self
 
+    def freeze(self) -> Self:
+        """Keep this layer, and all inside it, as they are while others are trained; return the layer.
+
+        `SGD` leaves parameters of a frozen layer alone, weight decay and momentum included. A frozen `BatchNorm`
+        normalizes with its running statistics, which do not move, whatever the mode: gradients pass through it as in
+        inference. Nothing else changes: `Dropout` drops in training mode, and `grads` are filled. `train()`, `eval()`
+        and `fit` leave a frozen layer frozen, copies and pickles are too, and a state dict does not say.
+
+        That is `trainable = False` of Keras. In PyTorch `requires_grad_(False)` holds the parameters only: statistics
+        move on, until `eval()` after every `train()` holds them.
+        """
+        return self._set_frozen(True)
+
+    def unfreeze(self) -> Self:
+        """Undo `freeze`, for this layer and all inside it; return the layer."""
+        return self._set_frozen(False)
+
+    def _set_frozen(self, frozen: bool) -> Self:
+        for layer in self.layers():
+            layer.frozen = frozen
+        return self
+
     def layers(self) -> Iterator["Layer"]:
         """This layer, and for a container every layer inside it."""
         yield self
@@ -148,18 +173,43 @@ class Layer:
         for name in (*self.parameter_names, *self.buffer_names):
             yield name, self, name
 
-    def state_dict(self) -> dict[str, Array]:
-        """Copies of all parameters and buffers, by name."""
-        state = {}
-        for key, layer, name in self.named_state():
-            value = getattr(layer, name)
-            state[key] = namespace(value).asarray(value, copy=True)
-        return state
+    def state_dict(self, names: str | None = None) -> dict[str, Any]:
+        """Copies of all parameters and buffers, by name.
 
-    def load_state_dict(self, state: Mapping[str, Array]) -> Self:
+        With `names`, names and layouts are those of a framework, and what it does not keep is left out:
+
+            ours                        "pytorch"             "keras"                 "flax"
+            gamma                       weight                gamma                   scale
+            beta                        bias                  beta                    bias
+            running_mean                running_mean          moving_mean             mean
+            running_var                 running_var           moving_variance         var
+            num_batches_tracked         num_batches_tracked   -                       -
+            weight of Dense             weight, transposed    kernel                  kernel
+            weight of Conv2d            weight                kernel (H, W, in, out)  kernel (H, W, in, out)
+            "0.beta" of a Sequential    "0.bias"              "0.beta"                "params" "layers_0" "bias"
+
+        The values of "keras" are in the order of `get_weights()`. "flax" gives the variables of Linen: a dict with
+        "params" and, for statistics, "batch_stats", each of dicts. Statistics are as they are stored: `Convention`
+        says what their variance and momentum mean, and `BatchNorm.in_convention` makes a layer that goes on in the
+        same way. Where channels are last, `Flatten` before a `Dense` has another order of features: its weight has to
+        be permuted too.
+
+        Args:
+            names: "pytorch" (or "torch"), "keras" or "flax"; None for our own.
+        """
+        naming = OURS if names is None else Naming.of(names)
+        return naming.pack(
+            {key: _in_order(getattr(each, name), order) for key, each, name, order in self._slots(naming)}
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any], names: str | None = None) -> Self:
         """Set all parameters and buffers from `state`; return the layer. Nothing changes if this raises.
 
-        Values are rounded to the type that is stored.
+        Values are rounded to the type that is stored. What the framework does not keep stays as it is.
+
+        Args:
+            state: what `state_dict` gives with the same `names`.
+            names: whose names and layouts: None for our own, or see `state_dict`.
 
         Raises:
             TypeError: if `state` is not a dict, or a value not an array of the kind of number that is stored.
@@ -169,7 +219,9 @@ class Layer:
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"state is a {type(state).__name__}; expected a dict of arrays, as state_dict gives")
-        slots = {key: (layer, name) for key, layer, name in self.named_state()}
+        naming = OURS if names is None else Naming.of(names)
+        state = naming.unpack(state) if naming.collections else state
+        slots = {key: (layer, name, order) for key, layer, name, order in self._slots(naming)}
         missing, unknown = slots.keys() - state.keys(), state.keys() - slots.keys()
         if missing or unknown:
             raise ValueError(
@@ -178,15 +230,23 @@ class Layer:
                 f"expected exactly {sorted(slots)}"
             )
         ready: dict[tuple[int, str], tuple[str, Array]] = {}
-        for key, (layer, name) in slots.items():
-            value = _replacement(state[key], getattr(layer, name), f"state[{key!r}]")
+        for key, (layer, name, order) in slots.items():
+            value = _replacement(state[key], _in_order(getattr(layer, name), order), f"state[{key!r}]")
             layer.check_meaning(name, value, f"state[{key!r}]")
             other, same = ready.setdefault((id(layer), name), (key, value))
             if not bool(namespace(value).all((value == same) | (value != value) & (same != same))):
                 raise ValueError(f"state[{key!r}] differs from state[{other!r}]; expected one value for the same array")
-        for layer, name in slots.values():
-            setattr(layer, name, ready[id(layer), name][1])
+        for layer, name, order in slots.values():
+            back = tuple(order.index(axis) for axis in range(len(order)))
+            setattr(layer, name, _in_order(ready[id(layer), name][1], back))
         return self
+
+    def _slots(self, naming: Naming) -> Iterator[tuple[str, "Layer", str, tuple[int, ...]]]:
+        """Every stored array as (their name, its layer, its attribute, our axes in their order)."""
+        for key, layer, name in self.named_state():
+            theirs = naming.key(key, name, kind=type(layer).__name__, trained=name in layer.parameter_names)
+            if theirs is not None:
+                yield theirs, layer, name, naming.order(name, getattr(layer, name).ndim)
 
     def check_meaning(self, name: str, value: Array, label: str) -> None:
         """Raise `ValueError` if `value` cannot be what the array `name` stands for, such as a negative variance.
@@ -254,8 +314,10 @@ def distinct_layers(layer: Layer) -> list[Layer]:
     return list({id(each): each for each in layer.layers()}.values())
 
 
-def parameters_with_gradients(layer: Layer) -> list[tuple[Layer, str, Array, Array]]:
+def parameters_with_gradients(layer: Layer, *, frozen: bool = True) -> list[tuple[Layer, str, Array, Array]]:
     """Every trained array of `layer`, each once: its layer, its name, its value, its gradient.
+
+    Those of frozen layers are left out unless `frozen`.
 
     Raises:
         RuntimeError: if a gradient is missing because `backward` has not been called.
@@ -263,7 +325,7 @@ def parameters_with_gradients(layer: Layer) -> list[tuple[Layer, str, Array, Arr
     """
     found = []
     for each in distinct_layers(layer):
-        for name in each.parameter_names:
+        for name in each.parameter_names if frozen or not each.frozen else ():
             if name not in each.grads:
                 raise RuntimeError(f"{type(each).__name__} has no gradient of {name}; call backward(dy) first")
             parameter, g = getattr(each, name), each.grads[name]
@@ -300,8 +362,8 @@ def only_looked_at(layer: Layer) -> Iterator[None]:
     buffers = _buffers(layer)
     generators = [g for each, _, _ in held for g in vars(each).values() if isinstance(g, np.random.Generator)]
     states = [(generator, generator.bit_generator.state) for generator in generators]
-    for each, _, gradients in held:
-        each.grads = dict(gradients)
+    for each, _, _ in held:
+        each.grads = {}
     with modes_kept(layer):
         try:
             yield
@@ -362,6 +424,13 @@ def check_model(value: Any, name: str) -> Layer:
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     """Return `x` as a NumPy array, copied from the GPU if that is where it is."""
     return x.get() if hasattr(x, "get") else np.asarray(x)
+
+
+def _in_order(value: Array, order: tuple[int, ...]) -> Array:
+    """A copy with its axes in this order, in memory too."""
+    xp = namespace(value)
+    flat = xp.reshape(xp.permute_dims(value, order), (-1,))
+    return xp.asarray(xp.reshape(flat, tuple(value.shape[axis] for axis in order)), copy=True)
 
 
 def _replacement(value: Any, current: Array, name: str) -> Array:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 
@@ -465,7 +465,8 @@ class Sequential(Layer):
     each remembers the passes of its own. The gradients of a layer that is used more than once are added up. Two layers
     that were given the same array as a parameter share only its first values.
 
-    Its state dict names every array by the layer's position: "0.weight", "1.gamma".
+    It is read as a sequence: `len(model)`, `model[0]`, `for layer in model`, and `model[:-1]`, a network of the same
+    layers without the last. Its state dict names every array by the layer's position: "0.weight", "1.gamma".
 
     Attributes:
         stack: the layers, first to last; a tuple.
@@ -507,6 +508,24 @@ class Sequential(Layer):
                 raise ValueError(f"layer {i} holds the Sequential that it would be in; expected another")
         self._stack = layers
         self.last_pass = Pass()
+
+    def __len__(self) -> int:
+        """How many layers there are; those of an inner container count as one."""
+        return len(self.stack)
+
+    def __iter__(self) -> Iterator[Layer]:
+        """The layers, first to last."""
+        return iter(self.stack)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+
+    def __getitem__(self, index: int | slice) -> "Layer | Sequential":
+        """The layer at a position, or for a slice a `Sequential` of those layers, which both then hold."""
+        return Sequential(*self.stack[index]) if isinstance(index, slice) else self.stack[index]
 
     def forward(self, x: Array) -> Array:
         """Return the last layer's output.

@@ -4,10 +4,12 @@
 |--------------------------|--------------------------------------------------------|---------------------------|
 | batch                    | a channel, over the mini-batch and all positions       | (0, 2, 3)                 |
 | layer                    | a sample, over all its channels and positions          | (1, 2, 3)                 |
+| layer, `axis=-1`         | a position, over its last axis: a token of (N, T, D)   | (2,) of (N, T, D)         |
 | instance                 | a sample's channel, over its positions                 | (2, 3)                    |
 | group                    | a sample's group of channels, over their positions     | (2, 3, 4) of (N, G, C/G, H, W) |
-| RMS                      | as layer, but that nothing is subtracted: the mean is of squares | (1, 2, 3)       |
+| RMS                      | as either, but that nothing is subtracted: the mean is of squares | (1, 2, 3)      |
 | conditional batch        | as batch; gamma and beta are chosen by each sample's class | (0, 2, 3)             |
+| weight standardization   | the weights of one output, not activations             | (1, 2, 3) of (O, I, k, k) |
 
 Every `f(x, ...)` returns `(y, cache)`, and `f_backward(dy, cache)` returns `(dx, dgamma, dbeta)`. Arrays are (N, C) or
 (N, C, *spatial); NumPy or CuPy; float16 (computed in float32), float32 or float64. `y` has the dtype of `x`.
@@ -20,11 +22,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from bn_lib import fast
-from bn_lib._arrays import Array, Namespace, channel_shape, namespace, silent, work_dtype
+from bn_lib._arrays import (
+    Array,
+    Axes,
+    Namespace,
+    as_axes,
+    channel_shape,
+    count_along,
+    namespace,
+    silent,
+    work_dtype,
+)
 from bn_lib._checks import (
     check_channels,
     check_enough,
     check_eps,
+    check_float_array,
     check_gradient,
     check_input,
     check_labels,
@@ -42,7 +55,7 @@ from bn_lib.standardize import standardize_backward, standardize_over, standardi
 
 @dataclass(frozen=True, eq=False)
 class NormCache:
-    """What a backward pass needs from its forward pass, where that wrote x_hat. A backend's loops do not: `BatchCache`.
+    """What a backward pass needs from its forward pass, where that wrote x_hat. A backend's loops do not: see `fast`.
 
     Attributes:
         x_hat: the standardized input, shape of x.
@@ -54,6 +67,7 @@ class NormCache:
         labels: each sample's class, where gamma and beta have one row per class; otherwise None.
         dtype: the dtype of x, which dx gets.
         center: whether the mean was subtracted.
+        meets: the shape in which gamma and beta broadcast against x, where there are no labels.
     """
 
     x_hat: Array
@@ -65,9 +79,10 @@ class NormCache:
     labels: Array | None = None
     dtype: Any = None
     center: bool = True
+    meets: tuple[int, ...] = ()
 
 
-Cache = NormCache | fast.BatchCache
+Cache = NormCache | fast.BatchCache | fast.GroupCache
 
 
 # Batch
@@ -193,8 +208,8 @@ def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array,
     xp = namespace(x)
     mean, var = (xp.reshape(xp.astype(v, xp.float64), channel_shape(x.ndim)) for v in (mean, var))
     x_hat, inv_std = standardize_with(xp, x, mean, 1 / xp.sqrt(var + eps))
-    cache = NormCache(x_hat, inv_std, gamma, axes=(), moments=None, dtype=x.dtype)
-    return _scale_and_shift(xp, x_hat, gamma, beta, None, x.dtype), cache
+    cache = NormCache(x_hat, inv_std, gamma, axes=(), moments=None, dtype=x.dtype, meets=_meets(gamma, x.ndim))
+    return _scale_and_shift(xp, x_hat, beta, cache), cache
 
 
 def normalize_split(x: Array, gamma: Array, beta: Array, eps: float, ghosts: int) -> tuple[Array, NormCache]:
@@ -211,16 +226,22 @@ def normalize_split(x: Array, gamma: Array, beta: Array, eps: float, ghosts: int
 # Layer, RMS, instance, group
 
 
-def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
-    """Layer Normalization: each sample is standardized over all its channels and positions.
+def layer_norm(
+    x: Array, gamma: Array, beta: Array, *, axis: Axes | None = None, eps: float = 1e-5
+) -> tuple[Array, Cache]:
+    """Layer Normalization: each sample is standardized over all its channels and positions, or over its last axes.
 
     The formula is that of `batch_norm` with the mean over axes (1, ...) in place of (0, ...); so a sample's output
-    does not depend on the rest of the batch, in training and in inference alike.
+    does not depend on the rest of the batch, in training and in inference alike. With `axis`, the mean is over these
+    last axes alone: `axis=-1` standardizes every token of (N, T, D) for itself, as transformers do.
 
     Args:
-        x: `(N, C)` or `(N, C, *spatial)`, floating point; N may be 0.
+        x: `(N, C)` or `(N, C, *spatial)`, floating point; N may be 0. With `axis` any shape of at least two axes, of
+            which all but those in `axis` may be empty.
         gamma: scale, `(C,)`, or `x.shape[1:]` for one value per element (as Ba et al. have it for layers of units).
+            With `axis`, of the shape of these axes: `(D,)` for the last one.
         beta: shift, of the shape of gamma.
+        axis: the last axis of x, or a tuple of the last few. None for all but the first, with channels on axis 1.
         eps: added to the variance; >= 0.
 
     Returns:
@@ -231,20 +252,25 @@ def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
         >>> layer_norm(x, np.ones(2), np.zeros(2), eps=0.0)[0]
         array([[-1.,  1.],
                [-1.,  1.]])
+        >>> tokens = np.array([[[1.0, 3.0], [10.0, 50.0], [0.0, 4.0]]])  # one sample, three tokens of two features
+        >>> layer_norm(tokens, np.ones(2), np.zeros(2), axis=-1, eps=0.0)[0]
+        array([[[-1.,  1.],
+                [-1.,  1.],
+                [-1.,  1.]]])
 
     Raises:
-        TypeError: not a floating-point array, or arrays of different kinds.
-        ValueError: wrong rank, no channels or positions, one value per sample, mismatched gamma or beta, or a bad eps.
+        TypeError: not a floating-point array, arrays of different kinds, or an axis that is no whole number.
+        ValueError: wrong rank, no channels or positions, one value per sample, mismatched gamma or beta, a bad eps, or
+            axes that are not the last. Without `axis`, also x of shape (N, D, D) with gamma of shape (D,): that may be
+            channels on axis 1 or tokens of D features, and the two differ.
 
-    Source: Ba, Kiros and Hinton (2016), eq. 3; Wu and He (2018), section 3, for images.
+    Source: Ba, Kiros and Hinton (2016), eq. 3; Wu and He (2018), section 3, for images. With `axis` it is that of
+    torch.nn.functional.layer_norm.
     """
-    axes = _check_sample(x, gamma)
-    check_parameter(x, beta, "beta", tuple(gamma.shape))
-    check_enough(x, axes, "sample")
-    return _forward(x, gamma, beta, axes, check_eps(eps))
+    return normalize_sample(x, gamma, beta, axis, eps)
 
 
-def layer_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+def layer_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Gradients of `layer_norm` with respect to x, gamma and beta; arguments and errors as `batch_norm_backward`.
 
     gamma now varies along the axes that are averaged, so it stays inside the means, with dx_hat = gamma * dy:
@@ -260,17 +286,18 @@ def layer_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
     return _backward(dy, cache)
 
 
-def rms_norm(x: Array, gamma: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+def rms_norm(x: Array, gamma: Array, *, axis: Axes | None = None, eps: float = 1e-5) -> tuple[Array, Cache]:
     """Root Mean Square Normalization: each sample is divided by the root of its mean square. Nothing is subtracted.
 
-        x_hat = x / sqrt(mean(x**2) + eps)        over all channels and positions of a sample
+        x_hat = x / sqrt(mean(x**2) + eps)        over all channels and positions of a sample, or over its last axes
         y = gamma * x_hat
 
     It is `layer_norm` without the mean and without beta: scaling a sample does not change its output, shifting does.
 
     Args:
-        x: `(N, C)` or `(N, C, *spatial)`, floating point; N may be 0.
-        gamma: scale, `(C,)`, or `x.shape[1:]` for one value per element.
+        x: `(N, C)` or `(N, C, *spatial)`, floating point; N may be 0. With `axis` any shape of at least two axes.
+        gamma: scale, `(C,)`, or `x.shape[1:]` for one value per element; with `axis`, of the shape of these axes.
+        axis: the last axis of x, or a tuple of the last few, as for `layer_norm`; None for all but the first.
         eps: added to the mean square, in the units of x squared; >= 0.
 
     Returns:
@@ -283,16 +310,14 @@ def rms_norm(x: Array, gamma: Array, *, eps: float = 1e-5) -> tuple[Array, NormC
                [0.2, 1.4]])
 
     Raises:
-        TypeError: not a floating-point array, or arrays of different kinds.
-        ValueError: wrong rank, no channels or positions, mismatched gamma, or a bad eps.
+        TypeError, ValueError: as `layer_norm`; one value per sample is enough.
 
     Source: Zhang and Sennrich (2019), eq. 4. It has no eps, which is that of torch.nn.functional.rms_norm.
     """
-    axes = _check_sample(x, gamma)
-    return _forward(x, gamma, None, axes, check_eps(eps), center=False)
+    return normalize_sample(x, gamma, None, axis, eps, center=False)
 
 
-def rms_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array]:
+def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
     """Gradients of `rms_norm` with respect to x and gamma; arguments and errors as `batch_norm_backward`.
 
     No mean was subtracted, so no gradient comes back through one. With dx_hat = gamma * dy:
@@ -309,7 +334,25 @@ def rms_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array]:
     return dx, dgamma
 
 
-def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+def normalize_sample(
+    x: Array,
+    gamma: Array,
+    beta: Array | None,
+    axis: Axes | None,
+    eps: float,
+    *,
+    center: bool = True,
+    certain: bool = False,
+) -> tuple[Array, Cache]:
+    """`layer_norm`, and without `center` `rms_norm`. `certain` that a gamma of one axis is of channels on axis 1."""
+    axes, meets = _check_sample(x, gamma, axis, "LayerNorm" if center else "RMSNorm", certain)
+    if center:
+        check_parameter(x, beta, "beta", tuple(gamma.shape))
+        check_enough(x, axes, "sample")
+    return _forward_groups(x, gamma, beta, axes, check_eps(eps), center=center, meets=meets)
+
+
+def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Cache]:
     """Instance Normalization: each channel of each sample is standardized over its positions.
 
     Args:
@@ -340,10 +383,10 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
     check_parameter(x, beta, "beta")
     axes = tuple(range(2, x.ndim))
     check_enough(x, axes, "channel of a sample")
-    return _forward(x, gamma, beta, axes, check_eps(eps))
+    return _forward_groups(x, gamma, beta, axes, check_eps(eps))
 
 
-def instance_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+def instance_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Gradients of `instance_norm` with respect to x, gamma and beta; as `batch_norm_backward`.
 
     Example:
@@ -355,7 +398,7 @@ def instance_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, A
     return _backward(dy, cache)
 
 
-def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float = 1e-5) -> tuple[Array, NormCache]:
+def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float = 1e-5) -> tuple[Array, Cache]:
     """Group Normalization: each group of channels of each sample is standardized over its channels and positions.
 
     `groups=1` is Layer Normalization, `groups=C` is Instance Normalization.
@@ -392,10 +435,10 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
     split = (n, groups, channels // groups, *spatial)
     axes = tuple(range(2, len(split)))
     check_enough(x, axes, "group of a sample", split)
-    return _forward(x, gamma, beta, axes, check_eps(eps), split=split)
+    return _forward_groups(x, gamma, beta, axes, check_eps(eps), split=split)
 
 
-def group_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
+def group_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Gradients of `group_norm` with respect to x, gamma and beta; as `layer_norm_backward`.
 
     Example:
@@ -405,6 +448,70 @@ def group_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Arra
         array([1., 2., 3., 4.])
     """
     return _backward(dy, cache)
+
+
+# Weights
+
+
+def weight_standardization(weight: Array, *, eps: float = 1e-5) -> tuple[Array, Cache]:
+    """Weight Standardization: the weights that one output sums are standardized, instead of what they sum.
+
+        w_hat = (w - mean(w)) / sqrt(var(w) + eps)        over all weights of an output, without gamma and beta
+
+    Outputs then depend neither on the mean nor on the size of their weights. A normalizer that follows sets the scale.
+
+    Args:
+        weight: as layers here keep it: `(inputs, outputs)` of `Dense`, `(outputs, inputs, *window)` of `Conv2d`.
+        eps: added to the variance, in the units of the weight squared; >= 0.
+
+    Returns:
+        The standardized weight, of the shape and dtype of `weight`, and a cache for `weight_standardization_backward`.
+
+    Example:
+        >>> weight_standardization(np.array([[1.0, 10.0], [3.0, 50.0]]), eps=0.0)[0]  # two inputs, two outputs
+        array([[-1., -1.],
+               [ 1.,  1.]])
+
+    Raises:
+        TypeError: not a floating-point array.
+        ValueError: fewer than two axes, nothing in it, one weight per output, or a bad eps.
+
+    Source: Qiao et al. (2019), the equations of weight standardization, with eps inside the root. Their PyTorch code
+    divides by the unbiased standard deviation plus 1e-5 instead.
+    """
+    check_float_array(weight, "weight")
+    if weight.ndim < 2 or 0 in weight.shape:
+        raise ValueError(
+            f"weight has shape {weight.shape}; expected (inputs, outputs) or (outputs, inputs, *window), none of them 0"
+        )
+    axes = (0,) if weight.ndim == 2 else tuple(range(1, weight.ndim))
+    if count_along(weight.shape, axes) < 2:
+        raise ValueError(f"weight has shape {weight.shape}: one weight per output; expected at least 2")
+    one = namespace(weight).ones((1,), dtype=weight.dtype)
+    return _forward_groups(weight, one, None, axes, check_eps(eps), meets=(1,))
+
+
+def weight_standardization_backward(dweight: Array, cache: Cache) -> Array:
+    """Gradient of `weight_standardization` with respect to the weight, given that with respect to the standardized one.
+
+        dw = (dw_hat - mean(dw_hat) - w_hat * mean(dw_hat * w_hat)) / sqrt(var(w) + eps)
+
+    Arguments and errors as `batch_norm_backward`.
+
+    Example:
+        >>> _, cache = weight_standardization(np.array([[1.0], [3.0], [8.0]]))
+        >>> weight_standardization_backward(np.ones((3, 1)), cache).ravel()  # a shift, which the mean takes off
+        array([0., 0., 0.])
+    """
+    return _backward(dweight, cache)[0]
+
+
+# Any axes
+
+
+def normalize_over(x: Array, gamma: Array, beta: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, NormCache]:
+    """Standardize over any axes, then scale and shift by what broadcasts against x, for checked input."""
+    return _forward(x, gamma, beta, axes, eps)
 
 
 # Conditional
@@ -473,11 +580,69 @@ def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array,
 # What they share
 
 
-def _check_sample(x: Array, gamma: Array) -> tuple[int, ...]:
-    """The axes of a sample, for normalizers of one whose gamma may have a value per element of it."""
-    check_input(x, least=0)
-    check_parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
-    return tuple(range(1, x.ndim))
+def _check_sample(
+    x: Array, gamma: Array, axis: Axes | None, layer: str, certain: bool
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """The axes of a sample, and how gamma meets x, for normalizers whose gamma may have a value per element of it."""
+    if axis is None:
+        check_input(x, least=0)
+        check_same_kind(x, gamma, "gamma")
+        _check_meaning(x, gamma, layer, certain)
+        check_parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
+        return tuple(range(1, x.ndim)), None
+    check_float_array(x)
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {x.shape}; expected (N, ..., D)")
+    axes = as_axes(axis, x.ndim)
+    last = tuple(x.shape[x.ndim - len(axes) :])
+    if not axes or axes != tuple(range(x.ndim - len(axes), x.ndim)):
+        raise ValueError(f"axis is {axis} for x of shape {x.shape}; expected the last axes, such as -1 or (-2, -1)")
+    if 0 in last:
+        raise ValueError(f"x has shape {x.shape}; expected at least one element along axis {axis}")
+    check_parameter(x, gamma, "gamma", last)
+    return axes, last
+
+
+def _check_meaning(x: Array, gamma: Array, layer: str, certain: bool) -> None:
+    """Refuse a gamma of one axis that belongs, or may as well belong, to the last axis of x and not to its channels.
+
+    Images, whose height and width are often as many as their channels, keep theirs on axis 1 without being asked.
+    """
+    if x.ndim < 3 or gamma.ndim != 1 or x.shape[-1] != gamma.shape[0]:
+        return
+    seen = f"x has shape {x.shape} and gamma {gamma.shape}"
+    tokens = f"axis=-1, as a layer {layer}(({gamma.shape[0]},)), standardizes over the last axis alone"
+    if x.shape[1] != gamma.shape[0]:
+        raise ValueError(
+            f"{seen}; expected x as (N, C, *spatial): channels are axis 1, and this looks like channels last "
+            f"(numpy.moveaxis(x, -1, 1)); {tokens}"
+        )
+    if x.ndim == 3 and gamma.shape[0] > 1 and not certain:
+        raise ValueError(
+            f"{seen}, which fits axis 1 and the last axis alike; expected one of them said: {tokens}; of channels on "
+            f"axis 1, x[..., None], as a layer {layer}({gamma.shape[0]}, channel_axis=1)"
+        )
+
+
+@silent
+def _forward_groups(
+    x: Array,
+    gamma: Array,
+    beta: Array | None,
+    axes: tuple[int, ...],
+    eps: float,
+    *,
+    split: tuple[int, ...] | None = None,
+    center: bool = True,
+    meets: tuple[int, ...] | None = None,
+) -> tuple[Array, Cache]:
+    """`_forward` where values that share a mean lie together: by the loops of a backend that has some for that."""
+    meets = _meets(gamma, x.ndim) if meets is None else meets
+    options: dict[str, Any] = {"split": split, "center": center, "meets": meets}
+    if x.size and (backend := choose(x)) and backend.takes_groups:
+        with suppress(OutOfRange):
+            return fast.forward_groups(backend, x, gamma, beta, axes, eps, **options)
+    return _forward(x, gamma, beta, axes, eps, **options)
 
 
 @silent
@@ -491,31 +656,33 @@ def _forward(
     split: tuple[int, ...] | None = None,
     labels: Array | None = None,
     center: bool = True,
+    meets: tuple[int, ...] | None = None,
 ) -> tuple[Array, NormCache]:
+    """The formulas as they stand, for every kind of array."""
+    if meets is None:
+        meets = _meets(gamma, x.ndim)
     xp = namespace(x)
     x_hat, inv_std, _, moments = standardize_over(xp, xp.reshape(x, split) if split else x, axes, eps, center=center)
     x_hat = xp.reshape(x_hat, x.shape)
-    cache = NormCache(x_hat, inv_std, gamma, axes, moments, split, labels, x.dtype, center)
-    return _scale_and_shift(xp, x_hat, gamma, beta, labels, x.dtype), cache
+    cache = NormCache(x_hat, inv_std, gamma, axes, moments, split, labels, x.dtype, center, meets)
+    return _scale_and_shift(xp, x_hat, beta, cache), cache
 
 
-def _scale_and_shift(
-    xp: Namespace, x_hat: Array, gamma: Array, beta: Array | None, labels: Array | None, dtype: Any
-) -> Array:
-    y = _spread(xp, gamma, x_hat, labels) * x_hat
+def _scale_and_shift(xp: Namespace, x_hat: Array, beta: Array | None, cache: NormCache) -> Array:
+    y = _spread(xp, cache.gamma, x_hat, cache) * x_hat
     if beta is not None:
-        y = y + _spread(xp, beta, x_hat, labels)
+        y = y + _spread(xp, beta, x_hat, cache)
     if x_hat.dtype != xp.float64 and not bool(xp.all(xp.isfinite(y))):  # perhaps only on the way
-        return _scale_and_shift(xp, xp.astype(x_hat, xp.float64), gamma, beta, labels, dtype)
-    return xp.astype(y, dtype, copy=False)
+        return _scale_and_shift(xp, xp.astype(x_hat, xp.float64), beta, cache)
+    return xp.astype(y, cache.dtype, copy=False)
 
 
 @silent
 def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    if isinstance(cache, fast.BatchCache):
+    if isinstance(cache, fast.BatchCache | fast.GroupCache):
         check_gradient(dy, cache.x, cache.shape)
         try:
-            return fast.backward(dy, cache)
+            return fast.backward(dy, cache) if isinstance(cache, fast.BatchCache) else fast.backward_groups(dy, cache)
         except OutOfRange:
             cache = _as_of_the_reference(cache)
     if not isinstance(cache, NormCache):
@@ -536,19 +703,24 @@ def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     )
 
 
-def _as_of_the_reference(cache: fast.BatchCache) -> NormCache:
+def _as_of_the_reference(cache: fast.BatchCache | fast.GroupCache) -> NormCache:
     """What the reference would have kept of the same forward pass."""
-    each, (center, lost, _, inv_std) = channel_shape(len(cache.shape)), cache.statistics
-    x = cache.x.reshape(cache.shape)
+    shape, each, (center, lost, _, inv_std) = cache.shape, channel_shape(len(cache.shape)), cache.statistics
+    more: dict[str, Any] = {"meets": _meets(cache.gamma, len(shape))}
+    if isinstance(cache, fast.GroupCache):
+        shape, each = cache.split or cache.shape, cache.each
+        more = {"split": cache.split, "center": cache.center, "meets": cache.meets}
+    x = cache.x.reshape(shape)
     x_hat, inv_std = standardize_with(namespace(x), x, (center + lost).reshape(each), inv_std.reshape(each))
-    return NormCache(x_hat, inv_std, cache.gamma, cache.axes, cache.moments, dtype=cache.dtype)
+    x_hat = x_hat.reshape(cache.shape)
+    return NormCache(x_hat, inv_std, cache.gamma, cache.axes, cache.moments, dtype=cache.dtype, **more)
 
 
 def _gradients(xp: Namespace, dy: Array, cache: NormCache, gamma: Array) -> tuple[Array, Array, Array]:
     """dx, in the precision of dy; dgamma and dbeta in float64."""
     x_hat = xp.astype(cache.x_hat, dy.dtype, copy=False)
     dgamma, dbeta = _collect(xp, dy * x_hat, cache), _collect(xp, dy, cache)
-    dx_hat = _spread(xp, gamma, dy, cache.labels) * dy
+    dx_hat = _spread(xp, gamma, dy, cache) * dy
     if not cache.axes:  # the statistics were constants, so only the direct path remains
         return dx_hat * cache.inv_std, dgamma, dbeta
     if cache.split:
@@ -563,15 +735,18 @@ def _unit(xp: Namespace, values: Array) -> float:
     return 2.0 ** math.floor(math.log2(largest)) if 0 < largest < math.inf else 1.0
 
 
-def _spread(xp: Namespace, parameter: Array, x: Array, labels: Array | None) -> Array:
+def _meets(gamma: Array, ndim: int) -> tuple[int, ...]:
+    """The shape in which a gamma of one value per channel, or per element of a sample, broadcasts against x."""
+    return (*gamma.shape, *(1,) * (ndim - 2)) if gamma.ndim == 1 else tuple(gamma.shape)
+
+
+def _spread(xp: Namespace, parameter: Array, x: Array, cache: NormCache) -> Array:
     """Bring a parameter to the shape and precision in which it meets x."""
     parameter = xp.astype(parameter, x.dtype, copy=False)
-    if labels is not None:
-        parameter = xp.take(parameter, labels, axis=0)
+    if cache.labels is not None:
+        parameter = xp.take(parameter, cache.labels, axis=0)
         return xp.reshape(parameter, tuple(parameter.shape) + (1,) * (x.ndim - 2))
-    if parameter.ndim == 1:
-        return xp.reshape(parameter, channel_shape(x.ndim))
-    return parameter  # one value per element, which broadcasts over N as it is
+    return xp.reshape(parameter, cache.meets)
 
 
 def _collect(xp: Namespace, values: Array, cache: NormCache) -> Array:
@@ -580,5 +755,6 @@ def _collect(xp: Namespace, values: Array, cache: NormCache) -> Array:
     if cache.labels is not None:
         per_sample = xp.sum(xp.reshape(values, (*values.shape[:2], -1)), axis=2, dtype=xp.float64)
         return one_hot(cache.labels, shape[0], xp.float64).T @ per_sample
-    axes = batch_axes(values.ndim) if len(shape) == 1 else (0,)
-    return xp.sum(values, axis=axes, dtype=xp.float64)
+    shared = (1,) * (values.ndim - len(cache.meets)) + cache.meets
+    axes = tuple(axis for axis, size in enumerate(shared) if size == 1)
+    return xp.reshape(xp.sum(values, axis=axes, dtype=xp.float64), shape)

@@ -91,8 +91,9 @@ def recompute_statistics(model: Layer, batches: Iterable[Array]) -> None:
     one and the same network, and every batch counts. In the pass each BN layer normalizes with the batch's own
     statistics, as in training, so the layers behind it see what they see in training; the moments of its input are
     merged over all batches (`Moments.merge`). For the first BN layer the result does not depend on how the data is cut
-    into batches; for those behind it a little, through the statistics of the layers before. All other layers are in
-    inference mode: what `Dropout` drops in training would add a variance that inference does not have.
+    into batches; for those behind it a little, through the statistics of the layers before. A frozen BN layer keeps its
+    statistics, and normalizes with them. All other layers are in inference mode: what `Dropout` drops in training would
+    add a variance that inference does not have.
 
     The variance is that of all values at once, divided by their number, whatever `unbiased_running_var` is: with a
     single batch, inference then gives what training on this batch gave. `num_batches_tracked` becomes the number of
@@ -117,9 +118,16 @@ def recompute_statistics(model: Layer, batches: Iterable[Array]) -> None:
     Source: Wu and Johnson (2021), section 3, who weigh every batch the same: mean(mu_B) and
     mean(mu_B**2 + sigma_B**2) - mean(mu_B)**2. For batches of equal size that is the same.
     """
-    norms = [layer for layer in distinct_layers(check_model(model, "model")) if isinstance(layer, BatchNorm)]
+    norms = [
+        layer
+        for layer in distinct_layers(check_model(model, "model"))
+        if isinstance(layer, BatchNorm) and layer.track_running_stats and not layer.frozen
+    ]
     if not norms:
-        raise ValueError(f"model is a {type(model).__name__} without a BatchNorm; expected at least one")
+        raise ValueError(
+            f"model is a {type(model).__name__} without a BatchNorm whose running statistics may move; expected at "
+            "least one"
+        )
     _check_batches(batches, "arrays")
     seen: dict[int, list[Moments]] = {id(norm): [] for norm in norms}
 

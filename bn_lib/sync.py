@@ -5,8 +5,10 @@ here is what travels between them: one exchange of a few numbers per channel in 
 imported when a layer is made. How gradients of parameters are averaged over workers is not here; they are local.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy, deepcopy
+from functools import partial
 from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -30,7 +32,8 @@ class SyncBatchNorm(BatchNorm):
         forward    y  = gamma * (x - mu) / sqrt(sigma2 + eps) + beta
         backward   dx = gamma / sqrt(sigma2 + eps) * (dy - mean(dy) - x_hat * mean(dy * x_hat))
 
-    with mu, sigma2 and both means over the rows of all workers. In inference it is `BatchNorm`: workers do not talk.
+    with mu, sigma2 and both means over the rows of all workers. In inference it is `BatchNorm`: workers do not talk,
+    also where there are no running statistics. With masks, a worker's positions may all be padding.
 
     Every worker makes the layer with the same parameters and calls it for its own part of the mini-batch. The parts
     may have different numbers of rows, one row or none included. All workers get the same statistics to the last bit,
@@ -71,6 +74,8 @@ class SyncBatchNorm(BatchNorm):
     keeps the gradients of parameters local too; the merge is that of Chan, Golub and LeVeque (1979).
     """
 
+    _least_valid = 0  # what counts is how many there are on all workers
+
     def __init__(self, num_features: int, *, comm: Any = None, **options: Any) -> None:
         super().__init__(num_features, **options)
         self.comm = _world() if comm is None else comm
@@ -85,15 +90,28 @@ class SyncBatchNorm(BatchNorm):
         vars(twin).update(deepcopy(self.__getstate__(), memo))
         return twin
 
-    @silent
-    def backward(self, dy: Array) -> Array:
-        """Gradient with respect to this worker's last x; `grads["gamma"]` and `grads["beta"]` are sums over its rows.
+    def _enter(self, x: Array, mask: Array | None = None) -> tuple[Array, Array | None]:
+        with self._told("forward", together=self._learns):
+            return super()._enter(x, mask)
 
-        After a forward pass in training all workers must call it; after one in inference mode they need not.
-        """
-        cache = self._last()
+    def _enter_again(self, dy: Array, visit: Any) -> Array:
+        with self._told("backward", together=getattr(visit.cache, "shared", None) is not None):
+            return super()._enter_again(dy, visit)
+
+    @contextmanager
+    def _told(self, name: str, *, together: bool) -> Iterator[None]:
+        """Tell the others of what is refused at the door: they wait for this worker's part."""
+        try:
+            yield
+        except (TypeError, ValueError) as refused:
+            if together:
+                _exchange(self.comm, name, partial(_raise, refused))
+            raise
+
+    @silent
+    def _gradients(self, dy: Array, cache: Any) -> tuple[Array, Array, Array]:
         if not isinstance(cache, fast.BatchCache) or cache.shared is None:
-            return super().backward(dy)
+            return super()._gradients(dy, cache)
         x, gamma, statistics, backend = cache.x, cache.gamma, cache.statistics, cache.backend
         moments = cache.shared
 
@@ -105,9 +123,7 @@ class SyncBatchNorm(BatchNorm):
         sums, flat = _exchange(self.comm, "backward", own_part)
         xp = namespace(x)
         mean_dy_x_hat, mean_dy = xp.asarray(np.sum(sums, axis=0).reshape(2, -1) / moments.count)
-        self._went_back()
-        own_dgamma, own_dbeta = xp.asarray(sums[self.comm.rank].reshape(2, -1))
-        self.grads["gamma"], self.grads["beta"] = own_dgamma.astype(gamma.dtype), own_dbeta.astype(gamma.dtype)
+        dgamma, dbeta = xp.asarray(sums[self.comm.rank].reshape(2, -1)).astype(gamma.dtype)
         dx = flat
         if x.size:
             try:
@@ -121,10 +137,13 @@ class SyncBatchNorm(BatchNorm):
                 )
                 x_hat, _ = standardize_with(xp, x, mean, inv_std)
                 dx = scale * (flat - mean_dy - x_hat * mean_dy_x_hat)
-        return dx.reshape(cache.shape).astype(cache.dtype, copy=False)
+        return dx.reshape(cache.shape).astype(cache.dtype, copy=False), dgamma, dbeta
 
     @silent
-    def _normalize_batch(self, x: Array) -> tuple[Array, fast.BatchCache]:
+    def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
+        if not self._learns:
+            return super()._normalize_batch(x)
+
         def own_part() -> tuple[tuple[Array, ...], tuple[Backend, Array]]:
             check_input(x, least=0)
             check_parameter(x, self.gamma, "gamma")
@@ -217,6 +236,10 @@ def _merged(rows: _Rows) -> tuple[_Rows, Moments]:
     merged = merge_pairwise(Moments(*part) for part in parts)
     assert merged is not None  # there is always one worker
     return base, merged
+
+
+def _raise(error: Exception) -> Any:
+    raise error
 
 
 def _world() -> Any:

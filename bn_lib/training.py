@@ -1,7 +1,7 @@
 """Training the small network: stochastic gradient descent, a loop over mini-batches, and a recorder that looks on."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
@@ -15,6 +15,8 @@ from bn_lib.layer import (
     Layer,
     Setting,
     check_model,
+    distinct_layers,
+    method_replaced,
     modes_kept,
     only_looked_at,
     parameters_with_gradients,
@@ -31,6 +33,13 @@ def _check_momentum(value: Any, name: str) -> float:
     return momentum
 
 
+SETTINGS: dict[str, Callable[[Any, str], float]] = {
+    "learning_rate": partial(check_number, low=0.0),
+    "momentum": _check_momentum,
+    "weight_decay": partial(check_number, low=0.0),
+}
+
+
 class SGD:
     """Stochastic gradient descent with momentum and weight decay.
 
@@ -38,13 +47,17 @@ class SGD:
         velocity = momentum * velocity + g
         parameter = parameter - learning_rate * velocity
 
-    A layer that is in the model more than once is updated once, by the sum of its gradients.
+    A layer that is in the model more than once is updated once, by the sum of its gradients; a frozen one is not.
 
     Args:
         model: the layer, or container, whose parameters are updated.
         learning_rate: >= 0; may be changed between steps, as may the others.
         momentum: 0 <= momentum < 1; 0 is plain gradient descent.
         weight_decay: strength of the L2 penalty, applied to every parameter; >= 0.
+        groups: parameters that have settings of their own, each group a dict: "learning_rate", "momentum" and
+            "weight_decay" where they are not those above, "names" for which names it holds (all by default), "layers"
+            for the layers or containers it holds (all by default). The first group that holds a parameter counts. No
+            decay on gamma and beta: `groups=[{"names": ("gamma", "beta"), "weight_decay": 0.0}]`.
 
     A copy or a pickle of an optimizer holds its velocities and a copy of its model. To go on training a copied model,
     copy both at once: `model, optimizer = copy.deepcopy((model, optimizer))`.
@@ -58,20 +71,60 @@ class SGD:
         >>> layer.weight
         array([[0.5]])
 
+    Raises:
+        TypeError, ValueError: for a setting that is out of range, or a group that holds no parameter of the model.
+
     Source: torch.optim.SGD (dampening 0, no Nesterov); Sutskever et al. (2013) write it with the rate inside.
     """
 
     model = Setting(check_model)
-    learning_rate = Setting(partial(check_number, low=0.0))
-    momentum = Setting(_check_momentum)
-    weight_decay = Setting(partial(check_number, low=0.0))
+    learning_rate, momentum, weight_decay = (Setting(check) for check in SETTINGS.values())
 
-    def __init__(self, model: Layer, learning_rate: float, *, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: Layer,
+        learning_rate: float,
+        *,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        groups: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
         self.model = model
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.weight_decay = weight_decay
+        self.groups = tuple(groups)
         self._velocity: list[tuple[Layer, str, Array]] = []
+
+    @property
+    def groups(self) -> tuple[Mapping[str, Any], ...]:
+        """Parameters that have settings of their own."""
+        return self._groups
+
+    @groups.setter
+    def groups(self, groups: Iterable[Mapping[str, Any]]) -> None:
+        groups = tuple(groups)
+        for i, group in enumerate(groups):
+            where = f"groups[{i}]"
+            if not isinstance(group, Mapping):
+                raise TypeError(f"{where} is a {type(group).__name__}; expected a dict")
+            if unknown := group.keys() - {"names", "layers", *SETTINGS}:
+                raise ValueError(
+                    f"{where} has {sorted(unknown)}; expected some of names, layers, {', '.join(SETTINGS)}"
+                )
+            for name in group.keys() & SETTINGS.keys():
+                SETTINGS[name](group[name], f"{where}[{name!r}]")
+            for layer in _several(group.get("layers", ()), Layer):
+                check_model(layer, f"{where}['layers']")
+            if not any(_holds(group, layer, name) for layer in self.model.layers() for name in layer.parameter_names):
+                raise ValueError(f"{where} holds no parameter; expected names and layers that the model has")
+        self._groups = groups
+
+    def _settings(self, layer: Layer, name: str) -> tuple[float, float, float]:
+        """Learning rate, momentum and weight decay of a parameter."""
+        own: Mapping[str, Any] = next((group for group in self.groups if _holds(group, layer, name)), {})
+        rate, momentum, decay = (float(own.get(setting, getattr(self, setting))) for setting in SETTINGS)
+        return rate, momentum, decay
 
     def step(self) -> None:
         """Update every parameter once from its layer's `grads`. Nothing changes if this raises.
@@ -80,12 +133,12 @@ class SGD:
             RuntimeError: if a gradient is missing because `backward` has not been called.
             ValueError: if a gradient that was put there by hand is no array of its parameter's shape.
         """
-        slots = parameters_with_gradients(self.model)
-        rate, momentum, decay = self.learning_rate, self.momentum, self.weight_decay
+        slots = parameters_with_gradients(self.model, frozen=False)
         # Found by the layer itself, which is held here, so that a copy finds its own and no other layer has its id.
         velocities = {(id(layer), name): velocity for layer, name, velocity in self._velocity}
         updated: list[Array] = []
         for layer, name, parameter, g in slots:
+            rate, momentum, decay = self._settings(layer, name)
             if decay:
                 g = g + decay * parameter
             if momentum:
@@ -97,8 +150,20 @@ class SGD:
             updated.append(new)
         for (layer, name, _, _), new in zip(slots, updated, strict=True):
             setattr(layer, name, new)
-        if momentum:
-            self._velocity = [(layer, name, velocities[id(layer), name]) for layer, name, _, _ in slots]
+        moving = ((layer, name, velocities.get((id(layer), name))) for layer, name, _, _ in slots)
+        self._velocity = [(layer, name, velocity) for layer, name, velocity in moving if velocity is not None]
+
+
+def _several(value: Any, kind: type) -> tuple[Any, ...]:
+    """One thing, or several, as a tuple."""
+    return (value,) if isinstance(value, kind) else tuple(value)
+
+
+def _holds(group: Mapping[str, Any], layer: Layer, name: str) -> bool:
+    """Whether a group of `SGD` holds this parameter."""
+    named = "names" not in group or name in _several(group["names"], str)
+    inside = (each for one in _several(group.get("layers", layer), Layer) for each in one.layers())
+    return named and any(each is layer for each in inside)
 
 
 @dataclass
@@ -106,7 +171,7 @@ class History:
     """What `fit` saw.
 
     Attributes:
-        loss: training loss of every mini-batch, in nats.
+        loss: training loss of every step, in nats.
         accuracy: fraction right on the validation set after each epoch; empty without one.
 
     Examples:
@@ -128,16 +193,18 @@ def fit(
     batch_size: int,
     rng: np.random.Generator,
     validation: tuple[Array, Array] | None = None,
+    accumulate: int = 1,
     progress: bool = True,
     after_step: Callable[[int], None] | None = None,
 ) -> History:
     """Train a classifier on shuffled mini-batches of equal size with softmax cross-entropy.
 
-    The rows left over when `batch_size` does not divide N sit out that epoch; the next shuffle gives others.
+    The rows left over when those of a step do not divide N sit out that epoch; the next shuffle gives others.
 
     Every step is taken in training mode, and every layer's mode is as before afterwards. Layers that were put into
     inference mode inside a model in training mode (`model.train()`, then `model.stack[1].eval()`) stay in it: their
-    running statistics do not move. To keep parameters from moving, give the optimizer only the layers to be trained.
+    running statistics do not move. What was frozen (`layer.freeze()`) keeps its parameters too. To keep only parameters
+    from moving, give the optimizer only the layers to be trained.
 
     Args:
         model: the network.
@@ -148,6 +215,8 @@ def fit(
         batch_size: rows per mini-batch, at most N.
         rng: source of the shuffles.
         validation: `(x, labels)` to measure accuracy on, in inference mode, after each epoch.
+        accumulate: mini-batches per step. Their gradients are averaged, as in one mini-batch of
+            `accumulate * batch_size` rows; statistics of BN stay those of `batch_size` rows. See `train_step`.
         progress: show a progress bar (if tqdm is installed).
         after_step: called with the number of steps taken so far after each one.
 
@@ -176,19 +245,21 @@ def fit(
         check_input(validation[0], "validation[0]")
         check_labels(validation[1], validation[0], None, "validation[1]")
     epochs, batch_size = check_positive_int(epochs, "epochs"), check_positive_int(batch_size, "batch_size")
-    if batch_size > x.shape[0]:
-        raise ValueError(f"batch_size is {batch_size}; expected at most the {x.shape[0]} rows of x")
+    rows_per_step = batch_size * check_positive_int(accumulate, "accumulate")
+    if rows_per_step > x.shape[0]:
+        times = f" and accumulate {accumulate}" if accumulate > 1 else ""
+        raise ValueError(f"batch_size is {batch_size}{times}; expected at most the {x.shape[0]} rows of x")
 
     xp, history = namespace(x), History()
-    steps_per_epoch = x.shape[0] // batch_size
+    steps_per_epoch = x.shape[0] // rows_per_step
     with _training_mode(model) as train, progress_bar(epochs * steps_per_epoch, progress, "step") as bar:
         for _ in range(epochs):
             order = rng.permutation(x.shape[0])
             for step in range(steps_per_epoch):
-                rows = xp.asarray(order[step * batch_size : (step + 1) * batch_size])
+                rows = xp.asarray(order[step * rows_per_step : (step + 1) * rows_per_step])
                 batch = xp.take(x, rows, axis=0), xp.take(labels, rows, axis=0)
                 train()
-                history.loss.append(train_step(model, optimizer, *batch))
+                history.loss.append(train_step(model, optimizer, *batch, accumulate=accumulate))
                 bar.update()
                 if after_step is not None:
                     after_step(len(history.loss))
@@ -228,15 +299,85 @@ def _check_same_model(model: Layer, optimizer: SGD) -> None:
             )
 
 
+@contextmanager
+def accumulate_gradients(model: Layer) -> Iterator[None]:
+    """Inside, each backward pass of `model` adds to `grads` of its layers, instead of replacing them.
+
+        with accumulate_gradients(model):
+            for x, labels in parts:
+                loss, dlogits = softmax_cross_entropy(model.forward(x), labels)
+                model.backward(dlogits / len(parts))
+        optimizer.step()
+
+    The first pass inside replaces what was there before. It is `model.backward` and `model.fill_grads` that add: for a
+    layer whose own `backward` is called, give the layer. `BatchNorm` normalizes each part with the statistics of that
+    part, and its running statistics move once for each: the sum is not the gradient of one large mini-batch.
+
+    Args:
+        model: the layer, or container, that is gone back through.
+
+    Returns:
+        The context.
+
+    Examples:
+        >>> layer = bn_lib.Dense(1, 1, bias=False, rng=np.random.default_rng(0))
+        >>> with bn_lib.accumulate_gradients(layer):
+        ...     for x in (np.array([[1.0]]), np.array([[5.0]])):
+        ...         y = layer.forward(x)
+        ...         dx = layer.backward(np.ones((1, 1)))
+        >>> layer.grads["weight"]
+        array([[6.]])
+
+    Raises:
+        TypeError: if `model` is not a layer.
+        RuntimeError: inside another such context of the same layer.
+    """
+    if "backward" in vars(check_model(model, "model")):
+        raise RuntimeError(
+            f"the gradients of this {type(model).__name__} are accumulated already; expected one context"
+        )
+
+    def add(layer: Layer, dy: Array) -> Array:
+        before = [(each, each.grads) for each in distinct_layers(layer)]
+        for each, _ in before:
+            each.grads = {}
+        try:
+            dx = type(layer).backward(layer, dy)
+        except BaseException:
+            for each, held in before:
+                each.grads = held
+            raise
+        for each, held in before:
+            each.grads = held | {name: held[name] + g if name in held else g for name, g in each.grads.items()}
+        return dx
+
+    def add_only(layer: Layer, dy: Array) -> None:
+        layer.backward(dy)
+
+    for each in distinct_layers(model):
+        each.grads = {}
+    with method_replaced([model], "backward", add), method_replaced([model], "fill_grads", add_only):
+        yield
+
+
 @np.errstate(under="ignore")  # a gradient too small for its type is 0, whatever a user wants to hear of elsewhere
-def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array) -> float:
+def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array, *, accumulate: int = 1) -> float:
     """One forward pass, one backward pass, one update; return the loss before the update, in nats.
 
     The modes of the layers are left as they are.
 
+    Args:
+        model: the network.
+        optimizer: updates its parameters, or those of a part of it.
+        x: `(N, ...)`, floating point.
+        labels: `(N,)`, integers from 0.
+        accumulate: into how many parts the rows are cut, one after the other, as equal as can be. Each has a pass of
+            its own, and the update is by the gradient of the mean loss over all rows. It takes the memory of one part,
+            and `BatchNorm` the statistics of one part.
+
     Raises:
-        TypeError, ValueError: as the model and `softmax_cross_entropy` do, or if the optimizer updates another model.
-            Parameters and running statistics are then as before.
+        TypeError, ValueError: as the model and `softmax_cross_entropy` do, or if the optimizer updates another model,
+            or there are more parts than rows. Parameters and running statistics are then as before.
 
     Examples:
         >>> model = bn_lib.Dense(2, 2, rng=np.random.default_rng(0))
@@ -246,11 +387,29 @@ def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array) -> float:
         True
     """
     _check_same_model(model, optimizer)
-    with undone_if_it_raises(model):
-        loss, dlogits = softmax_cross_entropy(model.forward(x), labels)
-        model.fill_grads(dlogits)
+    parts, loss = check_positive_int(accumulate, "accumulate"), 0.0
+    with undone_if_it_raises(model), accumulate_gradients(model) if parts > 1 else nullcontext():
+        for part, part_labels, share in _cut(x, labels, parts):
+            part_loss, dlogits = softmax_cross_entropy(model.forward(part), part_labels)
+            loss += share * part_loss
+            model.fill_grads(share * dlogits)
         optimizer.step()
     return loss
+
+
+def _cut(x: Array, labels: Array, parts: int) -> Iterator[tuple[Array, Array, float]]:
+    """Runs of rows, as equal as can be, with their labels, and which part of all rows they are."""
+    if parts == 1:
+        yield x, labels, 1.0
+        return
+    check_input(x)
+    check_labels(labels, x, None)
+    rows = x.shape[0]
+    if parts > rows:
+        raise ValueError(f"accumulate is {parts}; expected at most the {rows} rows of x")
+    for part in range(parts):
+        start, stop = part * rows // parts, (part + 1) * rows // parts
+        yield x[start:stop, ...], labels[start:stop], (stop - start) / rows
 
 
 @np.errstate(under="ignore")

@@ -356,7 +356,7 @@ def position_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, A
     "bn_lib/batchnorm.py": both(
         after("    normalize_with,", "    position_norm,"),
         after(
-            "        return layer_norm(x, self.gamma, self.beta, eps=self.eps)",
+            "        return instance_norm(x, self.gamma, self.beta, eps=self.eps)",
             '''
 
 class PositionNorm(_SampleNorm):
@@ -365,6 +365,8 @@ class PositionNorm(_SampleNorm):
     Args:
         num_features: C; gamma and beta have shape `(C,)`.
         eps: added to the variance; >= 0.
+        affine: whether gamma and beta are parameters.
+        channel_axis: where the channels are.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
 
@@ -378,7 +380,7 @@ class PositionNorm(_SampleNorm):
         ),
     ),
     "bn_lib/__init__.py": both(
-        lambda text: text.replace("LayerNorm, RMSNorm\n", "LayerNorm, PositionNorm, RMSNorm\n"),
+        after("    LayerNorm,", "    PositionNorm,"),
         after("    layer_norm_backward,", "    position_norm,\n    position_norm_backward,"),
         after('    "Moments",', '    "PositionNorm",'),
         after('    "population_moments",', '    "position_norm",\n    "position_norm_backward",'),

@@ -1,6 +1,7 @@
 """How Batch Normalization is computed on a kind of array: which loops run over memory, decided here and nowhere else.
 
-Every backend (`base.Backend`) is the same four loops over x, and gives the same numbers to rounding:
+Every backend (`base.Backend`) is the same four loops over x, and gives the same numbers to rounding. "numba" has loops
+for layer, RMS, instance and group normalization too; for those the others take the reference.
 
 | name        | runs on                                | needs                       |
 |-------------|----------------------------------------|-----------------------------|
@@ -30,6 +31,8 @@ _asked_for: ContextVar[str | None] = ContextVar("bn_lib.backend", default=None)
 
 def backend(x: Array | None = None) -> str:
     """The name of the backend that `batch_norm` uses for `x`; without one, for NumPy arrays.
+
+    Layer, RMS, instance and group normalization use "numba" where that is the name, and otherwise the reference.
 
     Returns:
         "numba", "numpy", "cupy" or "reference".

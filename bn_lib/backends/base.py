@@ -55,6 +55,9 @@ class Backend:
 
     name: str
     takes_float16 = False  # otherwise callers convert it to float32 first
+    takes_groups = (
+        False  # whether there are `forward_groups` and `backward_groups`; otherwise callers take the reference
+    )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A pickled layer may be read where this backend cannot run, so what is kept is its name."""
@@ -153,6 +156,24 @@ class Backend:
         slope = -inv_std * mean_dy_x_hat
         shift = -mean_dy - slope * lost
         return self.combine(dy, x, center, *(v.astype(x.dtype) for v in (scale, slope, shift)))
+
+    # What lies together shares a mean: a sample, or a group of it
+
+    def forward_groups(
+        self, x: Array, gamma: Array, beta: Array | None, run: int, eps: float, *, center: bool
+    ) -> tuple[Array, Statistics]:
+        """Normalize each row of x, `(1, R, L)`, with its own statistics, `(R,)`; without `center`, about zero.
+
+        gamma and beta are `(P,)`. Each value is for `run` elements of x, one after the other, and after P values comes
+        the first again; a row begins where a value does, and P values where a row does.
+        """
+        raise OutOfRange
+
+    def backward_groups(
+        self, dy: Array, x: Array, gamma: Array, run: int, statistics: Statistics, *, center: bool
+    ) -> tuple[Array, Array, Array]:
+        """dx, and dgamma and dbeta (wide), `(P,)`. See `standardize_backward`, with dx_hat = gamma * dy."""
+        raise OutOfRange
 
 
 def scale_and_offset(gamma: Array, beta: Array | float, statistics: Statistics) -> tuple[Array, Array]:

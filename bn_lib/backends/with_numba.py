@@ -8,6 +8,9 @@ Rows, `(N, C)`: a channel is a column, with one value in each line of memory, so
 summed side by side, in blocks of rows that threads share. The second loop goes from the last row to the first: the last
 ones are still in the cache. Images of a few positions only are taken as rows too.
 
+Groups, values that lie together and share a mean, are images of one sample: each is a channel, `(1, R, L)`. What
+differs is gamma, which changes inside a group: for each run of positions, or for each element, as in a token.
+
 A channel, and a block of rows, is summed in one order by one thread; no result depends on how many threads there are.
 
 Sums are kept in float64, whatever x is. Converting on the way costs little where memory is the limit, and buys three
@@ -29,12 +32,15 @@ from numba import njit
 from numba.core.caching import FunctionCache
 
 from bn_lib._arrays import LIMITS, Array
-from bn_lib.backends.base import Backend, Statistics, check_backward, check_forward
+from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward, check_forward
 from bn_lib.backends.threads import in_pieces
 
 LARGE = 1 << 18  # elements; below, handing work to another thread takes longer than it saves
 NARROW = 16  # positions; below, a run is too short for a loop of its own
 BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads
+LEAST_PERIODS = 8  # times that all of gamma is used before its gradient is summed as another block; and the most blocks
+MOST_BLOCKS = 64
+NEAR = 1 << 15  # elements of groups that are summed before the first is normalized: they are still in a core's cache
 PROBES = 4  # values that a provisional center is the mean of
 ATTEMPTS = 3  # at a sum around a center near the mean; the second is around the mean itself, but for its rounding
 
@@ -175,6 +181,56 @@ class NumbaBackend(Backend):
             check_backward(dy, x, statistics, table[SECOND], table[FIRST])
         return dx, table[SECOND], table[FIRST]
 
+    takes_groups = True
+
+    def forward_groups(
+        self, x: Array, gamma: Array, beta: Array | None, run: int, eps: float, *, center: bool
+    ) -> tuple[Array, Statistics]:
+        y, table = np.empty(x.shape, x.dtype), _table(x)
+        gamma = _for_columns(gamma, x, run)
+        beta = np.zeros_like(gamma) if beta is None else _for_columns(beta, x, run)
+        _, most, negligible = limits = LIMITS[8 * x.itemsize]
+        if not (_within(gamma, most) and _within(beta, negligible)):
+            raise OutOfRange
+        _share_channels(_forward_groups, _plain(x), y, table, gamma, beta, _wide(run), eps, center)
+        statistics = Statistics(table[CENTER].astype(x.dtype), table[LOST], table[M2], table[INV_STD])
+        if not _forward_held(table, *limits):
+            check_forward(x, table[GAMMA], statistics, table[SCALE], table[SHIFT])
+        return y, statistics
+
+    def backward_groups(
+        self, dy: Array, x: Array, gamma: Array, run: int, statistics: Statistics, *, center: bool
+    ) -> tuple[Array, Array, Array]:
+        dx, table, values = np.empty(x.shape, x.dtype), _table(x), gamma.size
+        table[GAMMA], table[CENTER], table[LOST], table[INV_STD] = 1, statistics[0], statistics[1], statistics[3]
+        gamma = _for_columns(gamma, x, run)
+        if _wide(run) > 1:
+            as_runs = (1, -1, run)
+            sums = np.empty((1, 2, x.size // run))
+            arrays = (_plain(a).reshape(as_runs) for a in (dy, x, dx))
+            _share(_backward_runs, x.size, x.shape[1], *arrays, table, sums, gamma, center)
+            sums = sums.reshape(2, -1, values).sum(axis=1)
+        else:
+            periods = x.size // gamma.size
+            sums = np.empty((max(1, min(periods // LEAST_PERIODS, MOST_BLOCKS)), 2, gamma.size))
+            _share(_backward_columns, x.size, len(sums), _plain(dy), _plain(x), dx, table, sums, gamma, center)
+            sums = sums.sum(axis=0).reshape(2, values, run).sum(axis=2)
+        if not _backward_held(table, *LIMITS[8 * x.itemsize]):
+            check_backward(dy, x, statistics, table[SECOND], table[FIRST])
+        dbeta, dgamma = sums
+        return dx, dgamma, dbeta
+
+
+def _wide(run: int) -> int:
+    """The run that loops are given: one that is too short for a loop of its own is columns with a gamma for each."""
+    return run if run >= NARROW else 1
+
+
+def _for_columns(parameter: Array, x: Array, run: int) -> Array:
+    """A copy in the precision of x, with a value for each `_wide(run)` elements."""
+    values = parameter.astype(x.dtype)
+    return values if run == _wide(run) else values.repeat(run)
+
 
 def _table(x: Array) -> Array:
     return np.empty((QUANTITIES, x.shape[1]))
@@ -207,19 +263,19 @@ class _Memory:
 
 def _share_channels(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
     """Call `loop(x, *arguments, start, stop)` on pieces of the channels, in threads if there is enough to do."""
-    if x.size < LARGE:
-        loop(x, *arguments, 0, x.shape[1])
-    else:
-        in_pieces(lambda start, stop: loop(x, *arguments, start, stop), x.shape[1])
+    _share(loop, x.size, x.shape[1], x, *arguments)
 
 
 def _share_rows(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
     """The same on blocks of rows."""
-    blocks = -(-x.shape[0] // BLOCK)
-    if x.size < LARGE:
-        loop(x, *arguments, 0, blocks)
+    _share(loop, x.size, -(-x.shape[0] // BLOCK), x, *arguments)
+
+
+def _share(loop: Callable[..., None], size: int, pieces: int, *arguments: Any) -> None:
+    if size < LARGE:
+        loop(*arguments, 0, pieces)
     else:
-        in_pieces(lambda start, stop: loop(x, *arguments, start, stop), blocks)
+        in_pieces(lambda start, stop: loop(*arguments, start, stop), pieces)
 
 
 def _moments(x: Array, table: Array) -> None:
@@ -289,6 +345,15 @@ def _forward_held(table: Array, least: float, most: float, negligible: float) ->
         if not (held and abs(table[SHIFT, c]) <= negligible):
             return False
     return True
+
+
+@_compiled()
+def _within(values: Array, most: float) -> bool:
+    """Whether none is larger; False for a NaN."""
+    within = True
+    for value in values:
+        within = within and abs(value) <= most
+    return within
 
 
 @_compiled()
@@ -366,18 +431,22 @@ def _scale_and_shift_images(x: Array, y: Array, table: Array, start: int, stop: 
                 out[s] = scale * (run[s] - center) + shift
 
 
-@_compiled("contract", "reassoc")
+@_compiled()
 def _gradient_sums_of_images(dy: Array, x: Array, table: Array, start: int, stop: int) -> None:
     for c in range(start, stop):
-        center = table[CENTER, c]
-        first = second = 0.0
-        for n in range(x.shape[0]):
-            run, gradients = x[n, c], dy[n, c]
-            for s in range(run.size):
-                gradient = np.float64(gradients[s])
-                first += gradient
-                second += gradient * (np.float64(run[s]) - center)
-        table[FIRST, c], table[SECOND, c] = first, second
+        table[FIRST, c], table[SECOND, c] = _sum_gradient_channel(dy, x, c, table[CENTER, c])
+
+
+@_compiled("contract", "reassoc")
+def _sum_gradient_channel(dy: Array, x: Array, c: int, center: float) -> tuple[float, float]:
+    first = second = 0.0
+    for n in range(x.shape[0]):
+        run, gradients = x[n, c], dy[n, c]
+        for s in range(run.size):
+            gradient = np.float64(gradients[s])
+            first += gradient
+            second += gradient * (np.float64(run[s]) - center)
+    return first, second
 
 
 @_compiled("contract")
@@ -390,6 +459,137 @@ def _combine_images(dy: Array, x: Array, dx: Array, table: Array, start: int, st
             run, gradients, out = x[n, c], dy[n, c], dx[n, c]
             for s in range(run.size):
                 out[s] = scale * (gradients[s] + slope * (run[s] - center) + shift)
+
+
+# Values that lie together share a mean: as images of one sample, whose channels they are
+
+
+@_compiled("contract")
+def _forward_groups(
+    x: Array,
+    y: Array,
+    table: Array,
+    gamma: Array,
+    beta: Array,
+    run: int,
+    eps: float,
+    center: bool,
+    start: int,
+    stop: int,
+) -> None:
+    number, length, values = x.dtype.type, x.shape[2], x.shape[2] // run
+    few = max(1, NEAR // length)
+    for begin in range(start, stop, few):
+        end = min(begin + few, stop)
+        _standardize_groups(x, table, eps, center, begin, end)
+        for r in range(begin, end):
+            middle, scale, shift = number(table[CENTER, r]), number(table[SCALE, r]), number(table[SHIFT, r])
+            row, out, own = x[0, r], y[0, r], _own(gamma, r, values)
+            weights, shifts = gamma[own], beta[own]
+            if run == 1:
+                for j in range(length):
+                    out[j] = weights[j] * (scale * (row[j] - middle) + shift) + shifts[j]
+            else:
+                for k in range(values):
+                    near, results = row[k * run : (k + 1) * run], out[k * run : (k + 1) * run]
+                    for s in range(run):
+                        results[s] = weights[k] * (scale * (near[s] - middle) + shift) + shifts[k]
+
+
+@_compiled()
+def _standardize_groups(x: Array, table: Array, eps: float, center: bool, start: int, stop: int) -> None:
+    """What is known of each row, with SCALE and SHIFT for x_hat."""
+    if center:
+        _moments_of_images(x, table, start, stop)
+    else:
+        for r in range(start, stop):
+            table[CENTER, r], table[LOST, r] = 0, 0
+            _, table[M2, r] = _sum_channel(x, r, 0.0)
+    for r in range(start, stop):
+        table[GAMMA, r], table[BETA, r] = 1, 0
+        _forward_channel(table, r, x.shape[2], eps)
+
+
+@_compiled("contract")
+def _backward_runs(
+    dy: Array, x: Array, dx: Array, table: Array, sums: Array, gamma: Array, center: bool, start: int, stop: int
+) -> None:
+    """dbeta and dgamma of each run in `sums`."""
+    number, runs, values = x.dtype.type, x.shape[1] // table.shape[1], gamma.size
+    for r in range(start, stop):
+        first = second = 0.0
+        for c in range(r * runs, (r + 1) * runs):
+            dbeta, weighted = _sum_gradient_channel(dy, x, c, table[CENTER, r])
+            sums[0, 0, c], sums[0, 1, c] = dbeta, (weighted - table[LOST, r] * dbeta) * table[INV_STD, r]
+            first += gamma[c % values] * dbeta
+            second += gamma[c % values] * weighted
+        table[FIRST, r], table[SECOND, r] = first, second
+        _go_back_groups(table, runs * x.shape[2], center, r, r + 1)
+        middle, scale = number(table[CENTER, r]), number(table[SCALE, r])
+        slope, shift = number(table[SLOPE, r]), number(table[SHIFT, r])
+        for c in range(r * runs, (r + 1) * runs):
+            run, gradients, out, weight = x[0, c], dy[0, c], dx[0, c], gamma[c % values]
+            for s in range(run.size):
+                out[s] = scale * (weight * gradients[s] + slope * (run[s] - middle) + shift)
+
+
+@_compiled("contract")
+def _backward_columns(
+    dy: Array, x: Array, dx: Array, table: Array, sums: Array, gamma: Array, center: bool, start: int, stop: int
+) -> None:
+    """dbeta and dgamma of blocks from `start` to `stop` in `sums`. A block ends where the values of gamma do."""
+    number, length = x.dtype.type, x.shape[2]
+    rows, blocks, few = gamma.size // length, sums.shape[0], max(1, NEAR // length)
+    periods = x.shape[1] // rows
+    for block in range(start, stop):
+        sums[block] = 0
+        last = (block + 1) * periods // blocks * rows
+        for begin in range(block * periods // blocks * rows, last, few):
+            end = min(begin + few, last)
+            _sum_weighted_gradients(dy, x, gamma, table, begin, end)
+            _go_back_groups(table, length, center, begin, end)
+            for r in range(begin, end):
+                middle, scale = number(table[CENTER, r]), number(table[SCALE, r])
+                slope, shift = number(table[SLOPE, r]), number(table[SHIFT, r])
+                row, gradients, out, own = x[0, r], dy[0, r], dx[0, r], _own(gamma, r, length)
+                weights, dbeta, dgamma = gamma[own], sums[block, 0, own], sums[block, 1, own]
+                for j in range(length):  # in one loop with what follows are too many arrays for a compiler's vectors
+                    out[j] = scale * (weights[j] * gradients[j] + slope * (row[j] - middle) + shift)
+                shift = number(-table[LOST, r] * table[SCALE, r])
+                for j in range(length):
+                    gradient = np.float64(gradients[j])
+                    dbeta[j] += gradient
+                    dgamma[j] += gradient * np.float64(scale * (row[j] - middle) + shift)
+
+
+@_compiled("contract", "reassoc")
+def _sum_weighted_gradients(dy: Array, x: Array, gamma: Array, table: Array, start: int, stop: int) -> None:
+    """FIRST and SECOND, with a gamma for each column: sums of dx_hat = gamma * dy and of dx_hat * (x - center)."""
+    number, length = x.dtype.type, x.shape[2]
+    for r in range(start, stop):
+        row, gradients, weights, middle = x[0, r], dy[0, r], gamma[_own(gamma, r, length)], number(table[CENTER, r])
+        first = second = 0.0
+        for j in range(length):
+            gradient = np.float64(weights[j] * gradients[j])
+            first += gradient
+            second += gradient * np.float64(row[j] - middle)
+        table[FIRST, r], table[SECOND, r] = first, second
+
+
+@_compiled()
+def _own(gamma: Array, r: int, values: int) -> Any:
+    """Where the `values` of gamma are that a row is scaled with."""
+    first = 0 if values == gamma.size else r * values % gamma.size
+    return slice(first, first + values)
+
+
+@_compiled()
+def _go_back_groups(table: Array, count: int, center: bool, start: int, stop: int) -> None:
+    """SCALE, SLOPE and SHIFT for dx, from FIRST and SECOND."""
+    for r in range(start, stop):
+        _backward_channel(table, r, count)
+        if not center:
+            table[SHIFT, r] = 0
 
 
 # Rows: blocks of rows from `start` to `stop`. Channel c is columns c * size to (c + 1) * size.

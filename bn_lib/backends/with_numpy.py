@@ -15,7 +15,7 @@ NumPy goes through its operands once per operation, so three things keep the ope
 Little is none of this: what fits in the cache whole is computed in float64, in two passes, by the formulas as they
 stand. So are the channels for which neither three centers nor the precision of x are enough.
 
-Source of the last: Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance", section 3.
+Source of the last: Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance".
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -51,7 +51,7 @@ BENEFITS = (
         disputed_by=("de2020batch",),
         measured=(
             "bn-trains-at-many-learning-rates",
-            "bn-trains-over-three-decades-of-rates",
+            "bn-trains-at-more-rates",
             "bn-tunes-its-rate",
             "weights-before-bn-take-any-rate",
             "at-a-small-rate-bn-loses-most-of-its-lead",

@@ -186,7 +186,18 @@ def _row(result: Measured) -> str:
 
 
 # What is not written as it stands in a claim's name.
-_WRITTEN = {"bn": "BN", "gn": "GN", "ln": "LN", "relu": "ReLU", "gaussian": "Gaussian", "lambda": "λ", "xhat": "x̂"}
+_WRITTEN = {
+    "bn": "BN",
+    "gn": "GN",
+    "ln": "LN",
+    "relu": "ReLU",
+    "relus": "ReLUs",
+    "skipinit": "SkipInit",
+    "gaussian": "Gaussian",
+    "gamma": "γ",
+    "lambda": "λ",
+    "xhat": "x̂",
+}
 
 
 def title(name: str) -> str:

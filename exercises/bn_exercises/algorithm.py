@@ -20,8 +20,8 @@ def batch_axes(x: Array) -> tuple[int, ...]:
 
 
 def per_channel(values: Array, x: Array) -> Array:
-    """`values`, one for each channel, in a shape that broadcasts against x."""
-    return values.reshape((1, -1) + (1,) * (x.ndim - 2))
+    """`values`, one for each channel, in a shape that broadcasts against x; one for each number of x as they are."""
+    return values if values.ndim == x.ndim else values.reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
 def mean(x: Array) -> Array:

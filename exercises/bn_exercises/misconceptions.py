@@ -40,6 +40,7 @@ EVAL_FORGOTTEN = Link("eval() forgotten", "sec-bug-eval", _INFERENCE)
 MOVING = Link("Statistics that move in use", "sec-bug-moving", _INFERENCE)
 MOMENTUM = Link("Momentum the wrong way round", "sec-bug-swapped", _INFERENCE)
 LAYOUT = Link("NCHW and NHWC", "sec-conv-layout", _IMAGES)
+ANY_AXES = Link("Any axes", "sec-axes-choose", "chapters/axes")
 IMAGE_MISTAKES = Link("The usual mistakes, and how to notice them", "sec-conv-mistakes", _IMAGES)
 
 

@@ -1,6 +1,7 @@
 """The course's problems."""
 
 from bn_exercises.formulas.problem import ADAPTIVE
+from bn_exercises.functions.another_normalizer.problem import ANOTHER_NORMALIZER
 from bn_exercises.functions.break_it.problem import BREAK_IT
 from bn_exercises.functions.implement.problem import IMPLEMENT
 from bn_exercises.numbers.backpropagation import BACKPROPAGATION
@@ -12,6 +13,7 @@ from bn_exercises.problem import Problem
 __all__ = [
     "ADAPTIVE",
     "ALL",
+    "ANOTHER_NORMALIZER",
     "BACKPROPAGATION",
     "BASIC_CALCULATION",
     "BATCH",
@@ -28,5 +30,5 @@ __all__ = [
 NUMERIC = (BASIC_CALCULATION, BACKPROPAGATION, BATCH_SIZE, CONDITIONAL)
 
 # In the order of the course.
-ALL: tuple[Problem, ...] = (*NUMERIC, ADAPTIVE, IMPLEMENT, BREAK_IT)
+ALL: tuple[Problem, ...] = (*NUMERIC, ADAPTIVE, IMPLEMENT, BREAK_IT, ANOTHER_NORMALIZER)
 TASKS = {problem.name: problem for problem in ALL}

@@ -27,6 +27,7 @@ _CHAPTERS = {
     "chapters/inference": "Training versus inference",
     "chapters/batch_size": "Batch size",
     "chapters/convolutions": "Convolutions",
+    "chapters/axes": "One operation, many axes",
 }
 
 

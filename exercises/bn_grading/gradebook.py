@@ -1,7 +1,7 @@
 """nbgrader's steps in one gradebook: a submission is one transaction, of which all is stored or nothing.
 
 nbgrader opens a `Gradebook` for every step of every notebook: a new engine, for which SQLAlchemy compiles each query
-once more, and a commit for each cell. For a submission of seven notebooks that is more work than running them. So in
+once more, and a commit for each cell. For a submission of all notebooks that is more work than running them. So in
 the place of its preprocessors that do so stand subclasses (`of_one_gradebook`), which use the one of the run.
 
 And a database that knows nothing of its tables looks for the grade of a cell among everybody's: 47 ms with 5,000 in the

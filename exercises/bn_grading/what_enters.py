@@ -19,13 +19,14 @@ from pathlib import Path
 from bn_exercises.problem import Problem
 from bn_grading import places
 
-PACKAGES = ("bn_exercises", "bn_exercises.functions", "bn_exercises.functions.implement")
-MODULES = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.functions.implement.recording")
+PACKAGES = ("bn_exercises", "bn_exercises.functions")
+MODULES = ("bn_exercises.answers", "bn_exercises.tolerance", "bn_exercises.functions.recording")
 SUSPECTS = (
     "bn_exercises.algorithm",
     "bn_exercises.misconceptions",
     "bn_exercises.verdict",
     "bn_exercises.formulas.formula",
+    "bn_exercises.functions.gallery",
     "bn_exercises.functions.implementations",
     "bn_exercises.functions.slips",
     "bn_exercises.functions.break_it.evidence",

@@ -38,6 +38,7 @@ class Normalizer:
         forward: (x, gamma, beta, eps) -> (y, cache).
         backward: (dy, cache) -> (dx, dgamma, dbeta).
         parameter_shape: shape of x -> shape of gamma and beta.
+        per_element: whether gamma and beta have a value per element that shares a mean.
         split: shape of x -> the shape in which it is standardized.
         axes: rank of x -> the axes, in that shape, that share a mean.
         least_rank: the lowest rank of x.
@@ -49,9 +50,14 @@ class Normalizer:
     backward: Callable[..., tuple[Any, Any, Any]]
     axes: Callable[[int], tuple[int, ...]]
     parameter_shape: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda shape: (shape[1],)
+    per_element: bool = False
     split: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda shape: shape
     least_rank: int = 2
     center: bool = True
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether a gamma of this shape can mean one thing only: see `layer_norm` on x of shape (N, D, D)."""
+        return self.name not in ("layer", "rms") or len(shape) != 3 or not 1 < shape[1] == shape[2]
 
     def values_per_mean(self, shape: tuple[int, ...]) -> int:
         split = self.split(shape)
@@ -74,8 +80,7 @@ class Normalizer:
         """gamma or beta as it meets x: the definition, in a line each, that `bn_lib` is held to."""
         if self.name == "conditional":
             return np.stack([parameter[k].reshape(-1, *[1] * (x.ndim - 2)) for k in labels_for(x)])
-        per_element = self.name.endswith("per element")
-        return parameter if per_element else parameter.reshape(1, -1, *[1] * (x.ndim - 2))
+        return parameter if self.per_element else parameter.reshape(1, -1, *[1] * (x.ndim - 2))
 
     def shift(self, beta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """What is added in the end."""
@@ -86,16 +91,24 @@ def _conditional(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
     return bn_lib.conditional_batch_norm(x, labels_for(x), gamma, beta, eps=eps)
 
 
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x, gamma, beta, eps: function(x, gamma, beta, eps=eps)
+def _plain(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    return lambda x, gamma, beta, eps: function(x, gamma, beta, eps=eps, **options)
 
 
 def _group(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
     return bn_lib.group_norm(x, gamma, beta, groups_for(x.shape[1]), eps=eps)
 
 
+def _modulated(axes: Callable[[int], tuple[int, ...]]) -> Callable[..., Any]:
+    return lambda x, gamma, beta, eps: bn_lib.modulated_norm(x, gamma, beta, axis=axes(x.ndim), eps=eps)
+
+
 def _rms(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
     return bn_lib.rms_norm(x, gamma, eps=eps)
+
+
+def _rms_last(x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any]:
+    return bn_lib.rms_norm(x, gamma, axis=-1, eps=eps)
 
 
 def _rms_backward(dy: Any, cache: Any) -> tuple[Any, Any, Any]:
@@ -105,6 +118,10 @@ def _rms_backward(dy: Any, cache: Any) -> tuple[Any, Any, Any]:
 
 def _batch_axes(rank: int) -> tuple[int, ...]:
     return (0, *range(2, rank))
+
+
+def _instance_axes(rank: int) -> tuple[int, ...]:
+    return tuple(range(2, rank))
 
 
 def _layer_axes(rank: int) -> tuple[int, ...]:
@@ -120,6 +137,24 @@ NORMALIZERS = (
         bn_lib.layer_norm_backward,
         _layer_axes,
         parameter_shape=lambda shape: shape[1:],
+        per_element=True,
+    ),
+    Normalizer(
+        "layer, last axis",
+        _plain(bn_lib.layer_norm, axis=-1),
+        bn_lib.layer_norm_backward,
+        lambda rank: (rank - 1,),
+        parameter_shape=lambda shape: shape[-1:],
+        per_element=True,
+    ),
+    Normalizer(
+        "layer, last two axes",
+        _plain(bn_lib.layer_norm, axis=(-2, -1)),
+        bn_lib.layer_norm_backward,
+        lambda rank: (rank - 2, rank - 1),
+        parameter_shape=lambda shape: shape[-2:],
+        per_element=True,
+        least_rank=3,
     ),
     Normalizer("rms", _rms, _rms_backward, _layer_axes, center=False),
     Normalizer(
@@ -128,13 +163,23 @@ NORMALIZERS = (
         _rms_backward,
         _layer_axes,
         parameter_shape=lambda shape: shape[1:],
+        per_element=True,
+        center=False,
+    ),
+    Normalizer(
+        "rms, last axis",
+        _rms_last,
+        _rms_backward,
+        lambda rank: (rank - 1,),
+        parameter_shape=lambda shape: shape[-1:],
+        per_element=True,
         center=False,
     ),
     Normalizer(
         "instance",
         _plain(bn_lib.instance_norm),
         bn_lib.instance_norm_backward,
-        lambda rank: tuple(range(2, rank)),
+        _instance_axes,
         least_rank=3,
     ),
     Normalizer(
@@ -151,6 +196,23 @@ NORMALIZERS = (
         _batch_axes,
         parameter_shape=lambda shape: (CLASSES, shape[1]),
     ),
+    Normalizer(
+        "modulated, per sample",
+        _modulated(_instance_axes),
+        bn_lib.modulated_norm_backward,
+        _instance_axes,
+        parameter_shape=lambda shape: (*shape[:2], *[1] * (len(shape) - 2)),
+        per_element=True,
+        least_rank=3,
+    ),
+    Normalizer(
+        "modulated, per position",
+        _modulated(_batch_axes),
+        bn_lib.modulated_norm_backward,
+        _batch_axes,
+        parameter_shape=lambda shape: shape,
+        per_element=True,
+    ),
 )
 
 # The same as layers, of three channels. They take the options that all have.
@@ -164,6 +226,33 @@ LAYERS: dict[str, Callable[..., bn_lib.Layer]] = {
     "RMSNorm": lambda **options: bn_lib.RMSNorm(3, **options),
     "InstanceNorm": lambda **options: bn_lib.InstanceNorm(3, **options),
     "GroupNorm": lambda **options: bn_lib.GroupNorm(1, 3, **options),
+}
+
+
+def domains_for(x: Any) -> Any:
+    """The first half of the rows are of one domain, the others of another."""
+    xp = namespace(x)
+    return 2 * xp.arange(x.shape[0], dtype=xp.int64) // max(x.shape[0], 1)
+
+
+def informed(kind: type[bn_lib.Layer], numbers_for: Callable[[Any], Any]) -> type[Any]:
+    """The same layer, but that it finds the numbers of rows itself, so that it can be called as the others are."""
+
+    class Informed(kind):
+        def forward(self, x: Any, given: Any = None) -> Any:
+            return super().forward(x, numbers_for(x) if given is None and hasattr(x, "ndim") and x.ndim else given)
+
+    Informed.__name__ = kind.__name__
+    return Informed
+
+
+# Those that have a `BatchNorm` inside, or several, and gamma, beta or statistics from elsewhere.
+MODULATED: dict[str, Callable[..., bn_lib.Layer]] = {
+    "ConditionalBatchNorm": lambda **options: informed(bn_lib.ConditionalBatchNorm, labels_for)(CLASSES, 3, **options),
+    "AttentiveNorm": lambda **options: bn_lib.AttentiveNorm(2, 3, rng=np.random.default_rng(0), **options),
+    "AdaptiveBatchNorm": lambda **options: bn_lib.AdaptiveBatchNorm(3, **options),
+    "DomainBatchNorm": lambda **options: informed(bn_lib.DomainBatchNorm, domains_for)(CLASSES, 3, **options),
+    "SwitchableNorm": lambda **options: bn_lib.SwitchableNorm(3, kinds=("layer", "batch"), **options),
 }
 
 BY_NAME = {normalizer.name: normalizer for normalizer in NORMALIZERS}

@@ -128,6 +128,13 @@ def refusals(comm, folder: Path) -> None:
     hear(layer.forward, good, on=0)
     hear(layer.backward, good[:1], on=1)
     hear(layer.backward, good, on=0)
+    masked = SyncBatchNorm(CHANNELS, channel_axis=-1)
+    mask = np.full(3, comm.rank > 0)  # for the first worker all is padding
+    hear(lambda x: masked(x, mask), good[:, :2], on=1)
+    hear(lambda x: masked(x, mask), good[:2], on=0)
+    hear(lambda x: masked(x, mask), good, on=0)
+    hear(masked.backward, good[:1], on=1)
+    hear(masked.backward, good, on=0)
     if comm.rank == 0:  # inference is everyone's own business
         layer.eval()
         hear(layer.forward, good, on=0)

@@ -4,7 +4,7 @@
 
 import numpy as np
 import pytest
-from normalizer_cases import LAYERS
+from normalizer_cases import LAYERS, MODULATED
 from refusals import IMAGES, LABELS, ONE, ONES, ZERO, X, assert_refused, other_kind, row
 
 import bn_lib
@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 NETWORK = {
     "Dense": (lambda: Dense(3, 2, rng=np.random.default_rng(0)), (4, 3), (4, 2)),
     "Conv2d": (lambda: Conv2d(2, 3, 2, rng=np.random.default_rng(0)), (2, 2, 3, 3), (2, 3, 2, 2)),
-    **{name: (build, (4, 3, 2), (4, 3, 2)) for name, build in LAYERS.items()},
+    **{name: (build, (4, 3, 2), (4, 3, 2)) for name, build in (LAYERS | MODULATED).items()},
     "ReLU": (bn_lib.ReLU, (4, 3), (4, 3)),
     "Sigmoid": (bn_lib.Sigmoid, (4, 3), (4, 3)),
     "Tanh": (bn_lib.Tanh, (4, 3), (4, 3)),
@@ -70,6 +70,11 @@ def fit(x=X, labels=LABELS, *, rng=RNG, **options):
     model = Sequential(Dense(3, 2, rng=np.random.default_rng(0)))
     options = {"epochs": 1, "batch_size": 2, "progress": False, **options}
     return bn_lib.fit(model, SGD(model, 0.1), x, labels, rng=rng, **options)
+
+
+def cut(parts):
+    optimizer = sgd()
+    bn_lib.train_step(optimizer.model, optimizer, X, LABELS, accumulate=parts)
 
 
 def conv(x, **options):
@@ -143,10 +148,20 @@ def step_without_backward():
         row("momentum", "1", "expected less", ValueError, lambda: sgd(momentum=1.0), id="SGD's momentum 1"),
         row("momentum", "-0.5", "between 0 and 1", ValueError, lambda: sgd(momentum=-0.5)),
         row("weight_decay", "-1", ">= 0", ValueError, lambda: sgd(weight_decay=-1)),
+        row("groups[0]", "str", "a dict", TypeError, lambda: sgd(groups=["gamma"])),
+        row("groups[1]", "['lr']", "learning_rate", ValueError, lambda: sgd(groups=[{"names": "bias"}, {"lr": 0.1}])),
+        row("groups[0]['momentum']", "1", "expected less", ValueError, lambda: sgd(groups=[{"momentum": 1.0}])),
+        row("groups[0]", "no parameter", "names and layers that the model has", ValueError, lambda: sgd(groups=[{"names": "gamma"}])),
+        row("groups[0]", "no parameter", "names and layers that the model has", ValueError, lambda: sgd(groups=[{"layers": Dense(3, 2, rng=RNG)}]), id="a group of another model"),
+        row("groups[0]['layers']", "str", "a Layer", TypeError, lambda: sgd(groups=[{"layers": ["0"]}])),
         row("Dense", "no gradient of weight", "call backward(dy) first", RuntimeError, step_without_backward),
         # training
         row("batch_size", "5", "at most the 4 rows of x", ValueError, lambda: fit(batch_size=5)),
         row("batch_size", "0", ">= 1", ValueError, lambda: fit(batch_size=0)),
+        row("batch_size", "2 and accumulate 3", "at most the 4 rows of x", ValueError, lambda: fit(accumulate=3)),
+        row("accumulate", "0", ">= 1", ValueError, lambda: fit(accumulate=0)),
+        row("accumulate", "5", "at most the 4 rows of x", ValueError, lambda: cut(5)),
+        row("model", "str", "a Layer", TypeError, lambda: bn_lib.accumulate_gradients("model").__enter__(), id="accumulate_gradients"),
         row("epochs", "0", ">= 1", ValueError, lambda: fit(epochs=0)),
         row("epochs", "1.0", "a whole number", TypeError, lambda: fit(epochs=1.0)),
         row("rng", "7", "numpy.random.default_rng(seed)", TypeError, lambda: fit(rng=7), id="fit's rng"),
@@ -183,7 +198,11 @@ def step_without_backward():
         row("initial", "'1'", "a number", TypeError, lambda: Convention.PYTORCH.convert_running_var(ONE, "keras", count=4, momentum=0.1, updates=1, initial="1")),
         row("convention", "None", "pytorch, keras, flax, paper, or a Convention", TypeError, lambda: BatchNorm.in_convention(None, 3)),
         row("convention", "['keras']", "pytorch, keras, flax, paper, or a Convention", TypeError, lambda: Convention.named(["keras"])),
-        row("convention", "'torch'", "one of pytorch, keras, flax, paper", ValueError, lambda: Convention.named("torch")),
+        row("convention", "'caffe'", "one of pytorch, keras, flax, paper", ValueError, lambda: Convention.named("caffe"), id="Convention.named"),
+        row("convention", "'caffe'", "one of pytorch, keras, flax, paper", ValueError, lambda: BatchNorm(3).state_dict(names="caffe"), id="state_dict"),
+        row("names", "'paper'", "one of pytorch, keras, flax", ValueError, lambda: BatchNorm(3).load_state_dict({}, names="paper")),
+        row("state['weight']", "shape (3, 2)", "(2, 3)", ValueError, lambda: Dense(3, 2, bias=False, rng=RNG).load_state_dict({"weight": np.ones((3, 2))}, names="torch")),
+        row("state lacks ['params/bias', 'params/scale']", "unknown ['gamma']", "batch_stats/mean", ValueError, lambda: BatchNorm(3).load_state_dict({"gamma": ONE, "batch_stats": {"mean": ONE, "var": ONE}}, names="flax")),
         row("updates", "0", ">= 1", ValueError, lambda: Convention.PYTORCH.convert_running_var(ONE, "keras", count=4, momentum=0.1, updates=0)),
     ],
 )  # fmt: skip

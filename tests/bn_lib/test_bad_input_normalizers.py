@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from normalizer_cases import LAYERS
+from normalizer_cases import LAYERS, MODULATED
 from refusals import IMAGES, LABELS, ONE, ONES, X3, ZERO, X, assert_refused, other_kind, row
 
 import bn_lib
@@ -44,10 +44,15 @@ OTHERS = {
     "conditional_batch_norm": lambda x, gamma=ONES, beta=ONES, **o: bn_lib.conditional_batch_norm(
         x, LABELS, gamma, beta, **o
     ),
+    "modulated_norm": lambda x, gamma=ONE, beta=ZERO, **o: bn_lib.modulated_norm(x, gamma, beta, axis=2, **o),
     "BatchNorm in inference": layer_with(lambda **o: BatchNorm(3, **o).eval()),
 }
 FUNCTIONS = (
-    {name: plain(name) for name in bn_lib.__all__ if name.endswith("_norm") and name not in OTHERS}
+    {
+        name: plain(name)
+        for name in bn_lib.__all__
+        if name.endswith("_norm") and name not in (*OTHERS, "adaptive_instance_norm", "fold_batch_norm")
+    }
     | OTHERS
     | {name: layer_with(build) for name, build in LAYERS.items()}
 )
@@ -136,7 +141,7 @@ def test_no_sample_gives_no_output_where_each_is_for_itself(function, dtype):
     assert (y.shape, y.dtype) == ((0, 3, 2), dtype)
 
 
-@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize("build", (LAYERS | MODULATED).values(), ids=LAYERS | MODULATED)
 def test_nothing_comes_back_from_no_sample(build):
     layer = build().eval()
     layer.forward(X3[:0])
@@ -147,6 +152,10 @@ def test_nothing_comes_back_from_no_sample(build):
 
 def infer(mean=ZERO, var=ONE):
     return bn_lib.batch_norm_inference(X, ONE, ZERO, mean, var)
+
+
+def last(axis, x=X3, gamma=ONE[:2], beta=ZERO[:2]):
+    return bn_lib.layer_norm(x, gamma, beta, axis=axis)
 
 
 def conditional(labels, gamma=ONES, beta=ONES):
@@ -211,8 +220,25 @@ def backward(dy, x=X):
         # per-element parameters
         row("gamma", "shape (3, 5)", "(3,) or (3, 2)", ValueError, lambda: bn_lib.layer_norm(X3, np.ones((3, 5)), ZERO)),
         row("beta", "shape (3,)", "(3, 2)", ValueError, lambda: bn_lib.layer_norm(X3, np.ones((3, 2)), ZERO)),
-        # backward
         row("gamma", "shape (3, 5)", "(3,) or (3, 2)", ValueError, lambda: bn_lib.rms_norm(X3, np.ones((3, 5)))),
+        # the last axes
+        row("axis", "axis is 1 for x of shape (4, 3, 2)", "the last axes", ValueError, lambda: last(1)),
+        row("axis", "(0, 2)", "the last axes, such as -1 or (-2, -1)", ValueError, lambda: last((0, 2))),
+        row("axis", "axis is ()", "the last axes", ValueError, lambda: last(())),
+        row("axis", "axis is 3", "axes between -3 and 2", ValueError, lambda: last(3)),
+        row("axis", "'last'", "a whole number", TypeError, lambda: last("last")),
+        row("axis", "1.5", "a whole number", TypeError, lambda: bn_lib.rms_norm(X3, ONE, axis=1.5)),
+        row("gamma", "shape (3,)", "expected (2,)", ValueError, lambda: last(-1, gamma=ONE)),
+        row("beta", "shape (3,)", "expected (2,)", ValueError, lambda: last(-1, beta=ZERO)),
+        row("x", "list", "NumPy or CuPy array", TypeError, lambda: last(-1, x=X3.tolist())),
+        row("x", "shape (2,)", "(N, ..., D)", ValueError, lambda: last(-1, x=X3[0, 0])),
+        row("x", "(4, 3, 0)", "at least one element along axis -1", ValueError, lambda: last(-1, x=X3[..., :0])),
+        row("x", "(4, 3, 1): one value per sample", "at least 2", ValueError, lambda: last(-1, X3[..., :1], ONE[:1], ZERO[:1])),
+        row("num_features", "is empty", "(D,)", ValueError, lambda: bn_lib.LayerNorm(())),
+        row("num_features[1]", "0", ">= 1", ValueError, lambda: bn_lib.RMSNorm((3, 0))),
+        row("num_features[0]", "2.0", "a whole number", TypeError, lambda: bn_lib.LayerNorm((2.0,))),
+        *[row("x", f"shape {x.shape}", f"a layer {name}((3,))", ValueError, lambda name=name, x=x: getattr(bn_lib, name)(3).forward(x), id=f"{name}(3) on {x.shape}") for name in ("LayerNorm", "RMSNorm") for x in (LAST, X3[:, :, [0, 1, 0]], LAST[:, :, None])],
+        # backward
         row("dy", "(3, 3)", "(4, 3), the shape of the output", ValueError, lambda: backward(X[:3])),
         row("dy", "(4, 1)", "(4, 3), the shape of the output", ValueError, lambda: backward(X[:, :1])),
         row("dy", "list", "array", TypeError, lambda: backward(X.tolist())),

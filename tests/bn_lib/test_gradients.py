@@ -4,13 +4,24 @@ How the differences are taken and what "relative" means: see `gradient_check`. T
 right is for `test_pytorch` and `test_onnx`: a gradient check alone proves only that backward belongs to forward.
 """
 
+import functools
+
 import numpy as np
 import pytest
 from gradient_check import BOUND, gradient_error
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from normalizer_cases import BY_NAME, Normalizer, each_normalizer, each_that_centers, labels_for, steady, typical
+from normalizer_cases import (
+    BY_NAME,
+    MODULATED,
+    Normalizer,
+    each_normalizer,
+    each_that_centers,
+    labels_for,
+    steady,
+    typical,
+)
 from normalizer_cases import LAYERS as NORMALIZING
 
 import bn_lib
@@ -24,7 +35,7 @@ def shapes(draw, normalizer: Normalizer):
     """(N, C) to (N, C, D, H, W) with N = 2, C = 1 and single positions among them, and 2 values or more per mean."""
     rank = draw(st.integers(normalizer.least_rank, 4))
     shape = (draw(st.integers(1, 4)), draw(st.integers(1, 4)), *(draw(st.integers(1, 3)) for _ in range(rank - 2)))
-    assume(normalizer.values_per_mean(shape) >= 2)
+    assume(normalizer.values_per_mean(shape) >= 2 and normalizer.takes(shape))
     return shape
 
 
@@ -79,7 +90,7 @@ def test_normalizers_on_any_input(normalizer, data):
 
 
 @each_normalizer
-@pytest.mark.parametrize("shape", [(5, 4, 3), (4, 3, 2, 3), (3, 4, 2, 2, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(5, 4, 3), (4, 3, 2, 3), (3, 4, 2, 2, 3)], ids=str)
 @pytest.mark.parametrize("eps", [1e-5, 0.0])
 def test_normalizers_on_ordinary_input_with_no_allowance_for_rounding(normalizer, shape, eps):
     errors = normalizer_errors(normalizer, *typical(normalizer, shape), eps, allow_rounding=False)
@@ -89,7 +100,7 @@ def test_normalizers_on_ordinary_input_with_no_allowance_for_rounding(normalizer
 @each_that_centers
 def test_two_values_per_mean_and_no_eps_leave_no_gradient(normalizer):
     """x_hat is then -1 and 1 whatever x is. Differences cannot show it (0 / 0), so it is asserted."""
-    shapes = [shape for shape in ((2, 3), (3, 4), (3, 2), (2, 3, 2)) if len(shape) >= normalizer.least_rank]
+    shapes = [shape for shape in ((2, 3), (3, 4), (3, 2), (2, 3, 2), (3, 1, 2)) if len(shape) >= normalizer.least_rank]
     shape = next(shape for shape in shapes if normalizer.values_per_mean(shape) == 2)
     x, gamma, beta, dy = typical(normalizer, shape)
     _, cache = normalizer.forward(x, gamma, beta, 0.0)
@@ -217,10 +228,24 @@ def normalizing(layer: Layer, *, training: bool = True) -> Layer:
     return layer.train() if training else layer.eval()
 
 
+def masked(layer: Layer) -> Layer:
+    """The layer with a mask of 3 sequences of length 2, 1 and 0, whatever is given to it."""
+    mask = np.array([[True, True], [True, False], [False, False]])
+    layer.forward = functools.partial(layer.forward, mask=mask)
+    return layer
+
+
 LAYERS = {
     "BatchNorm, inference": (lambda: normalizing(BatchNorm(3), training=False), (4, 3, 2, 2)),
     "BatchNorm, inference, one row": (lambda: normalizing(BatchNorm(3), training=False), (1, 3)),
-    **{name: (lambda build=build: normalizing(build()), (2, 3, 2, 2)) for name, build in NORMALIZING.items()},
+    **{
+        name: (lambda build=build: normalizing(build()), (2, 3, 2, 2))
+        for name, build in (NORMALIZING | MODULATED).items()
+    },
+    "BatchNorm, affine=False": (lambda: normalizing(BatchNorm(3, affine=False)), (2, 3, 2, 2)),
+    "BatchNorm, channels last": (lambda: normalizing(BatchNorm(3, channel_axis=-1)), (2, 2, 2, 3)),
+    "BatchNorm, masked": (lambda: masked(normalizing(BatchNorm(3))), (3, 3, 2)),
+    "BatchNorm, masked, inference": (lambda: masked(normalizing(BatchNorm(3), training=False)), (3, 3, 2)),
     "GroupNorm, two groups": (lambda: normalizing(bn_lib.GroupNorm(2, 4)), (3, 4, 2)),
     "Dense": (lambda: Dense(3, 4, rng=np.random.default_rng(0)), (5, 3)),
     "Dense without bias": (lambda: Dense(3, 4, bias=False, rng=np.random.default_rng(0)), (5, 3)),

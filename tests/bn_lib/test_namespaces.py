@@ -90,7 +90,7 @@ def network(xp, dtype=None):
         Conv2d(1, 4, 3, padding=1, bias=False, rng=rng, **options),
         BatchNorm(4, **options),
         ReLU(),
-        Conv2d(4, 4, 2, stride=2, rng=rng, **options),
+        bn_lib.WeightStandardized(Conv2d(4, 4, 2, stride=2, rng=rng, **options)),
         bn_lib.InstanceNorm(4, **options),
         Sigmoid(),
         bn_lib.GroupNorm(2, 4, **options),

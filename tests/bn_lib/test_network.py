@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from normalizer_cases import LAYERS
+from normalizer_cases import LAYERS, MODULATED
 
 import bn_lib
 from bn_lib import BatchNorm, Conv2d, Dense, Dropout, Flatten, ReLU, Sequential, Sigmoid
@@ -302,7 +302,7 @@ SHARED = {
     "Tanh": bn_lib.Tanh,
     "ReLU": ReLU,
     "Dense": lambda: Dense(3, 3, rng=rng()),
-    **{name: build for name, build in LAYERS.items() if name != "InstanceNorm"},  # it wants positions
+    **{name: build for name, build in (LAYERS | MODULATED).items() if name != "InstanceNorm"},  # it wants positions
 }
 PLACES = [
     twice,
@@ -511,3 +511,23 @@ def test_more_classes_than_the_type_of_the_labels_can_count(dtype):
     _, _, dbeta = bn_lib.conditional_batch_norm_backward(np.ones((3, 2)), cache)
     assert np.array_equal(np.flatnonzero(dbeta[:, 0]), [0, 100])
     assert np.array_equal(dbeta[[0, 100], 0], [2, 1])
+
+
+def test_a_sequential_is_read_as_a_sequence():
+    r = rng()
+    layers = Dense(2, 3, rng=r), ReLU(), Sequential(Dense(3, 3, rng=r), ReLU()), Dense(3, 1, rng=r)
+    model = Sequential(*layers)
+    assert len(model) == 4
+    assert len(Sequential()) == 0
+    assert list(model) == list(layers)
+    assert [model[i] for i in (0, 3, -1, np.int64(1))] == [layers[i] for i in (0, 3, 3, 1)]
+    assert layers[1] in model
+    x = rng(1).normal(size=(5, 2))
+    assert np.array_equal(model[2:](model[:2](x)), model(x))
+    assert type(model[:-1]) is Sequential
+    assert model[::2].stack == layers[::2]
+    assert type(bn_lib.Residual(*layers)[:1]) is Sequential  # part of F, and nothing is added to it
+    with pytest.raises(IndexError):
+        model[4]
+    with pytest.raises(TypeError):
+        model["0"]

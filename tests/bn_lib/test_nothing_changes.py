@@ -76,6 +76,12 @@ def unknown_class():
     return model, lambda: bn_lib.train_step(model, SGD(model, 0.1), X, LABELS + 1)
 
 
+def unknown_class_in_the_second_part():
+    model = used_network()
+    labels = np.array([0, 1, 1, 2])
+    return model, lambda: bn_lib.train_step(model, SGD(model, 0.1), X, labels, accumulate=2)
+
+
 def no_forward_for_this_gradient():
     model = used_network()
     model.forward(X)
@@ -123,6 +129,7 @@ def a_state_with_one_bad_entry():
     [
         refused_by_a_later_layer,
         unknown_class,
+        unknown_class_in_the_second_part,
         no_forward_for_this_gradient,
         step_before_backward,
         step_after_half_a_backward,

@@ -32,6 +32,8 @@ def both_passes():
             gamma, beta = (rng.normal(size=shape[1]).astype(dtype) for _ in range(2))
             y, cache = bn_lib.batch_norm(x, gamma, beta)
             yield from (y, *bn_lib.batch_norm_backward(dy, cache), cache.moments.mean, cache.moments.m2)
+            y, cache = bn_lib.layer_norm(x, gamma, beta)
+            yield from (y, *bn_lib.layer_norm_backward(dy, cache), cache.moments.mean, cache.moments.m2)
 """
 
 

@@ -80,6 +80,14 @@ def test_layer_normalization(shape, dtype):
 
 
 @both_precisions
+@pytest.mark.parametrize("shape", [(4, 16), (3, 5, 16), (2, 3, 5, 16)], ids=str)
+def test_layer_normalization_over_the_last_axis(shape, dtype):
+    x, gamma, beta, _ = typical(BY_NAME["layer, last axis"], shape, dtype)
+    (y,) = run("LayerNormalization", {"X": x, "Scale": gamma, "B": beta}, {"Y": shape}, axis=-1, epsilon=EPS)
+    assert_agrees(bn_lib.layer_norm(x, gamma, beta, axis=-1, eps=EPS)[0], y)
+
+
+@both_precisions
 @shapes
 def test_instance_normalization(shape, dtype):
     x, gamma, beta, _ = typical(BY_NAME["instance"], shape, dtype)

@@ -43,6 +43,10 @@ def their_layer(x, gamma, beta):
     return functional.layer_norm(x, x.shape[1:], *spread, eps=EPS)
 
 
+def their_last(x, gamma, beta):
+    return functional.layer_norm(x, gamma.shape, gamma, beta, eps=EPS)
+
+
 def their_rms(x, gamma, beta):
     spread = gamma if gamma.ndim == x.ndim - 1 else gamma.reshape(-1, *[1] * (x.ndim - 2)).expand(x.shape[1:])
     return functional.rms_norm(x, x.shape[1:], spread, eps=EPS)
@@ -64,15 +68,26 @@ def their_conditional(x, gamma, beta):
     return gamma * x_hat + beta
 
 
+def their_modulated(x, gamma, beta):
+    per_sample = gamma.shape != x.shape
+    x_hat = functional.instance_norm(x, eps=EPS) if per_sample else their_batch(x, None, None)
+    return gamma * x_hat + beta
+
+
 THEIRS = {
     "batch": their_batch,
     "layer": their_layer,
     "layer, per element": their_layer,
+    "layer, last axis": their_last,
+    "layer, last two axes": their_last,
     "rms": their_rms,
     "rms, per element": their_rms,
+    "rms, last axis": lambda x, gamma, beta: functional.rms_norm(x, gamma.shape, gamma, eps=EPS),
     "instance": their_instance,
     "group": their_group,
     "conditional": their_conditional,
+    "modulated, per sample": their_modulated,
+    "modulated, per position": their_modulated,
 }
 
 
@@ -116,9 +131,6 @@ def twins(shape, dtype, momentum):
     return ours, theirs
 
 
-OUR_NAMES = {"weight": "gamma", "bias": "beta"}
-
-
 @both_precisions
 @pytest.mark.parametrize("momentum", [0.1, 0.7, 0.0, 1.0, None])
 @pytest.mark.parametrize("shape", [(6, 3), (5, 3, 4), (4, 3, 2, 5), (2, 3, 2, 2, 2)], ids=str)
@@ -149,12 +161,12 @@ def test_a_state_dict_of_pytorch_can_be_loaded_and_continued():
     ours, theirs = twins((6, 3), np.float64, 0.1)
     theirs.running_mean += 5
     theirs.num_batches_tracked += 3
-    ours.load_state_dict({OUR_NAMES.get(k, k): v.numpy() for k, v in theirs.state_dict().items()})
+    ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()}, names="torch")
     x = np.random.default_rng(0).normal(size=(6, 3))
     assert_agrees(ours.forward(x), theirs(torch.tensor(x)).detach())
     assert_agrees(ours.eval().forward(x), theirs.eval()(torch.tensor(x)).detach())
     for key, value in theirs.state_dict().items():
-        assert np.allclose(ours.state_dict()[OUR_NAMES.get(key, key)], value.numpy(), rtol=1e-12)
+        assert np.allclose(ours.state_dict(names="torch")[key], value.numpy(), rtol=1e-12)
 
 
 def test_the_pytorch_convention_is_pytorchs():
@@ -187,6 +199,36 @@ def test_sample_norm_layers_in_both_modes(ours, theirs, dtype):
         assert_agrees(ours.backward(dy), their_x.grad)
         assert_agrees(ours.grads["gamma"], theirs.weight.grad)
         assert_agrees(ours.grads["beta"], theirs.bias.grad)
+
+
+@both_precisions
+@pytest.mark.parametrize("shape", [(7,), (5, 7)], ids=str)
+@pytest.mark.parametrize("x_shape", [(3, 5, 7), (2, 3, 5, 7), (0, 5, 7), (3, 7, 7), (5, 7)], ids=str)
+@pytest.mark.parametrize("name", ["LayerNorm", "RMSNorm"])
+def test_a_layer_of_a_shape_is_theirs_of_the_same_shape(name, x_shape, shape, dtype):
+    """Tokens as well as many of them as features, a batch of none, and x that is one sample."""
+    if x_shape == (3, 7, 7) and shape != (7,):
+        shape = (7, 7)
+    ours = getattr(bn_lib, name)(shape, eps=EPS, dtype=dtype)
+    theirs = getattr(torch.nn, name)(shape, eps=EPS, dtype=torch.tensor(np.zeros(0, dtype)).dtype)
+    rng = np.random.default_rng(0)
+    x, dy = (rng.normal(1, 2, size=x_shape).astype(dtype) for _ in range(2))
+    for parameter, their_name in zip(ours.parameter_names, ("weight", "bias"), strict=False):
+        value = rng.normal(size=shape).astype(dtype)
+        setattr(ours, parameter, value)
+        with torch.no_grad():
+            getattr(theirs, their_name).copy_(torch.tensor(value))
+    their_x = leaf(x)
+    their_y = theirs(their_x)
+    their_y.backward(torch.tensor(dy))
+    for got, expected in ((ours.forward(x), their_y.detach()), (ours.backward(dy), their_x.grad)):
+        assert got.shape == x_shape
+        if got.size:
+            assert_agrees(got, expected)
+    for parameter, their_name in zip(ours.parameter_names, ("weight", "bias"), strict=False):
+        assert ours.grads[parameter].shape == shape
+        assert_agrees(ours.grads[parameter], getattr(theirs, their_name).grad, parameter)
+    assert ours.num_features == np.prod(shape)
 
 
 # The network
@@ -255,6 +297,33 @@ def test_softmax_cross_entropy(scale, dtype):
     assert_agrees(loss, their_loss.detach(), "loss")
     assert_agrees(dlogits, theirs.grad, "dlogits")
     assert dlogits.dtype == dtype
+
+
+def test_gradients_of_two_passes_and_a_group_without_decay():
+    """What `backward` twice before `step` is in PyTorch, and its parameter groups."""
+    rng = np.random.default_rng(0)
+    model, theirs = (
+        Sequential(BatchNorm(4), Dense(4, 3, rng=rng)),
+        torch.nn.Sequential(torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3)).double(),
+    )
+    with torch.no_grad():
+        theirs[1].weight.copy_(torch.tensor(model[1].weight.T))
+        theirs[1].bias.zero_()
+    ours = bn_lib.SGD(model, 0.1, momentum=0.9, weight_decay=0.5, groups=[{"layers": model[0], "weight_decay": 0.0}])
+    groups = [{"params": theirs[0].parameters(), "weight_decay": 0.0}, {"params": theirs[1].parameters()}]
+    optimizer = torch.optim.SGD(groups, 0.1, momentum=0.9, weight_decay=0.5)
+    for _ in range(3):
+        optimizer.zero_grad()
+        with bn_lib.accumulate_gradients(model):
+            for _ in range(2):
+                x, dy = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
+                assert_agrees(model(x), (y := theirs(torch.tensor(x))).detach())
+                y.backward(torch.tensor(dy))
+                model.backward(dy)
+        assert_agrees(model[0].grads["gamma"], theirs[0].weight.grad)
+        ours.step(), optimizer.step()
+        assert_agrees(model[0].gamma, theirs[0].weight.detach())
+        assert_agrees(model[1].weight, theirs[1].weight.detach().T)
 
 
 @both_precisions

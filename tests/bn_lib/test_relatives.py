@@ -1,4 +1,4 @@
-"""Ghost batches, renormalization and the residual block, against PyTorch and what they must equal."""
+"""Ghost batches, renormalization, the residual block and standardized weights, against PyTorch and what they equal."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,19 @@ from refusals import ONE, X, assert_refused, row
 from torch.nn import functional
 
 import bn_lib
-from bn_lib import BatchNorm, BatchRenorm, Dense, GhostBatchNorm, Residual, Sequential, Tanh
+from bn_lib import (
+    BatchNorm,
+    BatchRenorm,
+    Conv2d,
+    Dense,
+    GhostBatchNorm,
+    Residual,
+    Sequential,
+    Tanh,
+    WeightStandardized,
+    weight_standardization,
+    weight_standardization_backward,
+)
 
 EPS = 1e-3
 shapes = pytest.mark.parametrize("shape", [(12, 3), (13, 3, 2), (12, 3, 2, 2)], ids=str)
@@ -185,10 +197,27 @@ def test_the_limits_are_checked_and_may_be_widened():
         row("running_var", "nan", "reset_running_statistics()", ValueError, lambda: after_a_nan()(X)),
         row("x", "(4, 3) and F(x) (4, 2)", "keep the shape", ValueError, lambda: changes_shape().forward(X)),
         row("x", "list", "array", TypeError, lambda: Residual().forward(X.tolist())),
+        row("layer", "a Tanh", "a layer with a weight", TypeError, lambda: WeightStandardized(Tanh())),
+        row("layer", "ndarray", "a layer with a weight", TypeError, lambda: WeightStandardized(X)),
+        row("eps", "-1", ">= 0", ValueError, lambda: WeightStandardized(Dense(3, 2, rng=rng()), eps=-1)),
+        row("weight", "list", "array", TypeError, lambda: weight_standardization(X.tolist())),
+        row("weight", "int64", "float64", TypeError, lambda: weight_standardization(X.astype(int))),
+        row("weight", "(3,)", "(inputs, outputs)", ValueError, lambda: weight_standardization(ONE)),
+        row("weight", "(0, 3)", "none of them 0", ValueError, lambda: weight_standardization(X[:0])),
+        row("weight", "(1, 3): one weight", "2", ValueError, lambda: weight_standardization(X[:1])),
+        row("weight", "(3, 1, 1)", "2", ValueError, lambda: weight_standardization(X[:3, :1, None])),
+        row("eps", "nan", ">= 0", ValueError, lambda: weight_standardization(X, eps=np.nan)),
+        row("dy", "(3, 3)", "(4, 3)", ValueError, lambda: weights_back(X[:3])),
+        row("cache", "NoneType", "beside y", TypeError, lambda: weights_back(X, None)),
+        row("x", "(4, 3)", "(N, 2)", ValueError, lambda: WeightStandardized(Dense(2, 2, rng=rng())).forward(X)),
     ],
 )  # fmt: skip
 def test_refusals(name, seen, expected, error, call):
     assert_refused(name, seen, expected, error, call)
+
+
+def weights_back(dweight, *cache):
+    return weight_standardization_backward(dweight, *(cache or [weight_standardization(X)[1]]))
 
 
 def after_a_nan():
@@ -238,3 +267,99 @@ def test_a_residual_block_that_refuses_is_as_before():
     assert all(np.array_equal(value, before[key]) for key, value in block.state_dict().items())
     with pytest.raises(RuntimeError, match="before forward"):
         block.backward(X)
+
+
+# Standardized weights
+
+KINDS = {
+    "dense": (lambda **o: Dense(3, 4, **o), (5, 3), 0),
+    "convolution": (lambda **o: Conv2d(2, 4, 3, padding=1, **o), (3, 2, 4, 5), (1, 2, 3)),
+}
+
+
+def their_weight(weight, axes):
+    var, mean = torch.var_mean(weight, axes, correction=0, keepdim=True)
+    return (weight - mean) / torch.sqrt(var + EPS)
+
+
+@both_precisions
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_standardized_weights_are_those_of_automatic_differentiation(kind, bias, dtype):
+    build, shape, axes = KINDS[kind]
+    inner = build(bias=bias, rng=rng(), dtype=dtype)
+    inner.weight = inner.weight + dtype(0.3)
+    layer, own = WeightStandardized(inner, eps=EPS), inner.weight
+    x = data(shape, dtype)[0]
+    y = layer.forward(x)
+    dy = rng(2).normal(size=y.shape).astype(dtype)
+    assert inner.weight is own
+
+    leaves = [torch.tensor(a.astype(np.float64), requires_grad=True) for a in (x, own)]
+    theirs = their_weight(leaves[1], axes)
+    if kind == "dense":
+        their_y = functional.linear(leaves[0], theirs.T)
+    else:
+        their_y = functional.conv2d(leaves[0], theirs, padding=1)
+    their_y.backward(torch.tensor(dy.astype(np.float64)))
+    assert_agrees(y, their_y.detach().numpy(), "y", dtype=dtype)
+    assert_agrees(layer.backward(dy), leaves[0].grad.numpy(), "dx", dtype=dtype)
+    assert_agrees(inner.grads["weight"], leaves[1].grad.numpy(), "dweight", dtype=dtype)
+    assert inner.grads["weight"].dtype == y.dtype == dtype
+    first = inner.grads.pop("weight")
+    layer.fill_grads(dy)
+    assert np.array_equal(inner.grads["weight"], first)
+    assert ("bias" in inner.grads) == bias
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_standardized_weights_against_differences(kind):
+    build, _, _ = KINDS[kind]
+    weight = build(rng=rng()).weight
+    dw = rng(1).normal(size=weight.shape)
+    _, cache = weight_standardization(weight, eps=EPS)
+    dweight = weight_standardization_backward(dw, cache)
+    assert gradient_error(lambda w: weight_standardization(w, eps=EPS)[0], weight, dw, dweight) < 1e-8
+
+
+def test_an_output_knows_neither_the_mean_nor_the_size_of_its_weights():
+    inner = Dense(3, 4, rng=rng())
+    layer = WeightStandardized(inner, eps=0.0)
+    y = layer.forward(X)
+    inner.weight = 5 * inner.weight + np.arange(4.0)
+    assert np.allclose(layer.forward(X), y, rtol=1e-12, atol=1e-12)
+
+
+def test_a_standardized_layer_in_a_network_is_stored_trained_and_switched_as_the_layer():
+    inner = Dense(3, 3, rng=rng())
+    layer = WeightStandardized(inner)
+    model = Sequential(layer, BatchNorm(3), layer)
+    assert layer.state_dict().keys() == inner.state_dict().keys()
+    before = inner.weight
+    labels = np.array([0, 1, 2, 0])
+    bn_lib.train_step(model, bn_lib.SGD(model, 0.1), X, labels)
+    assert not np.array_equal(inner.weight, before)
+    model.eval()
+    assert not inner.training
+    model.train()
+    assert inner.training
+
+    def y(weight):
+        inner.weight = weight
+        return model.forward(X)
+
+    weight, dy = inner.weight, rng(3).normal(size=(4, 3))
+    y(weight)
+    model.backward(dy)
+    dweight = inner.grads["weight"]  # from both places
+    assert gradient_error(y, weight, dy, dweight) < 1e-7
+
+
+def test_a_standardized_layer_that_refuses_is_as_before():
+    inner = Dense(3, 3, rng=rng())
+    layer, own = WeightStandardized(inner), inner.weight
+    with pytest.raises(ValueError, match="expected"):
+        layer.forward(X[:, :2])
+    assert inner.weight is own
+    with pytest.raises(RuntimeError, match="before forward"):
+        layer.backward(X)

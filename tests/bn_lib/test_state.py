@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 import bn_lib
 from bn_lib import SGD, BatchNorm, Conv2d, Dense, Dropout, Flatten, ReLU, Sequential
@@ -235,3 +236,92 @@ def test_a_nan_stays_until_the_statistics_are_reset():
     layer.train().reset_running_statistics()
     layer.forward(x)
     assert np.all(np.isfinite(layer.eval().forward(x)))
+
+
+# The names of others
+
+
+def convolutional(seed=0):
+    r = rng(seed)
+    network = Sequential(
+        Conv2d(2, 3, 3, rng=r), BatchNorm(3), ReLU(), Conv2d(3, 4, 2, bias=False, rng=r), BatchNorm(4, affine=False),
+        bn_lib.GroupNorm(2, 4), Flatten(), Dense(4 * 2 * 2, 5, rng=r),
+    )  # fmt: skip
+    for _ in range(2):
+        network.forward(rng(seed + 1).normal(size=(3, 2, 5, 5)))
+    for layer in network:
+        for name in layer.parameter_names:
+            setattr(layer, name, rng(seed + 2).normal(size=getattr(layer, name).shape))
+    return network
+
+
+def test_pytorch_takes_our_state_and_we_take_theirs():
+    ours = convolutional()
+    theirs = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.ReLU(), torch.nn.Conv2d(3, 4, 2, bias=False),
+        torch.nn.BatchNorm2d(4, affine=False), torch.nn.GroupNorm(2, 4), torch.nn.Flatten(), torch.nn.Linear(16, 5),
+    ).double()  # fmt: skip
+    state = ours.state_dict(names="torch")
+    theirs.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()}, strict=True)
+    assert list(state) == list(theirs.state_dict())
+    x = rng(7).normal(size=(3, 2, 5, 5))
+    y = theirs.eval()(torch.tensor(x)).detach().numpy()
+    assert np.allclose(ours.eval()(x), y, rtol=1e-10, atol=1e-12)
+    other = convolutional(seed=5)
+    other.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()}, names="PyTorch")
+    assert np.array_equal(other.eval()(x), ours(x))
+
+
+@pytest.mark.parametrize("names", ["pytorch", "torch", "keras", "flax"])
+def test_what_is_written_in_anothers_names_is_read(names):
+    source, target = convolutional(), convolutional(seed=5)
+    counts = [int(layer.num_batches_tracked) for layer in target if isinstance(layer, BatchNorm)]
+    written = source.state_dict(names=names)
+    target.load_state_dict(written, names=names)
+    for key, value in source.state_dict().items():
+        loaded = target.state_dict()[key]
+        assert np.array_equal(loaded, value), key
+        assert loaded.flags.c_contiguous
+    if names in ("keras", "flax"):  # they do not count batches
+        assert counts == [int(layer.num_batches_tracked) for layer in target if isinstance(layer, BatchNorm)]
+    assert not np.shares_memory(target[0].weight, source[0].weight)
+
+
+def test_the_names_and_layouts_of_keras():
+    """keras.layers.BatchNormalization, Dense and Conv2D: `[v.name for v in layer.weights]`, and their shapes."""
+    shapes = {key: value.shape for key, value in convolutional().state_dict(names="keras").items()}
+    assert shapes == {
+        "0.kernel": (3, 3, 2, 3), "0.bias": (3,),
+        "1.gamma": (3,), "1.beta": (3,), "1.moving_mean": (3,), "1.moving_variance": (3,),
+        "3.kernel": (2, 2, 3, 4),
+        "4.moving_mean": (4,), "4.moving_variance": (4,),
+        "5.gamma": (4,), "5.beta": (4,),
+        "7.kernel": (16, 5), "7.bias": (5,),
+    }  # fmt: skip
+    assert list(bn_lib.RMSNorm(3).state_dict("keras")) == ["scale"]  # keras.layers.RMSNormalization
+    assert list(BatchNorm(3).state_dict("keras")) == ["gamma", "beta", "moving_mean", "moving_variance"]
+
+
+def test_the_variables_of_flax():
+    """flax.linen: collections, then layers, then names; `model.apply(variables, x)` takes them."""
+    variables = convolutional().state_dict(names="flax")
+    assert {key: {name: set(arrays) for name, arrays in layers.items()} for key, layers in variables.items()} == {
+        "params": {
+            "layers_0": {"kernel", "bias"}, "layers_1": {"scale", "bias"}, "layers_3": {"kernel"},
+            "layers_5": {"scale", "bias"}, "layers_7": {"kernel", "bias"},
+        },
+        "batch_stats": {"layers_1": {"mean", "var"}, "layers_4": {"mean", "var"}},
+    }  # fmt: skip
+    assert variables["params"]["layers_0"]["kernel"].shape == (3, 3, 2, 3)
+    alone = BatchNorm(3).state_dict("flax")
+    assert {key: set(arrays) for key, arrays in alone.items()} == {
+        "params": {"scale", "bias"},
+        "batch_stats": {"mean", "var"},
+    }
+
+
+def test_a_kernel_is_turned_and_not_reshaped():
+    layer = Conv2d(2, 3, 2, rng=rng())
+    kernel = layer.state_dict("keras")["kernel"]
+    for f, c, a, b in np.ndindex(layer.weight.shape):
+        assert kernel[a, b, c, f] == layer.weight[f, c, a, b]

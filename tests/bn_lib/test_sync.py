@@ -155,6 +155,11 @@ def test_what_one_worker_refuses_raises_on_all(tmp_path, workers):
         (None, None, "nothing", ""),
         ("backward", 1, "ValueError", "dy has shape (1, 5)"),
         (None, None, "nothing", ""),  # nobody is out of step: the next pass is an ordinary one
+        ("forward", 1, "ValueError", "x has shape (3, 2); expected 5 channels along axis -1"),
+        ("forward", 0, "ValueError", "mask has shape (3,); expected (2,)"),
+        (None, None, "nothing", ""),
+        ("backward", 1, "ValueError", "dy has shape (1, 5)"),
+        (None, None, "nothing", ""),
     ]
     for rank, each in enumerate(said):
         heard = each["heard"]
@@ -229,6 +234,18 @@ def test_options_are_batch_norms():
         assert_agrees(ours[name], value, name, dtype=np.float64)
     assert SyncBatchNorm.in_convention("keras", 3).momentum == BatchNorm.in_convention("keras", 3).momentum
     assert SyncBatchNorm(3, dtype=np.float32).gamma.dtype == np.float32
+
+
+def test_a_mask_and_no_running_statistics_are_batch_norms_too():
+    x, dy = np.random.default_rng(0).normal(size=(2, 4, 6, 3))
+    mask = np.arange(6) < np.array([[6], [4], [0], [1]])
+    ours, theirs = (kind(3, channel_axis=-1, track_running_stats=False) for kind in (SyncBatchNorm, BatchNorm))
+    for each in (ours, theirs):
+        each.results = each(x, mask), each.backward(dy), *each.grads.values(), each.eval()(x, mask), each.backward(dy)
+    for a, b in zip(ours.results, theirs.results, strict=True):
+        assert_agrees(a, b)
+    with pytest.raises(ValueError, match="no value per channel over all workers"):
+        ours.train()(x, np.zeros((4, 6), bool))
 
 
 def test_its_state_is_batch_norms(tmp_path):

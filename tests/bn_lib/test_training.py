@@ -148,6 +148,51 @@ def test_what_was_frozen_stays_frozen():
     assert not np.array_equal(model.stack[1].gamma, np.ones(8))  # a frozen layer's parameters are still trained
 
 
+def test_frozen_layers_survive_fit_and_train():
+    """Where `eval()` by hand holds statistics only, `freeze()` holds parameters too, and no `train()` undoes it."""
+    model = network()
+    x, labels = blobs()
+    for _ in range(3):
+        model.forward(x)
+    before = model.state_dict()
+    assert model[:4].freeze()[0] is model[0]
+    sgd = SGD(model, 0.1, momentum=0.9, weight_decay=0.1)
+    run(model.train(), validation=blobs(30, seed=1))
+    for _ in range(2):
+        bn_lib.train_step(model.train(), sgd, x, labels)
+    after = model.state_dict()
+    assert {key for key in before if not np.array_equal(before[key], after[key])} == {"4.weight", "4.bias"}
+    assert [layer.frozen for layer in model] == [True] * 4 + [False]
+    assert all(layer.frozen for layer in copy.deepcopy(model)[:4])
+    assert model[1].training
+    model.unfreeze()
+    bn_lib.train_step(model, sgd, x, labels)
+    assert {key for key in after if np.array_equal(after[key], model.state_dict()[key])} == set()
+
+
+@pytest.mark.parametrize("build", [BatchNorm, bn_lib.BatchRenorm, lambda n: bn_lib.GhostBatchNorm(n, 2)])
+def test_a_frozen_batch_norm_is_one_in_inference(build):
+    layer = build(3)
+    x, dy = rng().normal(size=(2, 6, 3))
+    layer.forward(3 + x)
+    layer.freeze().train()
+    y, dx = layer(x), layer.backward(dy)
+    statistics = layer.running_mean
+    assert np.array_equal(layer.eval()(x), y)
+    assert np.array_equal(layer.backward(dy), dx)
+    layer.train()(x[:1])  # one row will do
+    assert layer.running_mean is statistics
+    with pytest.raises(ValueError, match="running statistics may move"):
+        bn_lib.recompute_statistics(layer, [x])
+    layer.unfreeze()(x)
+    assert layer.running_mean is not statistics
+
+
+def test_dropout_drops_also_where_it_is_frozen():
+    layer = Dropout(0.5, rng=rng()).freeze()
+    assert np.any(layer(np.ones((4, 4))) == 0)
+
+
 def test_a_model_in_inference_mode_is_trained_in_training_mode_and_given_back_as_it_was():
     (trained, first), (model, second) = run(), run(network().eval())
     assert first == second
@@ -241,6 +286,101 @@ def test_a_user_who_wants_to_hear_of_every_floating_point_error_can_train():
     assert not dlogits.any()
 
 
+# Gradients of several passes
+
+
+def test_parts_of_a_mini_batch_give_its_gradient():
+    """Without BN, cutting is memory and nothing else. 60 rows into 7 parts: unequal ones weigh what they hold."""
+    r = rng(3)
+    whole, cut = (Sequential(Dense(2, 8, rng=rng()), Sigmoid(), Dense(8, 3, rng=rng(1))) for _ in range(2))
+    x, labels = blobs()
+    labels = r.permutation(labels)
+    for accumulate in (7, 60, 1):
+        losses = [
+            bn_lib.train_step(model, SGD(model, 0.5, weight_decay=0.1), x, labels, accumulate=parts)
+            for model, parts in ((whole, 1), (cut, accumulate))
+        ]
+        assert np.isclose(*losses, rtol=1e-12)
+        for key, value in whole.state_dict().items():
+            assert np.allclose(cut.state_dict()[key], value, rtol=1e-10, atol=1e-14), key
+
+
+def test_batch_norm_takes_the_statistics_of_each_part():
+    one, other, (x, labels) = network(), network(), blobs()
+    bn_lib.train_step(one, SGD(one, 0.1), x, labels, accumulate=3)
+    total, loss = {}, 0.0
+    for rows in np.split(np.arange(60), 3):
+        part, dlogits = bn_lib.softmax_cross_entropy(other.forward(x[rows]), labels[rows])
+        other.backward(dlogits / 3)
+        loss += part / 3
+        for i, layer in enumerate(other):
+            for name, g in layer.grads.items():
+                total[i, name] = total.get((i, name), 0) + g
+    for i, name in total:
+        assert np.allclose(one[i].grads[name], total[i, name], rtol=1e-12), (i, name)
+    assert int(one[1].num_batches_tracked) == 3
+    assert np.array_equal(one[1].running_mean, other[1].running_mean)
+
+
+def test_fit_takes_a_step_every_so_many_mini_batches():
+    (one, first), (two, second) = run(batch_size=5, accumulate=4), run(batch_size=20)
+    assert len(first.loss) == len(second.loss) == 9
+    assert int(one[1].num_batches_tracked) == 36
+    assert int(two[1].num_batches_tracked) == 9
+    model = Sequential(Dense(2, 3, rng=rng()))
+    again = Sequential(Dense(2, 3, rng=rng()))
+    _, first = run(model, batch_size=5, accumulate=4)
+    _, second = run(again, batch_size=20)
+    assert np.allclose(first.loss, second.loss, rtol=1e-10)
+    assert np.allclose(model[0].weight, again[0].weight, rtol=1e-10)
+
+
+def test_gradients_add_up_inside_and_start_afresh():
+    dense, extra = Dense(3, 3, rng=rng()), Dense(3, 3, rng=rng(1))
+    model = Sequential(dense, ReLU(), Sequential(dense, extra), BatchNorm(3))  # a layer in two places
+    x, dy = rng(2).normal(size=(2, 4, 3))
+
+    def passes(times, go_back):
+        for i in range(times):
+            model.forward(x + i)
+            go_back(dy)
+        return {(id(each), name): g for each in model.layers() for name, g in each.grads.items()}
+
+    alone = []
+    for i in range(2):
+        model.forward(x + i)
+        model.backward(dy)
+        alone.append({(id(each), name): g for each in model.layers() for name, g in each.grads.items()})
+    model.backward(5 * dy)  # forgotten
+    for go_back in (lambda dy: model.backward(dy), lambda dy: model.fill_grads(dy)):
+        with bn_lib.accumulate_gradients(model):
+            found = passes(2, go_back)
+            _, gradient = bn_lib.loss_and_gradient(model, x, np.arange(4) % 3)  # only looks on
+            assert passes(0, go_back).keys() == found.keys()
+            assert all(found[key] is g for key, g in passes(0, go_back).items())
+        assert found.keys() == alone[0].keys()
+        for key, g in found.items():
+            assert np.allclose(g, alone[0][key] + alone[1][key], rtol=1e-12), key
+    assert np.array_equal(bn_lib.loss_and_gradient(model, x, np.arange(4) % 3)[1], gradient)
+    assert passes(1, model.backward).keys() == alone[0].keys()
+    assert all(np.array_equal(g, alone[0][key]) for key, g in passes(1, model.backward).items())  # replaced again
+
+
+def test_a_pass_back_that_raises_adds_nothing():
+    model = network()
+    x, _ = blobs()
+    with bn_lib.accumulate_gradients(model):
+        model.forward(x)
+        model.backward(np.ones((60, 3)))
+        before = [dict(layer.grads) for layer in model]
+        with pytest.raises(ValueError, match="dy has shape"):
+            model.backward(np.ones((60, 4)))
+        assert all(layer.grads == held for layer, held in zip(model, before, strict=True))
+        with pytest.raises(RuntimeError, match="accumulated already"), bn_lib.accumulate_gradients(model):
+            pass
+    assert not {"backward", "fill_grads"} & vars(model).keys()
+
+
 # accuracy
 
 
@@ -314,6 +454,37 @@ def test_a_copy_of_an_optimizer_goes_on_as_the_optimizer_does(how):
     assert model.weight == twin_model.weight == alone.model.weight == -2.5
     sgd.step()
     assert (model.weight, twin_model.weight) == (-4.25, -2.5)
+
+
+def test_groups_have_settings_of_their_own():
+    model = network()
+    sgd = SGD(
+        model, 0.1, momentum=0.5, weight_decay=0.25,
+        groups=[
+            {"names": ("gamma", "beta"), "weight_decay": 0.0},
+            {"layers": model[4], "names": "bias", "learning_rate": 1.0, "momentum": 0.0},
+            {"layers": (model[0], model[4]), "learning_rate": 0.01},
+            {"learning_rate": 9.0},
+        ],
+    )  # fmt: skip
+    theirs = {
+        "0.weight": (0.01, 0.5, 0.25), "0.bias": (0.01, 0.5, 0.25), "1.gamma": (0.1, 0.5, 0.0),
+        "1.beta": (0.1, 0.5, 0.0), "4.weight": (0.01, 0.5, 0.25), "4.bias": (1.0, 0.0, 0.25),
+    }  # fmt: skip
+    velocity = dict.fromkeys(theirs, 0.0)
+    for step in range(3):
+        before = model.state_dict()
+        model.forward(blobs()[0])
+        model.backward(rng(step).normal(size=(60, 3)))
+        sgd.step()
+        after = model.state_dict()
+        for key, (rate, momentum, decay) in theirs.items():
+            i, _, name = key.partition(".")
+            velocity[key] = momentum * velocity[key] + model[int(i)].grads[name] + decay * before[key]
+            assert np.allclose(after[key], before[key] - rate * velocity[key], rtol=1e-12, atol=1e-15), key
+    twin_model, twin = copy.deepcopy((model, sgd))
+    assert twin.groups[1]["layers"] is twin_model[4]
+    assert pickle.loads(pickle.dumps(sgd)).groups[0] == sgd.groups[0]
 
 
 def test_a_copied_training_goes_on_as_if_it_had_not_been_copied():

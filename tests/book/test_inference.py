@@ -11,7 +11,7 @@ from bn_book.data import load_digits
 from bn_book.drawing import show
 from bn_book.inference import experiments as inference
 from bn_book.inference import figures
-from bn_lib import BatchNorm, Conv2d, Convention, Dense, Moments, ReLU, Sequential, accuracy
+from bn_lib import BatchNorm, Conv2d, Convention, Moments, accuracy, fold_batch_norm
 
 X, LABELS = load_digits().test
 
@@ -178,18 +178,10 @@ def test_frozen_parameters_leave_the_statistics_free_and_train_undoes_eval(freez
 
 @pytest.mark.parametrize("seed", range(3))
 def test_frozen_as_in_keras_not_one_bit_changes(seed):
-    found = inference.fine_tuned("trainable", seed=seed)
+    found = inference.fine_tuned("freeze", seed=seed)
     assert found.changed == ()
     assert found.after == found.before
     assert found.new < inference.fine_tuned("requires_grad", seed=seed).new  # what adapts fits the new images better
-
-
-def test_frozen_as_in_keras_is_the_layer_in_inference_whatever_train_says():
-    rng = np.random.default_rng(0)
-    layer = _moved(BatchNorm(3, eps=0.1), rng)
-    frozen, x = inference.FrozenAsInKeras.of(layer), rng.normal(size=(4, 3))
-    assert np.array_equal(frozen.train().forward(x), layer.eval().forward(x))
-    assert np.array_equal(frozen.running_mean, layer.running_mean)
 
 
 def test_pytorch_means_by_frozen_what_the_chapter_says():
@@ -264,59 +256,16 @@ def _moved(norm, rng):
     return norm.eval()
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("kind", ["dense", "conv"])
-def test_folding_is_exact_to_rounding(kind, bias):
-    rng = np.random.default_rng(3)
-    if kind == "dense":
-        layer, x = Dense(7, 5, rng=rng, bias=bias), rng.normal(size=(4, 7))
-    else:
-        layer, x = Conv2d(3, 5, 3, rng=rng, padding=1, stride=2, bias=bias), rng.normal(size=(2, 3, 6, 5))
-    if bias:
-        layer.bias = rng.normal(size=5)
-    norm = _moved(BatchNorm(5, eps=0.3), rng)
-    folded = inference.fold(layer, norm)
-    np.testing.assert_allclose(folded.forward(x), norm.forward(layer.forward(x)), rtol=1e-12, atol=1e-12)
-    assert (layer.bias is None) is not bias  # the argument is as it was
-    assert folded.bias is not None
-
-
-@pytest.mark.parametrize("kind", ["dense", "conv"])
-def test_folding_agrees_with_pytorch(kind):
-    torch = pytest.importorskip("torch")
-    from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
-
-    rng = np.random.default_rng(4)
-    layer = Dense(7, 5, rng=rng) if kind == "dense" else Conv2d(3, 5, 3, rng=rng)
-    layer.bias = rng.normal(size=5)
-    norm = _moved(BatchNorm(5), rng)
-    folded = inference.fold(layer, norm)
-    weight = layer.weight.T if kind == "dense" else layer.weight  # PyTorch's linear weight is (outputs, inputs)
-    fuse = fuse_linear_bn_weights if kind == "dense" else fuse_conv_bn_weights
-    numbers = [torch.tensor(a) for a in (weight.copy(), layer.bias, norm.running_mean, norm.running_var)]
-    theirs, their_bias = fuse(*numbers, norm.eps, torch.tensor(norm.gamma), torch.tensor(norm.beta))
-    ours = folded.weight.T if kind == "dense" else folded.weight
-    np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-12)
-    np.testing.assert_allclose(folded.bias, their_bias.detach().numpy(), rtol=1e-12)
-
-
 def test_folding_a_network_takes_out_every_bn_and_keeps_what_it_computes():
     for model, x in ((inference.trained()[0], X), (inference.trained_cnn(), load_digits(flat=False).test[0])):
         norms = len(list(inference.batch_norms(model)))
         assert norms > 1
-        small = inference.fold_network(model)
+        small = fold_batch_norm(model)
         assert not list(inference.batch_norms(small))
         found = inference.folded_against(model, x)
         assert found.layers_folded == found.layers - norms
         assert found.difference < 1e-5
         assert found.disagree == 0
-
-
-def test_bn_after_something_else_is_not_folded():
-    rng = np.random.default_rng(0)
-    model = Sequential(Dense(4, 3, rng=rng), ReLU(), _moved(BatchNorm(3), rng))
-    small = inference.fold_network(model)
-    assert [type(layer) for layer in small.stack] == [Dense, ReLU, BatchNorm]
 
 
 def test_bn_before_a_padded_convolution_does_not_fold():
@@ -336,14 +285,6 @@ def test_bn_before_a_padded_convolution_does_not_fold():
     padded[:, :, 1:-1, 1:-1] = x
     folded.padding = 0
     np.testing.assert_allclose(folded.forward(padded), y, atol=1e-12)
-
-
-def test_folding_refuses_what_it_cannot_fold():
-    rng = np.random.default_rng(0)
-    with pytest.raises(TypeError, match="layer is a ReLU; expected Dense or Conv2d"):
-        inference.fold(ReLU(), BatchNorm(3))
-    with pytest.raises(ValueError, match="norm has 3 channels; expected 4"):
-        inference.fold(Dense(2, 4, rng=rng), BatchNorm(3))
 
 
 # Figures

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import jupytext
+import matplotlib.pyplot as plt
 import pytest
 import yaml
 from bn_site.content.typography import Numbers
@@ -12,6 +13,8 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from docutils.frontend import get_default_settings
 from docutils.utils import new_document
+
+from bn_book.drawing import style
 
 ROOT = Path(__file__).parents[2]
 TITLE = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
@@ -133,3 +136,14 @@ def test_the_index_says_how_long_each_exercise_takes_and_how_hard_it_is(pages):
     assert len(rows) == len(EXERCISES)
     for row in rows:
         assert re.search(r"\b\d+ min, (easy|medium|hard)\b", row.get_text(" "))
+
+
+def test_figures_are_as_wide_as_one_another():
+    """So that their letters have one size on a page: all are shown as wide as the column. Small ones stand in a row."""
+    widths = {
+        (path.parent.name, float(width))
+        for path in (ROOT / "book" / "bn_book").glob("*/figures.py")
+        for width in re.findall(r"figsize=\(([\d.]+),", path.read_text(encoding="utf-8"))
+    }
+    with style():
+        assert {width for _, width in widths} == {plt.rcParams["figure.figsize"][0]}, widths

@@ -32,7 +32,7 @@ from bn_exercises.course.sources import to_notebook
 EXERCISES = Path(__file__).parents[2] / "exercises"
 COURSE = "batch-normalization"
 ASSIGNMENT = "batch-norm"
-BASIC, GRADIENT, BATCHES, CLASSES, ADAPTIVE, FUNCTIONS, SUSPECTS = NOTEBOOKS = (
+BASIC, GRADIENT, BATCHES, CLASSES, ADAPTIVE, FUNCTIONS, SUSPECTS, RELATIVES = NOTEBOOKS = (
     "1-basic-calculation",
     "2-backpropagation",
     "3-batch-size",
@@ -40,12 +40,13 @@ BASIC, GRADIENT, BATCHES, CLASSES, ADAPTIVE, FUNCTIONS, SUSPECTS = NOTEBOOKS = (
     "5-adaptive",
     "6-implement",
     "7-break-it",
+    "8-another-normalizer",
 )
 NOTEBOOK = BASIC
 # Takes away what makes `nbgrader autograde` refuse in this course.
 RUNS_ALL_THE_SAME = "--Autograde.exporter_class=nbconvert.exporters.NotebookExporter"
 # Every notebook's graded cell, and what it is worth; in two of them a text is graded by hand besides.
-POINTS = {BASIC: 10, GRADIENT: 10, BATCHES: 6, CLASSES: 10, ADAPTIVE: 10, FUNCTIONS: 10, SUSPECTS: 10}
+POINTS = dict.fromkeys(NOTEBOOKS, 10) | {BATCHES: 6}
 BY_HAND = {BATCHES: 4, ADAPTIVE: 4}
 
 Notebook = dict
@@ -108,12 +109,29 @@ INFERENCE_OF_THE_BATCH = """\
 def inference(x, gamma, beta, running_mean, running_var, eps):
     return forward(x, gamma, beta, eps)
 """
+OVER_CHANNELS = """\
+def layer_norm(x, gamma, beta, eps):
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    x_hat = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + eps)
+    return gamma.reshape(shape) * x_hat + beta.reshape(shape)
+"""
+GAMMA_IN_FRONT = """\
+def layer_norm_backward(dy, x, gamma, eps):
+    axes, shape = tuple(range(1, x.ndim)), (1, -1) + (1,) * (x.ndim - 2)
+    inv_std = 1 / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+    x_hat = (x - x.mean(axis=axes, keepdims=True)) * inv_std
+    mean_dy, mean_dy_x_hat = (v.mean(axis=axes, keepdims=True) for v in (dy, dy * x_hat))
+    dx = gamma.reshape(shape) * inv_std * (dy - mean_dy - x_hat * mean_dy_x_hat)
+    users = (0, *range(2, x.ndim))
+    return dx, (dy * x_hat).sum(axis=users), dy.sum(axis=users)
+"""
 
 # Each student's work, in the order of grading, which is that of the names: the file that is no notebook comes in the
 # middle. What is not mentioned was not handed in. Parts and points: Basic calculation 2 + 2 + 3 + 3; Backpropagation
-# 4 + 3 + 3; Batch size 3 + 3; Conditional 5 + 5; Implement it 2 + 1 + 3 + 1 + 1 + 2; Break it 2 for each suspect.
+# 4 + 3 + 3; Batch size 3 + 3; Conditional 5 + 5; Implement it 2 + 1 + 3 + 1 + 1 + 2; Break it 2 for each suspect;
+# Another normalizer 1 + 2 + 1 + 1 + 1 + 2 + 2.
 SUBMISSIONS: dict[str, dict[str, Work]] = {
-    # Everything, as the solutions have it: 10 + 10 + 6 + 10 + 10 + 10 + 10 = 66
+    # Everything, as the solutions have it: 10 + 10 + 6 + 10 + 10 + 10 + 10 + 10 = 76
     "ada_perfect": {notebook: Work(solved, POINTS[notebook]) for notebook in NOTEBOOKS},
     # The mean is right (2). ddof=1 gives 20/3 for 5 (0). Dividing by the variance is wrong whichever variance (0).
     # The output is 2 * x_hat + 1 of those x_hat, so right (3). 2 + 0 + 0 + 3 = 5
@@ -226,6 +244,9 @@ SUBMISSIONS: dict[str, dict[str, Work]] = {
             10,
         )
     },
+    # Layer normalization over the channels alone: right on rows, another one on images (0 of 2). Its backward is of
+    # Batch Normalization over other axes: γ in front (0 of 2). 1 + 0 + 1 + 1 + 1 + 2 + 0 = 6
+    "tom_other_axes": {RELATIVES: Work(solved_but(layer_norm=OVER_CHANNELS, layer_norm_backward=GAMMA_IN_FRONT), 6)},
 }
 
 

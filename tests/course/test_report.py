@@ -855,8 +855,8 @@ def test_platforms_get_those_with_a_score(graded: Course) -> None:
     canvas = read_csv(written(graded, "canvas.csv"))
     assert canvas[:3] == [
         ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", ASSIGNMENT],
-        ["    Points Possible", "", "", "", "", "74"],
-        ["Lovelace, Augusta", "", "", "ada_perfect", "", "66"],
+        ["    Points Possible", "", "", "", "", "84"],
+        ["Lovelace, Augusta", "", "", "ada_perfect", "", "76"],
     ]
     moodle = read_csv(written(graded, "moodle.csv"))
     assert [row[0] for row in moodle[1:]] == [row[3] for row in canvas[2:]]

@@ -15,10 +15,11 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
+from bn_exercises.functions.problem import FunctionProblem
 from bn_exercises.notebook import my_problem
 from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problem import Problem
-from bn_exercises.problems import ALL, IMPLEMENT, NUMERIC
+from bn_exercises.problems import ALL, NUMERIC
 from bn_grading import cgroup, execute, places, what_enters
 from bn_grading.container import Container
 from bn_grading.execute import Notebook, SandboxFailedError, Submission, run_submission, try_sandbox
@@ -89,7 +90,7 @@ def test_only_reading_answers_enters(tmp_path: Path) -> None:
 def test_no_expected_value_is_on_a_sheet(task: Problem) -> None:
     sheet = task.sheet()
     expected = {"name", "title", "given", "points", "numbers", "asks_for"} | (
-        {"probes"} if task is IMPLEMENT else set()
+        {"probes"} if isinstance(task, FunctionProblem) else set()
     )
     assert set(sheet) == expected
     # As the notebook states it.

@@ -116,7 +116,7 @@ def test_exported_scores(course: Course) -> None:
         rows = {row["student_id"]: row for row in csv.DictReader(file)}
     # By hand, once more and as numbers.
     assert {student: float(row["score"]) for student, row in rows.items()} == {
-        "ada_perfect": 66,
+        "ada_perfect": 76,
         "ben_half_right": 5,
         "cyn_empty": 0,
         "dan_does_not_run": 3,
@@ -135,8 +135,9 @@ def test_exported_scores(course: Course) -> None:
         "quin_three_of_five": 6,
         "rob_wrote_his_grade": 0,
         "sue_noisy": 10,
+        "tom_other_axes": 6,
     }
-    assert {float(row["max_score"]) for row in rows.values()} == {74}
+    assert {float(row["max_score"]) for row in rows.values()} == {84}
 
 
 def test_a_file_that_is_no_notebook_stops_nobody_else(course: Course) -> None:
@@ -169,6 +170,7 @@ def test_the_answers_in_the_output_give_the_same_score_elsewhere(course: Course,
         ("mia_divides_by_n_minus_1", ["Not yet: ddof=1"]),
         ("ned_batch_statistics", ["Not yet: inference with batch statistics"]),
         ("pat_kink", ["Not yet: kink"]),
+        ("tom_other_axes", ["Not yet: γ in front of the means", "Not yet: each position by itself"]),
         ("quin_three_of_five", ["6 of 10 points", "No answer yet. 0 of 2 points."]),
         ("ola_careless", ["This is text.", "far more numbers than were asked for", "different lengths", "complex"]),
     ],

@@ -12,9 +12,9 @@ import pytest
 from bn_exercises import accuracy, misconceptions
 from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problem import Problem
-from bn_exercises.problems import ALL, BASIC_CALCULATION, BATCH_SIZE, BREAK_IT, IMPLEMENT, NUMERIC
+from bn_exercises.problems import ALL, ANOTHER_NORMALIZER, BASIC_CALCULATION, BATCH_SIZE, BREAK_IT, IMPLEMENT, NUMERIC
 
-OF_CODE = (IMPLEMENT, BREAK_IT)
+OF_CODE = (IMPLEMENT, BREAK_IT, ANOTHER_NORMALIZER)
 # Those that the course asks for, by the names they have here. Whether the running variance is biased is a convention.
 ASKED_FOR = {
     "ddof=1",

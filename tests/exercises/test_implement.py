@@ -18,10 +18,10 @@ import pytest
 from bn_exercises.answers import from_plain, plain
 from bn_exercises.check import Session, solution
 from bn_exercises.course.sources import to_notebook
-from bn_exercises.functions.implement.problem import POINTS, Implement, source
-from bn_exercises.functions.implement.recording import ARGUMENTS
+from bn_exercises.functions.implement.problem import POINTS, Implement
 from bn_exercises.functions.implement.styles import STYLES
 from bn_exercises.functions.implementations import MISTAKES, RIGHT, WAYS, pairs
+from bn_exercises.functions.recording import ARGUMENTS
 from bn_exercises.problem import verify
 from bn_exercises.problems import IMPLEMENT
 from bn_exercises.verdict import Verdict
@@ -968,6 +968,6 @@ def test_solution_of_the_notebook_is_that_of_the_problem() -> None:
         body = re.search(r" *### BEGIN SOLUTION\n(.*)\n *### END SOLUTION", text, re.DOTALL)
         assert body is not None
         # Line for line, after the signature and the docstring.
-        assert tuple(body[1].split("\n")) == source(name)[2:]
-        assert text.partition("\n")[0] == source(name)[0]
+        assert tuple(body[1].split("\n")) == IMPLEMENT.source(name)[2:]
+        assert text.partition("\n")[0] == IMPLEMENT.source(name)[0]
     assert judged(**{name: namespace[name] for name in RIGHT}).right

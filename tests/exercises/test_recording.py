@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from bn_exercises.check import Session
-from bn_exercises.functions.implement.recording import LONGEST_LINE
 from bn_exercises.functions.implementations import RIGHT
+from bn_exercises.functions.recording import LONGEST_LINE
 from bn_exercises.problems import BREAK_IT, IMPLEMENT
 from bn_exercises.verdict import Finding
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bn_exercises.functions.implement.problem import FOLLOWS, POINTS
-from bn_exercises.functions.implement.recognition import ways
-from bn_exercises.functions.implement.recording import Record
-from bn_exercises.functions.implementations import MISTAKES, RIGHT, WAYS
+from bn_exercises.functions.implement.problem import POINTS
+from bn_exercises.functions.implementations import GALLERY, MISTAKES, RIGHT, WAYS
+from bn_exercises.functions.problem import FOLLOWS
+from bn_exercises.functions.recording import Record
 from bn_exercises.problem import verify
 from bn_exercises.problems import IMPLEMENT
 from bn_exercises.verdict import Verdict
@@ -406,5 +406,50 @@ def test_another_order_and_a_dictionary_are_told() -> None:
 def test_every_way_of_a_mistake_is_wrong() -> None:
     for function, made in WAYS.items():
         for m in made:
-            for compute in ways(function, m.compute):
+            for compute in GALLERY.conventions(function, m.compute):
                 assert IMPLEMENT.exposed(function, compute), (function, m.name, m.says)
+
+
+# Layer normalization in place of Batch Normalization, as students of courses with both hand it in
+
+
+def over(axes: Callable[[Array], tuple[int, ...]], inside: bool) -> dict[str, Function]:
+    """Forward and backward over these axes; the gradient with γ inside of the means, or in front of them."""
+
+    def forward(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
+        a = axes(x)
+        x_hat = (x - x.mean(axis=a, keepdims=True)) / np.sqrt(x.var(axis=a, keepdims=True) + eps)
+        return lined_up(gamma, x) * x_hat + lined_up(beta, x)
+
+    def backward(dy: Array, x: Array, gamma: Array, eps: float, mean: Array = None, var: Array = None) -> Any:
+        if mean is not None:
+            return RIGHT["backward"](dy, x, gamma, eps, mean, var)
+        a, g = axes(x), lined_up(gamma, x)
+        root = np.sqrt(x.var(axis=a, keepdims=True) + eps)
+        x_hat = (x - x.mean(axis=a, keepdims=True)) / root
+        d = g * dy if inside else dy
+        dx = d - d.mean(axis=a, keepdims=True) - x_hat * (d * x_hat).mean(axis=a, keepdims=True)
+        dx = (1 if inside else g) * dx / root
+        return dx, (dy * x_hat).sum(axis=axes_of(x)), dy.sum(axis=axes_of(x))
+
+    return {"forward": forward, "backward": backward}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize(
+    ("axes", "on_images"),
+    [
+        (lambda x: tuple(range(1, x.ndim)), "layer instead of batch statistics"),
+        (lambda x: (-1,), "over one axis of the positions"),
+        (lambda x: (2, 3) if x.ndim == 4 else (1,), "each image by itself"),
+    ],
+)
+def test_layer_normalization_is_named_on_rows_and_on_images(
+    axes: Callable[[Array], tuple[int, ...]], on_images: str, inside: bool
+) -> None:
+    for function, compute in over(axes, inside).items():
+        verdict = judged(**{function: compute})
+        assert verdict.of(function).misconceptions == ("over rows",)
+        assert verdict.of("images").misconceptions == (on_images,)
+        # To average over a sample is one mistake, for rows and for images; the others are two.
+        assert verdict.of("images").kind == ("follow-on" if on_images.startswith("layer") else "misconception")

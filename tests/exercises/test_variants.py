@@ -22,6 +22,7 @@ from bn_exercises.numbers.calculation import Part
 from bn_exercises.numbers.problem import NumberProblem, is_told_apart
 from bn_exercises.problem import EDITIONS, Problem, seed_for
 from bn_exercises.problems import (
+    ANOTHER_NORMALIZER,
     BACKPROPAGATION,
     BASIC_CALCULATION,
     BATCH_SIZE,
@@ -91,6 +92,7 @@ PINNED: dict[str, dict[int, dict[str, Any]]] = {
         7: {"x": (3, 6, 6), "eps": 0.25},
     },
     "implement": {0: {"probes": 0}, 7: {"probes": 7}},
+    "another-normalizer": {0: {"probes": 0}, 7: {"probes": 7}},
     "break-it": {
         0: {
             "suspects": (
@@ -129,6 +131,8 @@ FINGERPRINTS = {
     "conditional": ("635bdd75439933f5", "7d00fffbf668de31"),
     "adaptive": ("cc7c3349fc9632c1", "40b59e7184e02146"),
     "implement": ("0074d8b0037cad4e", "fc5666a615e35c68"),
+    # The same words and seeds as for `implement`; what is drawn with them is another thing.
+    "another-normalizer": ("0074d8b0037cad4e", "fc5666a615e35c68"),
     "break-it": ("85d2b79d6823f10c", "8871391922c56678"),
 }
 # By name, as a number says nothing of what it stands for.
@@ -257,6 +261,15 @@ def test_the_inputs_of_implement_do_not_change() -> None:
     first, last = probes["forward", "ordinary"].x, probes["images", "inference rows"].x
     np.testing.assert_allclose(first[0], [2.97544974, 4.09052059, 1.68133407, 1.0867538], rtol=1e-8)
     np.testing.assert_allclose(last[0], [0.55089701, 2.86583166, 3.16150882], rtol=1e-8)
+
+
+def test_the_inputs_of_another_normalizer_do_not_change() -> None:
+    probes = {(p.part, p.name): p for p in ANOTHER_NORMALIZER.variant(7).probes}
+    first, last = probes["layer_norm", "ordinary"].x, probes["images", "rms_norm_backward rows"].x
+    np.testing.assert_allclose(
+        first[0], [3.315693752, 3.880087953, 0.186650601, 1.266505177, 1.321478318, 2.247137426], rtol=1e-8
+    )
+    np.testing.assert_allclose(last[3, :3], [0.831651009, 1.350511963, 1.004186162], rtol=1e-8)
 
 
 @each_problem

@@ -176,7 +176,7 @@ class ForgetfulBatchNorm(BatchNorm):
 
     def backward(self, dy: Array) -> Array:
         """As `BatchNorm.backward`, along `paths` only; the gradients of gamma and beta are right."""
-        cache = self._last()
+        cache = self._last().cache
         dx = super().backward(dy)
         return backward_along(self.paths, dy, cache).astype(dx.dtype)
 

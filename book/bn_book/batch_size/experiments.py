@@ -5,7 +5,7 @@ layers only, so that one mean is taken over just the samples of a mini-batch: m 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -478,26 +478,20 @@ class GhostBatchNorm(BatchNorm):
         super().__init__(num_features, **options)
         self.statistics_of = check_positive_int(statistics_of, "statistics_of")
 
-    def forward(self, x: Array) -> Array:
-        """Normalize `x`, `(N, num_features)`."""
-        if not self.training:
-            return super().forward(x)
+    def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         if x.ndim != 2 or x.shape[0] % self.statistics_of:
             raise ValueError(f"x has shape {x.shape}; expected (N, C) with N a multiple of {self.statistics_of}")
         y, cache = instance_norm(self._split(x), self.gamma, self.beta, eps=self.eps)
-        ghosts = cache.moments
-        assert ghosts is not None  # as always where they are of this batch
-        self._update_running(Moments(ghosts.count, ghosts.mean.mean(axis=0), ghosts.m2.mean(axis=0)))
-        self._keep(cache)
-        return self._join(y)
+        return self._join(y), cache
 
-    def backward(self, dy: Array) -> Array:
-        """Gradient with respect to the last x; `grads["gamma"]` and `grads["beta"]` are set."""
-        if not self.training:
-            return super().backward(dy)
-        dx, self.grads["gamma"], self.grads["beta"] = instance_norm_backward(self._split(dy), self._last())
-        self._went_back()
-        return self._join(dx)
+    def _moments(self, cache: Any) -> Iterable[Moments]:
+        yield Moments(cache.moments.count, cache.moments.mean.mean(axis=0), cache.moments.m2.mean(axis=0))
+
+    def _gradients(self, dy: Array, cache: Any) -> tuple[Array, Array, Array]:
+        if not cache.axes:  # the statistics were the running ones
+            return super()._gradients(dy, cache)
+        dx, dgamma, dbeta = instance_norm_backward(self._split(dy), cache)
+        return self._join(dx), dgamma, dbeta
 
     def _split(self, x: Array) -> Array:
         """`(N, C)` -> `(N / m, C, m)`."""

@@ -80,7 +80,7 @@ CLAIMS = (
         gives=lambda: 1.0,
     ),
     Claim(
-        name="bn-trains-over-three-decades-of-rates",
+        name="bn-trains-at-more-rates",
         kind="put to the test",
         says="BN allows much higher learning rates, and one need be less careful with the initialization. Our test: it "
         "trains at two rates or more at which the network that was standardized once does not.",

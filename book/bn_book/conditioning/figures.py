@@ -37,7 +37,7 @@ def steps_by_rate(steps: Mapping[Start, Array], rates: Sequence[float]) -> Figur
         steps: for each network `(rates, seeds)`; infinity where it was not reached.
         rates: the learning rates.
     """
-    fig, ax = plt.subplots(figsize=(3.9, 4.4))
+    fig, ax = plt.subplots(figsize=(5.2, 4.4))
     for start, found in steps.items():
         colour, dash, marker = LOOKS[start]
         reached = np.where(np.isfinite(found).all(axis=1)[:, None], found, np.nan)
@@ -73,7 +73,7 @@ def _legend(fig: Figure, starts: Iterable[Start]) -> None:
 @styled
 def spectra(found: Mapping[Start, Array], steps: int) -> Figure:
     """Every eigenvalue of several Hessians as a mark on one axis, linear around 0; the ten largest stand out."""
-    fig, axes = plt.subplots(len(found), 1, figsize=(3.9, 0.95 * len(found) + 0.7), sharex=True)
+    fig, axes = plt.subplots(len(found), 1, figsize=(5.2, 0.95 * len(found) + 0.7), sharex=True)
     for ax, (name, values) in zip(axes, found.items(), strict=True):
         colour = COLOURS[LOOKS[name][0]]
         ax.vlines(values[10:], 0, 0.5, color=colour, lw=0.6, alpha=0.5)
@@ -93,7 +93,7 @@ def spectra(found: Mapping[Start, Array], steps: int) -> Figure:
 @styled
 def descents(runs: Mapping[Start, Descent]) -> Figure:
     """Loss, and learning rate * largest eigenvalue / 2, over the steps of descent; the limits never change."""
-    fig, (above, below) = plt.subplots(2, 1, figsize=(3.9, 5.2), sharex=True)
+    fig, (above, below) = plt.subplots(2, 1, figsize=(5.2, 5.4), sharex=True)
     last = max(len(run.loss) for run in runs.values()) - 1
     for start, run in runs.items():
         colour, dash, marker = LOOKS[start]
@@ -140,7 +140,7 @@ def product(steps: Array, values: Array) -> Figure:
 @styled
 def edge(runs: Mapping[Start, Sequence[Descent]]) -> Figure:
     """Learning rate * largest eigenvalue / 2 against the step, a line for each seed."""
-    fig, axes = plt.subplots(len(runs), 1, figsize=(3.9, 1.9 * len(runs) + 0.5), sharex=True, sharey=True)
+    fig, axes = plt.subplots(len(runs), 1, figsize=(5.2, 1.9 * len(runs) + 0.5), sharex=True, sharey=True)
     for ax, (start, of_start) in zip(axes, runs.items(), strict=True):
         for run in of_start:
             ax.plot(run.steps, run.product, color=COLOURS[LOOKS[start][0]], lw=1.4)
@@ -154,7 +154,7 @@ def edge(runs: Mapping[Start, Sequence[Descent]]) -> Figure:
 @styled
 def growth(found: Mapping[Start, Sequence[Sequence[float]]], rate: float) -> Figure:
     """How much larger the outputs of each layer became, a line for each seed."""
-    fig, ax = plt.subplots(figsize=(3.9, 3.1))
+    fig, ax = plt.subplots(figsize=(5.2, 3.4))
     for start, of_start in found.items():
         for layers in of_start:
             ax.plot(range(1, 7), layers, color=COLOURS[LOOKS[start][0]], marker=LOOKS[start][2], ms=4, lw=1.4)

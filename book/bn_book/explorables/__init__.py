@@ -7,6 +7,7 @@ again when its state changes. This package needs anywidget; `import bn_lib` does
 
 from bn_book.explorables._explorable import Explorable
 from bn_book.explorables.block import Block
+from bn_book.explorables.choose_axes import ChooseAxes
 from bn_book.explorables.disturbed import Disturbed
 from bn_book.explorables.drift import Drift
 from bn_book.explorables.find_the_bug import FindTheBug
@@ -16,6 +17,7 @@ from bn_book.explorables.own_formulas import OwnFormulas
 from bn_book.explorables.three_paths import ThreePaths
 from bn_book.explorables.training_and_inference import TrainingAndInference
 from bn_book.explorables.turning import Turning
+from bn_book.explorables.two_digits import TwoDigits
 from bn_book.explorables.two_features import TwoFeatures
 
 #: Every kind, in the order of the book.
@@ -30,12 +32,15 @@ KINDS: tuple[type[Explorable], ...] = (
     Block,
     Disturbed,
     Turning,
+    ChooseAxes,
+    TwoDigits,
     OwnFormulas,
 )
 
 __all__ = [
     "KINDS",
     "Block",
+    "ChooseAxes",
     "Disturbed",
     "Drift",
     "Explorable",
@@ -46,5 +51,6 @@ __all__ = [
     "ThreePaths",
     "TrainingAndInference",
     "Turning",
+    "TwoDigits",
     "TwoFeatures",
 ]

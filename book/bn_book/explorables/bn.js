@@ -146,6 +146,48 @@ export function normalizeBlock(x, normalizer, groups, eps) {
   return { owner, pieces, y };
 }
 
+// Any axes (choose_axes.js)
+
+/**
+ * Normalize x[n][c][h][w] over the axes named in a text such as "NHW", the channels of C in groups of neighbours: the
+ * number of the piece that each value belongs to, and y of the shape of x. `center` false divides by the root mean
+ * square and subtracts nothing.
+ */
+export function normalizeOver(x, axes, groups, center, eps = 1e-12) {
+  const size = x[0].length / groups;
+  const keyOf = (n, c, h, w) =>
+    [axes.includes("N") ? 0 : n, axes.includes("C") ? Math.floor(c / size) : c, axes.includes("H") ? 0 : h, axes.includes("W") ? 0 : w].join();
+  const each = (f) => x.map((maps, n) => maps.map((rows, c) => rows.map((row, h) => row.map((value, w) => f(value, keyOf(n, c, h, w))))));
+  const pieces = new Map();
+  each((value, key) => pieces.set(key, [...(pieces.get(key) ?? []), value]));
+  const numbers = new Map([...pieces.keys()].map((key, number) => [key, number]));
+  const statistics = new Map(
+    [...pieces].map(([key, values]) => [key, center ? moments(values) : { mean: 0, variance: mean(values.map((value) => value * value)) }]),
+  );
+  return {
+    owner: each((_, key) => numbers.get(key)),
+    y: each((value, key) => scaleAndShift([value], statistics.get(key), 1, 0, eps).y[0]),
+  };
+}
+
+const inPart = {
+  everything: () => true,
+  "one sample": (n) => n === 0,
+  "one channel": (_, c) => c === 0,
+  "one map": (n, c) => n === 0 && c === 0,
+  "one position": (n, c, h, w) => h === 0 && w === 0,
+};
+
+/** Whether `normalizeOver` gives the same when a part of x is shifted by 5 ("+") or multiplied by 3 ("×"). */
+export function leavesNoTrace(x, axes, groups, center, part, change) {
+  const moved = x.map((maps, n) => maps.map((rows, c) => rows.map((row, h) => row.map((value, w) => {
+    if (!inPart[part](n, c, h, w)) return value;
+    return change === "+" ? value + 5 : 3 * value;
+  }))));
+  const [before, after] = [x, moved].map((values) => normalizeOver(values, axes, groups, center).y.flat(3));
+  return before.every((value, i) => Math.abs(value - after[i]) < 1e-6);
+}
+
 // Running statistics (training_and_inference.js)
 
 /** `count` batches from the standard normal distribution. A small batch is the beginning of a larger one of its seed. */
@@ -254,4 +296,21 @@ export const angleBetween = ([a1, a2], [b1, b2]) => Math.abs(Math.atan2(a1 * b2 
 export function balanceOfUnit(rate, decay, square) {
   const shrink = 1 - rate * decay;
   return { angle: Math.acos(shrink), length: ((rate ** 2 * square) / (1 - shrink ** 2)) ** 0.25 };
+}
+
+// A generator of digits whose gamma and beta lie between those of two classes (two_digits.js)
+
+/** The part of the way from one row of numbers to another. */
+export const onTheWay = (from, to, share) => from.map((value, i) => value + share * (to[i] - value));
+
+/** values @ weight + bias, for weight[input][output]. */
+export const dense = (values, weight, bias) => bias.map((b, j) => sum(values.map((value, i) => value * weight[i][j])) + b);
+
+/** The pixels, from 0 to 1, that a generator draws of noise z; maps[layer] is the { gamma, beta } behind each hidden layer. */
+export function drawnDigit({ hidden, output }, z, maps) {
+  const last = hidden.reduce((h, { weight, bias }, k) => {
+    const { gamma, beta } = maps[k];
+    return dense(h, weight, bias).map((xHat, j) => Math.max(0, gamma[j] * xHat + beta[j]));
+  }, z);
+  return dense(last, output.weight, output.bias).map((value) => 1 / (1 + Math.exp(-value)));
 }

@@ -403,7 +403,7 @@ def variance_errors(ratios: Sequence[float], *, m: int = 1024, seed: int = 0) ->
 def cancellation_slope(*, seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7)) -> float:
     """Exponent p in `error ~ (mean / std)**p` of the one-pass variance in float32, fitted over three decades.
 
-    The expected 2 is the bound of Chan, Golub and LeVeque (1983), section 3.
+    The expected 2 is the bound of Chan, Golub and LeVeque (1983).
     """
     ratios = np.logspace(0.5, 3.5, 13)
     errors = [variance_errors(ratios.tolist(), seed=s)["one pass"] for s in seeds]

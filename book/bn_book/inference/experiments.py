@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, reduce
-from typing import Literal, NamedTuple, Self, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from bn_book.networks import sigmoid_network, small_cnn
 from bn_lib._arrays import Array
 from bn_lib._checks import check_number
 from bn_lib.batchnorm import BatchNorm
+from bn_lib.folding import fold_batch_norm
 from bn_lib.layer import Layer, only_looked_at
 from bn_lib.moments import Moments
 from bn_lib.network import Conv2d, Dense, Sequential
@@ -586,21 +587,7 @@ def swapped_momentum(
     return Swapped(momentum, float(by_run.mean()), jump, tuple(map(float, by_run)))
 
 
-class FrozenAsInKeras(BatchNorm):
-    """BN with what Keras means by `trainable = False`: in inference mode, and no later `train()` wakes it."""
-
-    @classmethod
-    def of(cls, layer: BatchNorm) -> "FrozenAsInKeras":
-        """A trained layer, frozen."""
-        frozen = cls(layer.num_features, eps=layer.eps, dtype=layer.gamma.dtype)
-        return frozen.load_state_dict(layer.state_dict()).eval()
-
-    def train(self) -> Self:
-        """Stay in inference mode; return the layer."""
-        return self.eval()
-
-
-Freezing: TypeAlias = Literal["requires_grad", "eval once", "trainable"]
+Freezing: TypeAlias = Literal["requires_grad", "eval once", "freeze"]
 
 
 class FineTuned(NamedTuple):
@@ -630,8 +617,8 @@ def fine_tuned(
 
     Args:
         freezing: what was done to BN. "requires_grad": nothing more, as in PyTorch where parameters get
-            requires_grad = False. "eval once": its layers were put into inference mode before training. "trainable":
-            what Keras does for trainable = False, `FrozenAsInKeras`.
+            requires_grad = False. "eval once": its layers were put into inference mode before training. "freeze":
+            `layer.freeze()`, which is what Keras does for trainable = False.
         images: training images of the new kind.
         epochs: passes over them.
         batch_size: images per mini-batch.
@@ -640,18 +627,17 @@ def fine_tuned(
     Source: torch.nn.Module.train and torch.nn.BatchNorm1d; keras.layers.BatchNormalization, on `trainable`.
     """
     model, _ = trained(seed=seed)
-    if freezing == "trainable":
-        layers = (FrozenAsInKeras.of(layer) if isinstance(layer, BatchNorm) else layer for layer in model.stack)
-        model = Sequential(*layers)
     (x, labels), (test, test_labels) = load_digits()
     before, state = accuracy(model, test, test_labels), model.state_dict()
 
     rng = np.random.default_rng(seed)
     head = Dense(100, 10, rng=rng, dtype=np.float32)
-    tuned, optimizer = Sequential(*model.stack[:-1], head), SGD(head, LEARNING_RATE)
-    if freezing == "eval once":
-        for _, layer in batch_norms(tuned):
+    tuned, optimizer = Sequential(*model[:-1], head), SGD(head, LEARNING_RATE)
+    for _, layer in batch_norms(tuned):
+        if freezing == "eval once":
             layer.eval()
+        if freezing == "freeze":
+            layer.freeze()
     for _ in range(epochs):
         tuned.train()
         for rows in rng.permutation(images).reshape(-1, batch_size):
@@ -665,55 +651,6 @@ def fine_tuned(
 
 
 # Folding
-
-
-def fold(layer: Dense | Conv2d, norm: BatchNorm) -> Dense | Conv2d:
-    """One layer that does what `layer` followed by `norm` does in inference.
-
-        scale  = gamma / sqrt(running_var + eps)                 one number per output channel
-        weight = weight * scale
-        bias   = (bias - running_mean) * scale + beta
-
-    Exact up to rounding, because a layer's output and BN in inference are both affine and nothing stands between them.
-    The other order, BN before a convolution, does not fold if the convolution pads: its zeros are added after BN.
-
-    Args:
-        layer: a `Dense` or `Conv2d`, with or without a bias; not changed.
-        norm: the BN layer that follows it; not changed. Its running statistics are taken as they are now.
-
-    Returns:
-        A layer of the kind and dtype of `layer`, with a bias. Scale and bias are computed in float64 and rounded once.
-
-    Raises:
-        TypeError: if `layer` is neither.
-        ValueError: if `norm` has another number of channels than `layer` has outputs.
-
-    Source: Jacob et al. (2018), section 3.2, eq. 14; Ioffe and Szegedy (2015), section 3.1, that it is affine.
-    """
-    if not isinstance(layer, Dense | Conv2d):
-        raise TypeError(f"layer is a {type(layer).__name__}; expected Dense or Conv2d")
-    outputs = layer.weight.shape[1] if isinstance(layer, Dense) else layer.weight.shape[0]
-    if norm.num_features != outputs:
-        raise ValueError(f"norm has {norm.num_features} channels; expected {outputs}, the outputs of layer")
-    scale = norm.gamma / np.sqrt(norm.running_var + norm.eps)
-    bias = 0.0 if layer.bias is None else layer.bias
-    folded = deepcopy(layer)
-    per_output = scale if isinstance(layer, Dense) else scale.reshape(-1, 1, 1, 1)
-    folded.weight = (layer.weight * per_output).astype(layer.weight.dtype)
-    folded.bias = ((bias - norm.running_mean) * scale + norm.beta).astype(layer.weight.dtype)
-    folded.parameter_names = ("weight", "bias")
-    return folded.eval()
-
-
-def fold_network(model: Sequential) -> Sequential:
-    """The same function in inference with every `Dense` or `Conv2d` and the BN after it made one; in inference mode."""
-    layers: list[Layer] = []
-    for layer in model.stack:
-        if isinstance(layer, BatchNorm) and layers and isinstance(layers[-1], Dense | Conv2d):
-            layers[-1] = fold(layers[-1], layer)
-        else:
-            layers.append(deepcopy(layer))
-    return Sequential(*layers).eval()
 
 
 class Folded(NamedTuple):
@@ -733,8 +670,8 @@ class Folded(NamedTuple):
 
 
 def folded_against(model: Sequential, x: Array) -> Folded:
-    """Compare `model` in inference with `fold_network(model)` on `x`; `model` is left in inference mode."""
-    small = fold_network(model)
+    """Compare `model` in inference with `fold_batch_norm(model)` on `x`; `model` is left in inference mode."""
+    small = fold_batch_norm(model)
     y, y_folded = model.eval().forward(x), small.forward(x)
     return Folded(
         layers=len(model.stack),

@@ -64,8 +64,8 @@ def _spread_of_loss(seed: int, when: slice, products: Sequence[float] = PRODUCTS
 
 def _left_by_decay(seed: int, decayed: str) -> float:
     """Training loss after the learning rate was cut, over that of a network without decay."""
-    with_decay = train_usual(0.3, seed=seed, decay=0.03, decayed=decayed, epochs=15, then=8)
-    return with_decay.late / train_usual(0.3, seed=seed, epochs=15, then=8).late
+    with_decay = train_usual(0.3, seed=seed, decay=0.03, decayed=decayed, epochs=15, then=16)
+    return with_decay.late / train_usual(0.3, seed=seed, epochs=15, then=16).late
 
 
 def _lost_by_scale(seed: int, scales: Sequence[float], *, with_bn: bool = True) -> float:
@@ -143,8 +143,8 @@ CLAIMS = (
     Claim(
         name="decay-is-a-growing-rate",
         kind="an identity",
-        says="Weight decay in front of BN is an exponentially growing learning rate: without decay, and with the rate "
-        "η (1 − ηλ)^−(2t + 1) in step t, the same functions are learned.",
+        says="Weight decay in front of BN is an exponentially growing learning rate: without decay, and with a rate "
+        "that begins at η / (1 − ηλ) and grows by the factor 1 / (1 − ηλ)² a step, the same functions are learned.",
         source="li2020exponential",
         run=f"{_INVARIANT}, rate 1, decay 0.03, 299 updates.",
         measure=lambda seed: _loss_apart(seed, 1.0, 1.0, 0.03, growing=True),
@@ -183,12 +183,12 @@ CLAIMS = (
     Claim(
         name="decay-before-bn-restrains-nothing",
         kind="put to the test",
-        says="Weight decay in front of BN has no regularizing effect. It acts on the learning rate, and once that is "
-        "cut nothing is left of it.",
+        says="Weight decay in front of BN has no regularizing effect; it acts on the learning rate. Our test: once "
+        "that is cut, the training loss comes as low as without decay, or lower.",
         source="vanlaarhoven2017l2",
-        run=f"{_USUAL}; decay 0.03 of the weights before BN, 345 updates at rate 0.3, then 184 at 0.03.",
+        run=f"{_USUAL}; decay 0.03 of the weights before BN, 345 updates at rate 0.3, then 368 at 0.03.",
         measure=lambda seed: _left_by_decay(seed, GROUPS[0]),
-        band=(0.0, 1.5),
+        band=(0.0, 1.0),
         unit="training loss at the end / without decay",
         wrong="decay of γ and β",
         gives=lambda: _left_by_decay(0, GROUPS[1]),

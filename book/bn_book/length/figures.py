@@ -70,7 +70,7 @@ def accuracy_by_rate(tests: Mapping[str, Mapping[float, Sequence[float]]]) -> Fi
         _band(ax, by_rate, colour, dash, marker)
     for words, x, y, colour in (
         ("BN, η of the weights\nbefore it", 9, 84, "with_bn"),
-        ("BN, all η", 3.5, 55, "green"),
+        ("BN, all η", 4.4, 55, "green"),
         ("without BN", 0.012, 40, "without_bn"),
     ):
         ax.text(x, y, words, color=COLOURS[colour], va="center")
@@ -176,7 +176,7 @@ def rate_cut(runs: Mapping[str, Sequence[Trained]], cut: int) -> Figure:
     ):
         ax.text(x, y, words, color=COLOURS[colour], va="center")
     powers_of_ten(ax, y=(0.01, 0.1, 1))
-    ax.set(ylim=(0.006, 2), xlabel="training step", ylabel="training loss (nats)")
+    ax.set(ylim=(0.004, 2), xlabel="training step", ylabel="training loss (nats)")
     return fig
 
 

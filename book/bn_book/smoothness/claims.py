@@ -206,8 +206,8 @@ CLAIMS = (
     Claim(
         name="stretched-weights-make-the-same-steps",
         kind="an identity",
-        says="A network can be written with other parameters, and the loss is as smooth as one likes. Weights twice as "
-        "large make it four times as smooth, and with four times the learning rate the same steps.",
+        says="A network can be written with other parameters: with weights twice as large and each dense layer's "
+        "output halved, four times the learning rate makes the same steps.",
         source="dinh2017sharp",
         run="Digits, three hidden layers of 100 ReLUs, 20 steps of SGD at 0.1, and of the stretched network at 0.4.",
         measure=lambda seed: stretched_at_its_rate(seed=seed),

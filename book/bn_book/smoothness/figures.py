@@ -36,7 +36,7 @@ def speed_and_stability(runs: Mapping[Kind, Mapping[float, Sequence[Watched]]]) 
         runs: for each kind, for each strength of the noise, one run per seed. A run that was not fast enough is left
             out.
     """
-    fig, panels = plt.subplots(2, 1, figsize=(3.9, 6.4), sharey=True)
+    fig, panels = plt.subplots(2, 1, figsize=(5.2, 6.4), sharey=True)
     for ax, yardstick in zip(panels, ("movement", "movement_in_widths"), strict=True):
         for kind, of_kind in runs.items():
             _, colour, dash = LOOKS[kind]
@@ -60,7 +60,7 @@ def speed_and_stability(runs: Mapping[Kind, Mapping[float, Sequence[Watched]]]) 
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.xaxis.set_minor_formatter(NullFormatter())
     beside: tuple[tuple[Axes, Mapping[Kind, tuple[float, float]]], ...] = (
-        (above, {"plain": (0.75, 1500), "larger weights": (0.53, 110), "standardized once": (1, 31), "BN": (90, 38)}),
+        (above, {"plain": (0.75, 1500), "larger weights": (0.75, 110), "standardized once": (1, 31), "BN": (90, 38)}),
         (below, {"plain": (33, 1500), "larger weights": (0.42, 110), "standardized once": (0.5, 31), "BN": (15, 38)}),
     )
     for ax, places in beside:
@@ -77,7 +77,7 @@ def far_away(runs: Mapping[int, Mapping[Kind, Along]]) -> Figure:
     Args:
         runs: for each number of hidden layers, for each kind.
     """
-    fig, panels = plt.subplots(len(runs), 1, figsize=(3.9, 2.9 * len(runs)), sharex=True)
+    fig, panels = plt.subplots(len(runs), 1, figsize=(5.2, 2.7 * len(runs)), sharex=True)
     for ax, (depth, of_depth) in zip(panels, runs.items(), strict=True):
         for kind, found in of_depth.items():
             words, colour, dash = LOOKS[kind]
@@ -104,7 +104,7 @@ def two_losses(distances: Array, plain: Array, with_bn: Array) -> Figure:
 @styled
 def smoothness_in_training(runs: Mapping[Activation, Mapping[Kind, Sequence[Watched]]]) -> Figure:
     """Effective beta-smoothness over training: lines for medians of seeds, bands from the least to the most."""
-    fig, panels = plt.subplots(len(runs), 1, figsize=(3.9, 3.1 * len(runs)), sharex=True)
+    fig, panels = plt.subplots(len(runs), 1, figsize=(5.2, 2.8 * len(runs)), sharex=True)
     for ax, (activation, of_activation) in zip(panels, runs.items(), strict=True):
         for kind, seeds in of_activation.items():
             words, colour, dash = LOOKS[kind]
@@ -122,7 +122,7 @@ def smoothness_in_training(runs: Mapping[Activation, Mapping[Kind, Sequence[Watc
 def _legend_above(ax: Axes) -> None:
     ax.legend(
         loc="lower left",
-        bbox_to_anchor=(-0.22, 1.0),
+        bbox_to_anchor=(-0.15, 1.0),
         ncols=2,
         borderaxespad=0.2,
         columnspacing=1.2,
@@ -139,7 +139,7 @@ def shifts(found: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
         found: for each network, for each name of what it has, one number per seed.
     """
     rows = [(network, name) for network, of_network in found.items() for name in of_network]
-    fig, ax = plt.subplots(figsize=(3.9, 0.34 * (len(rows) + 2 * len(found)) + 0.8))
+    fig, ax = plt.subplots(figsize=(5.2, 0.34 * (len(rows) + 2 * len(found)) + 0.8))
     y = 0.0
     ticks, names = [], []
     for network, of_network in found.items():
@@ -150,7 +150,7 @@ def shifts(found: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
             colour = LOOKS[name][1] if name in LOOKS else "with_bn"  # type: ignore[index]
             ax.plot(values, np.full(len(values), y), "o", color=COLOURS[colour], alpha=0.8, markersize=5)
             ticks.append(y)
-            names.append("once" if name == "standardized once" else name)  # the whole does not fit a phone
+            names.append(name)
         y -= 0.4
     ax.set(xscale="log", xlim=(0.002, 3), ylim=(y - 0.2, -0.3), xlabel="change / gradient")
     ax.set_yticks(ticks, names)

@@ -526,7 +526,7 @@ def by_corrected_two_passes(x: Array, eps: float) -> Array:
 def by_shifted_pass(x: Array, eps: float) -> Array:
     """x_hat with both sums in one pass over d = x - k, where k is the first sample: near the mean, and d is exact.
 
-    Source: Chan, Golub and LeVeque (1983), section 3, shifted data.
+    Source: Chan, Golub and LeVeque (1983), shifted data.
     """
     return _from_shifted(x - x[0], eps)
 

@@ -1,1 +1,1 @@
-"""Problems 6 and 7, which are about functions, and the gallery of right and wrong ones that both judge with."""
+"""Problems 6 to 8, which are about functions, and the galleries of right and wrong ones that they judge with."""

@@ -14,24 +14,20 @@ replaced by one of `slips`, and two mistakes at once are two. The right ones are
 `implement` recognises a learner's functions by these; `break_it` gives some of them to a learner to expose.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import combinations, permutations, product
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from bn_exercises import misconceptions as wrong
 from bn_exercises.algorithm import batch_axes, per_channel
 from bn_exercises.functions import slips
+from bn_exercises.functions.gallery import Family, Gallery, Steps, first_of_each, one_wrong, two_at_once
 from bn_exercises.functions.slips import Axes, Function, Paths, Step, mean_over, three_paths, variance_over
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.tolerance import Array
-
-# What can go wrong in each step of a function, by the step's name.
-Steps: TypeAlias = Mapping[str, Step]
-
 
 # The right ones
 
@@ -108,7 +104,7 @@ def _scale(x_hat: Array, gamma: Array, beta: Array) -> Array:
     return gamma * x_hat + beta
 
 
-def _forward(
+def forward_of(
     *,
     axes: Callable[[Array], Axes] = batch_axes,
     mean: Function = mean_over,
@@ -118,6 +114,8 @@ def _forward(
     scale: Function = _scale,
     formula: Function | None = None,
 ) -> Function:
+    """`forward` of these steps."""
+
     def forward(x: Array, gamma: Array, beta: Array, eps: float) -> Array:
         mu, var = mean(x, axes(x)), variance(x, axes(x))
         if formula is not None:
@@ -132,7 +130,7 @@ DX_PATHS = ("straight", "through_mean", "through_variance")
 D_GAMMA = "dγ"
 
 
-def _backward(
+def backward_of(
     *,
     given: Function = lambda mean, var: (mean, var),
     axes: Callable[[Array], Axes] = batch_axes,
@@ -345,6 +343,17 @@ def _reshaped(function: Function, to_rows: Function = _TO_ROWS[1], back: Functio
     return reshaped
 
 
+def _gamma_in_front(axes: Callable[[Array], Axes]) -> Function:
+    """Wrong axes in the compact form. Where these mix channels, it matters that γ stands in front of the means."""
+    without = backward_of(axes=axes)
+
+    def backward(dy: Array, x: Array, gamma: Array, *others: Any) -> Array:
+        dx, dgamma, dbeta = without(dy, x, np.ones_like(gamma), *others)
+        return per_channel(gamma, x) * dx, dgamma, dbeta
+
+    return backward
+
+
 IN_PLACE = Misconception(
     "an argument changed in place",
     "You changed an array that you were given, so your caller has lost it. Make a new one: a = a - b, not a -= b.",
@@ -377,6 +386,7 @@ _WHOLE: dict[str, tuple[Misconception, ...]] = {
         IN_PLACE.at(_backward_in_place),
         SINGLE.at(in_float32(backward)),
         RESHAPED.at(_reshaped(backward)),
+        *(m.at(_gamma_in_front(m.compute)) for m in slips.ROW_AXES),
     ),
     "update_running": (
         SINGLE.at(in_float32(_update())),
@@ -390,7 +400,7 @@ _WHOLE: dict[str, tuple[Misconception, ...]] = {
 
 _MADE: dict[str, tuple[Callable[..., Function], Steps]] = {
     "forward": (
-        _forward,
+        forward_of,
         {
             "variance": slips.VARIANCE,
             "root": slips.ROOT + slips.UNDIVIDED,
@@ -402,7 +412,7 @@ _MADE: dict[str, tuple[Callable[..., Function], Steps]] = {
         },
     ),
     "backward": (
-        _backward,
+        backward_of,
         {
             "paths": slips.PATHS,
             "straight": slips.STRAIGHT,
@@ -456,13 +466,6 @@ _APART = {
 }
 
 
-def _with_one(function: str) -> Iterator[Misconception]:
-    make, steps = _MADE[function]
-    for step, slip in steps.items():
-        for m in slip:
-            yield m.at(make(**{step: m.compute}))
-
-
 # Steps that do nothing where statistics are given, and steps that do nothing where they are not.
 _NOT_FROZEN = ("paths", "straight", "through_mean", "through_variance", "variance", "axes", "mean")
 _ONLY_FROZEN = ("frozen", "given")
@@ -479,17 +482,11 @@ def pairs(function: str, part: str = "images") -> Iterator[tuple[Misconception, 
     make, steps = _MADE[function]
     unused = _NOT_FROZEN if part == "frozen" else _ONLY_FROZEN
     used = {
-        step: [m for m in slip if part == "images" or m.name not in _ONLY_IMAGES]
+        step: tuple(m for m in slip if part == "images" or m.name not in _ONLY_IMAGES)
         for step, slip in steps.items()
         if step not in unused
     }
-    usual = {m for slip in used.values() for m in {m.name: m for m in reversed(slip)}.values()}
-    for (one, ones), (other, others) in combinations(used.items(), 2):
-        if frozenset((one, other)) not in _APART:
-            for first, second in product(ones, others):
-                # One of the two in its usual way: all pairs would be too many to try while somebody waits.
-                if first.name != second.name and (first in usual or second in usual):
-                    yield first, second, make(**{one: first.compute, other: second.compute})
+    yield from two_at_once(make, used, _APART)
 
 
 # A step wrong in one place of `backward`, and right in the others
@@ -521,20 +518,20 @@ def _in_places() -> Iterator[Misconception]:
             # The variance's path has the root to the third power: x̂ twice, and once more.
             for count in (1, 2, 3) if "through_variance" in places else (3,):
                 if places != everywhere or count < 3:
-                    function = _backward(root=m.compute, root_at=places, roots_of_variance=count)
+                    function = backward_of(root=m.compute, root_at=places, roots_of_variance=count)
                     yield m.at(function, _in_some(m, places))
     for m in slips.AXES:
-        yield m.at(_backward(axes=m.compute, axes_of_paths=batch_axes), f"In the mean and the variance: {m.says}")
-        yield m.at(_backward(axes_of_paths=m.compute), f"In the sums of dx: {m.says}")
+        yield m.at(backward_of(axes=m.compute, axes_of_paths=batch_axes), f"In the mean and the variance: {m.says}")
+        yield m.at(backward_of(axes_of_paths=m.compute), f"In the sums of dx: {m.says}")
     for m in slips.DX_HAT:
         for places in _some(DX_PATHS):
-            yield m.at(_backward(scaled=m.compute, scaled_at=places), _in_some(m, places))
+            yield m.at(backward_of(scaled=m.compute, scaled_at=places), _in_some(m, places))
     for place, where in (("dx", "dx"), (D_GAMMA, "dγ")):
         says = f"In {where} you used the statistics of this batch where others were given. Use those."
-        yield slips.GIVEN_IGNORED.at(_backward(ignored_at=(place,)), says)
-    ignored = _backward(ignored_at=("dx", D_GAMMA))
+        yield slips.GIVEN_IGNORED.at(backward_of(ignored_at=(place,)), says)
+    ignored = backward_of(ignored_at=("dx", D_GAMMA))
     yield slips.GIVEN_IGNORED.at(ignored)
-    ignored_in_dx = _backward(ignored_at=("dx",), frozen=three_paths)
+    ignored_in_dx = backward_of(ignored_at=("dx",), frozen=three_paths)
     yield slips.GIVEN_IGNORED.at(
         ignored_in_dx, "dx is the gradient of training where statistics were given. Use those, as constants."
     )
@@ -555,39 +552,23 @@ def _in_other_forms(function: str) -> Iterator[Misconception]:
 
 
 # Every way to make a mistake, and the usual way of each
-WAYS: dict[str, tuple[Misconception, ...]] = {name: (*_with_one(name), *_WHOLE[name]) for name in RIGHT}
+WAYS: dict[str, tuple[Misconception, ...]] = {name: (*one_wrong(*_MADE[name]), *_WHOLE[name]) for name in RIGHT}
 # The same mistakes made in one place of several, the axes of rows and of images both wrong, and more ways to reshape.
 ELSEWHERE: dict[str, tuple[Misconception, ...]] = {
     "forward": (*_wrong_for_both("forward"), *_in_other_forms("forward")),
-    "backward": (*_in_places(), *_wrong_for_both("backward"), *_in_other_forms("backward")),
+    "backward": (
+        *_in_places(),
+        *_wrong_for_both("backward"),
+        *(m.at(_gamma_in_front(m.compute)) for m in (*slips.ALL_IMAGE_AXES, *slips.BOTH_AXES)),
+        *_in_other_forms("backward"),
+    ),
     "update_running": (*_wrong_for_both("update_running"), *_in_other_forms("update_running")),
     "inference": tuple(_in_other_forms("inference")),
 }
-MISTAKES: dict[str, tuple[Misconception, ...]] = {
-    # Of several with one name the first.
-    name: tuple({m.name: m for m in reversed(ways)}[key] for key in dict.fromkeys(m.name for m in ways))
-    for name, ways in WAYS.items()
-}
+MISTAKES = first_of_each(WAYS)
 
 
 # Mistakes with a number of one's own in them, which has to be found
-
-
-@dataclass(frozen=True)
-class Family:
-    """A mistake with a number of one's own in it.
-
-    Attributes:
-        mistakes: what is wrong; several, if the number is in the place of another mistake.
-        make: the wrong function, of the number.
-        numbers: some, from the least to the largest.
-        any_small: whether small numbers are hardly told apart on a batch of ordinary spread.
-    """
-
-    mistakes: tuple[Misconception, ...]
-    make: Callable[[float], Function]
-    numbers: tuple[float, ...]
-    any_small: bool = False
 
 
 _EPS = tuple(10.0**power for power in range(-15, 2))
@@ -601,14 +582,11 @@ def _with_number(
     return lambda own: make(**{step: number(own)}, **others)
 
 
-def _own_eps(function: str) -> Iterator[Family]:
+def own_eps(make: Callable[..., Function], steps: Steps) -> Iterator[Family]:
     """An ε of one's own: under the root or elsewhere, in all places; under the root, with another mistake besides."""
-    make, steps = _MADE[function]
     besides = ((), (wrong.EPS_OUTSIDE,), (slips.EPS_FLOOR,), (slips.EPS_FLOOR,))
     for root, also in zip(slips.OWN_EPS, besides, strict=True):
         yield Family((slips.EPS_FIXED, *also), _with_number(make, "root", root), _EPS)
-    if function == "backward":
-        yield from _own_eps_in_places()
     for step, slip in steps.items():
         if step not in ("root", *_ONLY_FROZEN):
             for m in slip:
@@ -630,7 +608,7 @@ def _own_eps_in_places() -> Iterator[Family]:
     )
     for where, count in places:
         m = slips.EPS_FIXED.at(slips.EPS_FIXED.compute, _in_some(slips.EPS_FIXED, where))
-        made = _with_number(_backward, "root", slips.OWN_EPS[0], root_at=where, roots_of_variance=count)
+        made = _with_number(backward_of, "root", slips.OWN_EPS[0], root_at=where, roots_of_variance=count)
         yield Family((m,), made, _EPS, any_small=True)
 
 
@@ -653,8 +631,16 @@ def _blended() -> Iterator[Family]:
 
 
 FAMILIES: dict[str, tuple[Family, ...]] = {
-    "forward": tuple(_own_eps("forward")),
-    "backward": tuple(_own_eps("backward")),
+    "forward": tuple(own_eps(*_MADE["forward"])),
+    "backward": (*own_eps(*_MADE["backward"]), *_own_eps_in_places()),
     "update_running": tuple(_own_numbers_stored()),
-    "inference": (*_blended(), *_own_eps("inference")),
+    "inference": (*_blended(), *own_eps(*_MADE["inference"])),
 }
+
+
+def _conventions(function: str, compute: Function) -> list[Function]:
+    """A mistake in `update_running` can be made under either convention."""
+    return [compute, biased(compute)] if function == "update_running" else [compute]
+
+
+GALLERY = Gallery(RIGHT, WAYS, ELSEWHERE, FAMILIES, pairs, _conventions)

@@ -228,6 +228,10 @@ PER_ROW_OF_PIXELS = Misconception(
     by_kind((0,), (0, 2)),
     wrong.IMAGE_MISTAKES,
 )
+_ONE_AXIS = (
+    "For images you averaged over one of the axes of the positions only. To a channel belong both of them, and the "
+    "samples: average over all axes but axis 1."
+)
 EVERYTHING_IN_IMAGES = wrong.OVER_EVERYTHING.at(
     by_kind((0,), (0, 1, 2, 3)),
     "For images you used one mean and one variance for all channels. Every channel has its own.",
@@ -245,6 +249,7 @@ ALL_IMAGE_AXES: Step = (
     *IMAGE_AXES,
     PER_ROW_OF_PIXELS,
     PER_ROW_OF_PIXELS.at(by_kind((0,), (0, 3))),
+    *(PER_ROW_OF_PIXELS.at(by_kind((0,), axis), _ONE_AXIS) for axis in ((3,), (2,))),
     EVERYTHING_IN_IMAGES,
     OVER_CHANNELS,
 )

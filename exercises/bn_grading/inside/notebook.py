@@ -110,7 +110,7 @@ def _bounded(value: Any, depth: int = 0) -> Any:
 
 def _tried(probes: list[dict[str, Any]], answers: dict[str, Any]) -> dict[str, Any]:
     """What functions do with the probes: for each part, for each probe of it."""
-    from bn_exercises.functions.implement.recording import as_data, record
+    from bn_exercises.functions.recording import as_data, record
 
     observed: dict[str, Any] = {}
     for probe in probes:

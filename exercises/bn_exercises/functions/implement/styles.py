@@ -25,7 +25,7 @@ def as_images(rows: Array, shape: tuple[int, ...]) -> Array:
     return np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
 
 
-def _as(convert: Function, functions: dict[str, Function]) -> dict[str, Function]:
+def all_converted(convert: Function, functions: dict[str, Function]) -> dict[str, Function]:
     """These functions, with each thing they return converted."""
 
     def converted(function: Function) -> Function:
@@ -222,17 +222,17 @@ STYLES: dict[str, dict[str, Function]] = {
     "a Jacobian": RIGHT | {"backward": _jacobian},
     "einsum": RIGHT | {"forward": _einsum_forward, "backward": _einsum_backward},
     "deviations in float32": RIGHT | {"forward": _deviations_in_float32},
-    "results in float32": _as(lambda v: v.astype(np.float32), RIGHT),
+    "results in float32": all_converted(lambda v: v.astype(np.float32), RIGHT),
     "one sample at a time": RIGHT | {"forward": _one_sample_at_a_time},
     "folded": RIGHT | {"inference": _folded},
     "on a copy": RIGHT | {"forward": _on_a_copy},
     "running statistics in place": RIGHT | {"update_running": _update_in_place},
     "biased running variance": RIGHT | {"update_running": _update_biased},
     "dimensions kept": RIGHT | {"update_running": _update_kept, "backward": _backward_kept},
-    "lists": _as(np.ndarray.tolist, RIGHT),
+    "lists": all_converted(np.ndarray.tolist, RIGHT),
     "a list of arrays": RIGHT
     | {name: lambda *a, f=RIGHT[name]: list(f(*a)) for name in ("backward", "update_running")},
-    "Fortran order": _as(np.asfortranarray, RIGHT),
-    "extended precision": _as(lambda v: v.astype(np.longdouble), RIGHT),
-    "a little off": _as(lambda v: v * (1 + 4e-16) + 1e-17, RIGHT),
+    "Fortran order": all_converted(np.asfortranarray, RIGHT),
+    "extended precision": all_converted(lambda v: v.astype(np.longdouble), RIGHT),
+    "a little off": all_converted(lambda v: v * (1 + 4e-16) + 1e-17, RIGHT),
 }

@@ -4,7 +4,7 @@
 turns whatever goes wrong into a sentence; only an interruption by the learner passes. What it returns can be stored
 (`as_data`), read again by somebody who trusts nobody (`from_data`), and compared (`agree`).
 
-The functions are those of `implementations`: forward, backward, update_running, inference.
+The functions are those that the problems ask for, by the names in `ARGUMENTS`.
 """
 
 import inspect
@@ -27,12 +27,24 @@ ARGUMENTS = {
     "backward": ("dy", "x", "gamma", "eps", "mean", "var"),
     "update_running": ("running_mean", "running_var", "x", "momentum"),
     "inference": ("x", "gamma", "beta", "running_mean", "running_var", "eps"),
+    "layer_norm": ("x", "gamma", "beta", "eps"),
+    "layer_norm_backward": ("dy", "x", "gamma", "eps"),
+    "group_norm": ("x", "gamma", "beta", "groups", "eps"),
+    "group_norm_backward": ("dy", "x", "gamma", "groups", "eps"),
+    "rms_norm": ("x", "gamma", "eps"),
+    "rms_norm_backward": ("dy", "x", "gamma", "eps"),
 }
 RETURNS = {
     "forward": ("y",),
     "backward": ("dx", "dgamma", "dbeta"),
     "update_running": ("running_mean", "running_var"),
     "inference": ("y",),
+    "layer_norm": ("y",),
+    "layer_norm_backward": ("dx", "dgamma", "dbeta"),
+    "group_norm": ("y",),
+    "group_norm_backward": ("dx", "dgamma", "dbeta"),
+    "rms_norm": ("y",),
+    "rms_norm_backward": ("dx", "dgamma"),
 }
 # What a function is there to change: PyTorch's update is in place, too.
 MAY_CHANGE = {"update_running": ("running_mean", "running_var")}
@@ -62,7 +74,7 @@ def record(function: Any, name: str, arguments: tuple[Any, ...]) -> Recorded:
 
     Args:
         function: what was answered, whatever it is.
-        name: which of the four it is to be.
+        name: which of `ARGUMENTS` it is to be.
         arguments: as in `ARGUMENTS`; the x of `update_running` is a tuple of batches, one update after the other.
     """
     if function is None or function is Ellipsis or _is_unwritten(function):
@@ -93,8 +105,8 @@ def quickly(function: Callable[..., Any], name: str, arguments: tuple[Any, ...])
     """The same of a function of our own, in a fraction of the time; of one that fails or changes what it gets, too.
 
     Args:
-        function: of `implementations`.
-        name: which of the four it is to be.
+        function: of a gallery.
+        name: which of `ARGUMENTS` it is to be.
         arguments: as of `record`.
     """
     try:

@@ -6,7 +6,7 @@ fails with the same words. Where it cannot run and the learner has numbers, it i
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -14,19 +14,10 @@ from typing import TypeAlias
 import numpy as np
 
 from bn_exercises.answers import NOT_A_NUMBER, TOO_LARGE, Unusable
-from bn_exercises.functions.implement.probes import DELICATE, Probe
-from bn_exercises.functions.implement.recording import RETURNS, Record, Recorded, in_shape, only
-from bn_exercises.functions.implementations import (
-    ELSEWHERE,
-    FAMILIES,
-    RIGHT,
-    SINGLE,
-    WAYS,
-    Family,
-    biased,
-    in_float32,
-    pairs,
-)
+from bn_exercises.functions.gallery import Family, Gallery
+from bn_exercises.functions.implementations import SINGLE, in_float32
+from bn_exercises.functions.probe import DELICATE, Probe
+from bn_exercises.functions.recording import RETURNS, Record, Recorded, in_shape, only
 from bn_exercises.functions.slips import CANCELLATION, Function
 from bn_exercises.misconceptions import Misconception
 from bn_exercises.verdict import Link
@@ -98,11 +89,6 @@ def together(known: Sequence[Known]) -> Known:
     return Known(names, says, known[0].see, known[0].compute)
 
 
-def ways(function: str, compute: Function) -> list[Function]:
-    """A mistake in `update_running` can be made under either convention."""
-    return [compute, biased(compute)] if function == "update_running" else [compute]
-
-
 def _usual_first(known: Iterable[Known]) -> list[Known]:
     """One of each name: the first."""
     first: dict[str, Known] = {}
@@ -116,16 +102,21 @@ class Recognition:
     """The gallery, and what it does with the probes of one problem.
 
     Attributes:
+        gallery: of the problem.
         gives_right: whether what was recorded on a probe is right.
         right_in: whether one output is right on these probes, under one convention.
     """
 
+    gallery: Gallery
     gives_right: GivesRight
     right_in: RightIn
 
+    def _made(self, function: str, mistakes: Iterable[Misconception]) -> list[Known]:
+        return [at_once([m], way) for m in mistakes for way in self.gallery.conventions(function, m.compute)]
+
     @cached_property
     def _single(self) -> dict[str, list[Known]]:
-        return {name: [at_once([m], way) for m in WAYS[name] for way in ways(name, m.compute)] for name in RIGHT}
+        return {name: self._made(name, mistakes) for name, mistakes in self.gallery.ways.items()}
 
     @cached_property
     def _pairs(self) -> dict[str, list[Known]]:
@@ -137,23 +128,26 @@ class Recognition:
         return {
             name: [
                 at_once([m, SINGLE], in_float32(way))
-                for m in WAYS[name]
+                for m in mistakes
                 if m.name not in (SINGLE.name, CANCELLATION.name)
-                for way in ways(name, m.compute)
+                for way in self.gallery.conventions(name, m.compute)
             ]
-            for name in RIGHT
+            for name, mistakes in self.gallery.ways.items()
         }
 
     def _pairs_of(self, function: str, part: str) -> list[Known]:
         key = f"{part} {function}"
         if key not in self._pairs:
-            made = pairs(function, part)
-            self._pairs[key] = [at_once([a, b], way) for a, b, compute in made for way in ways(function, compute)]
+            self._pairs[key] = [
+                at_once([one, other], way)
+                for one, other, compute in self.gallery.pairs(function, part)
+                for way in self.gallery.conventions(function, compute)
+            ]
         return self._pairs[key]
 
     @cached_property
     def _elsewhere(self) -> dict[str, list[Known]]:
-        return {name: [at_once([m], way) for m in ELSEWHERE[name] for way in ways(name, m.compute)] for name in RIGHT}
+        return {name: self._made(name, mistakes) for name, mistakes in self.gallery.elsewhere.items()}
 
     def recognise(self, function: str, probes: Sequence[Probe], records: Records, digits_lost: bool) -> list[Known]:
         """The mistakes that do the same with all of these probes; several, where these do not tell them apart.
@@ -203,7 +197,7 @@ class Recognition:
             own = records[probe.name]
             if probe.name in known.vague:
                 # Of lost digits come wrong numbers or none, but no exception, and no other shape.
-                if not _has_numbers(own, probe):
+                if not self._has_numbers(own, probe):
                     return False
                 continue
             other = known.on(probe)
@@ -211,6 +205,15 @@ class Recognition:
                 return False
             telling = telling or not self.gives_right(probe, other)
         return telling
+
+    def _has_numbers(self, own: Recorded, probe: Probe) -> bool:
+        """Whether something of the right form came out: numbers, nan or infinity."""
+        if isinstance(own, Unusable):
+            return own.sentence.endswith((NOT_A_NUMBER, TOO_LARGE))
+        right = probe.of_ours(self.gallery.right[probe.function])
+        if isinstance(right, Unusable):
+            return True
+        return all(in_shape(a, b.shape) is not None for a, b in zip(own.outputs, right.outputs, strict=True))
 
     def _by_output(self, candidates: Sequence[Known], probes: Sequence[Probe], records: Records) -> list[Known]:
         """A mistake for each of several outputs: they need not have the same."""
@@ -256,8 +259,8 @@ class Recognition:
         if len(telling) < 2:
             return []
         found = []
-        for family in (each for each in FAMILIES[function] if others == (len(each.mistakes) > 1)):
-            for make in _makes(function, family):
+        for family in (each for each in self.gallery.families[function] if others == (len(each.mistakes) > 1)):
+            for make in self._makes(function, family):
                 number = _fit(family, make, telling, records)
                 if number is not None:
                     known = at_once(family.mistakes, make(number))
@@ -267,26 +270,18 @@ class Recognition:
                 break
         return _usual_first(found)
 
+    def _makes(self, function: str, family: Family) -> list[Callable[[float], Function]]:
+        """The family under each convention."""
+
+        def under(convention: int) -> Callable[[float], Function]:
+            return lambda number: self.gallery.conventions(function, family.make(number))[convention]
+
+        return [under(i) for i, _ in enumerate(self.gallery.conventions(function, family.make(family.numbers[0])))]
+
 
 def _is_matter_of(name: str, recorded: Recorded) -> bool:
     """Whether an output of that name is why there are no numbers."""
     return isinstance(recorded, Unusable) and recorded.sentence.startswith(f"{name}: ")
-
-
-def _has_numbers(own: Recorded, probe: Probe) -> bool:
-    """Whether something of the right form came out: numbers, nan or infinity."""
-    if isinstance(own, Unusable):
-        return own.sentence.endswith((NOT_A_NUMBER, TOO_LARGE))
-    right = probe.of_ours(RIGHT[probe.function])
-    if isinstance(right, Unusable):
-        return True
-    return all(in_shape(a, b.shape) is not None for a, b in zip(own.outputs, right.outputs, strict=True))
-
-
-def _makes(function: str, family: Family) -> Iterator[Callable[[float], Function]]:
-    yield family.make
-    if function == "update_running":
-        yield lambda number: biased(family.make(number))
 
 
 def _fit(family: Family, make: Callable[[float], Function], probes: Sequence[Probe], records: Records) -> float | None:
