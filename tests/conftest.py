@@ -86,10 +86,15 @@ FIRST = (
     "course/test_grading.py",
     "course/test_report.py",
     "course/test_elsewhere.py",
-    "site/test_fast.py",
     "site/test_notebooks_run.py",
     "site/test_lite.py",
     "site/test_pdf.py",
+    "site/test_private.py",
+    "explorables/test_explorables.py",
+    "exercises/test_notebooks.py",
+    "bn_lib/test_numba.py",
+    "site/test_progress.py",
+    "site/test_still.py",
 )
 
 
