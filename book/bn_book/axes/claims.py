@@ -189,7 +189,7 @@ CLAIMS = (
     Claim(
         name="post-ln-needs-a-warm-up",
         kind="made by",
-        says="A transformer with post-LN needs a warm-up of the learning rate, and one with pre-LN does not.",
+        says="At a large learning rate a transformer with post-LN needs a warm-up, and one with pre-LN does not.",
         source="xiong2020layer",
         run=f"{_DEEP}, with post-LN, without a warm-up and with one of 80 steps.",
         measure=lambda seed: _without_warm_up("post", seed),

@@ -82,11 +82,11 @@ def influences(found: Mapping[str, Array]) -> Figure:
                         lw=0,
                     )
                 )
-        ax.set(xlim=(-0.6, 5.6), ylim=(5.6, -0.6), aspect="equal", ylabel="answer at throw", title=name)
+        ax.set(xlim=(-0.6, 5.6), ylim=(5.6, -0.6), aspect="equal", ylabel="answer at place", title=name)
         ax.set_xticks(range(6), [str(place) for place in range(1, 7)])
         ax.set_yticks(range(6), [str(place) for place in range(1, 7)])
         ax.grid(visible=False)
-    panels[-1].set_xlabel("token that is changed")
+    panels[-1].set_xlabel("place of the changed token")
     return fig
 
 

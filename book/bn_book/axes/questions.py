@@ -37,7 +37,7 @@ def _the_loss_of_dice() -> Choice:
             WrongChoice(
                 "a little",
                 "It falls a little below ln 6",
-                "With eight rows a mean is no thin source: one row in eight differs from another in just one throw.",
+                "A mean over eight rows is no thin source: each row differs from the one before it in just one throw.",
                 plot(figures.two_dice, steps, slightly),
             ),
             WrongChoice(
