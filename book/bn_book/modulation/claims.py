@@ -77,7 +77,7 @@ CLAIMS = (
         says="BN is critical for deep generators to begin to learn. Our test, with two hidden layers: more images "
         "are right with BN before scale and shift than without.",
         source="radford2016unsupervised",
-        run=f"{_GENERATOR}; the same without BN. {_JUDGE}.",
+        run=f"{_GENERATOR} at a learning rate of {RATE}; the same without BN. {_JUDGE}.",
         measure=lambda seed: (
             right("γ and β", with_bn=True, seed=seed).right - right("γ and β", with_bn=False, seed=seed).right
         ),
@@ -93,14 +93,14 @@ CLAIMS = (
         says="BN allows much higher learning rates. Our test: at a rate at which the generator without BN gets worse, "
         "more images are right with BN before scale and shift than without.",
         source="ioffe2015batch",
-        run=f"{_GENERATOR} at {LARGE_RATE / RATE:.0f} times the rate; the same without BN. {_JUDGE}.",
+        run=f"{_GENERATOR} at a learning rate of {LARGE_RATE:.2f}; the same without BN. {_JUDGE}.",
         measure=lambda seed: (
             right("γ and β", with_bn=True, seed=seed, rate=LARGE_RATE).right
             - right("γ and β", with_bn=False, seed=seed, rate=LARGE_RATE).right
         ),
         band=(0.02, 1.0),
         unit="share of right images with BN minus the share without",
-        wrong="the rate of the other runs",
+        wrong=f"a learning rate of {RATE}",
         gives=lambda: right("γ and β", with_bn=True).right - right("γ and β", with_bn=False).right,
     ),
     Claim(
