@@ -183,7 +183,7 @@ class BatchNorm(_Normalizer):
         affine: whether gamma and beta are parameters. False leaves them at 1 and 0, out of `grads` and the state dict.
         track_running_stats: whether there are running statistics. Without, the batch's are used in inference too, and
             `running_mean`, `running_var` and `num_batches_tracked` are None.
-        channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, T, C) or (N, H, W, C).
+        channel_axis: where the channels are: 1 for `(N, C, *spatial)`, -1 for `(N, T, C)` or `(N, H, W, C)`.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in: numpy, or cupy.
 
@@ -582,7 +582,7 @@ class LayerNorm(_ShapeNorm):
             shape of gamma and beta: `(D,)`, or `(H, W)`.
         eps: added to the variance; >= 0.
         affine: whether gamma and beta are parameters.
-        channel_axis: of a number, where the channels are: 1 (also if none is given) for (N, C, *spatial), -1 for
+        channel_axis: of a number, where the channels are: 1 (also if none is given) for `(N, C, *spatial)`, -1 for
             (N, H, W, C). Their mean is over all positions too.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
@@ -632,7 +632,7 @@ class InstanceNorm(_SampleNorm):
         num_features: C; gamma and beta have shape `(C,)`.
         eps: added to the variance; >= 0.
         affine: whether gamma and beta are parameters.
-        channel_axis: where the channels are: 1 for (N, C, *spatial), -1 for (N, H, W, C).
+        channel_axis: where the channels are: 1 for `(N, C, *spatial)`, -1 for `(N, H, W, C)`.
         dtype: of gamma and beta; float64 by default.
         xp: the namespace that the parameters live in.
 
