@@ -5,6 +5,8 @@ import math
 from bn_book.claims import Claim
 from bn_book.modulation.attention import learn
 from bn_book.modulation.experiments import (
+    LARGE_RATE,
+    RATE,
     attention_of_one,
     company,
     duel_right,
@@ -75,7 +77,7 @@ CLAIMS = (
         says="BN is critical for deep generators to begin to learn. Our test, with two hidden layers: more images "
         "are right with BN before scale and shift than without.",
         source="radford2016unsupervised",
-        run=f"{_GENERATOR}; the same without BN. {_JUDGE}.",
+        run=f"{_GENERATOR} at a learning rate of {RATE}; the same without BN. {_JUDGE}.",
         measure=lambda seed: (
             right("γ and β", with_bn=True, seed=seed).right - right("γ and β", with_bn=False, seed=seed).right
         ),
@@ -84,6 +86,22 @@ CLAIMS = (
         wrong="no difference",
         gives=lambda: 0.0,
         reproduces=False,
+    ),
+    Claim(
+        name="bn-lets-a-generator-take-larger-steps",
+        kind="put to the test",
+        says="BN allows much higher learning rates. Our test: at a rate at which the generator without BN gets worse, "
+        "more images are right with BN before scale and shift than without.",
+        source="ioffe2015batch",
+        run=f"{_GENERATOR} at a learning rate of {LARGE_RATE:.2f}; the same without BN. {_JUDGE}.",
+        measure=lambda seed: (
+            right("γ and β", with_bn=True, seed=seed, rate=LARGE_RATE).right
+            - right("γ and β", with_bn=False, seed=seed, rate=LARGE_RATE).right
+        ),
+        band=(0.02, 1.0),
+        unit="share of right images with BN minus the share without",
+        wrong=f"a learning rate of {RATE}",
+        gives=lambda: right("γ and β", with_bn=True).right - right("γ and β", with_bn=False).right,
     ),
     Claim(
         name="a-new-class-by-its-rows",

@@ -41,6 +41,7 @@ from bn_lib.normalizers import batch_norm, conditional_batch_norm
 SEEDS = (0, 1, 2)
 STEPS = 450
 RATE = 3e-3
+LARGE_RATE = 20 * RATE
 PER_CLASS = 15  # drawn and real images of each class in a mini-batch
 DRAWN = 100  # images of each class that are judged
 
@@ -194,7 +195,9 @@ def untrained(where: Where, *, with_bn: bool, seed: int) -> tuple[Generator, np.
 
 
 @cache
-def train(where: Where, *, with_bn: bool, seed: int = 0, steps: int = STEPS, without: int | None = None) -> Generator:
+def train(
+    where: Where, *, with_bn: bool, seed: int = 0, steps: int = STEPS, without: int | None = None, rate: float = RATE
+) -> Generator:
     """Train a generator. It is cached: who changes it, copies it first.
 
     Args:
@@ -203,10 +206,11 @@ def train(where: Where, *, with_bn: bool, seed: int = 0, steps: int = STEPS, wit
         seed: of weights, mini-batches and noise.
         steps: of training.
         without: a class that is left out.
+        rate: of the first step.
     """
     generator, rng = untrained(where, with_bn=with_bn, seed=seed)
     examples = {c: rows for c, rows in enumerate(by_class()) if c != without}
-    for _ in descend(generator, parts_of(generator.model), examples, steps=steps, rng=rng):
+    for _ in descend(generator, parts_of(generator.model), examples, steps=steps, rng=rng, rate=rate):
         pass
     return generator
 
@@ -230,9 +234,9 @@ def judged(generator: Generator, *, seed: int = 0) -> Drawn:
 
 
 @cache
-def right(where: Where, *, with_bn: bool, seed: int = 0) -> Drawn:
+def right(where: Where, *, with_bn: bool, seed: int = 0, rate: float = RATE) -> Drawn:
     """A generator of the chapter, judged."""
-    return judged(train(where, with_bn=with_bn, seed=seed), seed=seed)
+    return judged(train(where, with_bn=with_bn, seed=seed, rate=rate), seed=seed)
 
 
 class Followed(NamedTuple):
