@@ -100,7 +100,8 @@ FAINT = """() => {
     const below = element.tagName === 'text' ? element.previousElementSibling : null;
     if (!['circle', 'rect'].includes(below?.tagName) || getComputedStyle(below).fill === 'none') return null;
     const [inner, outer] = [element, below].map(e => e.getBoundingClientRect());
-    const inside = inner.left >= outer.left && inner.right <= outer.right;
+    const middle = (inner.top + inner.bottom) / 2;
+    const inside = inner.left >= outer.left && inner.right <= outer.right && middle > outer.top && middle < outer.bottom;
     return inside ? getComputedStyle(below).fill : null;
   };
   const behind = element => {

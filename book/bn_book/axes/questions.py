@@ -104,7 +104,7 @@ def _gradients_by_depth() -> Choice:
             ),
             WrongChoice(
                 "no difference",
-                "Both fall alike",
+                "Both fall in the same way",
                 "Two sums are compared, one that is normalized after each term and one that is not.",
                 plot(figures.depth_small, DEPTHS, pre, 1.15 * pre),
             ),
