@@ -101,7 +101,8 @@ FAINT = """() => {
     if (!['circle', 'rect'].includes(below?.tagName) || getComputedStyle(below).fill === 'none') return null;
     const [inner, outer] = [element, below].map(e => e.getBoundingClientRect());
     const middle = (inner.top + inner.bottom) / 2;
-    const inside = inner.left >= outer.left && inner.right <= outer.right && middle > outer.top && middle < outer.bottom;
+    const beside = inner.left < outer.left || inner.right > outer.right;
+    const inside = !beside && middle > outer.top && middle < outer.bottom;
     return inside ? getComputedStyle(below).fill : null;
   };
   const behind = element => {
