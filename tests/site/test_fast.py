@@ -192,7 +192,8 @@ DRAG = """(handle) => new Promise((done) => {
     begun ??= now;
     frames += 1;
     if (now - begun > 500) {
-      done((1000 * frames) / (now - begun));
+      move(1); // away from where it began, so that the figure is another one at the end
+      requestAnimationFrame(() => requestAnimationFrame(() => done((1000 * frames) / (now - begun))));
       return;
     }
     move(Math.sin((now - begun) / 150));
