@@ -55,9 +55,7 @@ class Backend:
 
     name: str
     takes_float16 = False  # otherwise callers convert it to float32 first
-    takes_groups = (
-        False  # whether there are `forward_groups` and `backward_groups`; otherwise callers take the reference
-    )
+    takes_groups = False  # whether it has `forward_groups` and `backward_groups`; otherwise the reference computes
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A pickled layer may be read where this backend cannot run, so what is kept is its name."""

@@ -91,12 +91,14 @@ def test_masked_bn_is_bn_of_the_valid_rows():
     assert layer.running_mean == pytest.approx(0.1 * x[valid].mean(axis=0))
 
 
-def test_layer_norm_over_time_is_that_of_images():
+@pytest.mark.parametrize("length", [5, 3])  # with as many positions as features, too
+def test_layer_norm_over_time_is_that_of_images(length):
     padded = seq.Padded()
-    padded.valid = np.ones((2, 5), bool)
-    x = np.random.default_rng(0).normal(2, 3, (2, 5, 3))
-    y = seq.LayerNormOverTime(3, padded).forward(x.reshape(10, 3)).reshape(2, 5, 3)
-    expected = layer_norm(x.transpose(0, 2, 1), np.ones(3), np.zeros(3))[0].transpose(0, 2, 1)
+    padded.valid = np.ones((2, length), bool)
+    x = np.random.default_rng(0).normal(2, 3, (2, length, 3))
+    y = seq.LayerNormOverTime(3, padded).forward(x.reshape(-1, 3)).reshape(x.shape)
+    as_images = x.transpose(0, 2, 1)[..., np.newaxis]
+    expected = layer_norm(as_images, np.ones(3), np.zeros(3))[0][..., 0].transpose(0, 2, 1)
     np.testing.assert_allclose(y, expected, atol=1e-12)
 
 

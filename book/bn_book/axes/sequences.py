@@ -135,7 +135,7 @@ class LayerNormOverTime(LayerNorm):
     """A mean over the features *and positions* of a sequence, as Layer Normalization has it for images."""
 
     def __init__(self, width: int, padded: Padded, **options: Any) -> None:
-        super().__init__(width, **options)
+        super().__init__(width, channel_axis=1, **options)
         self.padded = padded
 
     def _turned(self, rows: Array) -> Array:

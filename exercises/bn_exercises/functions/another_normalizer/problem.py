@@ -1,5 +1,4 @@
-"""Problem 8, Another normalizer: layer, group and RMS normalization, run on inputs that tell right from nearly "
-"right."""
+"""Problem 8, Another normalizer: layer, group and RMS normalization, run on inputs that tell right from nearly so."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
