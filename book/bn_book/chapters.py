@@ -53,11 +53,11 @@ def key_points(chapter: str, folder: Path = ROOT / FOLDER) -> str:
         ValueError: if the page has no such section, or nothing in it.
     """
     page = folder / f"{chapter}.md"
-    until = r"(?=^#|^\(\S+\)=\n|\Z)"
-    found = re.search(rf"(?ms)^## Key points\n+(.+?){until}", page.read_text(encoding="utf-8"))
-    if not found:
+    found = re.search(r"(?ms)^## Key points\n(.*?)(?=^#|^\(\S+\)=\n|\Z)", page.read_text(encoding="utf-8"))
+    points = found[1].strip() if found else ""
+    if not points:
         raise ValueError(f"{page.name} lacks its key points (three sentences under `## Key points`)")
-    return found[1].strip()
+    return points
 
 
 def _pages(entry: Any) -> Iterator[str]:

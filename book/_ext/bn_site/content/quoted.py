@@ -82,7 +82,7 @@ class Quote(SphinxPostTransform):
         if says is None:
             raise LookupError(f"the ledger has no claim {name!r}")
         numbers = says.parent[says.parent.index(says) + 1]
-        verdict = says.parent.parent.astext().partition(" · ")[0].strip()
+        verdict = says.parent.astext().partition(" · ")[0].strip()
         words = nodes.inline("", title(name))
         link = make_refnode(self.app.builder, self.env.docname, LEDGER, f"claim-{name}", words)
         if not place["whole"]:
