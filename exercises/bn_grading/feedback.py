@@ -31,8 +31,10 @@ _CELL_BY_CELL = """{% extends 'index.html.j2' %}
 {%- endblock any_cell %}"""
 # What is kept of all cells, in characters.
 _MOST = 20_000_000
+# nbconvert changes these where they lie in a page of JupyterLab's template.
+_FOCUSABLE = "jp-Cell-inputWrapper", "jp-OutputArea-output"
 # What HTML has no end tag for.
-_VOID = HTMLTreeBuilder.DEFAULT_EMPTY_ELEMENT_TAGS
+_VOID: frozenset[str] | set[str] = HTMLTreeBuilder.DEFAULT_EMPTY_ELEMENT_TAGS or frozenset()
 # BeautifulSoup makes one of several of these, wherever they came from.
 _SPACES = " \n\t\f\r"
 
@@ -107,7 +109,7 @@ def _made(made_by: bytes, by: Any) -> tuple[str, dict[str, Any]]:
     cell_by_cell, as_a_whole = _makers(made_by)
     try:
         made, resources = by(cell_by_cell)
-    except _UnbalancedError:
+    except _NotAloneError:
         made, resources = by(as_a_whole)
     # What the page was made with does not come back.
     return made, {name: each for name, each in resources.items() if not callable(each)}
@@ -123,8 +125,8 @@ def _makers(made_by: bytes) -> tuple[Any, Any]:
     return makers
 
 
-class _UnbalancedError(Exception):
-    """A cell whose tags do not close within it."""
+class _NotAloneError(Exception):
+    """A cell whose HTML depends on the page around it, or the other way round."""
 
 
 class CellByCell(HTMLExporter):
@@ -162,19 +164,21 @@ class _Cells:
         self._key = json.dumps([nb.metadata, cell], sort_keys=True)
         return self._key in self._kept
 
-    def place(self, html: str = "") -> str:
+    def place(self, html: str | None = None) -> str:
         """What stands for the cell until `put_into`; if it is rendered now, keep it."""
-        if html:
+        if html is not None:
             self._keep(html)
         before, inner, behind = self._kept[self._key]
+        if not inner:
+            return before
         self._here.append(inner)
         return f"{before}{_PLACE % (len(self._here) - 1)}{behind}"
 
     def _keep(self, html: str) -> None:
         inner = html.strip(_SPACES)
-        before, _, behind = html.partition(inner)
-        if not _is_balanced(inner):
-            raise _UnbalancedError
+        before, _, behind = html.partition(inner) if inner else (html, "", "")
+        if any(name in inner for name in _FOCUSABLE) or not _is_balanced(inner):
+            raise _NotAloneError
         inner = _parsed(inner)
         self._size += len(inner) + len(self._key)
         if self._size > _MOST:

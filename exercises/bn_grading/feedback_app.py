@@ -146,20 +146,21 @@ class FeedbackApp(ParallelApp):
             self.fail(f"--student {course.student_id} is none of the {len(graded)} whose {assignment} is graded")
         students = [each for each in students if each not in excluded(course)]
         began = time.monotonic()
-        submissions = pages_made = 0
+        submissions = pages_made = new = 0
         problems: list[str] = []
         broken = ""
         try:
             for made in self._make(students, assignment):
-                submissions += made.pages > 0
+                submissions += 1
+                new += made.pages > 0
                 pages_made += made.pages
                 problems += [f"{printable(made.student)}: {printable(problem)}" for problem in made.problems]
         except SQLAlchemyError as error:
             broken = f"the gradebook cannot be reached: {type(error).__name__}: {error}"
         except OSError as error:
             broken = f"the pages cannot be stored: {type(error).__name__}: {error}"
-        print(f"\n{pages_made} pages of {submissions} submissions in {time.monotonic() - began:.1f} s")
-        print(f"  {len(students) - submissions} submissions had nothing new" if not broken else "")
+        print(f"\n{submissions} submissions in {time.monotonic() - began:.1f} s")
+        print(f"  {pages_made} pages were made, of {new} submissions; the other pages are as they would be made now")
         for problem in problems:
             print(f"  {problem}")
         if broken:
@@ -328,3 +329,7 @@ def _read(log: Path) -> dict[str, dict[str, str]]:
 def main() -> None:
     """Run the command."""
     FeedbackApp.run()
+
+
+if __name__ == "__main__":
+    main()
