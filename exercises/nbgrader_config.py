@@ -21,6 +21,9 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # Take the # away, and every student has numbers of their own. What the key is does not matter; take another next year.
 # c.PersonalNumbers.course_key = "autumn-2026"
 
+# Take the # away, and `solution(problem)` shows nothing before this day. Teaching's page says what that is good for.
+# c.Solutions.closed_until = "2026-12-20"
+
 # The address of the book's front page: with it, the report (bn-report) links to the sections that it names.
 # c.ReportApp.book = "https://..."
 
@@ -52,10 +55,12 @@ try:
     from nbgrader.converters import GenerateAssignment
 
     from bn_exercises.course.personal import PersonalNumbers
+    from bn_exercises.course.solutions import Solutions
     from bn_exercises.course.sources import sync
 
-    # It does nothing without a course key.
-    c.GenerateAssignment.preprocessors = [PersonalNumbers, *GenerateAssignment.preprocessors.default()]
+    Solutions(config=c)  # so that a day that is none stops every command, in one line
+    # They do nothing without a course key, and without a day.
+    c.GenerateAssignment.preprocessors = [PersonalNumbers, Solutions, *GenerateAssignment.preprocessors.default()]
 
     for path in sync(os.path.join(os.path.dirname(os.path.abspath(__file__)), "source")):
         print(f"nbgrader_config.py: made {path}", file=sys.stderr)
