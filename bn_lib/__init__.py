@@ -28,6 +28,7 @@ from bn_lib.curvature import (
     set_parameter_vector,
 )
 from bn_lib.folding import fold_batch_norm
+from bn_lib.frameworks import from_keras, from_torch, to_keras, to_torch
 from bn_lib.layer import Layer
 from bn_lib.modulation import (
     AdaptiveBatchNorm,
@@ -118,6 +119,8 @@ __all__ = [
     "conditional_batch_norm_backward",
     "fit",
     "fold_batch_norm",
+    "from_keras",
+    "from_torch",
     "given",
     "group_norm",
     "group_norm_backward",
@@ -140,6 +143,8 @@ __all__ = [
     "softmax_cross_entropy",
     "standardize",
     "standardize_backward",
+    "to_keras",
+    "to_torch",
     "train_step",
     "use_backend",
     "weight_standardization",
