@@ -138,6 +138,7 @@ NETWORKS: Mapping[str, Network] = {
     "cnn": Network(cnn_in_torch, cnn_in_keras, cnn_in_bn_lib, (1, 28, 28)),
 }
 
+EPS_FORGOTTEN = "bn_lib with Keras's eps"
 #: What is compared, in the order of the page's table.
 QUANTITIES = ("layers", "gradients", "losses", "parameters", "running_mean", "running_var", "inference", "as stored")
 
@@ -188,9 +189,12 @@ class Step(NamedTuple):
     gradients: dict[str, Array]
 
 
-def train_ours(network: Network, dtype: Any, seed: int) -> Iterator[Step]:
+def train_ours(network: Network, dtype: Any, seed: int, eps: float = 1e-5) -> Iterator[Step]:
     """The steps of `bn_lib`."""
     model = network.ours(np.random.default_rng(seed), dtype)
+    for each in model:
+        if isinstance(each, BatchNorm):
+            each.eps = eps
     optimizer = SGD(model, LEARNING_RATE, momentum=MOMENTUM)
     for number, (x, labels) in enumerate(batches(network.shape)):
         layers: list[Array] = []
@@ -287,12 +291,13 @@ def compare(name: str, seed: int = 0) -> Compared:
         "bn_lib, float32": lambda: train_ours(network, np.float32, seed),
         "PyTorch, float32": lambda: train_torch(network, np.float32, seed),
         "Keras, float32": lambda: train_keras(network, seed),
+        EPS_FORGOTTEN: lambda: train_ours(network, np.float64, seed, Convention.KERAS.default_eps),
     }
     exact = list(train_ours(network, np.float64, seed))
     differences, steps = {}, {}
     for way, train in ways.items():
         found = list(train())
-        differences[way] = _differences(network, found, exact, biased="Keras" in way)
+        differences[way] = _differences(network, found, exact, biased=way.startswith("Keras"))
         steps[way] = [
             max(apart(there.state[key], here.state[key]) for key in here.gradients or exact[0].gradients)
             for there, here in zip(found[:-1], exact[:-1], strict=True)
