@@ -99,10 +99,10 @@ def apart(steps: Mapping[str, Sequence[float]]) -> Figure:
     fig, ax = plt.subplots(figsize=(5.2, 4.2))
     for name, (colour, dash) in LOOKS.items():
         ax.plot(np.arange(1, len(steps[name]) + 1), steps[name], dash, color=COLOURS[colour], label=name)
-    ax.set(yscale="log", ylim=(1e-17, 1e4), xlim=(0, None), xlabel="training step", ylabel="largest difference")
+    ax.set(yscale="log", ylim=(1e-17, 10), xlim=(0, None), xlabel="training step", ylabel="largest difference")
     ax.set_yticks([1e-16, 1e-12, 1e-8, 1e-4, 1])
     ax.minorticks_off()
-    ax.legend(loc="upper left", ncols=1)
+    ax.legend(loc="center", bbox_to_anchor=(0.5, 0.34), ncols=2, columnspacing=1.2, handlelength=1.6)
     return fig
 
 
@@ -113,10 +113,10 @@ def moved(found: Mapping[str, Moved]) -> Figure:
     for name, each in found.items():
         colour, dash = FORGOTTEN_LOOKS[name]
         ax.plot(each.steps, np.maximum(each.apart, 1e-6), dash, color=COLOURS[colour], label=name)
-    ax.set(yscale="log", ylim=(1e-4, 30), xlim=(0, None), xlabel="steps after the move", ylabel="largest difference")
+    ax.set(yscale="log", ylim=(1e-4, 20), xlim=(0, None), xlabel="steps after the move", ylabel="largest difference")
     ax.set_yticks([1e-4, 1e-3, 1e-2, 1e-1, 1])
     ax.minorticks_off()
-    ax.legend(loc="upper right", title="forgotten", ncols=2)
+    ax.legend(loc="upper center", ncols=3, columnspacing=1.2, handlelength=1.6)
     return fig
 
 
@@ -164,7 +164,7 @@ def table_of_pitfalls() -> str:
 def table_of_reproductions(results: Results) -> str:
     """What each pitfall's tests measured in both frameworks, with the mistake and without, as Markdown."""
     lines = [
-        "| | measured | PyTorch: with, without | Keras: with, without |",
+        "| | measured | PyTorch | Keras |",
         "|:--|:--|:--|:--|",
     ]
     for each in PITFALLS:
@@ -182,12 +182,9 @@ def title(pitfall: Pitfall) -> str:
 
 
 def _pair(pitfall: Pitfall, framework: str, pair: tuple[float, float]) -> str:
-    shown = ", ".join(written(value) for value in pair)
-    return (
-        f"*{shown}*"
-        if pitfall.absent is not None and pitfall.absent[0] == framework
-        else f"**{shown.split(', ')[0]}**, {shown.split(', ')[1]}"
-    )
+    broken, cured = map(written, pair)
+    absent = pitfall.absent is not None and pitfall.absent[0] == framework
+    return f"{broken} / {cured}" if absent else f"**{broken}** / {cured}"
 
 
 def written(value: float) -> str:

@@ -816,7 +816,7 @@ PITFALLS: tuple[Pitfall, ...] = (
         "The last batch of an epoch raises an error, or every feature in it is beta.",
         "A single row has the variance 0.",
         "Rows modulo batch size is not 1; or leave out the incomplete batch.",
-        "distance between outputs of single rows (– : an error)",
+        "distance between outputs of single rows; a dash is an error",
         one_row_torch,
         one_row_keras,
         lambda broken, cured: (math.isnan(broken) or broken == 0) and cured > 0.1,

@@ -107,15 +107,16 @@ def cnn_in_keras() -> Any:
 
 def cnn_in_bn_lib(rng: np.random.Generator, dtype: Any = np.float64) -> Sequential:
     """The two convolutions in `bn_lib`."""
+    made: dict[str, Any] = {"rng": rng, "dtype": dtype}
     return Sequential(
-        Conv2d(1, 4, 3, stride=2, padding=1, bias=False, rng=rng, dtype=dtype),
+        Conv2d(1, 4, 3, stride=2, padding=1, bias=False, **made),
         BatchNorm(4, dtype=dtype),
         ReLU(),
-        Conv2d(4, 8, 3, stride=2, padding=1, bias=False, rng=rng, dtype=dtype),
+        Conv2d(4, 8, 3, stride=2, padding=1, bias=False, **made),
         BatchNorm(8, dtype=dtype),
         ReLU(),
         Flatten(),
-        Dense(392, 10, rng=rng, dtype=dtype),
+        Dense(392, 10, **made),
     )
 
 
