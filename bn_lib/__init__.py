@@ -30,6 +30,7 @@ from bn_lib.curvature import (
 )
 from bn_lib.doctor import doctor
 from bn_lib.folding import fold_batch_norm
+from bn_lib.frameworks import from_keras, from_torch, to_keras, to_torch
 from bn_lib.layer import Layer
 from bn_lib.modulation import (
     AdaptiveBatchNorm,
@@ -121,6 +122,8 @@ __all__ = [
     "doctor",
     "fit",
     "fold_batch_norm",
+    "from_keras",
+    "from_torch",
     "given",
     "group_norm",
     "group_norm_backward",
@@ -143,6 +146,8 @@ __all__ = [
     "softmax_cross_entropy",
     "standardize",
     "standardize_backward",
+    "to_keras",
+    "to_torch",
     "train_step",
     "use_backend",
     "weight_standardization",
