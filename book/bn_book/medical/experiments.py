@@ -41,7 +41,7 @@ from bn_book.medical.phantoms import (
 )
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm
-from bn_lib.network import Sequential
+from bn_lib.network import Conv2d, Dense, Sequential
 from bn_lib.population import recompute_statistics
 from bn_lib.statistics import DomainBatchNorm, HistogramPreservingNorm, match_histogram
 
@@ -673,3 +673,53 @@ def level_given_back(*, seed: int = 0, kept: bool = True) -> float:
     if not kept:
         y[:, 1], y[:, 2] = 0, 1
     return float(np.abs(layer.inverse(y) - x).max())
+
+
+# What a page gets
+
+
+class Shipped(NamedTuple):
+    """Two networks and a head, as whole numbers in thousandths, for a page to compute with.
+
+    Attributes:
+        networks: "none" and "z-score": the weight and bias of each convolution, and of the dense layer for the
+            difference of its logits.
+        thresholds: of either, which leaves 0.95 of the healthy of the known scanners alone.
+        heads: one head as tissue, without and with a lesion: 256 values each.
+        grain: the noise of each pixel, with a standard deviation of 1.
+    """
+
+    networks: dict[str, dict[str, list[object]]]
+    thresholds: dict[str, int]
+    heads: list[list[int]]
+    grain: list[int]
+
+
+HEAD = 14  # which of the 40 heads that are drawn is shown: both networks are right about it, with a lesion and without
+
+
+@cache
+def shipped() -> Shipped:
+    """The networks of the first seed, and a head that neither has seen."""
+    networks = {name: _in_thousandths(detectors(name).model) for name in ("none", "z-score")}
+    thresholds = {name: round(1000 * result(name).threshold) for name in networks}
+    heads = [tissues(40, prevalence=prevalence, rng=np.random.default_rng(52))[0][HEAD] for prevalence in (0.0, 1.0)]
+    grain = np.random.default_rng(53).normal(size=heads[0].size)
+    return Shipped(networks, thresholds, [_whole(head.ravel()) for head in heads], _whole(grain))
+
+
+def _in_thousandths(model: Sequential) -> dict[str, list[object]]:
+    convolutions = [layer for layer in model if isinstance(layer, Conv2d)]
+    dense = model[len(model) - 1]
+    assert isinstance(dense, Dense)
+    weight, bias = (value[..., 1] - value[..., 0] for value in (dense.weight, dense.bias))
+    return {
+        "weights": [_whole(layer.weight) for layer in convolutions],
+        "biases": [_whole(layer.bias) for layer in convolutions],
+        "output": _whole(np.append(weight, bias)),
+    }
+
+
+def _whole(values: Array) -> list[int]:
+    found: list[int] = np.rint(1000 * np.asarray(values, np.float64)).astype(int).tolist()
+    return found
