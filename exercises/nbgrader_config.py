@@ -21,6 +21,9 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # Take the # away, and every student has numbers of their own. What the key is does not matter; take another next year.
 # c.PersonalNumbers.course_key = "autumn-2026"
 
+# The language of verdicts, hints and feedback in what you release from now on: "de". The sheets stay in English.
+# c.Language.code = "de"
+
 # The address of the book's front page: with it, the report (bn-report) links to the sections that it names.
 # c.ReportApp.book = "https://..."
 
@@ -53,9 +56,10 @@ try:
 
     from bn_exercises.course.personal import PersonalNumbers
     from bn_exercises.course.sources import sync
+    from bn_exercises.course.spoken import Language
 
-    # It does nothing without a course key.
-    c.GenerateAssignment.preprocessors = [PersonalNumbers, *GenerateAssignment.preprocessors.default()]
+    # They do nothing without a course key, or a language.
+    c.GenerateAssignment.preprocessors = [PersonalNumbers, Language, *GenerateAssignment.preprocessors.default()]
 
     for path in sync(os.path.join(os.path.dirname(os.path.abspath(__file__)), "source")):
         print(f"nbgrader_config.py: made {path}", file=sys.stderr)
