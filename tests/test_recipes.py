@@ -174,6 +174,14 @@ from bn_exercises.check_yourself.page import check_yourself
 
 check_yourself(questions.LARGER)
 ```
+
+## Key points
+
+Two values come out at -1 and 1. How far apart they were is lost. Which of them was larger is kept.
+
+## What to read next
+
+- {doc}`scale`: where that begins to matter.
 ''',
     "book/bn_book/two_values/__init__.py": '"""The chapter "Two values": its experiments, claims, figures and questions."""\n',
     "book/bn_book/two_values/experiments.py": '''"""What the chapter computes."""

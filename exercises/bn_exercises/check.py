@@ -12,8 +12,11 @@ Tries are counted here, in this session, and nowhere else: `verify` knows nothin
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -137,9 +140,11 @@ class Session:
 
     Attributes:
         book: the address of the book's front page; empty, and a verdict names sections without linking to them.
+        solutions_from: the day on which the course opens its solutions, if it keeps them closed until then.
     """
 
     book: str = ""
+    solutions_from: date | None = None
     _tries: dict[tuple[str, str, str], list[bytes]] = field(default_factory=dict)
     _told: set[tuple[str, bytes, Finding]] = field(default_factory=set)
 
@@ -176,6 +181,14 @@ class Session:
                     tries.append(digest)
                 hints[name] = problem.hints(name)[: len(tries)]
         return Checked(problem.title, _about(verdict, observed), hints, self.book)
+
+    def close_solutions(self, until: str) -> None:
+        """Show no solution of any problem before this day, YYYY-MM-DD. Of several days the last one counts.
+
+        Raises:
+            ValueError: if it is no day.
+        """
+        self.solutions_from = max(day(until), self.solutions_from or date.min)
 
     def forget(self) -> None:
         """Begin again with the first hint."""
@@ -245,9 +258,54 @@ class Solution:
         return _("{title}: the solution", title=said(self.problem.title))
 
 
-def solution(problem: Problem) -> Solution:
-    """The right numbers of `problem`, and how one gets them. Ask when you are done, or stuck."""
-    return Solution(problem)
+@dataclass(frozen=True)
+class Closed:
+    """What is shown in the place of a solution that the course has not opened yet."""
+
+    problem: Problem
+    opens: date
+
+    def __repr__(self) -> str:
+        """As plain text."""
+        return _(
+            "{title}: your course shows the solution from {day} on. "
+            "Until then `check` says which part is wrong, and hints a little more with each try.",
+            title=said(self.problem.title),
+            day=self.opens.isoformat(),
+        )
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div class="bn-checked" role="group" aria-label="{_("Solution")}"><style>{_style()}</style>\n'
+            f"<p>{as_html(repr(self))}</p></div>"
+        )
+
+
+def solution(problem: Problem) -> Solution | Closed:
+    """The right numbers of `problem`, and how one gets them. Ask when you are done, or stuck.
+
+    In a course that keeps its solutions closed until a day, it says which day.
+    """
+    opens = SESSION.solutions_from
+    return Closed(problem, opens) if opens and today() < opens else Solution(problem)
+
+
+def day(text: str) -> date:
+    """The day that is written as YYYY-MM-DD.
+
+    Raises:
+        ValueError: if it is written in another way, or there is no such day.
+    """
+    # fromisoformat alone would take 2026-W51-7, too.
+    with suppress(ValueError):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return date.fromisoformat(text)
+    raise ValueError(f"there is no day {text!r}; expected one as YYYY-MM-DD, such as 2026-12-20")
+
+
+def today() -> date:
+    """The day, by the clock of the machine that the notebook runs on."""
+    return date.today()
 
 
 @cache

@@ -16,8 +16,8 @@ from bn_exercises.problem import Problem
 from bn_exercises.problems import TASKS
 
 _PROBLEM = re.compile(
-    r"my_problem\(\s*(['\"])(?P<name>[\w-]+)\1\s*"
-    r"(?:,\s*course_key=(['\"])(?P<key>.*?)\3\s*(?:,\s*edition=(?P<edition>\d+)\s*)?)?\)"
+    r"my_problem\(\s*(['\"])(?P<name>[\w-]+)\1\s*(?:,\s*solution_from=(['\"])[\d-]+\3\s*)?"
+    r"(?:,\s*course_key=(['\"])(?P<key>.*?)\4\s*(?:,\s*edition=(?P<edition>\d+)\s*)?)?\)"
 )
 _LANGUAGE = re.compile(r"^bn_exercises\.language\((['\"])(?P<code>\w+)\1\)", re.MULTILINE)
 _HAND_IN = re.compile(r"^hand_in\(", re.MULTILINE)

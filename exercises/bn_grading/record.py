@@ -223,17 +223,6 @@ class Recorder(Autograde):  # type: ignore[misc]
                     if stops_the_run(error):
                         raise
 
-    def run_hook(self, hook: Any, student: str, assignment: str) -> None:
-        """`pre_convert_hook` or `post_convert_hook`, with the notebooks that were handed in; as ever, one may fail."""
-        if hook is not None:
-            folder = self._format_source(assignment, student)
-            found = glob.glob(f"{self.coursedir.notebook_id}.ipynb", root_dir=folder)
-            notebooks = [os.path.join(folder, name) for name in sorted(found)]
-            try:
-                hook(assignment=assignment, student=student, notebooks=notebooks)
-            except Exception:
-                self.log.exception("%s: a hook of the configuration failed", student)
-
     @property
     def is_part(self) -> bool:
         """Whether not all notebooks are to be graded."""
@@ -252,6 +241,18 @@ class Recorder(Autograde):  # type: ignore[misc]
         if final.exists():
             os.rename(final, Path(self._staging, "before"))
         os.rename(Path(self._staging, "submission"), final)
+
+
+def run_hook(converter: Any, hook: Any, student: str, assignment: str) -> None:
+    """Run `pre_convert_hook` or `post_convert_hook` with the notebooks that go in; as ever, one may fail."""
+    if hook is not None:
+        folder = converter._format_source(assignment, student)
+        found = glob.glob(f"{converter.coursedir.notebook_id}.ipynb", root_dir=folder)
+        notebooks = [os.path.join(folder, name) for name in sorted(found)]
+        try:
+            hook(assignment=assignment, student=student, notebooks=notebooks)
+        except Exception:
+            converter.log.exception("%s: a hook of the configuration failed", student)
 
 
 def stops_the_run(error: Exception) -> bool:

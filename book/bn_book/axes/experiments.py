@@ -94,6 +94,18 @@ def hears(choice: Choice, axis: int, *, seed: int = 0) -> bool:
     return bool(abs(normalize_over(moved, choice) - normalize_over(x, choice))[0, 0, 0, 0] > 1e-9)
 
 
+def sharing(choice: Choice, shape: tuple[int, int, int, int], chosen: tuple[int, int, int, int]) -> Array:
+    """Which values of a block of this shape share the statistics of the chosen one, as booleans. Tried, one by one."""
+    x = np.random.default_rng(0).normal(size=shape)
+    alone = normalize_over(x, choice)[chosen]
+    found: Array = np.zeros(shape, bool)
+    for place in np.ndindex(shape):
+        moved = x.copy()
+        moved[place] += 1.0
+        found[place] = place == chosen or abs(normalize_over(moved, choice)[chosen] - alone) > 1e-9
+    return found
+
+
 # By hand
 
 

@@ -56,7 +56,9 @@ class Asked:
         return {name: _bounded(value) for name, value in list(answers.items())[:MOST_NAMES]}
 
 
-def my_problem(name: str, course_key: str = "", student: str | None = None, edition: int = 1) -> Asked:
+def my_problem(
+    name: str, course_key: str = "", student: str | None = None, edition: int = 1, solution_from: str = ""
+) -> Asked:
     """The problem of this notebook, with the numbers of the student who handed it in.
 
     Raises:
