@@ -2,12 +2,13 @@
 #
 #   make book PYTHON=python3.12     another Python (3.11 to 3.13)
 #   make book PORT=9000             another port than 8000
-#   make test PROCESSES=4           tests in as many processes as there are cores to spare (2)
+#   make test ROOM=exercises        the tests of one room: a folder of tests/
+#   make test PROCESSES=6           tests in one or two more processes than there are cores to spare (3)
 #   make html BOOK_URL=https://...  for publishing: canonical links and a sitemap need the site's address
 
 PYTHON    ?= python3
 PORT      ?= 8000
-PROCESSES ?= 2
+PROCESSES ?= 3
 VENV      := .venv
 BIN       := $(VENV)/bin
 
@@ -41,10 +42,14 @@ exercises/release/batch-norm: | $(VENV)/.book
 lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it here": DIR=folder or .tar.bz2
 	@PYTHONPATH=book/_ext $(BIN)/python -m bn_site.lite.runtime "$(DIR)"
 
-# Types are checked beside the tests, because a first time takes mypy half a minute of one core.
-test: style ## Check style and types, and run every test; those of a file one after another
+# Types are checked beside the tests, because a first time takes mypy half a minute of one core. On two cores there are
+# three processes: a third of the time a test waits for a browser, a sandbox or a limit.
+# One room's tests take the executed chapters of `make html`, where they need the book.
+test: style ## Check style and types, and run every test, or those of one room: ROOM=exercises (a folder of tests/)
 	$(BIN)/mypy & types=$$!; \
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS); tests=$$?; \
+	$(if $(ROOM),BOOK_CACHE="$(CURDIR)/_build/.jupyter_cache") \
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ROOM:%=tests/%) $(ARGS); \
+	tests=$$?; \
 	wait $$types && exit $$tests
 
 check: style ## Check style and types
