@@ -85,7 +85,7 @@ def record(function: Any, name: str, arguments: tuple[Any, ...]) -> Recorded:
         return Unusable("This is a class. Give a function, or a method of an object that you made of it.")
     passed = _copied(arguments)
     try:
-        with _quietly():
+        with quietly():
             outputs = _call(function, name, passed)
     except KeyboardInterrupt:
         raise
@@ -238,7 +238,7 @@ def _equal(after: Any, before: Any) -> bool:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """No warnings, nothing on standard error (nbgrader would give 0 for it), and NumPy's settings as before afterwards.
 
     Nothing is logged either: a handler keeps the standard error that was there when it was made.
