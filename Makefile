@@ -14,7 +14,7 @@ BIN       := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html pdf serve exercises lite-runtime test check style bench bench-quick linkcheck mutants claims translations format lock clean
+.PHONY: help book html pdf serve exercises lite-runtime test check style bench bench-quick linkcheck mutants claims translations pot format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -83,6 +83,11 @@ translations: $(VENV)/.book ## Collect the texts of the exercises, bring every l
 	$(BIN)/pybabel -q update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
 	  -D bn_exercises -i $(LOCALE)/bn_exercises.pot -d $(LOCALE)
 	$(BIN)/pybabel compile --statistics -D bn_exercises -d $(LOCALE)
+
+# In a folder of its own: two of Sphinx's builders cannot share what they have read of the pages.
+pot: $(VENV)/.book ## Write the texts of the book's pages to _build/pot/_build/gettext, for a translation of its prose
+	BOOK_CACHE=$(CURDIR)/_build/.jupyter_cache \
+	  $(BIN)/jupyter-book build . --path-output _build/pot --builder custom --custom-builder gettext
 
 format: $(VENV)/.test ## Put the code in its standard form
 	$(BIN)/ruff check --fix .
