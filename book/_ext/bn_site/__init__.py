@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 PARTS = (
     "content.execution",
+    "content.downloads",
     "content.docstrings",
     "content.explorables",
     "content.mathematics",
