@@ -146,8 +146,8 @@ CLAIMS = (
         says="BN inside a recurrent network needs statistics for each step. Our test: the same trained network, used "
         "with one set of running statistics for all steps.",
         source="cooijmans2017recurrent",
-        run="Digits in 16 half rows, 32 recurrent units with BN, 8 epochs. Test accuracy. One set is of the same units, "
-        "so it loses less than the statistics of another step do: beyond 50 points it would be a defect.",
+        run="Digits in 16 half rows, 32 recurrent units with BN, 8 epochs. Test accuracy. One set is of the same "
+        "units, so it loses less than those of another step do: beyond 50 points it would be a defect.",
         measure=lambda seed: _points_lost("shared", seed),
         band=(5.0, 50.0),
         unit="percentage points that one set loses",

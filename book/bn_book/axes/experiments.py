@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from bn_book.axes.sequences import Norm, Place, Recurrent, Transformer
 from bn_book.data import load_digits
 from bn_book.networks import Adam, parts_of
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, LayerNorm, RMSNorm
 from bn_lib.layer import Layer, only_looked_at

@@ -56,7 +56,7 @@ class Effort:
     @property
     def minutes(self) -> int:
         """What it takes, to the nearest `STEP`, and never nothing."""
-        exact = (
+        exact: float = (
             self.words / WORDS_PER_MINUTE
             + sum(minutes * getattr(self, name) for name, minutes in MINUTES.items())
             + self.answers * PER_ANSWER * (1 + self.demands)

@@ -41,7 +41,7 @@ from bn_book.medical.phantoms import (
 )
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm
-from bn_lib.network import Sequential
+from bn_lib.network import Conv2d, Dense, Sequential
 from bn_lib.population import recompute_statistics
 from bn_lib.statistics import DomainBatchNorm, HistogramPreservingNorm, match_histogram
 
@@ -533,15 +533,21 @@ BY_LESION = ("none", "z-score", "BN, recomputed", "matched")
 @cache
 def other_scanner(method: str, scanner: Scanner, *, seed: int = 0) -> tuple[float, float]:
     """AUC, and specificity at the carried threshold, on any scanner. The patients are the same for all scanners."""
-    rng = np.random.default_rng((45, seed))
-    t, labels = tissues(400, prevalence=0.5, rng=rng)
-    x = scanner.scan(t, np.random.default_rng((46, seed)))
+    test, others = _taken_by(scanner, seed)
     made = detectors(trained_as(method), seed=seed)
     if METHODS[method].recomputed:
-        made = made.adapted(phantoms(scanner, LOOKED_AT, prevalence=RARE, rng=rng).x)
+        made = made.adapted(others)
     threshold = result(method, seed=seed).threshold
-    answers = Answers(made.scores(x), labels, np.zeros(0))
-    return auc(answers.scores, labels), answers.above(threshold)[1]
+    answers = Answers(made.scores(test.x), test.labels, np.zeros(0))
+    return auc(answers.scores, test.labels), answers.above(threshold)[1]
+
+
+@cache
+def _taken_by(scanner: Scanner, seed: int) -> tuple[Images, Array]:
+    """Images to test on, half of them with a lesion, and others to recompute statistics on."""
+    rng = np.random.default_rng((45, seed))
+    test = phantoms(scanner, 400, prevalence=0.5, rng=rng)
+    return test, phantoms(scanner, LOOKED_AT, prevalence=RARE, rng=rng).x
 
 
 def other_lesions(method: str, lesions: str, *, seed: int = 0) -> float:
@@ -673,3 +679,53 @@ def level_given_back(*, seed: int = 0, kept: bool = True) -> float:
     if not kept:
         y[:, 1], y[:, 2] = 0, 1
     return float(np.abs(layer.inverse(y) - x).max())
+
+
+# What a page gets
+
+
+class Shipped(NamedTuple):
+    """Two networks and a head, as whole numbers in thousandths, for a page to compute with.
+
+    Attributes:
+        networks: "none" and "z-score": the weight and bias of each convolution, and of the dense layer for the
+            difference of its logits.
+        thresholds: of either, which leaves 0.95 of the healthy of the known scanners alone.
+        heads: one head as tissue, without and with a lesion: 256 values each.
+        grain: the noise of each pixel, with a standard deviation of 1.
+    """
+
+    networks: dict[str, dict[str, list[object]]]
+    thresholds: dict[str, int]
+    heads: list[list[int]]
+    grain: list[int]
+
+
+HEAD = 14  # which of the 40 heads that are drawn is shown: both networks are right about it, with a lesion and without
+
+
+@cache
+def shipped() -> Shipped:
+    """The networks of the first seed, and a head that neither has seen."""
+    networks = {name: _in_thousandths(detectors(name).model) for name in ("none", "z-score")}
+    thresholds = {name: round(1000 * result(name).threshold) for name in networks}
+    heads = [tissues(40, prevalence=prevalence, rng=np.random.default_rng(52))[0][HEAD] for prevalence in (0.0, 1.0)]
+    grain = np.random.default_rng(53).normal(size=heads[0].size)
+    return Shipped(networks, thresholds, [_whole(head.ravel()) for head in heads], _whole(grain))
+
+
+def _in_thousandths(model: Sequential) -> dict[str, list[object]]:
+    convolutions = [layer for layer in model if isinstance(layer, Conv2d)]
+    dense = model[len(model) - 1]
+    assert isinstance(dense, Dense)
+    weight, bias = (value[..., 1] - value[..., 0] for value in (dense.weight, dense.bias))
+    return {
+        "weights": [_whole(layer.weight) for layer in convolutions],
+        "biases": [_whole(layer.bias) for layer in convolutions],
+        "output": _whole(np.append(weight, bias)),
+    }
+
+
+def _whole(values: Array) -> list[int]:
+    found: list[int] = np.rint(1000 * np.asarray(values, np.float64)).astype(int).tolist()
+    return found

@@ -1,7 +1,6 @@
 """The adversary of a generator: a discriminator with or without BN, and what is put into its mini-batches."""
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from bn_book.data import load_digits
 from bn_book.modulation.generator import CLASSES, F32, PIXELS, Generator, falling, noise, one_hot
 from bn_book.networks import Adam, parts_of
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import Layer

@@ -6,7 +6,6 @@ Every function returns numbers, and each source of randomness is a seed in its s
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -30,6 +29,7 @@ from bn_book.modulation.generator import (
     spread,
 )
 from bn_book.networks import Adam, Part, parts_of
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.modulation import AttentiveNorm, adaptive_instance_norm

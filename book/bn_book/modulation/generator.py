@@ -7,12 +7,12 @@ all, and before it stands a BatchNorm without gamma and beta, or nothing.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bn_book.data import load_digits
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import Layer

@@ -30,7 +30,8 @@ def write(records: Iterable[Record]) -> bytes:
         for each in questions:
             _question(quiz, each)
     ET.indent(quiz)
-    return ET.tostring(quiz, encoding="utf-8", xml_declaration=True)
+    content: bytes = ET.tostring(quiz, encoding="utf-8", xml_declaration=True)
+    return content
 
 
 def _question(quiz: ET.Element, record: Record) -> None:

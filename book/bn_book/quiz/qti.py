@@ -14,7 +14,6 @@ from bn_exercises.typography import as_html
 QTI = "http://www.imsglobal.org/xsd/imsqti_v2p1"
 PACKAGE = "http://www.imsglobal.org/xsd/imscp_v1p1"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
-_NUMBERS = {"cardinality": "single", "baseType": "float"}
 
 
 def write(records: Iterable[Record]) -> bytes:
@@ -77,7 +76,9 @@ def _choice(item: ET.Element, record: Record) -> None:
 
 def _numbers(item: ET.Element, record: Record) -> None:
     for number, answers in enumerate(record.fields):
-        response = ET.SubElement(item, "responseDeclaration", identifier=f"RESPONSE{number}", **_NUMBERS)
+        response = ET.SubElement(
+            item, "responseDeclaration", identifier=f"RESPONSE{number}", cardinality="single", baseType="float"
+        )
         right = next(answer for answer in answers if answer.right)
         ET.SubElement(ET.SubElement(response, "correctResponse"), "value").text = right.text
     _outcomes(item)
@@ -103,7 +104,7 @@ def _numbers(item: ET.Element, record: Record) -> None:
 
 def _outcomes(item: ET.Element) -> None:
     for name, start in (("SCORE", "0"), ("MAXSCORE", "1")):
-        outcome = ET.SubElement(item, "outcomeDeclaration", identifier=name, **_NUMBERS)
+        outcome = ET.SubElement(item, "outcomeDeclaration", identifier=name, cardinality="single", baseType="float")
         ET.SubElement(ET.SubElement(outcome, "defaultValue"), "value").text = start
     ET.SubElement(item, "outcomeDeclaration", identifier="FEEDBACK", cardinality="multiple", baseType="identifier")
 
@@ -120,8 +121,8 @@ def _value(parent: ET.Element, kind: str, value: str) -> None:
 
 
 def _feedback(item: ET.Element, identifier: str, says: str) -> None:
-    shown = {"outcomeIdentifier": "FEEDBACK", "identifier": identifier, "showHide": "show"}
-    _paragraph(ET.SubElement(item, "modalFeedback", **shown), says)
+    shown = ET.SubElement(item, "modalFeedback", outcomeIdentifier="FEEDBACK", identifier=identifier, showHide="show")
+    _paragraph(shown, says)
 
 
 def _paragraph(parent: ET.Element, text: str) -> None:
@@ -171,4 +172,5 @@ def _picture(record: Record, at: int) -> str:
 
 def _written(root: ET.Element) -> bytes:
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    content: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return content
