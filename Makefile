@@ -2,18 +2,19 @@
 #
 #   make book PYTHON=python3.12     another Python (3.11 to 3.13)
 #   make book PORT=9000             another port than 8000
-#   make test PROCESSES=4           tests in as many processes as there are cores to spare (2)
+#   make test ROOM=exercises        the tests of one room: a folder of tests/
+#   make test PROCESSES=6           tests in one or two more processes than there are cores to spare (3)
 #   make html BOOK_URL=https://...  for publishing: canonical links and a sitemap need the site's address
 
 PYTHON    ?= python3
 PORT      ?= 8000
-PROCESSES ?= 2
+PROCESSES ?= 3
 VENV      := .venv
 BIN       := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html pdf serve exercises lite-runtime test check style bench bench-quick linkcheck mutants claims translations format lock clean
+.PHONY: help book html pdf serve exercises lite-runtime test check style bench bench-quick linkcheck mutants claims translations pot format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,10 +42,14 @@ exercises/release/batch-norm: | $(VENV)/.book
 lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it here": DIR=folder or .tar.bz2
 	@PYTHONPATH=book/_ext $(BIN)/python -m bn_site.lite.runtime "$(DIR)"
 
-# Types are checked beside the tests, because a first time takes mypy half a minute of one core.
-test: style ## Check style and types, and run every test; those of a file one after another
+# Types are checked beside the tests, because a first time takes mypy half a minute of one core. On two cores there are
+# three processes: a third of the time a test waits for a browser, a sandbox or a limit.
+# One room's tests take the executed chapters of `make html`, where they need the book.
+test: style ## Check style and types, and run every test, or those of one room: ROOM=exercises (a folder of tests/)
 	$(BIN)/mypy & types=$$!; \
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS); tests=$$?; \
+	$(if $(ROOM),BOOK_CACHE="$(CURDIR)/_build/.jupyter_cache") \
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ROOM:%=tests/%) $(ARGS); \
+	tests=$$?; \
 	wait $$types && exit $$tests
 
 check: style ## Check style and types
@@ -78,6 +83,11 @@ translations: $(VENV)/.book ## Collect the texts of the exercises, bring every l
 	$(BIN)/pybabel -q update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
 	  -D bn_exercises -i $(LOCALE)/bn_exercises.pot -d $(LOCALE)
 	$(BIN)/pybabel compile --statistics -D bn_exercises -d $(LOCALE)
+
+# In a folder of its own: two of Sphinx's builders cannot share what they have read of the pages.
+pot: $(VENV)/.book ## Write the texts of the book's pages to _build/pot/_build/gettext, for a translation of its prose
+	BOOK_CACHE=$(CURDIR)/_build/.jupyter_cache \
+	  $(BIN)/jupyter-book build . --path-output _build/pot --builder custom --custom-builder gettext
 
 format: $(VENV)/.test ## Put the code in its standard form
 	$(BIN)/ruff check --fix .

@@ -75,6 +75,8 @@ THERE = {
     "A problem": {"NAME": "batch-size", "MODULE": "batch_size", "NUMBER": "3"},
     "A normalizer": {"NAME": "layer"},
     "A framework's convention": {"NAME": "keras"},
+    "A term": {},
+    "A translation": {"LANGUAGE": "de"},
     "A colour": {},
 }
 

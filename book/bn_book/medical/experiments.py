@@ -533,15 +533,21 @@ BY_LESION = ("none", "z-score", "BN, recomputed", "matched")
 @cache
 def other_scanner(method: str, scanner: Scanner, *, seed: int = 0) -> tuple[float, float]:
     """AUC, and specificity at the carried threshold, on any scanner. The patients are the same for all scanners."""
-    rng = np.random.default_rng((45, seed))
-    t, labels = tissues(400, prevalence=0.5, rng=rng)
-    x = scanner.scan(t, np.random.default_rng((46, seed)))
+    test, others = _taken_by(scanner, seed)
     made = detectors(trained_as(method), seed=seed)
     if METHODS[method].recomputed:
-        made = made.adapted(phantoms(scanner, LOOKED_AT, prevalence=RARE, rng=rng).x)
+        made = made.adapted(others)
     threshold = result(method, seed=seed).threshold
-    answers = Answers(made.scores(x), labels, np.zeros(0))
-    return auc(answers.scores, labels), answers.above(threshold)[1]
+    answers = Answers(made.scores(test.x), test.labels, np.zeros(0))
+    return auc(answers.scores, test.labels), answers.above(threshold)[1]
+
+
+@cache
+def _taken_by(scanner: Scanner, seed: int) -> tuple[Images, Array]:
+    """Images to test on, half of them with a lesion, and others to recompute statistics on."""
+    rng = np.random.default_rng((45, seed))
+    test = phantoms(scanner, 400, prevalence=0.5, rng=rng)
+    return test, phantoms(scanner, LOOKED_AT, prevalence=RARE, rng=rng).x
 
 
 def other_lesions(method: str, lesions: str, *, seed: int = 0) -> float:
