@@ -88,11 +88,13 @@ lock: $(VENV)/.python ## Derive requirements.txt from pyproject.toml again
 clean: ## Remove what was built; the environment stays (it is the folder .venv)
 	rm -rf _build
 
-# pip would compile 15,000 files on one core, half a minute of them. Those written for another Python stay as they are.
 define install
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -e $(1)
-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 endef
+
+# pip would compile 15,000 files on one core, half a minute of them. Those written for another Python stay as they are,
+# and so do other packages' tests.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '[/\\]tests[/\\]' $(VENV)/lib || true
 
 # The files below are empty: their dates say when a step was last done.
 
@@ -108,12 +110,14 @@ $(VENV)/.python:
 $(VENV)/.book: $(VENV)/.python requirements.txt pyproject.toml
 	@echo "Installing the pinned packages (some minutes the first time)"
 	$(call install,.)
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python requirements.txt pyproject.toml tests/site/package.json tests/site/package-lock.json tests/site/wheels.txt
 	@echo "Installing the pinned packages and what the tests compare with (some minutes the first time)"
 	$(call install,'.[test]')
-	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/site --no-audit --no-fund --loglevel=error
+	@($(COMPILE)) & \
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/site --no-audit --no-fund --loglevel=error && \
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.14 \
-	  --require-hashes --dest tests/site/wheels -r tests/site/wheels.txt
+	  --require-hashes --dest tests/site/wheels -r tests/site/wheels.txt; done=$$?; wait; exit $$done
 	@touch $@ $(VENV)/.book
