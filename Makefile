@@ -3,12 +3,12 @@
 #   make book PYTHON=python3.12     another Python (3.11 to 3.13)
 #   make book PORT=9000             another port than 8000
 #   make test ROOM=exercises        the tests of one room: a folder of tests/
-#   make test PROCESSES=6           tests in one or two more processes than there are cores to spare (3)
+#   make test PROCESSES=8           tests in twice as many processes as there are cores to spare (4)
 #   make html BOOK_URL=https://...  for publishing: canonical links and a sitemap need the site's address
 
 PYTHON    ?= python3
 PORT      ?= 8000
-PROCESSES ?= 3
+PROCESSES ?= 4
 VENV      := .venv
 BIN       := $(VENV)/bin
 
@@ -43,7 +43,7 @@ lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it her
 	@PYTHONPATH=book/_ext $(BIN)/python -m bn_site.lite.runtime "$(DIR)"
 
 # Types are checked beside the tests, because a first time takes mypy half a minute of one core. On two cores there are
-# three processes: a third of the time a test waits for a browser, a sandbox or a limit.
+# four processes: half of its time a test waits for a browser, a sandbox or a limit.
 # One room's tests take the executed chapters of `make html`, where they need the book.
 test: style ## Check style and types, and run every test, or those of one room: ROOM=exercises (a folder of tests/)
 	$(BIN)/mypy & types=$$!; \
