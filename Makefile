@@ -14,7 +14,7 @@ BIN       := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html pdf serve exercises lite-runtime test check style bench bench-quick linkcheck mutants claims format lock clean
+.PHONY: help book html pdf serve exercises lite-runtime test check style bench bench-quick linkcheck mutants claims translations pot format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +73,21 @@ mutants: $(VENV)/.book ## Grade the grader: known mistakes and known right answe
 
 claims: $(VENV)/.book ## Measure every claim of the ledger with 5 seeds, on all cores: ARGS="--seeds 9 --scheduler tcp://..."
 	$(BIN)/python book/tools/claims.py $(ARGS)
+
+# Without dates, and of places only the file: so they change when a text does, and not when a line moves.
+LOCALE := exercises/bn_exercises/locale
+
+translations: $(VENV)/.book ## Collect the texts of the exercises, bring every language up to date, and compile
+	cd exercises && ../$(BIN)/pybabel -q extract --no-wrap --omit-header --add-location=file --sort-by-file \
+	  --mapping ../babel.cfg --output-file ../$(LOCALE)/bn_exercises.pot .
+	$(BIN)/pybabel -q update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
+	  -D bn_exercises -i $(LOCALE)/bn_exercises.pot -d $(LOCALE)
+	$(BIN)/pybabel compile --statistics -D bn_exercises -d $(LOCALE)
+
+# In a folder of its own: two of Sphinx's builders cannot share what they have read of the pages.
+pot: $(VENV)/.book ## Write the texts of the book's pages to _build/pot/_build/gettext, for a translation of its prose
+	BOOK_CACHE=$(CURDIR)/_build/.jupyter_cache \
+	  $(BIN)/jupyter-book build . --path-output _build/pot --builder custom --custom-builder gettext
 
 format: $(VENV)/.test ## Put the code in its standard form
 	$(BIN)/ruff check --fix .

@@ -36,6 +36,8 @@ INSTALL = "would run if installed: "
 # and on a busy machine ten times as long. The book's own build does the same.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# Before anything imports Keras: it runs on the PyTorch that is here, and reads and writes no settings in anyone's home.
+os.environ |= {"KERAS_BACKEND": "torch", "KERAS_HOME": os.devnull}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import vendor
+import yaml
 from bn_site.content import docstrings, execution
 from bs4 import BeautifulSoup
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
 from bn_book import runs
 from bn_book.colours import COLOURS, DARK, of_page, of_part
@@ -200,3 +203,27 @@ def test_every_target_has_a_line_of_help():
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split():
         assert re.search(rf"^  make {target} +\S", shown, re.MULTILINE), target
+
+
+# Translating a page
+
+
+def test_a_sentence_that_is_translated_is_in_the_page(tmp_path):
+    """The mechanism is Sphinx's, set up as for the book: a page, and a catalogue for it at its place."""
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]
+    ours = {name: settings[name] for name in ("locale_dirs", "gettext_compact")}
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "page.md").write_text("# A title\n\nOne sentence.\n\nAnother one.\n")
+    (folder,) = ours["locale_dirs"]
+    catalogue = tmp_path / folder / "de" / "LC_MESSAGES" / "book" / "page.po"
+    catalogue.parent.mkdir(parents=True)
+    catalogue.write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\nmsgid "One sentence."\nmsgstr "Ein Satz."\n'
+    )
+    config = {"extensions": ["myst_parser"], "root_doc": "book/page", "language": "de", **ours}
+    out = tmp_path / "out"
+    with docutils_namespace():
+        Sphinx(tmp_path, None, out, out, "html", config, status=None, warning=None, freshenv=True).build()
+    page = (out / "book" / "page.html").read_text()
+    assert "Ein Satz." in page
+    assert "Another one." in page

@@ -190,7 +190,7 @@ def test_the_wheels_are_those_of_the_lock_file_and_hold_this_tree(served):
                 files = {
                     path.relative_to(folder).as_posix()
                     for path in (folder / name).rglob("*")
-                    if path.suffix in {".py", ".js", ".css", ".gz", ".mplstyle"}
+                    if path.suffix in {".py", ".js", ".css", ".gz", ".mo", ".mplstyle"}
                 }
                 there = {file for file in wheel.namelist() if file.startswith(f"{name}/")}
                 assert files <= there

@@ -13,6 +13,7 @@ from bn_book.explorables.drift import Drift
 from bn_book.explorables.find_the_bug import FindTheBug
 from bn_book.explorables.flipbook import Flipbook
 from bn_book.explorables.mini_batch import MiniBatch
+from bn_book.explorables.one_scan import OneScan
 from bn_book.explorables.own_formulas import OwnFormulas
 from bn_book.explorables.three_paths import ThreePaths
 from bn_book.explorables.training_and_inference import TrainingAndInference
@@ -34,6 +35,7 @@ KINDS: tuple[type[Explorable], ...] = (
     Turning,
     ChooseAxes,
     TwoDigits,
+    OneScan,
     OwnFormulas,
 )
 
@@ -47,6 +49,7 @@ __all__ = [
     "FindTheBug",
     "Flipbook",
     "MiniBatch",
+    "OneScan",
     "OwnFormulas",
     "ThreePaths",
     "TrainingAndInference",

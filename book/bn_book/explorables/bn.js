@@ -314,3 +314,30 @@ export function drawnDigit({ hidden, output }, z, maps) {
   }, z);
   return dense(last, output.weight, output.bias).map((value) => 1 / (1 + Math.exp(-value)));
 }
+
+// A detector of lesions (one_scan.js)
+
+/** What a scanner shows of tissues: gain (t^gamma + noise grain) + offset. */
+export const scanned = (tissues, grain, { gain, offset, gamma, noise }) =>
+  tissues.map((t, i) => gain * (Math.max(t, 0) ** gamma + noise * grain[i]) + offset);
+
+/** A convolution of 3 x 3 with stride 2 and a border of zeros, and a ReLU: of maps[channel][row][column]. */
+export function halved(maps, weight, bias) {
+  const side = maps[0].length / 2;
+  const at = (map, row, column) => map[row]?.[column] ?? 0;
+  const places = [...Array(side).keys()];
+  return weight.map((kernels, k) => places.map((i) => places.map((j) => {
+    let total = bias[k];
+    kernels.forEach((kernel, c) => kernel.forEach((row, a) => row.forEach((w, b) => {
+      total += w * at(maps[c], 2 * i + a - 1, 2 * j + b - 1);
+    })));
+    return Math.max(0, total);
+  })));
+}
+
+/** The logit of a lesion in an image[row][column]: convolutions, the largest value of each channel, a dense layer. */
+export function lesionScore({ weights, biases, output }, image) {
+  const maps = weights.reduce((before, weight, k) => halved(before, weight, biases[k]), [image]);
+  const largest = maps.map((map) => Math.max(...map.flat()));
+  return sum(largest.map((value, i) => value * output[i])) + output[output.length - 1];
+}

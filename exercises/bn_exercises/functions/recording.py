@@ -278,7 +278,8 @@ def _raised(error: BaseException) -> str:
     except BaseException:
         line = ""
     line = line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " …"
-    return f"It raised {type(error).__name__[:LONGEST_LINE]}" + (f": “{line}”." if line else ".")
+    name = type(error).__name__[:LONGEST_LINE]
+    return f"It raised {name}: “{line}”." if line else f"It raised {name}."
 
 
 def as_data(recorded: Recorded) -> Any:

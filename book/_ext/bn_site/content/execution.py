@@ -29,6 +29,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
 from bn_book import runs
+from bn_exercises.translation import ENGLISH, spoken
 from bn_site import ROOT
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ def place_cache(app: Sphinx, _config: object) -> None:
     """Give this state of the code its own cache beside the pages, and forget all but the last few states."""
     caches = Path(os.environ.get("BOOK_CACHE") or Path(app.outdir).parent / ".jupyter_cache").resolve()
     here = caches / fingerprint(ROOT / source for source in SOURCES)
+    # What cells put out on questions is in the language that is set.
+    here = here if spoken() == ENGLISH else here.with_name(f"{here.name}-{spoken()}")
     here.mkdir(parents=True, exist_ok=True)
     os.utime(here)
     others = sorted((other for other in caches.iterdir() if other != here), key=lambda other: -other.stat().st_mtime)
