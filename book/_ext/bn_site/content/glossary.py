@@ -54,7 +54,7 @@ class LinkTerms(SphinxPostTransform):
         """Go through a chapter's paragraphs in their order."""
         if not self.env.docname.startswith(FOLDER):
             return
-        objects = self.env.get_domain("std").objects  # type: ignore[attr-defined]
+        objects = self.env.get_domain("std").objects
         self.terms = {
             name: target for (kind, name), (page, target) in objects.items() if kind == "term" and page == GLOSSARY
         }

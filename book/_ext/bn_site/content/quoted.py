@@ -97,7 +97,7 @@ class Quote(SphinxPostTransform):
     def formula(self, place: nodes.Element) -> nodes.math_block:
         """The formula."""
         label, text = place["label"], place["text"]
-        docname, target = self.env.get_domain("std").anonlabels.get(label, ("", ""))  # type: ignore[attr-defined]
+        docname, target = self.env.get_domain("std").anonlabels.get(label, ("", ""))
         for section in _sections(self.env, docname):
             if target in section["ids"]:
                 found = next((each for each in section.findall(nodes.math_block) if text in each.astext()), None)

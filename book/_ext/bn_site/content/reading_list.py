@@ -31,7 +31,7 @@ class ReadingList(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Make the sections."""
-        entries = self.env.get_domain("cite").bibdata.data.entries  # type: ignore[attr-defined]
+        entries = self.env.get_domain("cite").bibdata.data.entries
         annotations = {
             key: entry.fields["annotation"] for key, entry in entries.items() if "annotation" in entry.fields
         }
