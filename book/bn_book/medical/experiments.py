@@ -8,7 +8,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cache, partial
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.stats import rankdata
@@ -695,7 +695,7 @@ class Shipped(NamedTuple):
         grain: the noise of each pixel, with a standard deviation of 1.
     """
 
-    networks: dict[str, dict[str, list[object]]]
+    networks: dict[str, dict[str, list[Any]]]
     thresholds: dict[str, int]
     heads: list[list[int]]
     grain: list[int]
@@ -714,10 +714,10 @@ def shipped() -> Shipped:
     return Shipped(networks, thresholds, [_whole(head.ravel()) for head in heads], _whole(grain))
 
 
-def _in_thousandths(model: Sequential) -> dict[str, list[object]]:
+def _in_thousandths(model: Sequential) -> dict[str, list[Any]]:
     convolutions = [layer for layer in model if isinstance(layer, Conv2d)]
-    dense = model[len(model) - 1]
-    assert isinstance(dense, Dense)
+    (dense,) = (layer for layer in model if isinstance(layer, Dense))
+    assert dense.bias is not None
     weight, bias = (value[..., 1] - value[..., 0] for value in (dense.weight, dense.bias))
     return {
         "weights": [_whole(layer.weight) for layer in convolutions],
