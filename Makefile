@@ -2,18 +2,19 @@
 #
 #   make book PYTHON=python3.12     another Python (3.11 to 3.13)
 #   make book PORT=9000             another port than 8000
-#   make test PROCESSES=4           tests in as many processes as there are cores to spare (2)
+#   make test ROOM=exercises        the tests of one room: a folder of tests/
+#   make test PROCESSES=8           tests in twice as many processes as there are cores to spare (4)
 #   make html BOOK_URL=https://...  for publishing: canonical links and a sitemap need the site's address
 
 PYTHON    ?= python3
 PORT      ?= 8000
-PROCESSES ?= 2
+PROCESSES ?= 4
 VENV      := .venv
 BIN       := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book html pdf serve exercises lite-runtime test check style bench bench-quick linkcheck mutants claims format lock clean
+.PHONY: help book html pdf serve exercises lite-runtime test check style bench bench-quick linkcheck mutants claims translations pot format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,10 +42,14 @@ exercises/release/batch-norm: | $(VENV)/.book
 lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it here": DIR=folder or .tar.bz2
 	@PYTHONPATH=book/_ext $(BIN)/python -m bn_site.lite.runtime "$(DIR)"
 
-# Types are checked beside the tests, because a first time takes mypy half a minute of one core.
-test: style ## Check style and types, and run every test; those of a file one after another
+# Types are checked beside the tests, because a first time takes mypy half a minute of one core. On two cores there are
+# four processes: half of its time a test waits for a browser, a sandbox or a limit.
+# One room's tests take the executed chapters of `make html`, where they need the book.
+test: style ## Check style and types, and run every test, or those of one room: ROOM=exercises (a folder of tests/)
 	$(BIN)/mypy & types=$$!; \
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS); tests=$$?; \
+	$(if $(ROOM),BOOK_CACHE="$(CURDIR)/_build/.jupyter_cache") \
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ROOM:%=tests/%) $(ARGS); \
+	tests=$$?; \
 	wait $$types && exit $$tests
 
 check: style ## Check style and types
@@ -69,6 +74,21 @@ mutants: $(VENV)/.book ## Grade the grader: known mistakes and known right answe
 claims: $(VENV)/.book ## Measure every claim of the ledger with 5 seeds, on all cores: ARGS="--seeds 9 --scheduler tcp://..."
 	$(BIN)/python book/tools/claims.py $(ARGS)
 
+# Without dates, and of places only the file: so they change when a text does, and not when a line moves.
+LOCALE := exercises/bn_exercises/locale
+
+translations: $(VENV)/.book ## Collect the texts of the exercises, bring every language up to date, and compile
+	cd exercises && ../$(BIN)/pybabel -q extract --no-wrap --omit-header --add-location=file --sort-by-file \
+	  --mapping ../babel.cfg --output-file ../$(LOCALE)/bn_exercises.pot .
+	$(BIN)/pybabel -q update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
+	  -D bn_exercises -i $(LOCALE)/bn_exercises.pot -d $(LOCALE)
+	$(BIN)/pybabel compile --statistics -D bn_exercises -d $(LOCALE)
+
+# In a folder of its own: two of Sphinx's builders cannot share what they have read of the pages.
+pot: $(VENV)/.book ## Write the texts of the book's pages to _build/pot/_build/gettext, for a translation of its prose
+	BOOK_CACHE=$(CURDIR)/_build/.jupyter_cache \
+	  $(BIN)/jupyter-book build . --path-output _build/pot --builder custom --custom-builder gettext
+
 format: $(VENV)/.test ## Put the code in its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -83,11 +103,13 @@ lock: $(VENV)/.python ## Derive requirements.txt from pyproject.toml again
 clean: ## Remove what was built; the environment stays (it is the folder .venv)
 	rm -rf _build
 
-# pip would compile 15,000 files on one core, half a minute of them. Those written for another Python stay as they are.
 define install
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -e $(1)
-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 endef
+
+# pip would compile 15,000 files on one core, half a minute of them. Those written for another Python stay as they are,
+# and so do other packages' tests.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '[/\\]tests[/\\]' $(VENV)/lib || true
 
 # The files below are empty: their dates say when a step was last done.
 
@@ -103,12 +125,14 @@ $(VENV)/.python:
 $(VENV)/.book: $(VENV)/.python requirements.txt pyproject.toml
 	@echo "Installing the pinned packages (some minutes the first time)"
 	$(call install,.)
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python requirements.txt pyproject.toml tests/site/package.json tests/site/package-lock.json tests/site/wheels.txt
 	@echo "Installing the pinned packages and what the tests compare with (some minutes the first time)"
 	$(call install,'.[test]')
-	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/site --no-audit --no-fund --loglevel=error
+	@($(COMPILE)) & \
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/site --no-audit --no-fund --loglevel=error && \
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.14 \
-	  --require-hashes --dest tests/site/wheels -r tests/site/wheels.txt
+	  --require-hashes --dest tests/site/wheels -r tests/site/wheels.txt; done=$$?; wait; exit $$done
 	@touch $@ $(VENV)/.book

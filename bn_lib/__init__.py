@@ -3,9 +3,10 @@
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
 (the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains), `modulation`
 and `statistics` (other places that gamma and beta, or mean and variance, come from), `folding` (a smaller network for
-inference), `curvature` (how a loss curves). Then how it is made fast: `backends` (the same mathematics as four loops
-over memory, for each kind of array) and `fast` (what brings arrays there). For more than one machine: `population`
-(statistics of a data set) and `sync` (a layer whose mini-batch is spread over workers).
+inference), `curvature` (how a loss curves), `doctor` (what is often wrong in a model, also one of PyTorch or Keras).
+Then how it is made fast: `backends` (the same mathematics as four loops over memory, for each kind of array) and `fast`
+(what brings arrays there). For more than one machine: `population` (statistics of a data set) and `sync` (a layer whose
+mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend
@@ -27,7 +28,9 @@ from bn_lib.curvature import (
     parameter_vector,
     set_parameter_vector,
 )
+from bn_lib.doctor import doctor
 from bn_lib.folding import fold_batch_norm
+from bn_lib.frameworks import from_keras, from_torch, to_keras, to_torch
 from bn_lib.layer import Layer
 from bn_lib.modulation import (
     AdaptiveBatchNorm,
@@ -116,8 +119,11 @@ __all__ = [
     "batch_norm_inference",
     "conditional_batch_norm",
     "conditional_batch_norm_backward",
+    "doctor",
     "fit",
     "fold_batch_norm",
+    "from_keras",
+    "from_torch",
     "given",
     "group_norm",
     "group_norm_backward",
@@ -140,6 +146,8 @@ __all__ = [
     "softmax_cross_entropy",
     "standardize",
     "standardize_backward",
+    "to_keras",
+    "to_torch",
     "train_step",
     "use_backend",
     "weight_standardization",

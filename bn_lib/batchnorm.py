@@ -226,7 +226,7 @@ class BatchNorm(_Normalizer):
     num_batches_tracked: Array
     momentum = Setting(_check_momentum)
     unbiased_running_var = Setting(check_bool)
-    given_name: str | None = "mask"
+    given_names: tuple[str, ...] = ("mask",)
     mask: Array | None = None
     _least_valid = 2
 
@@ -337,6 +337,11 @@ class BatchNorm(_Normalizer):
     def _moments(self, cache: Any) -> Iterable[Moments]:
         """What goes into the running statistics after a training pass, one after the other."""
         return (cache.moments,)
+
+    def batch_moments(self) -> Moments:
+        """Those that the last pass standardized with, if it was with the batch's."""
+        moments: Moments = self._last().cache.moments
+        return moments
 
     @silent
     def _update_running(self, moments: Moments) -> None:

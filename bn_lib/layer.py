@@ -93,6 +93,7 @@ class Layer:
 
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
+    given_names: tuple[str, ...] = ()  # attributes that `given` sets: what the output depends on beside x
     training = Setting(check_bool)
     frozen = False  # on the class, and so for a layer that was pickled before there was such a thing
 

@@ -26,6 +26,7 @@ from bn_lib._checks import (
     check_gradient,
     check_input,
     check_labels,
+    check_mask,
     check_parameter,
     check_positive_int,
     check_same_kind,
@@ -33,7 +34,6 @@ from bn_lib._checks import (
 )
 from bn_lib.batchnorm import BatchNorm, check_channel_axis
 from bn_lib.layer import Layer, Setting, check_model, distinct_layers
-from bn_lib.moments import Moments
 from bn_lib.network import initial_weights
 from bn_lib.normalizers import NormCache, batch_axes, batch_norm_backward, normalize_over
 from bn_lib.standardize import Standardized, standardize_over
@@ -201,28 +201,6 @@ def _check_broadcast(x: Array, parameter: Array, name: str) -> None:
 # What a layer depends on beside x
 
 
-class Given(Layer):
-    """Base of layers whose output depends on more than x: on one whole number per row, of a name that they say."""
-
-    given_name: str
-
-    def forward(self, x: Array, given: Array | None = None) -> Array:
-        """Return the output for `x`, whose rows have these numbers; None for those that `given` set."""
-        raise NotImplementedError
-
-    def _given(self, x: Array, given: Array | None, count: int) -> Array:
-        """What this pass depends on: what it was called with, or else what the layer holds."""
-        name = self.given_name
-        given = getattr(self, name) if given is None else given
-        if given is None:
-            raise ValueError(
-                f"{name} are missing; expected one for each row of x: forward(x, {name}), or the pass inside "
-                f"`with given(model, {name}={name}):`"
-            )
-        check_labels(given, x, count, name)
-        return given
-
-
 @contextmanager
 def given(model: Layer, **values: Array) -> Iterator[None]:
     """Tell the layers of a network what they depend on beside x, for all passes inside.
@@ -231,10 +209,10 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
             y = model.forward(x)
 
     A `Sequential` hands x alone from layer to layer. So a layer that wants the class of each row finds it in its
-    attribute `labels`, one that wants the domain in `domains`, and a `BatchNorm` the mask of padded sequences, if there
-    is one, in `mask`. This sets those of all layers of the model that have one, and puts back what was there when it
-    ends. Outside, a layer that wants labels or domains refuses: no pass is made with those of another mini-batch by
-    mistake. `backward` may be called outside. `fit` draws mini-batches of its own, whose rows
+    attribute `labels`, one that wants the domain in `domains`, and one that takes statistics of the batch the mask of
+    padded sequences, if there is one, in `mask`. This sets those of all layers of the model that have one, and puts
+    back what was there when it ends. Outside, a layer that wants labels or domains refuses: no pass is made with those
+    of another mini-batch by mistake. `backward` may be called outside. `fit` draws mini-batches of its own, whose rows
     nobody knows outside; a loop of one's own does here:
 
         with given(model, labels=labels[rows]):
@@ -243,7 +221,7 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
     Args:
         model: a layer, or a network with such layers in it.
         values: by name. `labels` or `domains`: one whole number per row of what reaches the layer, `(N,)`. `mask`: as
-            `BatchNorm.forward` takes it.
+            `BatchNorm.forward` takes it; layers that look at each sample alone, such as `LayerNorm`, take none.
 
     Returns:
         A context manager.
@@ -259,23 +237,21 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
         TypeError: `model` is not a layer.
         ValueError: no layer of the model depends on that.
     """
-    wanting: list[Any] = [
-        layer for layer in distinct_layers(check_model(model, "model")) if getattr(layer, "given_name", None)
-    ]
-    names = {layer.given_name for layer in wanting}
+    wanting = [(layer, name) for layer in distinct_layers(check_model(model, "model")) for name in layer.given_names]
+    names = {name for _, name in wanting}
     for name in values:
         if name not in names:
             expected = f"one of {sorted(names)}" if names else "a model with a layer that depends on more than x"
             raise ValueError(f"{name} is for no layer of the model, a {type(model).__name__}; expected {expected}")
-    before = [(layer, getattr(layer, layer.given_name)) for layer in wanting]
+    before = [(layer, name, getattr(layer, name)) for layer, name in wanting]
     try:
-        for layer in wanting:
-            if layer.given_name in values:
-                setattr(layer, layer.given_name, values[layer.given_name])
+        for layer, name in wanting:
+            if name in values:
+                setattr(layer, name, values[name])
         yield
     finally:
-        for layer, value in before:
-            setattr(layer, layer.given_name, value)
+        for layer, name, value in before:
+            setattr(layer, name, value)
 
 
 # Layers
@@ -292,6 +268,19 @@ def at_positions(values: Array, like: Array) -> Array:
     """`(N, C)` as it broadcasts against `like`, in its precision."""
     xp = namespace(like)
     return xp.astype(xp.reshape(values, (*values.shape, *(1,) * (like.ndim - 2))), like.dtype, copy=False)
+
+
+def only_at(valid: Array | None, values: Array) -> Array:
+    """The values where they are valid, and 0 elsewhere, even for a NaN."""
+    return values if valid is None else namespace(values).where(valid, values, namespace(values).zeros_like(values))
+
+
+def count_valid(x: Array, valid: Array | None, axes: tuple[int, ...]) -> Array | int:
+    """How many valid positions x has along these axes, as a number or as it broadcasts against `(N, C)`; at least 1."""
+    if valid is None:
+        return count_along(x.shape, axes)
+    xp = namespace(x)
+    return xp.maximum(xp.sum(xp.astype(valid, xp.float64), axis=axes), 1.0)
 
 
 class Gradients(NamedTuple):
@@ -312,10 +301,12 @@ class Holder(Layer):
     """Base of the layers that have a `BatchNorm` inside, or several, without parameters of its own.
 
     A subclass says in `_shapes` what its parameters must look like, and calls `_start` when it knows. Inside, between
-    `_enter` and `_leave`, channels are axis 1.
+    `_enter` and `_leave`, channels are axis 1. A mask goes on to the `BatchNorm`; here it makes y 0 where it is False.
     """
 
     parameter_names: tuple[str, ...] = ("gamma", "beta")
+    given_names: tuple[str, ...] = ("mask",)
+    mask: Array | None = None
     channel_axis = Setting(check_channel_axis)
     gamma: Array
     beta: Array
@@ -325,7 +316,7 @@ class Holder(Layer):
         self.channel_axis = channel_axis
         self.norms = tuple(BatchNorm(num_features, affine=False, **options) for _ in range(norms))
         for norm in self.norms:
-            norm.given_name = None  # a mask of x is none of what comes after: gamma and beta
+            norm.given_names = ()  # the mask comes from this layer
 
     def _start(self) -> None:
         """Make the parameters, of the dtype and kind that the options ask for: gamma of ones, all others of zeros."""
@@ -349,9 +340,11 @@ class Holder(Layer):
         yield from self.norms
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
-        """The parameters, then the running statistics, whose names are those of a `BatchNorm`."""
+        """The parameters, then the running statistics under a `BatchNorm`'s names, of several as "number.name"."""
         yield from super().named_state()
-        yield from self.norm.named_state()
+        for i, norm in enumerate(self.norms):
+            for key, owner, name in norm.named_state():
+                yield (key if len(self.norms) == 1 else f"{i}.{key}"), owner, name
 
     def train(self) -> Self:
         """Switch to training mode; return the layer."""
@@ -375,25 +368,28 @@ class Holder(Layer):
         norm = self.norm
         return (norm.training and not norm.frozen) or not norm.track_running_stats
 
-    def _enter(self, x: Array) -> Array:
-        """x with its channels on axis 1, if it and the parameters go together: statistics have not moved yet."""
+    def _enter(self, x: Array, mask: Array | None = None) -> tuple[Array, Array | None]:
+        """x with its channels on axis 1, and which of its positions are valid, as that broadcasts against it.
+
+        Statistics have not moved yet: what x, the parameters or the mask are refused for leaves the layer as it was.
+        """
         check_float_array(x)
-        axis = self.channel_axis
-        if axis != 1:
-            if not -x.ndim < axis < x.ndim:
-                raise ValueError(f"x has shape {x.shape}; expected channels along axis {axis}")
-            x = namespace(x).moveaxis(x, axis, 1)
+        axis, mask = self.channel_axis, self.mask if mask is None else mask
+        if not -x.ndim < axis < x.ndim:
+            raise ValueError(f"x has shape {x.shape}; expected channels along axis {axis}")
+        valid = None if mask is None else check_mask(mask, x, axis)
+        x = x if axis == 1 else namespace(x).moveaxis(x, axis, 1)
         check_input(x, least=0)
         for name, shape in self._shapes(x.shape[1]).items():
             check_parameter(x, getattr(self, name), name, shape)
-        return x
+        return x, None if valid is None else namespace(x).reshape(valid, (x.shape[0], 1, *x.shape[2:]))
 
-    def _enter_again(self, dy: Array, x_hat: Array) -> Array:
-        """dy as `_enter` has x, in the precision of x_hat."""
+    def _enter_again(self, dy: Array, x_hat: Array, valid: Array | None) -> Array:
+        """dy as `_enter` has x, in the precision of x_hat; 0 at padding, whatever it was."""
         check_gradient(dy, x_hat, self._leave(x_hat).shape)
         xp = namespace(dy)
         dy = dy if self.channel_axis == 1 else xp.moveaxis(dy, self.channel_axis, 1)
-        return xp.astype(dy, x_hat.dtype, copy=False)
+        return only_at(valid, xp.astype(dy, x_hat.dtype, copy=False))
 
     def _leave(self, y: Array, dtype: Any = None) -> Array:
         """y or dx in the layout and type of x."""
@@ -409,62 +405,98 @@ class Holder(Layer):
 
 
 class Modulated(Holder):
-    """Base of those that scale and shift what the `BatchNorm` inside has standardized.
+    """Base of those that scale and shift, by gamma and beta of each sample, what is standardized.
 
-    A subclass finds gamma and beta of each sample on the way forward, `(N, C)` or `(1, C)`, and takes their gradients
-    on the way back.
+    If a subclass says nothing else, it standardizes as the `BatchNorm` inside, and gamma and beta are `(C,)`. Another
+    finds them on the way forward, `(N, C)` or `(1, C)`, and takes their gradients on the way back.
     """
 
-    def _gamma_and_beta(self, means: Array, given: Any) -> tuple[Array, Array, Any]:
-        """Scale and shift of each sample, and what `_gradients` needs; `means` are those of x_hat over positions."""
-        raise NotImplementedError
+    def _gamma_and_beta(self, x_hat: Array, valid: Array | None, kept: Any) -> tuple[Array, Array, Any]:
+        """Scale and shift of each sample, and what `_gradients` needs; `kept` is what `_standardize` returned."""
+        xp = namespace(x_hat)
+        return xp.reshape(self.gamma, (1, -1)), xp.reshape(self.beta, (1, -1)), None
 
-    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> "Gradients":
+    def _gradients(self, dgamma: Array, dbeta: Array, source: Any) -> "Gradients":
         """What comes back from gamma and beta of each sample; all in float64."""
-        raise NotImplementedError
+        xp = namespace(dgamma)
+        return Gradients({"gamma": xp.sum(dgamma, axis=0), "beta": xp.sum(dbeta, axis=0)})
 
-    def _standardize(self, x: Array, given: Any) -> Array:
-        return self.norm.forward(x)
+    def _standardize(self, x: Array, valid: Array | None, given: Any) -> tuple[Array, Any]:
+        """x_hat, and what `_gamma_and_beta` and `_destandardize` need."""
+        return self.norm.forward(x, valid), given
 
     def _destandardize(self, dx_hat: Array, kept: Any) -> Array:
+        """dx by way of x_hat."""
         return self.norm.backward(dx_hat)
 
     @silent
-    def _modulate(self, x: Array, given: Any = None) -> Array:
+    def _modulate(self, x: Array, valid: Array | None, given: Any = None) -> Array:
         """Standardize checked x, then scale and shift."""
         xp = namespace(x)
-        x_hat = self._standardize(xp.astype(x, work_dtype(x, xp), copy=False), given)
-        positions = count_along(x.shape, tuple(range(2, x.ndim)))
-        gamma, beta, kept = self._gamma_and_beta(per_channel(x_hat) / positions, given)
+        x_hat, kept = self._standardize(xp.astype(x, work_dtype(x, xp), copy=False), valid, given)
+        gamma, beta, source = self._gamma_and_beta(x_hat, valid, kept)
         gamma, beta = (at_positions(v, x_hat) for v in (gamma, beta))
-        self._keep((x_hat, gamma, kept, x.dtype))
-        return self._leave(gamma * x_hat + beta, x.dtype)
+        self._keep((x_hat, gamma, valid, kept, source, x.dtype))
+        return self._leave(only_at(valid, gamma * x_hat + beta), x.dtype)
 
     @silent
     def backward(self, dy: Array) -> Array:
         """Gradient with respect to the last x; `grads` has those of the parameters."""
-        x_hat, gamma, kept, dtype = self._last()
-        dy = self._enter_again(dy, x_hat)
-        found = self._gradients(per_channel(dy * x_hat), per_channel(dy), kept)
+        x_hat, gamma, valid, kept, source, dtype = self._last()
+        dy = self._enter_again(dy, x_hat, valid)
+        found = self._gradients(per_channel(dy * x_hat), per_channel(dy), source)
         dx_hat = gamma * dy
         if found.of_means is not None:
-            dx_hat = dx_hat + at_positions(found.of_means / count_along(dy.shape, tuple(range(2, dy.ndim))), dy)
+            positions = count_valid(dy, valid, tuple(range(2, dy.ndim)))
+            dx_hat = dx_hat + at_positions(found.of_means / positions, dy)
         dx = self._destandardize(dx_hat, kept)
         if found.of_mu is not None:
-            share = found.of_mu / count_along(dy.shape, batch_axes(dy.ndim))
-            dx = dx + at_positions(namespace(dy).reshape(share, (1, -1)), dy)
+            share = namespace(dy).reshape(found.of_mu / count_valid(dy, valid, batch_axes(dy.ndim)), (1, -1))
+            dx = only_at(valid, dx + at_positions(share, dy))
         self._fill(found.of_parameters)
         return self._leave(dx, dtype)
 
 
-class ConditionalBatchNorm(Given, Modulated):
+class Given(Modulated):
+    """Base of those that look gamma and beta up in a table, `(K, C)`, by one whole number per row of x.
+
+    What the number is called is the first of `given_names`. Where gamma and beta are `(C,)`, they are the same for all.
+    """
+
+    def _given(self, x: Array, given: Array | None, count: int) -> Array:
+        """What this pass depends on: what it was called with, or else what the layer holds."""
+        name = self.given_names[0]
+        given = getattr(self, name) if given is None else given
+        if given is None:
+            raise ValueError(
+                f"{name} are missing; expected one for each row of x: forward(x, {name}), or the pass inside "
+                f"`with given(model, {name}={name}):`"
+            )
+        check_labels(given, x, count, name)
+        return given
+
+    def _gamma_and_beta(self, x_hat: Array, valid: Array | None, given: Array) -> tuple[Array, Array, Array]:
+        if self.gamma.ndim == 1:
+            return super()._gamma_and_beta(x_hat, valid, given)
+        gamma, beta = (namespace(x_hat).take(table, given, axis=0) for table in (self.gamma, self.beta))
+        return gamma, beta, given
+
+    def _gradients(self, dgamma: Array, dbeta: Array, given: Array) -> Gradients:
+        if self.gamma.ndim == 1:
+            return super()._gradients(dgamma, dbeta, given)
+        of_row = one_hot(given, self.gamma.shape[0], dgamma.dtype).T
+        return Gradients({"gamma": of_row @ dgamma, "beta": of_row @ dbeta})
+
+
+class ConditionalBatchNorm(Given):
     """Conditional Batch Normalization as a layer: one gamma and one beta for each class, one mean for all of them.
 
     Training:   y[i] = gamma[labels[i]] * (x[i] - mu_B) / sqrt(sigma2_B + eps) + beta[labels[i]]
     Inference:  the same with running_mean and running_var
 
     The labels come with x, `layer(x, labels)`; in a network, which hands on x alone, they come from
-    `with given(model, labels=labels):` around the passes. See `conditional_batch_norm`.
+    `with given(model, labels=labels):` around the passes. See `conditional_batch_norm`. A mask is `BatchNorm`'s:
+    `layer(x, labels, mask=mask)`; so it is in the other layers here.
 
     Args:
         classes: how many rows gamma and beta have.
@@ -490,7 +522,7 @@ class ConditionalBatchNorm(Given, Modulated):
     Source: Dumoulin et al. (2017), eq. 5; in generators Miyato and Koyama (2018).
     """
 
-    given_name = "labels"
+    given_names = ("labels", "mask")
     classes = Setting(check_positive_int)
 
     def __init__(self, classes: int, num_features: int, **options: Any) -> None:
@@ -499,21 +531,13 @@ class ConditionalBatchNorm(Given, Modulated):
         self._start()
         self.labels: Array | None = None
 
-    def forward(self, x: Array, labels: Array | None = None) -> Array:
-        """Normalize `x`, `(N, C)` or `(N, C, *spatial)`, whose rows have these labels; None for those from `given`."""
-        x = self._enter(x)
-        return self._modulate(x, self._given(x, labels, self.classes))
+    def forward(self, x: Array, labels: Array | None = None, mask: Array | None = None) -> Array:
+        """Normalize `x`, `(N, C)` or `(N, C, *spatial)`, whose rows have these labels; None for what `given` set."""
+        x, valid = self._enter(x, mask)
+        return self._modulate(x, valid, self._given(x, labels, self.classes))
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         return dict.fromkeys(self.parameter_names, (self.classes, channels))
-
-    def _gamma_and_beta(self, means: Array, labels: Array) -> tuple[Array, Array, Array]:
-        gamma, beta = (namespace(means).take(parameter, labels, axis=0) for parameter in (self.gamma, self.beta))
-        return gamma, beta, labels
-
-    def _gradients(self, dgamma: Array, dbeta: Array, labels: Array) -> Gradients:
-        of_class = one_hot(labels, self.classes, dgamma.dtype).T
-        return Gradients({"gamma": of_class @ dgamma, "beta": of_class @ dbeta})
 
 
 class AttentiveNorm(Modulated):
@@ -563,16 +587,16 @@ class AttentiveNorm(Modulated):
         xp, shape = namespace(self.gamma), (self.num_features, self.maps)
         self.attention = xp.astype(initial_weights(shape, *shape, "glorot", rng, xp=xp), self.gamma.dtype)
 
-    def forward(self, x: Array) -> Array:
-        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
-        return self._modulate(self._enter(x))
+    def forward(self, x: Array, mask: Array | None = None) -> Array:
+        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`; a mask as `BatchNorm.forward` has it."""
+        return self._modulate(*self._enter(x, mask))
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         k = self.maps
         return {"gamma": (k, channels), "beta": (k, channels), "attention": (channels, k), "attention_bias": (k,)}
 
-    def _gamma_and_beta(self, means: Array, given: Any) -> tuple[Array, Array, Any]:
-        xp = namespace(means)
+    def _gamma_and_beta(self, x_hat: Array, valid: Array | None, kept: Any) -> tuple[Array, Array, Any]:
+        xp, means = namespace(x_hat), per_channel(x_hat) / count_valid(x_hat, valid, tuple(range(2, x_hat.ndim)))
         gamma, beta, attention, bias = (
             xp.astype(getattr(self, name), means.dtype, copy=False) for name in self.parameter_names
         )
@@ -581,8 +605,8 @@ class AttentiveNorm(Modulated):
         weights = weights / xp.sum(weights, axis=1, keepdims=True)
         return weights @ gamma, weights @ beta, (means, weights, gamma, beta, attention)
 
-    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> Gradients:
-        means, weights, gamma, beta, attention = kept
+    def _gradients(self, dgamma: Array, dbeta: Array, source: Any) -> Gradients:
+        means, weights, gamma, beta, attention = source
         xp = namespace(means)
         dweights = dgamma @ gamma.T + dbeta @ beta.T
         dlogits = weights * (dweights - xp.sum(weights * dweights, axis=1, keepdims=True))
@@ -639,25 +663,28 @@ class AdaptiveBatchNorm(Modulated):
         super().__init__(num_features, **options)
         self._start()
 
-    def forward(self, x: Array) -> Array:
-        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
-        x, xp, of_batch = self._enter(x), namespace(x), self._of_batch
-        mu = Moments.of(x, batch_axes(x.ndim)).mean if of_batch else self.norm.running_mean
-        return self._modulate(x, (xp.astype(mu, xp.float64, copy=False), of_batch))
+    def forward(self, x: Array, mask: Array | None = None) -> Array:
+        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`; a mask as `BatchNorm.forward` has it."""
+        return self._modulate(*self._enter(x, mask))
+
+    def _standardize(self, x: Array, valid: Array | None, given: Any) -> tuple[Array, Any]:
+        x_hat, of_batch, xp = self.norm.forward(x, valid), self._of_batch, namespace(x)
+        mu = self.norm.batch_moments().mean if of_batch else self.norm.running_mean
+        return x_hat, (xp.reshape(xp.astype(mu, xp.float64, copy=False), (-1,)), of_batch)
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         return dict.fromkeys(self.parameter_names, (channels,))
 
-    def _gamma_and_beta(self, means: Array, given: Any) -> tuple[Array, Array, Any]:
-        mu, of_batch = given
+    def _gamma_and_beta(self, x_hat: Array, valid: Array | None, kept: Any) -> tuple[Array, Array, Any]:
+        mu, of_batch = kept
         xp = namespace(mu)
         root = xp.hypot(xp.ones_like(mu), mu)  # a square of mu may be no number
         t, slope = mu / root, (1 / root) ** 3
         gamma, beta = self.gamma + self.a * t * t, self.beta + self.b * t
         return xp.reshape(gamma, (1, -1)), xp.reshape(beta, (1, -1)), (t, slope, self.a, self.b, of_batch)
 
-    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> Gradients:
-        xp, (t, slope, a, b, of_batch) = namespace(dgamma), kept
+    def _gradients(self, dgamma: Array, dbeta: Array, source: Any) -> Gradients:
+        xp, (t, slope, a, b, of_batch) = namespace(dgamma), source
         dgamma, dbeta = xp.sum(dgamma, axis=0), xp.sum(dbeta, axis=0)
         of_parameters = {"gamma": dgamma, "beta": dbeta, "a": dgamma * t * t, "b": dbeta * t}
         return Gradients(of_parameters, of_mu=slope * (2 * a * t * dgamma + b * dbeta) if of_batch else None)

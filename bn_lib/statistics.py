@@ -11,9 +11,9 @@ and beta come from is in `modulation`.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,15 +25,14 @@ from bn_lib._checks import (
     check_input,
     check_number,
     check_positive_int,
-    one_hot,
 )
 from bn_lib.layer import Layer, Setting, undone_if_it_raises
-from bn_lib.modulation import Given, Gradients, Holder, Modulated, at_positions, per_channel
+from bn_lib.modulation import Given, Modulated, at_positions, per_channel
 from bn_lib.moments import Moments
 from bn_lib.standardize import standardize_backward, standardize_over, standardize_with
 
 
-class DomainBatchNorm(Given, Modulated):
+class DomainBatchNorm(Given):
     """Domain-specific Batch Normalization: the rows of each domain have a mean and a variance of their own.
 
     Training:   x_hat[i] = (x[i] - mu_d) / sqrt(sigma2_d + eps),  with mu_d and sigma2_d over the rows of domain d in
@@ -42,7 +41,7 @@ class DomainBatchNorm(Given, Modulated):
     Both:       y[i] = gamma[d] * x_hat[i] + beta[d], or with one gamma and one beta for all domains
 
     The domains come with x, `layer(x, domains)`; in a network, which hands on x alone, they come from
-    `with given(model, domains=domains):` around the passes.
+    `with given(model, domains=domains):` around the passes. A mask is `BatchNorm`'s: `layer(x, domains, mask=mask)`.
 
     Args:
         domains: D, how many there are.
@@ -71,75 +70,64 @@ class DomainBatchNorm(Given, Modulated):
     (2018).
     """
 
-    given_name = "domains"
+    given_names = ("domains", "mask")
+    shared_affine = Setting(check_bool)
 
     def __init__(self, domains: int, num_features: int, *, shared_affine: bool = False, **options: Any) -> None:
         super().__init__(num_features, norms=check_positive_int(domains, "domains"), **options)
-        self._shared = check_bool(shared_affine, "shared_affine")
+        self.shared_affine = shared_affine
         self._start()
         self.domains: Array | None = None
 
-    @property
-    def shared_affine(self) -> bool:
-        """Whether all domains have the same gamma and beta."""
-        return self._shared
-
-    def named_state(self) -> Iterator[tuple[str, Layer, str]]:
-        """The parameters, then the running statistics as "domain.name"."""
-        yield from Layer.named_state(self)
-        for domain, norm in enumerate(self.norms):
-            for key, owner, name in norm.named_state():
-                yield f"{domain}.{key}", owner, name
-
-    def forward(self, x: Array, domains: Array | None = None) -> Array:
-        """Normalize `x`, `(N, C)` or `(N, C, *spatial)`, whose rows are of these domains; None for those of `given`."""
-        x = self._enter(x)
+    def forward(self, x: Array, domains: Array | None = None, mask: Array | None = None) -> Array:
+        """Normalize `x`, `(N, C)` or `(N, C, *spatial)`, whose rows are of these domains; None for what `given` set."""
+        x, valid = self._enter(x, mask)
         check_input(x, least=int(self._of_batch))
         domains = self._given(x, domains, len(self.norms))
-        xp, positions = namespace(x), count_along(x.shape, tuple(range(2, x.ndim)))
-        rows = [xp.nonzero(domains == domain)[0] for domain in range(len(self.norms))]
-        for domain, where in enumerate(rows):
+        positions = count_along(x.shape, tuple(range(2, x.ndim)))
+        for domain, where in enumerate(self._rows(domains)):
             if self._of_batch and where.shape[0] * positions == 1:
                 raise ValueError(
                     f"domains holds the domain {domain} once, for x of shape {x.shape}: one value per channel; "
                     "expected at least 2 values per channel of each domain that is there"
                 )
         with undone_if_it_raises(self):
-            return self._modulate(x, (domains, rows))
+            return self._modulate(x, valid, domains)
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
-        return dict.fromkeys(self.parameter_names, (channels,) if self._shared else (len(self.norms), channels))
+        return dict.fromkeys(self.parameter_names, (channels,) if self.shared_affine else (len(self.norms), channels))
 
-    def _standardize(self, x: Array, given: Any) -> Array:
-        return self._each("forward", x, given[1])
+    def _standardize(self, x: Array, valid: Array | None, domains: Array) -> tuple[Array, Any]:
+        return self._each("forward", domains, x, valid), domains
 
-    def _destandardize(self, dx_hat: Array, kept: Any) -> Array:
-        return self._each("backward", dx_hat, kept[1])
+    def _destandardize(self, dx_hat: Array, domains: Array) -> Array:
+        return self._each("backward", domains, dx_hat)
 
-    def _each(self, method: str, values: Array, rows: list[Array]) -> Array:
+    def _rows(self, domains: Array) -> list[Array]:
+        return [namespace(domains).nonzero(domains == domain)[0] for domain in range(len(self.norms))]
+
+    def _each(self, method: str, domains: Array, *values: Array | None) -> Array:
         """What each domain's norm makes of its rows, in the order of all rows."""
-        there = [(norm, where) for norm, where in zip(self.norms, rows, strict=True) if where.shape[0]]
-        if not there:  # no rows at all
-            return getattr(self.norm, method)(values)
-        xp = namespace(values)
-        parts = [getattr(norm, method)(xp.take(values, where, axis=0)) for norm, where in there]
-        return xp.take(xp.concat(parts), xp.argsort(xp.concat([where for _, where in there])), axis=0)
-
-    def _gamma_and_beta(self, means: Array, given: Any) -> tuple[Array, Array, Any]:
-        xp = namespace(means)
-        if self._shared:
-            return xp.reshape(self.gamma, (1, -1)), xp.reshape(self.beta, (1, -1)), given
-        return xp.take(self.gamma, given[0], axis=0), xp.take(self.beta, given[0], axis=0), given
-
-    def _gradients(self, dgamma: Array, dbeta: Array, kept: Any) -> Gradients:
-        xp = namespace(dgamma)
-        if self._shared:
-            return Gradients({"gamma": xp.sum(dgamma, axis=0), "beta": xp.sum(dbeta, axis=0)})
-        of_domain = one_hot(kept[0], len(self.norms), dgamma.dtype).T
-        return Gradients({"gamma": of_domain @ dgamma, "beta": of_domain @ dbeta})
+        xp, parts = namespace(domains), []
+        there = [(norm, where) for norm, where in zip(self.norms, self._rows(domains), strict=True) if where.shape[0]]
+        for norm, where in there or [(self.norm, domains)]:  # no rows at all: none of the first domain
+            own = (None if each is None else xp.take(each, where, axis=0) for each in values)
+            parts.append(getattr(norm, method)(*own))
+        order = xp.concat([where for _, where in there]) if there else domains
+        return xp.take(xp.concat(parts), xp.argsort(order), axis=0)
 
 
-class SwitchableNorm(Holder):
+_SHARED_ALONG: dict[str, int | None] = {"instance": None, "layer": 1, "batch": 0}  # of (N, C), beside all positions
+
+
+def _check_kinds(value: Any, name: str) -> tuple[str, ...]:
+    kinds = tuple(value) if isinstance(value, tuple | list) else ()
+    if not kinds or any(kinds.count(kind) > 1 or kind not in list(_SHARED_ALONG) for kind in kinds):
+        raise ValueError(f"{name} is {value!r}; expected some of {tuple(_SHARED_ALONG)}, each once")
+    return kinds
+
+
+class SwitchableNorm(Modulated):
     """Switchable Normalization: mean and variance are mixed from those of instance, layer and batch normalization.
 
         mean = sum over k of w[k] * mean_k        w = softmax(mean_weight)        k: instance, layer, batch
@@ -179,87 +167,105 @@ class SwitchableNorm(Holder):
     """
 
     parameter_names = ("gamma", "beta", "mean_weight", "var_weight")
+    kinds = Setting(_check_kinds)
+    mean_weight: Array
+    var_weight: Array
 
-    def __init__(
-        self, num_features: int, *, kinds: Sequence[str] = ("instance", "layer", "batch"), **options: Any
-    ) -> None:
+    def __init__(self, num_features: int, *, kinds: Sequence[str] = tuple(_SHARED_ALONG), **options: Any) -> None:
         super().__init__(num_features, **options)
-        self._kinds = tuple(kinds) if isinstance(kinds, tuple | list) else ()
-        if not self._kinds or any(
-            self._kinds.count(kind) > 1 or kind not in list(_SHARED_ALONG) for kind in self._kinds
-        ):
-            raise ValueError(f"kinds is {kinds!r}; expected some of {tuple(_SHARED_ALONG)}, each once")
+        self.kinds = kinds
         self._start()
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Which statistics are mixed, in the order of their weights."""
-        return self._kinds
+    def forward(self, x: Array, mask: Array | None = None) -> Array:
+        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`. A mask is refused, also that of `given`.
 
-    @silent
-    def forward(self, x: Array) -> Array:
-        """Normalize `x`, `(N, num_features)` or `(N, num_features, *spatial)`."""
-        x = self._enter(x)
+        Samples of unlike lengths would have statistics of unlike certainty, mixed by the same weights.
+        """
+        x, valid = self._enter(x, mask)
+        if valid is not None:
+            raise ValueError("mask is given; expected none: it is not said which statistics padding would leave out")
+        return self._modulate(x, valid)
+
+    def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
+        shapes = [(channels,)] * 2 + [(len(self.kinds),)] * 2
+        return dict(zip(self.parameter_names, shapes, strict=True))
+
+    def _standardize(self, x: Array, valid: Array | None, given: Any) -> tuple[Array, Any]:
         xp, (n, channels, *spatial) = namespace(x), x.shape
         for kind, values in (("instance", math.prod(spatial)), ("layer", math.prod((channels, *spatial)))):
-            if kind in self._kinds and values < 2:
+            if kind in self.kinds and values < 2:
                 raise ValueError(
                     f"x has shape {x.shape}: one value per {kind}; expected at least 2, or kinds without {kind!r}"
                 )
         self.norm.forward(x)  # for its running statistics, and for what it refuses
-        moments = Moments.of(xp.reshape(x, (n, channels, math.prod(spatial))), 2)
-        own_mean, own_var = (xp.astype(v, xp.float64) for v in (moments.mean, moments.var()))
-        w, v = (_softmax(getattr(self, name)) for name in ("mean_weight", "var_weight"))
-        mean, var = xp.zeros_like(own_mean), xp.zeros_like(own_var)
-        found = []
-        for k, kind in enumerate(self._kinds):
-            if kind == "batch" and not self._of_batch:
-                each = [xp.reshape(stored, (1, -1)) for stored in (self.norm.running_mean, self.norm.running_var)]
-            else:  # of all instances that share it: their variances, and how far their means are apart
-                shared = _average(own_mean, kind)
-                each = [shared, _average(own_var + (own_mean - shared) ** 2, kind)]
-            mean, var = mean + w[k] * each[0], var + v[k] * each[1]
-            found.append(each)
-        inv_std = 1 / xp.sqrt(var + self.norm.eps)
-        x_hat, _ = standardize_with(xp, x, *(xp.reshape(a, (*a.shape, *(1,) * len(spatial))) for a in (mean, inv_std)))
-        gamma, beta = (at_positions(xp.reshape(p, (1, -1)), x_hat) for p in (self.gamma, self.beta))
-        self._keep((x_hat, gamma, x.dtype, own_mean, (mean, var, inv_std), (w, v), found, self._of_batch))
-        return self._leave(gamma * x_hat + beta, x.dtype)
+        own = Moments.of(xp.reshape(x, (n, channels, math.prod(spatial))), 2)
+        stored = None if self._of_batch else (self.norm.running_mean, self.norm.running_var)
+        weights = _softmax(self.mean_weight), _softmax(self.var_weight)
+        mixture = _mix(self.kinds, weights, xp.astype(own.mean, xp.float64), xp.astype(own.var(), xp.float64), stored)
+        inv_std = 1 / xp.sqrt(mixture.var + self.norm.eps)
+        like = (*inv_std.shape, *(1,) * len(spatial))
+        x_hat, _ = standardize_with(xp, x, xp.reshape(mixture.mean, like), xp.reshape(inv_std, like))
+        return x_hat, (x_hat, inv_std, mixture)
 
-    @silent
-    def backward(self, dy: Array) -> Array:
-        """Gradient with respect to the last x, through every mean and variance that is not a running one."""
-        x_hat, gamma, dtype, own_mean, (mean, var, inv_std), (w, v), found, of_batch = self._last()
-        dy, xp = self._enter_again(dy, x_hat), namespace(x_hat)
-        dx_hat = gamma * dy
+    def _destandardize(self, dx_hat: Array, kept: Any) -> Array:
+        x_hat, inv_std, mixture = kept
         dmean, dvar = -inv_std * per_channel(dx_hat), -(inv_std**2) / 2 * per_channel(dx_hat * x_hat)
-        of_means = xp.stack([xp.sum(dmean * (each[0] - mean)) for each in found])
-        of_vars = xp.stack([xp.sum(dvar * (each[1] - var)) for each in found])
-        down, dvar_down = xp.zeros_like(mean), xp.zeros_like(mean)  # to the instances' own means and variances
-        for k, kind in enumerate(self._kinds):
-            if kind != "batch" or of_batch:
-                share = v[k] * _average(dvar, kind)
-                down = down + w[k] * _average(dmean, kind) + 2 * share * (own_mean - found[k][0])
-                dvar_down = dvar_down + share
+        down, dvar_down, of_weights = _mix_backward(dmean, dvar, mixture)
+        self._fill(dict(zip(("mean_weight", "var_weight"), of_weights, strict=True)))
         positions = math.prod(x_hat.shape[2:])
-        level, slope = down + 2 * dvar_down * (mean - own_mean), 2 * dvar_down / inv_std
-        dx = at_positions(inv_std, dy) * dx_hat + at_positions(level / positions, dy)
-        self._fill(
-            {
-                "gamma": xp.sum(per_channel(dy * x_hat), axis=0),
-                "beta": xp.sum(per_channel(dy), axis=0),
-                "mean_weight": w * (of_means - xp.sum(w * of_means)),
-                "var_weight": v * (of_vars - xp.sum(v * of_vars)),
-            }
-        )
-        return self._leave(dx + at_positions(slope / positions, dy) * x_hat, dtype)
-
-    def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
-        weights = (len(self._kinds),)
-        return {"gamma": (channels,), "beta": (channels,), "mean_weight": weights, "var_weight": weights}
+        level, slope = down + 2 * dvar_down * (mixture.mean - mixture.own_mean), 2 * dvar_down / inv_std
+        dx = at_positions(inv_std, x_hat) * dx_hat + at_positions(level / positions, x_hat)
+        return dx + at_positions(slope / positions, x_hat) * x_hat
 
 
-_SHARED_ALONG: dict[str, int | None] = {"instance": None, "layer": 1, "batch": 0}  # of (N, C), beside all positions
+class _Mixture(NamedTuple):
+    """Mean and variance of each channel of each sample, `(N, C)`, mixed from those of some kinds.
+
+    Attributes:
+        mean, var: the mixed ones.
+        own_mean: those of the instances.
+        kinds: in their order; "batch" is not among them where its statistics are stored ones.
+        found: mean and variance of each, as they broadcast.
+        weights: those of the means and of the variances.
+    """
+
+    mean: Array
+    var: Array
+    own_mean: Array
+    kinds: list[str | None]
+    found: list[tuple[Array, Array]]
+    weights: tuple[Array, Array]
+
+
+def _mix(kinds: Sequence[str], weights: tuple[Array, Array], own_mean: Array, own_var: Array, stored: Any) -> _Mixture:
+    """Mix what follows from the statistics of instances for each kind; for the batch the stored ones, if there are."""
+    mean, var = namespace(own_mean).zeros_like(own_mean), namespace(own_mean).zeros_like(own_mean)
+    constant, found = [kind == "batch" and stored is not None for kind in kinds], []
+    for kind, is_constant, w, v in zip(kinds, constant, *weights, strict=True):
+        if is_constant:
+            of_mean, of_var = (namespace(own_mean).reshape(each, (1, -1)) for each in stored)
+        else:  # of all instances that share it: their variances, and how far their means are apart
+            of_mean = _average(own_mean, kind)
+            of_var = _average(own_var + (own_mean - of_mean) ** 2, kind)
+        mean, var = mean + w * of_mean, var + v * of_var
+        found.append((of_mean, of_var))
+    return _Mixture(
+        mean, var, own_mean, [None if c else k for k, c in zip(kinds, constant, strict=True)], found, weights
+    )
+
+
+def _mix_backward(dmean: Array, dvar: Array, mixture: _Mixture) -> tuple[Array, Array, list[Array]]:
+    """What comes down to the instances' own means and variances, and the gradients of the weights' logits."""
+    xp, (w, v) = namespace(dmean), mixture.weights
+    down, dvar_down = xp.zeros_like(mixture.mean), xp.zeros_like(mixture.mean)
+    for k, kind in enumerate(mixture.kinds):
+        if kind is not None:
+            share = v[k] * _average(dvar, kind)
+            down = down + w[k] * _average(dmean, kind) + 2 * share * (mixture.own_mean - mixture.found[k][0])
+            dvar_down = dvar_down + share
+    of_mean = xp.stack([xp.sum(dmean * (each - mixture.mean)) for each, _ in mixture.found])
+    of_var = xp.stack([xp.sum(dvar * (each - mixture.var)) for _, each in mixture.found])
+    return down, dvar_down, [each * (d - xp.sum(each * d)) for each, d in ((w, of_mean), (v, of_var))]
 
 
 def _average(values: Array, kind: str) -> Array:

@@ -21,6 +21,12 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # Take the # away, and every student has numbers of their own. What the key is does not matter; take another next year.
 # c.PersonalNumbers.course_key = "autumn-2026"
 
+# Take the # away, and `solution(problem)` shows nothing before this day. Teaching's page says what that is good for.
+# c.Solutions.closed_until = "2026-12-20"
+
+# The language of verdicts, hints and feedback in what you release from now on: "de". The sheets stay in English.
+# c.Language.code = "de"
+
 # The address of the book's front page: with it, the report (bn-report) links to the sections that it names.
 # c.ReportApp.book = "https://..."
 
@@ -52,10 +58,15 @@ try:
     from nbgrader.converters import GenerateAssignment
 
     from bn_exercises.course.personal import PersonalNumbers
+    from bn_exercises.course.solutions import Solutions
     from bn_exercises.course.sources import sync
+    from bn_exercises.course.spoken import Language
 
-    # It does nothing without a course key.
-    c.GenerateAssignment.preprocessors = [PersonalNumbers, *GenerateAssignment.preprocessors.default()]
+    Solutions(config=c)  # so that a day that is none stops every command, in one line; and so does a language
+    Language(config=c)
+    # They do nothing without a course key, without a day, without a language.
+    ours = [PersonalNumbers, Solutions, Language]
+    c.GenerateAssignment.preprocessors = [*ours, *GenerateAssignment.preprocessors.default()]
 
     for path in sync(os.path.join(os.path.dirname(os.path.abspath(__file__)), "source")):
         print(f"nbgrader_config.py: made {path}", file=sys.stderr)

@@ -75,6 +75,8 @@ THERE = {
     "A problem": {"NAME": "batch-size", "MODULE": "batch_size", "NUMBER": "3"},
     "A normalizer": {"NAME": "layer"},
     "A framework's convention": {"NAME": "keras"},
+    "A term": {},
+    "A translation": {"LANGUAGE": "de"},
     "A colour": {},
 }
 
@@ -174,6 +176,14 @@ from bn_exercises.check_yourself.page import check_yourself
 
 check_yourself(questions.LARGER)
 ```
+
+## Key points
+
+Two values come out at -1 and 1. How far apart they were is lost. Which of them was larger is kept.
+
+## What to read next
+
+- {doc}`scale`: where that begins to matter.
 ''',
     "book/bn_book/two_values/__init__.py": '"""The chapter "Two values": its experiments, claims, figures and questions."""\n',
     "book/bn_book/two_values/experiments.py": '''"""What the chapter computes."""
@@ -264,6 +274,10 @@ def laboratory() -> Laboratory:
     "book/bn_book/two_values/map.svg": '<svg class="bn-glyph" viewBox="0 0 96 72" aria-hidden="true" focusable="false">'
     '<circle cx="24" cy="36" r="4" fill="var(--bn-muted)"/><circle cx="72" cy="36" r="4" fill="var(--bn-accent)"/></svg>\n',
     "_toc.yml": after("      - file: book/chapters/speed", "      - file: book/chapters/two_values"),
+    "book/bn_book/lessons/about.py": after(
+        "ABOUT: Mapping[str, About] = MappingProxyType(\n    {",
+        '        "two_values": About(("forward",), (), (("Why two?", "One has no spread."), ("Why not three?", "It could be."))),',
+    ),
     "tests/book/test_two_values.py": '''"""The chapter on two values."""
 
 import matplotlib.pyplot as plt

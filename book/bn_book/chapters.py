@@ -1,4 +1,4 @@
-"""The chapters: their order, which `_toc.yml` has, and nothing else; and what each is about, which its page says."""
+"""The chapters: their order, which `_toc.yml` has, and nothing else; and what its page says of itself."""
 
 import re
 from collections.abc import Iterator
@@ -44,6 +44,20 @@ def opening(chapter: str, folder: Path = ROOT / FOLDER) -> tuple[str, str]:
         missing = "a heading" if not title else "the question that it answers (`question: ...` at its head)"
         raise ValueError(f"{page.name} lacks {missing}; the cover shows both")
     return title[1], str(question)
+
+
+def key_points(chapter: str, folder: Path = ROOT / FOLDER) -> str:
+    """A chapter's key points, what stands under that heading on its page, as MyST Markdown.
+
+    Raises:
+        ValueError: if the page has no such section, or nothing in it.
+    """
+    page = folder / f"{chapter}.md"
+    found = re.search(r"(?ms)^## Key points\n(.*?)(?=^#|^\(\S+\)=\n|\Z)", page.read_text(encoding="utf-8"))
+    points = found[1].strip() if found else ""
+    if not points:
+        raise ValueError(f"{page.name} lacks its key points (three sentences under `## Key points`)")
+    return points
 
 
 def _pages(entry: Any) -> Iterator[str]:

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +21,9 @@ from bs4 import BeautifulSoup, SoupStrainer, Tag
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
+from bn_book.printing import chromium, print_to
+
 ADDRESS = os.environ.get("BOOK_URL", "")
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # What a screen needs and paper does not.
 SCREEN_ONLY = (
@@ -283,36 +281,6 @@ def _entries(parent: DictionaryObject) -> Iterator[DictionaryObject]:
         entry = entry.get("/Next")
 
 
-def chromium() -> str:
-    """Return where Chromium is; without it there is nothing to begin."""
-    program = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
-    if program is None:
-        sys.exit("Making the PDF needs Chromium, which is not here. On Debian and Ubuntu: apt install chromium")
-    return program
-
-
-def print_to(pdf: Path, page: Path, program: str) -> None:
-    """Have Chromium print a page, with an outline and with tags for those who listen to it."""
-    with tempfile.TemporaryDirectory() as profile:
-        command = [
-            program,
-            "--headless",
-            *(["--no-sandbox"] if os.geteuid() == 0 else []),  # root has no sandbox to go into
-            "--disable-gpu",
-            f"--user-data-dir={profile}",
-            "--host-resolver-rules=MAP * ~NOTFOUND",  # what is printed comes from this machine
-            "--allow-file-access-from-files",
-            "--generate-pdf-document-outline",
-            "--no-pdf-header-footer",
-            f"--print-to-pdf={pdf}",
-            page.resolve().as_uri(),
-        ]
-        pdf.unlink(missing_ok=True)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode or not pdf.exists():
-        sys.exit(f"Chromium could not print the book:\n{done.stderr}")
-
-
 def _read(path: Path) -> BeautifulSoup:
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
@@ -320,6 +288,8 @@ def _read(path: Path) -> BeautifulSoup:
 def main(site: Path, pdf: Path) -> None:
     """Print the site in a folder as a PDF."""
     program = chromium()
+    if program is None:
+        sys.exit("Making the PDF needs Chromium, which is not here. On Debian and Ubuntu: apt install chromium")
     pdf.parent.mkdir(parents=True, exist_ok=True)
     page = pdf.with_suffix(".html")
     where = Path(os.path.relpath(site, pdf.parent)).as_posix()

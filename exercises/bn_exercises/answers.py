@@ -17,6 +17,8 @@ from bn_exercises.tolerance import Array
 
 # Where a cell's output holds the answers that were handed in, as plain data.
 ANSWERS = "application/vnd.bn-exercises.answers+json"
+# What a check shows while a submission is graded. It is read in the feedback, by who wrote the answers.
+LATER = "What was found in your answers stands beside them, and all of it below the cell that hands in."
 # More than any problem asks for, and few enough to look at each.
 MOST_NUMBERS = 1000
 DEEPEST = 8

@@ -12,30 +12,34 @@ Tries are counted here, in this session, and nowhere else: `verify` knows nothin
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from bn_exercises.answers import plain
 from bn_exercises.problem import Answers, Problem, verify
+from bn_exercises.translation import N_, _, said
 from bn_exercises.typography import as_html
 from bn_exercises.verdict import Finding, Kind, Link, Verdict
 
 # Said in words as well as by a mark and a colour, for those who do not see one of these.
 _HEADINGS: dict[Kind, tuple[str, str]] = {
-    "right": ("✓", "Right"),
-    "follow-on": ("✓", "Counts"),
-    "misconception": ("✗", "Not yet"),
-    "mixture": ("✗", "Not yet"),
-    "wrong": ("✗", "Not yet"),
-    "form": ("✗", "Not in the form asked for"),
-    "missing": ("·", "No answer yet"),
-    "note": ("·", "Note"),
+    "right": ("✓", N_("Right")),
+    "follow-on": ("✓", N_("Counts")),
+    "misconception": ("✗", N_("Not yet")),
+    "mixture": ("✗", N_("Not yet")),
+    "wrong": ("✗", N_("Not yet")),
+    "form": ("✗", N_("Not in the form asked for")),
+    "missing": ("·", N_("No answer yet")),
+    "note": ("·", N_("Note")),
 }
 _HINT_WORTHY: tuple[Kind, ...] = ("misconception", "wrong")
-_HINT_NAMES = ("Where to look", "The rule", "The step")
+_HINT_NAMES = (N_("Where to look"), N_("The rule"), N_("The step"))
 
 
 @dataclass(frozen=True)
@@ -60,26 +64,27 @@ class Checked:
         """As plain text."""
         lines = [self._heading()]
         for finding in self.verdict.findings:
-            mark, _ = _HEADINGS[finding.kind]
-            lines.append(f"  {mark} {_summary(finding)}")
+            lines.append(f"  {_HEADINGS[finding.kind][0]} {_summary(finding)}")
             lines += [f"      {line}" for line in self._details(finding)]
             if finding.see and finding.part not in self.told:
-                lines.append(f"      Read: {_named(finding.see)}.")
+                lines.append(f"      {_('Read: {section}.', section=_named(finding.see))}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         items = "\n".join(self._item(finding) for finding in self.verdict.findings)
         return (
-            f'<div class="bn-checked" role="group" aria-label="Verdict"><style>{_style()}</style>\n'
+            f'<div class="bn-checked" role="group" aria-label="{_("Verdict")}"><style>{_style()}</style>\n'
             f"<p><strong>{as_html(self._heading())}</strong></p>\n<ul>\n{items}\n</ul></div>"
         )
 
     def _item(self, finding: Finding) -> str:
-        mark, _ = _HEADINGS[finding.kind]
         details = "".join(f"<p>{as_html(line)}</p>" for line in self._details(finding))
-        read_on = f"<p>Read: {self._link(finding.see)}.</p>" if finding.see and finding.part not in self.told else ""
+        read_on = ""
+        if finding.see and finding.part not in self.told:
+            read_on = f"<p>{_('Read: {section}.', section=self._link(finding.see))}</p>"
+        mark = f'<span aria-hidden="true">{_HEADINGS[finding.kind][0]}</span>'
         return (
-            f'<li data-kind="{html.escape(finding.kind, quote=True)}"><p><span aria-hidden="true">{mark}</span> '
+            f'<li data-kind="{html.escape(finding.kind, quote=True)}"><p>{mark} '
             f"<strong>{as_html(_summary(finding))}</strong></p>{details}{read_on}</li>"
         )
 
@@ -90,7 +95,8 @@ class Checked:
         return f'<a href="{html.escape(address, quote=True)}">{as_html(see.text)}</a>'
 
     def _heading(self) -> str:
-        return f"{self.title}: {self.verdict.score:g} of {self.verdict.max_score:g} points"
+        points = _points(self.verdict.score, self.verdict.max_score)
+        return f"{said(self.title)}: {points}"
 
     def _details(self, finding: Finding) -> list[str]:
         if finding.kind == "missing" or finding.part in self.told:
@@ -101,7 +107,7 @@ class Checked:
         hints = [
             (name, hint) for name, hint in hints[1 if finding.misconceptions else 0 :] if hint not in finding.sentence
         ]
-        return says + [f"{name}: {hint}" for name, hint in hints]
+        return [*map(said, says), *(f"{_(name)}: {said(hint)}" for name, hint in hints)]
 
 
 def _named(see: Link) -> str:
@@ -110,17 +116,22 @@ def _named(see: Link) -> str:
     The only exercise whose page is named is the own one.
     """
     if see.chapter:
-        return f"“{see.text}”, in the chapter “{see.chapter}”"
-    place = ", on this exercise's page in the book" if see.page.startswith("exercises/") else ""
-    return f"“{see.text}”{place}"
+        return _("“{section}”, in the chapter “{chapter}”", section=see.text, chapter=see.chapter)
+    if see.page.startswith("exercises/"):
+        return _("“{section}”, on this exercise's page in the book", section=see.text)
+    return _("“{section}”", section=see.text)
 
 
 def _summary(finding: Finding) -> str:
-    _, word = _HEADINGS[finding.kind]
+    word = _(_HEADINGS[finding.kind][1])
     if not finding.part:
         return word
-    named = f": {' or '.join(finding.misconceptions)}" if finding.misconceptions else ""
-    return f"{finding.title}. {word}{named}. {finding.points:g} of {finding.max_points:g} points."
+    named = f": {_(' or ').join(map(said, finding.misconceptions))}" if finding.misconceptions else ""
+    return f"{said(finding.title)}. {word}{named}. {_points(finding.points, finding.max_points)}."
+
+
+def _points(earned: float, most: float) -> str:
+    return _("{earned} of {most} points", earned=f"{earned:g}", most=f"{most:g}")
 
 
 @dataclass
@@ -129,9 +140,11 @@ class Session:
 
     Attributes:
         book: the address of the book's front page; empty, and a verdict names sections without linking to them.
+        solutions_from: the day on which the course opens its solutions, if it keeps them closed until then.
     """
 
     book: str = ""
+    solutions_from: date | None = None
     _tries: dict[tuple[str, str, str], list[bytes]] = field(default_factory=dict)
     _told: set[tuple[str, bytes, Finding]] = field(default_factory=set)
 
@@ -168,6 +181,14 @@ class Session:
                     tries.append(digest)
                 hints[name] = problem.hints(name)[: len(tries)]
         return Checked(problem.title, _about(verdict, observed), hints, self.book)
+
+    def close_solutions(self, until: str) -> None:
+        """Show no solution of any problem before this day, YYYY-MM-DD. Of several days the last one counts.
+
+        Raises:
+            ValueError: if it is no day.
+        """
+        self.solutions_from = max(day(until), self.solutions_from or date.min)
 
     def forget(self) -> None:
         """Begin again with the first hint."""
@@ -216,27 +237,75 @@ class Solution:
 
     def __repr__(self) -> str:
         """As plain text."""
-        lines = [f"{self.problem.title}: the solution"]
+        lines = [self._heading()]
         for title, steps, results in self.problem.solved():
-            lines += [f"  {title}", *(f"      {line}" for line in (*steps, *results))]
+            lines += [f"  {said(title)}", *(f"      {said(line)}" for line in (*steps, *results))]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         parts = []
         for title, steps, results in self.problem.solved():
-            lines = "".join(f"<p>{as_html(step)}</p>" for step in steps)
-            numbers = "".join(f"<p><code>{html.escape(result)}</code></p>" for result in results)
-            parts.append(f"<li><p><strong>{as_html(title)}</strong></p>{lines}{numbers}</li>")
+            lines = "".join(f"<p>{as_html(said(step))}</p>" for step in steps)
+            numbers = "".join(f"<p><code>{html.escape(said(result))}</code></p>" for result in results)
+            parts.append(f"<li><p><strong>{as_html(said(title))}</strong></p>{lines}{numbers}</li>")
         return (
-            f'<div class="bn-checked" role="group" aria-label="Solution"><style>{_style()}</style>\n'
-            f"<p><strong>{as_html(self.problem.title)}: the solution</strong></p>\n"
+            f'<div class="bn-checked" role="group" aria-label="{_("Solution")}"><style>{_style()}</style>\n'
+            f"<p><strong>{as_html(self._heading())}</strong></p>\n"
             f"<ul>{''.join(parts)}</ul></div>"
         )
 
+    def _heading(self) -> str:
+        return _("{title}: the solution", title=said(self.problem.title))
 
-def solution(problem: Problem) -> Solution:
-    """The right numbers of `problem`, and how one gets them. Ask when you are done, or stuck."""
-    return Solution(problem)
+
+@dataclass(frozen=True)
+class Closed:
+    """What is shown in the place of a solution that the course has not opened yet."""
+
+    problem: Problem
+    opens: date
+
+    def __repr__(self) -> str:
+        """As plain text."""
+        return _(
+            "{title}: your course shows the solution from {day} on. "
+            "Until then `check` says which part is wrong, and hints a little more with each try.",
+            title=said(self.problem.title),
+            day=self.opens.isoformat(),
+        )
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div class="bn-checked" role="group" aria-label="{_("Solution")}"><style>{_style()}</style>\n'
+            f"<p>{as_html(repr(self))}</p></div>"
+        )
+
+
+def solution(problem: Problem) -> Solution | Closed:
+    """The right numbers of `problem`, and how one gets them. Ask when you are done, or stuck.
+
+    In a course that keeps its solutions closed until a day, it says which day.
+    """
+    opens = SESSION.solutions_from
+    return Closed(problem, opens) if opens and today() < opens else Solution(problem)
+
+
+def day(text: str) -> date:
+    """The day that is written as YYYY-MM-DD.
+
+    Raises:
+        ValueError: if it is written in another way, or there is no such day.
+    """
+    # fromisoformat alone would take 2026-W51-7, too.
+    with suppress(ValueError):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return date.fromisoformat(text)
+    raise ValueError(f"there is no day {text!r}; expected one as YYYY-MM-DD, such as 2026-12-20")
+
+
+def today() -> date:
+    """The day, by the clock of the machine that the notebook runs on."""
+    return date.today()
 
 
 @cache

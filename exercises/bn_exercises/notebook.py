@@ -25,7 +25,9 @@ from bn_exercises.problems import TASKS
 __all__ = ["check", "hand_in", "my_problem", "solution"]
 
 
-def my_problem(name: str, course_key: str = "", student: str | None = None, edition: int = 1) -> Problem:
+def my_problem(
+    name: str, course_key: str = "", student: str | None = None, edition: int = 1, solution_from: str = ""
+) -> Problem:
     """The problem, with the numbers of this student if the course gives each their own.
 
     Args:
@@ -33,16 +35,21 @@ def my_problem(name: str, course_key: str = "", student: str | None = None, edit
         course_key: what the course's numbers are drawn with; empty, and everybody has those of the book.
         student: the id; by default the grader's word for it, or the name of this account, as nbgrader takes it.
         edition: of the lists that they are drawn with. A course keeps the one that it began with.
+        solution_from: the day, YYYY-MM-DD, before which `solution` shows nothing in this session; empty, and it does.
 
     Raises:
-        ValueError: if there is no such problem or edition, or the course needs to know who you are and cannot.
+        ValueError: if there is no such problem, edition or day, or the course needs to know who you are and cannot.
     """
     if name not in TASKS:
         raise ValueError(f"there is no problem {name!r}; expected one of {', '.join(TASKS)}")
     if edition not in range(1, EDITIONS + 1):
         raise ValueError(f"there is no edition {edition} of the numbers; expected 1 to {EDITIONS}")
     problem = TASKS[name]
-    return problem.variant(seed_for(student or account(), course_key, name), edition) if course_key else problem
+    if course_key:
+        problem = problem.variant(seed_for(student or account(), course_key, name), edition)
+    if solution_from:
+        SESSION.close_solutions(solution_from)
+    return problem
 
 
 class NotYetError(Exception):

@@ -20,12 +20,12 @@ from bn_exercises.verdict import Link
 
 
 def _exercise(problem: NumberProblem, see: Link, asked: Mapping[str, tuple[str, Index]]) -> tuple[NumberQuestion, ...]:
-    """A question for each part: with what words it goes on from the part's title, and which numbers it asks for."""
+    """A question for each part: what it asks, and for which numbers."""
     questions = []
     for part in problem.parts:
-        words, at = asked[part.name]
-        letter, title = part.title.split(" ", 1)
-        prompt = f"{letter} {title[0].upper()}{title[1:]}{words}."
+        asks, at = asked[part.name]
+        letter, _ = part.title.split(" ", 1)
+        prompt = f"{letter} {asks}"
         page = f"exercises/{problem.name}"
         questions.append(from_part(problem, part.name, at=at, page=page, prompt=prompt, see=see))
     return tuple(questions)
@@ -105,26 +105,36 @@ EXERCISES = {
         problems.BASIC_CALCULATION,
         misconceptions.ALGORITHM,
         {
-            "mean": (" of each feature", ...),
-            "var": (" of each feature", ...),
-            "x_hat": (" of the first feature, from top to bottom", _FIRST_FEATURE),
-            "y": (" for the first feature, from top to bottom", _FIRST_FEATURE),
+            "mean": ("The mean of each feature.", ...),
+            "var": ("The variance of each feature.", ...),
+            "x_hat": ("The normalized values of the first feature, from top to bottom.", _FIRST_FEATURE),
+            "y": ("The output for the first feature, from top to bottom.", _FIRST_FEATURE),
         },
     ),
     "backpropagation": _exercise(
         problems.BACKPROPAGATION,
         misconceptions.PATHS,
-        {"dx": (", one number for each sample", ...), "dmu": ("", ...), "dvar": ("", ...)},
+        {
+            "dx": ("The gradient with respect to x, one number for each sample.", ...),
+            "dmu": ("The gradient with respect to the mean.", ...),
+            "dvar": ("The gradient with respect to the variance.", ...),
+        },
     ),
     "batch-size": _exercise(
         problems.BATCH_SIZE,
         misconceptions.COMPANY,
-        {"one_batch": (": the first three values", np.s_[:3]), "two_batches": (": the values of the second one", 1)},
+        {
+            "one_batch": ("Normalized as one batch of six: the first three values.", np.s_[:3]),
+            "two_batches": ("Normalized as two batches of three: the values of the second one.", 1),
+        },
     ),
     "conditional": _exercise(
         problems.CONDITIONAL,
         misconceptions.GAMMA_BETA,
-        {"y0": (", one number for each sample", ...), "y1": (", one number for each sample", ...)},
+        {
+            "y0": ("The output of class 0, one number for each sample.", ...),
+            "y1": ("The output of class 1, one number for each sample.", ...),
+        },
     ),
 }
 

@@ -124,6 +124,6 @@ def unknown_names(answered: Iterable[str], asked: Iterable[str]) -> tuple[Findin
     unknown = [name for name in answered if name not in asked]
     if not unknown:
         return ()
-    several = f"{len(unknown)} names" if len(unknown) > 1 else "a name"
-    sentence = f"There is an answer under {several} not asked for. The names: {', '.join(asked)}."
+    under = f"There is an answer under {f'{len(unknown)} names' if len(unknown) > 1 else 'a name'} not asked for."
+    sentence = f"{under} The names: {', '.join(asked)}."
     return (Finding("", "", "note", sentence),)

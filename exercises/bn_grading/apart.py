@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,6 +38,8 @@ class _Worker:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("forkserver")
+        # A worker of Dask's is a daemon, which may have no processes of its own; this one ends with it all the same.
+        multiprocessing.current_process().daemon = False
         context.set_forkserver_preload(_PRELOADED)
         self._connection, its = context.Pipe()
         self._process = context.Process(target=_work, args=(its,), daemon=True)
@@ -56,7 +59,13 @@ class _Worker:
             ) from None
 
 
-_worker: _Worker | None = None
+class _Here(threading.local):
+    """What a thread has of its own."""
+
+    worker: _Worker | None = None
+
+
+_here = _Here()
 
 
 def run(function: Callable[[*Ts], T], /, *args: *Ts, seconds: int = SECONDS) -> T:
@@ -71,13 +80,11 @@ def run(function: Callable[[*Ts], T], /, *args: *Ts, seconds: int = SECONDS) -> 
         TooMuchError: if it takes more than it may.
         Exception: whatever it raises.
     """
-    global _worker
-    if _worker is None:
-        _worker = _Worker()
+    worker = _here.worker = _here.worker or _Worker()
     try:
-        worked, result = _worker.run(function, args, seconds)
+        worked, result = worker.run(function, args, seconds)
     except TooMuchError:
-        _worker = None
+        _here.worker = None
         raise
     if not worked:
         raise result

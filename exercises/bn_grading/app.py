@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -27,10 +27,10 @@ from traitlets.config import Config
 from bn_grading import cgroup, options
 from bn_grading import container as containers
 from bn_grading.assignment import NoAssignmentError, Source, sources
-from bn_grading.assignment_app import AssignmentApp, private_folders, submitted
+from bn_grading.assignment_app import ParallelApp, excluded, meant, private_folders, submitted
 from bn_grading.container import Container
 from bn_grading.execute import run_submission, try_sandbox
-from bn_grading.record import Recorder, clean_up, stops_the_run
+from bn_grading.record import Recorder, clean_up, run_hook, stops_the_run
 from bn_grading.results import NotStoredError, Result, Results, printable
 from bn_grading.sandbox import Limits, NoSandboxError
 from bn_grading.sanitize import Sanitized, sanitize
@@ -40,7 +40,7 @@ MIB = 1 << 20
 MOST_TRIES = 3
 
 
-class GradeApp(AssignmentApp):
+class GradeApp(ParallelApp):
     """Grades the submissions of an assignment in a sandbox, several at a time."""
 
     name = "bn-grade"
@@ -60,8 +60,7 @@ class GradeApp(AssignmentApp):
     aliases = {  # noqa: RUF012 - as in every application of traitlets
         **nbgrader_aliases,
         "course": "CourseDirectory.course_id",
-        "jobs": "GradeApp.jobs",
-        "scheduler": "GradeApp.scheduler",
+        **ParallelApp.where_to_run,
         "container": "GradeApp.container",
     }
     flags = {  # noqa: RUF012
@@ -76,10 +75,6 @@ class GradeApp(AssignmentApp):
         ),
     }
 
-    jobs = Integer(1, min=1, help="How many submissions run at a time on this machine.").tag(config=True)
-    scheduler = Unicode(
-        "", help='The address of a Dask scheduler, on whose workers submissions run; "local" starts one here.'
-    ).tag(config=True)
     force = Bool(False, help="Whether to grade again what is graded already.").tag(config=True)
     only_failed = Bool(False, help="Whether to grade only what failed the last time.").tag(config=True)
     dry_run = Bool(False, help="Whether to say only what would be done.").tag(config=True)
@@ -134,7 +129,7 @@ class GradeApp(AssignmentApp):
         failed = False
         broken = ""
         with ExitStack() as stack:
-            executor = self._executor(stack)
+            executor = self.executor(stack)
             try:
                 for result in self._grade(wanted, executor, recorder, results, known, chosen, assignment, container):
                     counts[result.status] += 1
@@ -177,9 +172,8 @@ class GradeApp(AssignmentApp):
     ) -> Iterator[str]:
         """The students whose submission is to be graded: new ones, newer ones, those that failed; or all."""
         course = self.coursedir
-        excluded = [each.strip() for each in course.student_id_exclude.split(",")]
-        there = submitted(course, assignment)
-        students = [each for each in there if _is_meant(each, course.student_id)]
+        there = submitted(course, assignment, course.submitted_directory)
+        students = meant(course, there)
         if not there:
             expected = course.format_path(course.submitted_directory, "STUDENT", assignment)
             self.fail(f"nobody handed in {assignment}; expected folders {expected}")
@@ -188,8 +182,9 @@ class GradeApp(AssignmentApp):
         # Whether the last time failed, and no more of what is known of a large class.
         failed = {result.student: not result.graded for result in results} if self.only_failed else {}
         force = self.force or recorder.force
+        left_out = excluded(course)
         for student in students:
-            if student in excluded or (self.only_failed and not failed.get(student)):
+            if student in left_out or (self.only_failed and not failed.get(student)):
                 continue
             if self._is_due(recorder, student, assignment, chosen, force):
                 yield student
@@ -229,19 +224,6 @@ class GradeApp(AssignmentApp):
             submission_seconds=max(notebook, self.submission_seconds),
         )
 
-    def _executor(self, stack: ExitStack) -> Executor:
-        if not self.scheduler:
-            return stack.enter_context(ThreadPoolExecutor(self.jobs))
-        from distributed import Client, LocalCluster
-
-        if self.scheduler == "local":
-            cluster = stack.enter_context(LocalCluster(n_workers=self.jobs, threads_per_worker=1, dashboard_address=""))
-            client = stack.enter_context(Client(cluster))
-        else:
-            client = stack.enter_context(Client(self.scheduler))
-        # Two submissions may be the same, letter by letter, and still are two.
-        return client.get_executor(pure=False)  # type: ignore[no-any-return]
-
     def _grade(
         self,
         students: list[str],
@@ -256,8 +238,6 @@ class GradeApp(AssignmentApp):
         """Keep the sandboxes busy; sanitize and record between them, here, one submission at a time."""
         limits, hidden = self._limits(), private_folders(self.config, self.coursedir.root)
         running: dict[Future[Any], tuple[Sanitized, int]] = {}
-        # More than run at a time, so that none waits for this process.
-        ahead = 2 * max(self.jobs, 8) if self.scheduler else self.jobs + 1
 
         def begin(sanitized: Sanitized, tries: int) -> None:
             submission = sanitized.enters(known, limits, safe=self.safe, hidden=hidden, container=container)
@@ -281,7 +261,7 @@ class GradeApp(AssignmentApp):
             # One submission that cannot be recorded stops nobody else.
             except Exception as error:
                 return failed(sanitized, "it could not be recorded", error)
-            recorder.run_hook(recorder.post_convert_hook, sanitized.student, assignment)
+            run_hook(recorder, recorder.post_convert_hook, sanitized.student, assignment)
             return result
 
         def failed(sanitized: Sanitized, what: str, error: Exception) -> Result:
@@ -293,13 +273,13 @@ class GradeApp(AssignmentApp):
         waiting = iter(students)
         with tqdm(total=len(students), unit="submission", disable=None) as bar:
             while True:
-                taken = list(islice(waiting, ahead - len(running)))
+                taken = list(islice(waiting, self.ahead - len(running)))
                 if not taken and not running:
                     return
                 for student in taken:
                     sanitized = Sanitized(student)
                     try:
-                        recorder.run_hook(recorder.pre_convert_hook, student, assignment)
+                        run_hook(recorder, recorder.pre_convert_hook, student, assignment)
                         with recorder.gradebook.transaction():
                             sanitized = sanitize(recorder, student, assignment, known, limits.scratch // 2)
                         sanitized.only(chosen)
@@ -316,11 +296,6 @@ class GradeApp(AssignmentApp):
                     if result is not None:
                         yield result
                         bar.update()
-
-
-def _is_meant(student: str, pattern: str) -> bool:
-    """Whether nbgrader would find this student by the pattern."""
-    return fnmatchcase(student, pattern) and (not student.startswith(".") or pattern.startswith("."))
 
 
 def _told(error: Exception) -> str:

@@ -16,9 +16,10 @@ from bn_exercises.problem import Problem
 from bn_exercises.problems import TASKS
 
 _PROBLEM = re.compile(
-    r"my_problem\(\s*(['\"])(?P<name>[\w-]+)\1\s*"
-    r"(?:,\s*course_key=(['\"])(?P<key>.*?)\3\s*(?:,\s*edition=(?P<edition>\d+)\s*)?)?\)"
+    r"my_problem\(\s*(['\"])(?P<name>[\w-]+)\1\s*(?:,\s*solution_from=(['\"])[\d-]+\3\s*)?"
+    r"(?:,\s*course_key=(['\"])(?P<key>.*?)\4\s*(?:,\s*edition=(?P<edition>\d+)\s*)?)?\)"
 )
+_LANGUAGE = re.compile(r"^bn_exercises\.language\((['\"])(?P<code>\w+)\1\)", re.MULTILINE)
 _HAND_IN = re.compile(r"^hand_in\(", re.MULTILINE)
 
 
@@ -35,6 +36,7 @@ class Source:
         problem: the name of the problem that it is about; empty, if it is none of ours.
         course_key: what students' own numbers are drawn with; empty, and all have the same.
         edition: of the lists that they are drawn with.
+        language: of its verdicts; empty, if it does not say.
         hands_in: the grade_ids of the cells whose answers we judge.
         graded: the grade_ids of all cells that are graded by running them, in order.
         cells: the sources of all cells of the instructor's, by grade_id, in order.
@@ -45,6 +47,7 @@ class Source:
     problem: str
     course_key: str
     edition: int
+    language: str
     hands_in: tuple[str, ...]
     graded: tuple[str, ...]
     cells: dict[str, str]
@@ -97,6 +100,7 @@ def _source(notebook: Any) -> Source:
         )
     problem, key = (asked[0]["name"], asked[0]["key"] or "") if hands_in else ("", "")
     edition = int(asked[0]["edition"] or 1) if hands_in else 1
+    spoken = [found["code"] for cell in cells.values() if cell.locked and (found := _LANGUAGE.search(cell.source))]
     tasks = {each.name: float(each.max_score) for each in notebook.task_cells}
     metadata = {
         each: {
@@ -113,5 +117,13 @@ def _source(notebook: Any) -> Source:
         for each, cell in cells.items()
     }
     return Source(
-        name, problem, key, edition, hands_in, graded, {n: cell.source for n, cell in cells.items()}, metadata
+        name,
+        problem,
+        key,
+        edition,
+        spoken[0] if spoken else "",
+        hands_in,
+        graded,
+        {n: cell.source for n, cell in cells.items()},
+        metadata,
     )

@@ -4,13 +4,16 @@ import logging
 import os
 import stat
 import warnings
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nbgrader.apps.baseapp import NbGrader  # type: ignore[import-untyped]
 from nbgrader.exchange.default.exchange import Exchange  # type: ignore[import-untyped]
 from sqlalchemy.exc import SAWarning
-from traitlets import default
+from traitlets import Integer, Unicode, default
 
 
 class AssignmentApp(NbGrader):  # type: ignore[misc]
@@ -37,12 +40,55 @@ class AssignmentApp(NbGrader):  # type: ignore[misc]
         cls.launch_instance()
 
 
-def submitted(coursedir: Any, assignment: str) -> list[str]:
-    """The students who have a folder for an assignment, wherever `CourseDirectory.directory_structure` puts it.
+class ParallelApp(AssignmentApp):
+    """A command that has one submission after another worked on, several at a time."""
 
+    where_to_run: ClassVar = {"jobs": "ParallelApp.jobs", "scheduler": "ParallelApp.scheduler"}
+
+    jobs = Integer(1, min=1, help="How many submissions are worked on at a time on this machine.").tag(config=True)
+    scheduler = Unicode(
+        "", help='The address of a Dask scheduler, on whose workers that happens; "local" starts one here.'
+    ).tag(config=True)
+
+    @property
+    def ahead(self) -> int:
+        """How many submissions are handed out at a time: more than are worked on, so that no worker waits."""
+        return 2 * max(self.jobs, 8) if self.scheduler else self.jobs + 1
+
+    def executor(self, stack: ExitStack) -> Executor:
+        """What works on them, until the stack is left."""
+        if not self.scheduler:
+            return stack.enter_context(ThreadPoolExecutor(self.jobs))
+        from distributed import Client, LocalCluster
+
+        if self.scheduler == "local":
+            cluster = stack.enter_context(LocalCluster(n_workers=self.jobs, threads_per_worker=1, dashboard_address=""))
+            client = stack.enter_context(Client(cluster))
+        else:
+            client = stack.enter_context(Client(self.scheduler))
+        # Two submissions may be the same, letter by letter, and still are two.
+        return client.get_executor(pure=False)  # type: ignore[no-any-return]
+
+
+def meant(coursedir: Any, there: list[str]) -> list[str]:
+    """Those of the students whom nbgrader would find by --student: hidden folders only by a pattern that says so."""
+    pattern = coursedir.student_id
+    shown = [each for each in there if not each.startswith(".") or pattern.startswith(".")]
+    return [each for each in shown if fnmatchcase(each, pattern)]
+
+
+def excluded(coursedir: Any) -> list[str]:
+    """Whom `CourseDirectory.student_id_exclude` leaves out."""
+    return [each.strip() for each in coursedir.student_id_exclude.split(",")]
+
+
+def submitted(coursedir: Any, assignment: str, step: str) -> list[str]:
+    """The students who have a folder for an assignment at a step, such as "submitted".
+
+    It lies wherever `CourseDirectory.directory_structure` puts it.
     A folder that cannot be looked into is one, too: what is wrong with it is said when it is read.
     """
-    course = {"nbgrader_step": coursedir.submitted_directory, "assignment_id": assignment}
+    course = {"nbgrader_step": step, "assignment_id": assignment}
     parts = Path(coursedir.directory_structure).parts
     at = next(place for place, part in enumerate(parts) if "{student_id}" in part)
     before, _, behind = parts[at].partition("{student_id}")
@@ -53,7 +99,7 @@ def submitted(coursedir: Any, assignment: str) -> list[str]:
         student = name[len(before) : len(name) - len(behind)]
         if student and name == f"{before}{student}{behind}":
             try:
-                mode = os.lstat(coursedir.format_path(coursedir.submitted_directory, student, assignment)).st_mode
+                mode = os.lstat(coursedir.format_path(step, student, assignment)).st_mode
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError:

@@ -14,6 +14,7 @@ from bn_exercises.answers import ANSWERS, from_plain
 from bn_exercises.check import Checked, Session
 from bn_exercises.notebook import my_problem
 from bn_exercises.problem import Problem
+from bn_exercises.translation import said, speaking
 from bn_grading import outputs
 
 OTHER_NUMBERS = "The answers here are to other numbers than yours. They were not looked at."
@@ -25,7 +26,13 @@ _MOST_KEPT = 200_000
 
 
 def look(
-    put_out: Mapping[int, Any], hand_in: Iterable[int], problem: str, course_key: str, edition: int, student: str
+    put_out: Mapping[int, Any],
+    hand_in: Iterable[int],
+    problem: str,
+    course_key: str,
+    edition: int,
+    student: str,
+    language: str = "",
 ) -> tuple[dict[int, list[NotebookNode]], dict[int, tuple[Checked, NotebookNode]]]:
     """Whatever cells put out as outputs of a notebook, and the verdicts on what some of them handed in.
 
@@ -36,16 +43,18 @@ def look(
         course_key: what the student's numbers are drawn with; empty, and all have the same.
         edition: of the lists that they are drawn with.
         student: the id.
+        language: in which the verdicts are shown; empty, and it is the one that is set.
 
     Returns:
         The outputs of each cell; and of each that hands in, the verdict and the output that shows it.
     """
     read = {index: outputs.read(each) for index, each in put_out.items()}
     verdicts = {}
-    for index in hand_in:
-        verdicts[index] = _verdict(
-            my_problem(problem, course_key, student, edition), outputs.answers(put_out.get(index))
-        )
+    with speaking(language):
+        for index in hand_in:
+            verdicts[index] = _verdict(
+                my_problem(problem, course_key, student, edition), outputs.answers(put_out.get(index))
+            )
     return read, verdicts
 
 
@@ -55,9 +64,9 @@ def _verdict(task: Problem, untrusted: Any) -> tuple[Checked, NotebookNode]:
     given = emitted.get("answers")
     note = ""
     if untrusted is None:
-        note, given = NOTHING_CAME, None
+        note, given = said(NOTHING_CAME), None
     elif emitted.get("problem") != task.name or emitted.get("numbers") != task.fingerprint:
-        note, given = OTHER_NUMBERS, None
+        note, given = said(OTHER_NUMBERS), None
     answers = {name: from_plain(value) for name, value in given.items()} if isinstance(given, dict) else {}
     checked = Session().judge(task, {name: None for name in task.points} | answers)
     shown = {"text/plain": repr(checked), "text/html": checked._repr_html_()}

@@ -31,6 +31,7 @@ from nbgrader.preprocessors import Execute  # type: ignore[import-untyped]
 from nbgrader.utils import determine_grade, is_grade  # type: ignore[import-untyped]
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from bn_exercises.translation import _, ngettext, said, speaking
 from bn_exercises.typography import as_in_a_book
 from bn_exercises.verdict import Finding
 from bn_grading import apart
@@ -153,10 +154,11 @@ class Recorder(Autograde):  # type: ignore[misc]
         graded = {}
         for done in executed:
             notebook = sanitized.notebooks[done.name]
-            graded[done.name] = self._judge(notebook, done, known[done.name], student)
-            self._store(notebook, assignment, student, done.name)
-            _count(notebook, graded[done.name], known[done.name])
-            _comment(gradebook, graded[done.name], assignment, student, done.name)
+            with speaking(known[done.name].language):
+                graded[done.name] = self._judge(notebook, done, known[done.name], student)
+                self._store(notebook, assignment, student, done.name)
+                _count(notebook, graded[done.name], known[done.name])
+                _comment(gradebook, graded[done.name], assignment, student, done.name)
             _leave_open(gradebook, graded[done.name], assignment, student, done.name)
             nbformat.write(notebook, folder / f"{done.name}.ipynb")
         for done in executed:
@@ -175,7 +177,7 @@ class Recorder(Autograde):  # type: ignore[misc]
         graded.missing = [grade_id for grade_id in source.metadata if grade_id not in there]
         grade_ids = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells]
         hand_in = [index for index, grade_id in enumerate(grade_ids) if grade_id in source.hands_in and source.problem]
-        whose = source.problem, source.course_key, source.edition, student
+        whose = source.problem, source.course_key, source.edition, student, source.language
         outputs, verdicts = apart.run(look, done.outputs, hand_in, *whose)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":
@@ -195,7 +197,7 @@ class Recorder(Autograde):  # type: ignore[misc]
                 graded.ordinary.append(grade_id)
                 if index not in done.outputs:
                     # Not run, so it passed nothing; an empty output would be full marks.
-                    cell.outputs = [_error("NotRun", "This cell did not run: the notebook ended before it.")]
+                    cell.outputs = [_error("NotRun", _("This cell did not run: the notebook ended before it."))]
                 elif why := _decide(cell, done.failed.get(index)):
                     graded.unclear[grade_id] = why
             else:
@@ -203,7 +205,7 @@ class Recorder(Autograde):  # type: ignore[misc]
             if index in done.cut:
                 graded.cut.append(grade_id)
                 # First: nbgrader has a limit for lines, too.
-                cell.outputs.insert(0, new_output("stream", name="stdout", text=CUT))
+                cell.outputs.insert(0, new_output("stream", name="stdout", text=f"{said(CUT.strip())}\n"))
         return graded
 
     def _keep(self, written: Mapping[str, bytes], folder: Path) -> None:
@@ -220,17 +222,6 @@ class Recorder(Autograde):  # type: ignore[misc]
                 except OSError as error:
                     if stops_the_run(error):
                         raise
-
-    def run_hook(self, hook: Any, student: str, assignment: str) -> None:
-        """`pre_convert_hook` or `post_convert_hook`, with the notebooks that were handed in; as ever, one may fail."""
-        if hook is not None:
-            folder = self._format_source(assignment, student)
-            found = glob.glob(f"{self.coursedir.notebook_id}.ipynb", root_dir=folder)
-            notebooks = [os.path.join(folder, name) for name in sorted(found)]
-            try:
-                hook(assignment=assignment, student=student, notebooks=notebooks)
-            except Exception:
-                self.log.exception("%s: a hook of the configuration failed", student)
 
     @property
     def is_part(self) -> bool:
@@ -250,6 +241,18 @@ class Recorder(Autograde):  # type: ignore[misc]
         if final.exists():
             os.rename(final, Path(self._staging, "before"))
         os.rename(Path(self._staging, "submission"), final)
+
+
+def run_hook(converter: Any, hook: Any, student: str, assignment: str) -> None:
+    """Run `pre_convert_hook` or `post_convert_hook` with the notebooks that go in; as ever, one may fail."""
+    if hook is not None:
+        folder = converter._format_source(assignment, student)
+        found = glob.glob(f"{converter.coursedir.notebook_id}.ipynb", root_dir=folder)
+        notebooks = [os.path.join(folder, name) for name in sorted(found)]
+        try:
+            hook(assignment=assignment, student=student, notebooks=notebooks)
+        except Exception:
+            converter.log.exception("%s: a hook of the configuration failed", student)
 
 
 def stops_the_run(error: Exception) -> bool:
@@ -297,9 +300,9 @@ def _decide(cell: NotebookNode, failed: bool | None) -> str:
                 output.output_type = "display_data"
                 output.pop("execution_count", None)
         if why:
-            cell.outputs.append(_error("NotClear", f"No points yet: {why}."))
+            cell.outputs.append(_error("NotClear", _("No points yet: {why}.", why=said(why))))
         elif not any(output.output_type == "error" for output in cell.outputs):
-            cell.outputs.append(_error("Failed", "This cell failed. It did not show how."))
+            cell.outputs.append(_error("Failed", _("This cell failed. It did not show how.")))
     return why
 
 
@@ -363,9 +366,15 @@ def _nothing_for(gradebook: Gradebook, notebooks: Iterable[str], assignment: str
 
 
 def _said(finding: Finding) -> str:
-    named = f" ({' or '.join(finding.misconceptions)})" if finding.misconceptions else ""
-    points = "point" if finding.max_points == 1 else "points"
-    return as_in_a_book(f"{finding.points:g} of {finding.max_points:g} {points}{named}. {finding.sentence}")
+    named = f" ({_(' or ').join(map(said, finding.misconceptions))})" if finding.misconceptions else ""
+    points = ngettext(
+        "{earned} of {most} point",
+        "{earned} of {most} points",
+        1 if finding.max_points == 1 else 2,
+        earned=f"{finding.points:g}",
+        most=f"{finding.max_points:g}",
+    )
+    return as_in_a_book(f"{points}{named}. {said(finding.sentence)}")
 
 
 def _staging_of(coursedir: Any) -> Path:

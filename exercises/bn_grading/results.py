@@ -111,16 +111,21 @@ class Results:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         result = Result(**asdict(result) | {"at": now, "problems": [printable(each) for each in result.problems]})
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # If a killed grader left its last line unfinished, the new one must not be joined to it.
-            line = ("" if _ends_well(self.path) else "\n") + json.dumps(asdict(result)) + "\n"
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            append(self.path, json.dumps(asdict(result)))
         except OSError as error:
             raise NotStoredError(f"{self.path}: {error.strerror}") from error
         return result
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line to a file, and have it stored."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # If a killed command left its last line unfinished, the new one must not be joined to it.
+    line = ("" if _ends_well(path) else "\n") + line + "\n"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def not_collected(coursedir: Any, assignment: str) -> dict[str, str]:

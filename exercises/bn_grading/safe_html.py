@@ -10,9 +10,8 @@ verdict is ours and keeps its style.
 student's.
 """
 
-import pickle
 import re
-from functools import cache, lru_cache
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -22,9 +21,15 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters import ansi2html, strip_ansi
 from nbconvert.filters.highlight import Highlight2HTML
 
-from bn_grading import apart
+from bn_grading import apart, feedback
 from bn_grading.markup_limits import LONGEST_CODE, is_plain, is_short, is_tame
 
+# As `nbgrader_config.py` has them; a course may use others.
+FILTERS = {
+    "markdown2html": f"{__name__}.markdown",
+    "ansi2html": f"{__name__}.terminal",
+    "highlight_code": f"{__name__}.code",
+}
 # Of processor time for one page; most take half of one.
 PAGE_SECONDS = 60
 
@@ -114,20 +119,5 @@ class Feedback(HTMLExporter):
 
     def from_filename(self, filename: str, resources: Any = None, **kwargs: Any) -> tuple[str, Any]:  # type: ignore[override]
         """The page of a notebook, and what it came with."""
-        made_of = pickle.dumps((self.config, self._registered))
-        return apart.run(_page, made_of, filename, resources, seconds=PAGE_SECONDS)
-
-
-def _page(made_of: bytes, filename: str, resources: Any) -> tuple[str, dict[str, Any]]:
-    page, resources = _maker(made_of).from_filename(filename, resources=resources)
-    # What the page was made with does not come back.
-    return page, {name: each for name, each in resources.items() if not callable(each)}
-
-
-@lru_cache(maxsize=1)
-def _maker(made_of: bytes) -> Any:
-    config, preprocessors = pickle.loads(made_of)
-    exporter = HTMLExporter(config=config)  # type: ignore[no-untyped-call]
-    for each in preprocessors:
-        exporter.register_preprocessor(each)  # type: ignore[no-untyped-call]
-    return exporter
+        made_by = feedback.recipe(self.config, self._registered)
+        return apart.run(feedback.page, made_by, filename, resources, seconds=PAGE_SECONDS)

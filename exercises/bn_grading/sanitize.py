@@ -20,6 +20,8 @@ from nbgrader.converters import Autograde  # type: ignore[import-untyped]
 from nbgrader.preprocessors import CheckCellMetadata, NbGraderPreprocessor  # type: ignore[import-untyped]
 from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
+from bn_exercises.answers import LATER
+from bn_exercises.translation import said, speaking
 from bn_grading import apart, notebooks, what_enters
 from bn_grading.apart import TooMuchError
 from bn_grading.assignment import Source
@@ -85,7 +87,10 @@ class Sanitized:
                 for index, cell in enumerate(notebook.cells)
                 if cell.cell_type == "code"
             ]
-            told = ({}, {}) if task is None else (task.sheet(), what_enters.modules(task))
+            told: tuple[dict[str, Any], dict[str, str]] = {}, {}
+            if task is not None:
+                with speaking(known[name].language):
+                    told = task.sheet() | {"later": said(LATER)}, what_enters.modules(task)
             notebooks.append(Notebook(name, cells, *told))
         written = {f"{name}.ipynb": nbformat.writes(each).encode() for name, each in self.notebooks.items()}
         beside = self.files | self.beside | written

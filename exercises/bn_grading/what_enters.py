@@ -46,6 +46,8 @@ def assemble(folder: Path) -> Path:
         place = packages.joinpath(*package.split("."))
         place.mkdir(parents=True, exist_ok=True)
         (place / "__init__.py").write_text(_EMPTY, encoding="utf-8")
+    # The package itself has nothing but the choice of a language, which a notebook may make.
+    (packages / "bn_exercises" / "__init__.py").write_text(_source("bn_exercises"), encoding="utf-8")
     for module in MODULES:
         packages.joinpath(*module.split(".")).with_suffix(".py").write_text(_source(module), encoding="utf-8")
     inside = files("bn_grading") / "inside"

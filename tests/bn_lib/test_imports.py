@@ -71,6 +71,7 @@ def test_importing_it_imports_no_heavy_package():
     heavy = {
         "cupy",
         "torch",
+        "keras",
         "matplotlib",
         "sklearn",
         "scipy",

@@ -555,7 +555,7 @@ def inside(model, **values):
         row("num_features", "0", ">= 1", ValueError, lambda: ConditionalBatchNorm(2, 0)),
         row("eps", "-1", ">= 0", ValueError, lambda: ConditionalBatchNorm(2, 3, eps=-1)),
         row("classes", "Dense", "depends on more than x", ValueError, lambda: inside(dense(), classes=LABELS)),
-        row("label", "Sequential", "['labels']", ValueError, lambda: inside(network(), label=LABELS)),
+        row("label", "Sequential", "['labels', 'mask']", ValueError, lambda: inside(network(), label=LABELS)),
         row("model", "list", "a Layer", TypeError, lambda: inside([], labels=LABELS)),
     ],
 )

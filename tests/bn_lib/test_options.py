@@ -203,9 +203,100 @@ def test_in_a_network_the_mask_is_given_to_all():
     assert np.all(one(x)[~mask] != 0)  # outside there is none
     with bn_lib.given(one, mask=NO), pytest.raises(ValueError, match="mask leaves 0 positions"):
         one(x)
-    conditional = Sequential(bn_lib.ConditionalBatchNorm(2, 2))
-    with pytest.raises(ValueError, match="mask is for no layer"), bn_lib.given(conditional, mask=mask):
+    with (
+        pytest.raises(ValueError, match="mask is for no layer"),
+        bn_lib.given(Sequential(bn_lib.LayerNorm(2)), mask=mask),
+    ):
         pass
+
+
+HOLDERS = {
+    "conditional": lambda **o: bn_lib.ConditionalBatchNorm(3, 2, **o),
+    "domains": lambda **o: bn_lib.DomainBatchNorm(2, 2, **o),
+    "domains, shared": lambda **o: bn_lib.DomainBatchNorm(2, 2, shared_affine=True, **o),
+    "adaptive": lambda **o: bn_lib.AdaptiveBatchNorm(2, **o),
+    "attentive": lambda **o: bn_lib.AttentiveNorm(3, 2, rng=rng(), **o),
+}
+ROWS = np.array([0, 1, 1])  # the class, or the domain, of each sample
+
+
+def passed(layer, x, mask=None, rows=ROWS):
+    return layer(x, *((rows,) if isinstance(layer, bn_lib.modulation.Given) else ()), mask=mask)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.parametrize("kind", [name for name in HOLDERS if name != "attentive"])
+def test_masked_where_gamma_and_beta_come_from_elsewhere(kind, axis, training):
+    """As if each valid position were a row: the layers look at no position beside it."""
+    x, dy = data((3, 2, 4))
+    mask = MASKS["(N, T)"]
+    layer, plain = (used(HOLDERS[kind](channel_axis=a)) for a in (axis, 1))
+    for each in (layer, plain):
+        each.train() if training else each.eval()
+    spoilt_x, spoilt_dy = (np.moveaxis(np.where(mask[:, None], a, np.nan), 1, axis) for a in (x, dy))
+    rows, drows = (np.moveaxis(array, 1, -1)[mask] for array in (x, dy))
+    pairs = (
+        (passed(layer, spoilt_x, mask), passed(plain, rows, rows=np.repeat(ROWS, mask.sum(axis=1)))),
+        (layer.backward(spoilt_dy), plain.backward(drows)),
+    )
+    for ours, theirs in pairs:
+        last = np.moveaxis(ours, axis, -1)
+        assert_agrees(last[mask], theirs)
+        assert np.all(last[~mask] == 0)
+    for name, gradient in plain.grads.items():
+        assert_agrees(layer.grads[name], gradient, name)
+    for name, value in plain.state_dict().items():
+        assert_agrees(layer.state_dict()[name], value, name, dtype=np.float64)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_attention_looks_at_the_valid_positions_of_a_sample(training):
+    """Each sample alone, cut to its length, in inference; in training all have the same length, so that they can be cut."""
+    x, dy = data((3, 2, 4))
+    mask = MASKS["(1, T)"] if training else MASKS["(N, T)"]
+    everywhere = np.broadcast_to(mask, (3, 4))
+    layer, plain = (used(HOLDERS["attentive"]()) for _ in range(2))
+    for each in (layer, plain):
+        each.train() if training else each.eval()
+    y = layer(np.where(mask[:, None], x, np.nan), mask)
+    dx = layer.backward(np.where(mask[:, None], dy, np.nan))
+    assert np.all(y[~np.broadcast_to(mask[:, None], y.shape)] == 0)
+    assert np.all(dx[~np.broadcast_to(mask[:, None], y.shape)] == 0)
+    together = [slice(None)] if training else [slice(n, n + 1) for n in range(3)]
+    for samples in together:
+        valid = everywhere[samples][0]
+        assert_agrees(y[samples][..., valid], plain(x[samples][..., valid]))
+        assert_agrees(dx[samples][..., valid], plain.backward(dy[samples][..., valid]))
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_a_mask_reaches_what_is_inside_through_given(kind):
+    x, _ = data((3, 2, 4))
+    mask = MASKS["(N, T)"]
+    layer, plain = (used(HOLDERS[kind]()) for _ in range(2))
+    model = Sequential(layer, BatchNorm(2))
+    name = layer.given_names[0]
+    with bn_lib.given(model, mask=mask, **({} if name == "mask" else {name: ROWS})):
+        y = model(x)
+    assert_agrees(y, BatchNorm(2)(passed(plain, x, mask), mask))
+    assert layer.mask is None
+    with pytest.raises(ValueError, match="mask has shape"):
+        passed(layer, x, mask[:, :2])
+    with pytest.raises(ValueError, match="mask leaves 0 positions"):
+        passed(layer, x, np.zeros((3, 4), bool))
+
+
+def test_switchable_norm_refuses_a_mask():
+    x, _ = data((3, 2, 4))
+    layer = bn_lib.SwitchableNorm(2)
+    before = layer.state_dict()
+    with pytest.raises(ValueError, match="mask is given; expected none"):
+        layer(x, MASKS["(N, T)"])
+    model = Sequential(layer, BatchNorm(2))
+    with bn_lib.given(model, mask=MASKS["(N, T)"]), pytest.raises(ValueError, match="mask is given; expected none"):
+        model(x)
+    assert all(np.array_equal(before[name], value) for name, value in layer.state_dict().items())
 
 
 def test_masks_of_any_kind_of_array():

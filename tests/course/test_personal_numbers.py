@@ -46,11 +46,15 @@ def test_everybody_is_graded_on_numbers_of_their_own(tmp_path: Path) -> None:
     config = course.root / "nbgrader_config.py"
     line = f'c.PersonalNumbers.course_key = "{KEY}"'
     assert f"# {line}" in config.read_text()
-    config.write_text(config.read_text().replace(f"# {line}", line))
+    # In another language, on which no score depends.
+    german = 'c.Language.code = "de"'
+    assert f"# {german}" in config.read_text()
+    config.write_text(config.read_text().replace(f"# {line}", line).replace(f"# {german}", german))
 
     course.nbgrader("generate_assignment", ASSIGNMENT)
     for name in (BASIC, BATCHES):
         assert f"course_key='{KEY}')" in course.released(name).read_text()
+        assert "bn_exercises.language(" in course.released(name).read_text()
     ada = my_problem("basic-calculation", KEY, "ada")
     assert isinstance(ada, NumberProblem)
 
@@ -83,3 +87,10 @@ def test_everybody_is_graded_on_numbers_of_their_own(tmp_path: Path) -> None:
     assert scores["cyn"] == {BASIC: 10, BATCHES: 0}
     assert scores["bob"] == {BASIC: 0, BATCHES: 0}
     assert scores["dan"] == {BASIC: 0, BATCHES: 0}
+
+    feedback = (course.root / "autograded" / "bob" / ASSIGNMENT / f"{BASIC}.ipynb").read_text()
+    assert "von 10 Punkten" in feedback
+    assert "steht bei ihnen" in feedback, "what a check shows while it is graded"
+    recorded = (course.root / "grading" / ASSIGNMENT / "results.jsonl").read_text()
+    assert "Punkten" not in recorded
+    assert "Richtig" not in recorded

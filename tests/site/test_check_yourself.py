@@ -24,6 +24,7 @@ from bn_exercises.numbers.judging import CUT_SHORT
 from bn_exercises.numbers.problem import NumberProblem
 from bn_exercises.problem import verify
 from bn_exercises.tolerance import round_to
+from bn_exercises.translation import speaking
 from bn_exercises.typography import as_in_a_book
 from bn_exercises.verdict import Link
 
@@ -528,3 +529,23 @@ def test_links_of_the_book_lead_somewhere(built_site: Path) -> None:
             assert anchor in pages[target].places, f"{address}: {link}"
             followed += 1
     assert followed > len(OF_CHAPTERS)
+
+
+# In another language
+
+
+def test_a_page_answers_in_the_language_of_its_question(browser: Browser) -> None:
+    mean, *_ = questions.EXERCISES["basic-calculation"]
+    with speaking("de"):
+        shown = check_yourself(mean, TWINS)._repr_html_()
+    with browser.new_page() as page:
+        page.set_content(f"<main>{shown}</main>")
+        assert answer(page, mean, "").startswith("Geben Sie 3 Zahlen ein")
+        assert answer(page, mean, "5").startswith("Diese Frage verlangt 3 Zahlen; eingegeben haben Sie 1.")
+        assert answer(page, mean, "20 28 36").startswith("Noch nicht: nicht durch m geteilt. Sie haben die Werte")
+        assert answer(page, mean, "5 7 9 GB").startswith("Nach „GB“ fragt diese Frage nicht.")
+        assert answer(page, TWINS, "").startswith("Geben Sie eine Zahl ein")
+        assert "Oder: The second sentence." in answer(page, TWINS, "2")
+        right = mean.problem.reference()["mean"]
+        assert answer(page, mean, " ".join(f"{value:g}" for value in right)).startswith("Richtig.")
+        assert page.get_by_role("button", name="Prüfen").count() == 2

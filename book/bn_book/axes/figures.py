@@ -12,7 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter
 
-from bn_book.axes.experiments import CHANGES, FACES, GUESSING, NAMED, PARTS, Dice, Padding, Piece, hears, unchanged
+from bn_book.axes.experiments import (
+    CHANGES,
+    FACES,
+    GUESSING,
+    NAMED,
+    PARTS,
+    Dice,
+    Padding,
+    Piece,
+    hears,
+    sharing,
+    unchanged,
+)
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
 from bn_book.drawing._tex import aligned
@@ -179,6 +191,24 @@ def means_per_step(means: Array) -> Figure:
     ax.axhline(0, color=COLOURS["muted"], lw=1)
     ax.set(xlabel="step of the sequence", ylabel="running mean (std)")
     ax.set_xticks(range(1, len(means) + 1, 3))
+    return fig
+
+
+@styled
+def shared_means() -> Figure:
+    """Each named normalizer, small: a row of maps for each sample, and the values that share a mean with one."""
+    shape = samples, channels, rows, columns = 3, 4, 2, 3
+    chosen = 1, 1, 0, 1
+    fig, axes = plt.subplots(2, 3, figsize=(5.2, 2.9))
+    for ax, (name, choice) in zip(axes.flat, NAMED.items(), strict=True):
+        for n, c in np.ndindex(samples, channels):
+            x, y = c * (columns + 1), -n * (rows + 1)
+            for i, j in np.argwhere(sharing(choice, shape, chosen)[n, c]):
+                ax.add_patch(Rectangle((x + j, y - i), 1, -1, color=COLOURS["accent"], linewidth=0))
+            ax.add_patch(Rectangle((x, y), columns, -rows, fill=False, edgecolor=COLOURS["muted"], linewidth=0.8))
+        ax.set_title(name.replace(", each", ",\neach"), fontsize="medium")
+        ax.set(aspect="equal", xlim=(-0.3, channels * (columns + 1)), ylim=(-samples * (rows + 1), 0.3))
+        ax.set_axis_off()
     return fig
 
 

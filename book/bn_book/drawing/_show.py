@@ -7,10 +7,12 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from io import BytesIO
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from bn_book.colours import COLOURS
 from bn_book.drawing._style import style
 from bn_book.drawing._svg import page_svg, raw_svg
 from bn_exercises.check_yourself.question import Plot
@@ -74,8 +76,28 @@ def show(fig: Figure, *, alt: str, caption: str | None = None) -> InlineFigure:
     )
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """One of the plots that a question lets the reader choose from, drawn when somebody shows it."""
+
+    draw: Callable[..., Figure]
+    args: tuple[object, ...]
+
+    def __call__(self, alt: str, prefix: str) -> str:
+        """As a page shows it: an `<svg>` in the page's colours, from words and from what its ids begin with."""
+        return _svg_of(self.draw(*self.args), alt=alt, prefix=prefix)
+
+    def png(self) -> bytes:
+        """As a file, on white paper, for a page that is not ours."""
+        fig = self.draw(*self.args)
+        with style(), BytesIO() as file:
+            fig.savefig(file, format="png", dpi=200, facecolor=COLOURS["paper"], metadata={"Software": None})
+            plt.close(fig)
+            return file.getvalue()
+
+
 def plot(draw: Callable[..., Figure], *args: object) -> Plot:
-    """One of the plots that a question lets the reader choose from, drawn when a page shows it.
+    """One of the plots that a question lets the reader choose from.
 
     All of a question's have the size `SMALL` and the same limits, because they stand side by side to be compared.
 
@@ -83,11 +105,7 @@ def plot(draw: Callable[..., Figure], *args: object) -> Plot:
         draw: draws the figure.
         args: what it draws.
     """
-
-    def drawn(alt: str, prefix: str) -> str:
-        return _svg_of(draw(*args), alt=alt, prefix=prefix)
-
-    return drawn
+    return Drawing(draw, args)
 
 
 def _svg_of(fig: Figure, *, alt: str, prefix: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""The figures of the chapter. Each takes the numbers of an experiment in `bn_book.inference.experiments`."""
+"""The figures of the chapter, which take the numbers of its experiments, and its table of conventions."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,11 @@ from matplotlib.figure import Figure
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
 from bn_book.inference.experiments import Chase, Modes, Sweep
+from bn_lib import Convention
 from bn_lib._arrays import Array
+
+#: The conventions that are put side by side.
+CONVENTIONS = ("pytorch", "keras", "flax", "paper")
 
 
 @styled
@@ -112,3 +116,20 @@ def running_mean(values: Array) -> Figure:
     ax.set(xlim=(0, len(values) - 1), ylim=(-0.05, 1.6), yticks=(0, 1), xlabel="batches")
     ax.set_xticks((0, 20, 40))
     return fig
+
+
+def table_of_conventions(*, sources: bool = False) -> str:
+    """What `momentum` weighs, its default, what the stored variance is divided by, and eps; and from where."""
+    conventions = [Convention.named(name) for name in CONVENTIONS]
+    weighs = {"batch": "new", "old": "old", "none": "–"}
+    rows = [
+        ["", *(c.name for c in conventions)],
+        ["---"] * (1 + len(conventions)),
+        ["weight of", *(weighs[c.momentum_weighs] for c in conventions)],
+        ["default", *("–" if c.default_momentum is None else f"{c.default_momentum:g}" for c in conventions)],
+        ["variance by", *("$m - 1$" if c.unbiased else "$m$" + "\\*" * (c.name == "keras") for c in conventions)],
+        ["$\\epsilon$", *(f"$10^{{{round(np.log10(c.default_eps))}}}$" for c in conventions)],
+    ]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    named = ["", *(f"- {c.name}: {c.source}" for c in conventions)] if sources else []
+    return "\n".join([*lines, *named])

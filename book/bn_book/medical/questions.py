@@ -52,7 +52,7 @@ def _company() -> Choice:
     found = company("BN").mean(axis=1)
     level = np.full(len(shares), found.mean())
     return Choice(
-        name="company",
+        name="share-of-the-ill",
         page=PAGE,
         prompt="The same patients, all with a lesion, are put into mini-batches of 64 with others, of whom a share is "
         "ill. BN normalizes with what it is shown. Predict the patients' mean score by that share.",

@@ -180,26 +180,43 @@
 
   // What is said
 
+  // Messages in the language of the question that is answered: as they stand here, unless it brings others.
+  let translated = {};
+  let plural = [];
+  const filled = (message, values) => message.replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
+  const _ = (message, values = {}) => filled(translated[message] ?? message, values);
+  const ngettext = (one, many, n, values = {}) =>
+    filled(translated[one]?.[plural[n % plural.length]] ?? (n === 1 ? one : many), { n, ...values });
+
+  const paragraph = (text) => `<p>${text}</p>`;
   const say = (heading, ...rest) => `<p><strong>${heading}</strong> ${rest.filter(Boolean).join(" ")}</p>`;
 
   const complaint = (seen, count) =>
     seen === 0
-      ? `<p>Type ${count === 1 ? "a number" : `${count} numbers`}, such as 0.5, 1/2 or 0,5.</p>`
-      : `<p>This question wants ${count} number${count === 1 ? "" : "s"}; you typed ${seen}.</p>`;
+      ? paragraph(ngettext("Type a number, such as 0.5, 1/2 or 0,5.", "Type {n} numbers, such as 0.5, 1/2 or 0,5.", count))
+      : paragraph(
+          ngettext(
+            "This question wants {n} number; you typed {seen}.",
+            "This question wants {n} numbers; you typed {seen}.",
+            count,
+            { seen }
+          )
+        );
 
   // "0.2 GB" is no 0.2 where MB are asked for.
   const otherUnit = (given, words) => {
     const read = tokens(given) ?? [];
     const unit = read.some(({ number }) => number) && read.find(({ word }) => word && !isSaid(word, words))?.word;
-    return unit && `<p>This question does not ask for “${unit}”. Type numbers alone, in the unit that it asks for.</p>`;
+    if (!unit) return unit;
+    return paragraph(_("This question does not ask for “{unit}”. Type numbers alone, in the unit that it asks for.", { unit }));
   };
 
   // How the problem was read: without what the digits do not tell.
   const readWith = (open, choices) => {
     const chosen = open.map((_, i) => [...new Set(choices.map((each) => each[i]))]);
     const telling = chosen.filter((ways, i) => ways.length < open[i]);
-    const words = (telling.length > 0 ? telling : chosen).map((ways) => ways.join(" or ")).join(" and ");
-    return words && `This was read with ${words}.`;
+    const readings = (telling.length > 0 ? telling : chosen).map((ways) => ways.join(_(" or "))).join(_(" and "));
+    return readings && _("This was read with {readings}.", { readings });
   };
 
   const right = (question, heading, ...says) => ({ html: say(heading, ...says, question.because), state: "right" });
@@ -207,43 +224,45 @@
   const mistaken = (question, indices) => {
     const found = indices.map((i) => question.mistakes[i]);
     const mistakes = found.filter((one, i) => found.findIndex((other) => other.name === one.name) === i);
-    const heading = `Not yet: ${mistakes.map((mistake) => mistake.name).join(" or ")}.`;
+    const heading = _("Not yet: {mistakes}.", { mistakes: mistakes.map((mistake) => mistake.name).join(_(" or ")) });
     if (mistakes.length === 1) return { html: say(heading, mistakes[0].says), state: "wrong" };
-    const each = mistakes.map((mistake, i) => `<p>${i > 0 ? "Or: " : ""}${mistake.says}</p>`).join("");
-    return { html: say(heading, "More than one mistake gives these numbers.") + each, state: "wrong" };
+    const each = mistakes.map((mistake, i) => paragraph(i > 0 ? _("Or: {says}", mistake) : mistake.says)).join("");
+    return { html: say(heading, _("More than one mistake gives these numbers.")) + each, state: "wrong" };
   };
 
   const replyToChoice = (question, given) => {
-    if (!given) return { html: "<p>Choose one.</p>", state: "" };
+    if (!given) return { html: paragraph(_("Choose one.")), state: "" };
     const mistake = question.choices[given];
-    return mistake === null ? right(question, "Right.") : mistaken(question, [mistake]);
+    return mistake === null ? right(question, _("Right.")) : mistaken(question, [mistake]);
   };
 
   const replyToNumbers = (question, given, prompt) => {
     if (given.length > LONGEST) {
-      return { html: `<p>This is longer than ${LONGEST} characters.</p>${complaint(0, question.count)}`, state: "" };
+      const long = _("This is longer than {most} characters.", { most: LONGEST });
+      return { html: paragraph(long) + complaint(0, question.count), state: "" };
     }
-    const words = new Set([...wordsOf(prompt.toLowerCase()), ...SAYING_NOTHING]);
-    const answer = parse(given, question.count, words);
+    const known = new Set([...wordsOf(prompt.toLowerCase()), ...SAYING_NOTHING]);
+    const answer = parse(given, question.count, known);
     if (answer.length !== question.count) {
       const other = question.readings
         .flatMap((reading) => reading.other)
         .find(({ value, room }) => value.length === answer.length && distance(answer, value, room) <= 1);
       if (other) return mistaken(question, [other.mistake]);
-      const html = (answer.length === 0 && otherUnit(given, words)) || complaint(answer.length, question.count);
+      const html = (answer.length === 0 && otherUnit(given, known)) || complaint(answer.length, question.count);
       return { html, state: "" };
     }
     const best = isPatchwork(question, answer) ? [{}] : bestReadings(question, answer);
     const { way, cutShort, near } = best.reduce((first, each) => (each.off < first.off ? each : first));
     if (way) return right(question, way.heading, way.says, readWith(question.open, best.map((each) => each.choices)));
-    if (cutShort) return { html: say("Not yet.", question.cutShort), state: "wrong" };
+    if (cutShort) return { html: say(_("Not yet."), question.cutShort), state: "wrong" };
     if (near) return mistaken(question, nearest(best.flatMap((each) => each.near ?? []), question.rule));
-    const places = slips(question, answer).map((i) => `number ${i + 1}`).join(", ");
-    const look = places ? `Most of it is right. Look again at ${places}.` : question.otherwise;
-    return { html: say("Not yet.", look), state: "wrong" };
+    const places = slips(question, answer).map((i) => _("number {place}", { place: i + 1 })).join(", ");
+    const look = places ? _("Most of it is right. Look again at {places}.", { places }) : question.otherwise;
+    return { html: say(_("Not yet."), look), state: "wrong" };
   };
 
   const reply = (question, form) => {
+    ({ words: translated = {}, plural = [] } = question);
     const given = new FormData(form).get("answer") ?? "";
     if (question.choices) return replyToChoice(question, given);
     return replyToNumbers(question, given, form.querySelector(".bn-prompt").textContent);

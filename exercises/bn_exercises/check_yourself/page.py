@@ -24,6 +24,7 @@ from bn_exercises.numbers.calculation import Outcomes
 from bn_exercises.numbers.judging import _MOST_SLIPS, _TELLING, _TIE, CUT_SHORT
 from bn_exercises.problem import Reading
 from bn_exercises.tolerance import DIGITS, EQUAL, NEARER, Array, distance, rooms
+from bn_exercises.translation import ENGLISH, _, messages, plural_forms, said, spoken
 from bn_exercises.typography import as_html
 from bn_exercises.verdict import Link
 
@@ -56,6 +57,8 @@ def to_html(question: NumberQuestion | Choice) -> str:
         data, field = _choice_data(question), _radios(question)
     else:
         data, field = _number_data(question), _text_field(question)
+    if spoken() != ENGLISH:
+        data |= {"words": _words(), "plural": plural_forms(100)}
     script_data = html.escape(json.dumps(data, ensure_ascii=False))
     answers = "\n".join(f"<p><strong>{as_html(line)}</strong></p>" for line in _shown(question))
     return f"""\
@@ -63,14 +66,14 @@ def to_html(question: NumberQuestion | Choice) -> str:
 <style>{_asset("page.css")}</style>
 <form data-question="{script_data}" novalidate>
 {field}
-<button type="submit">Check</button>
+<button type="submit">{_("Check")}</button>
 </form>
 <div class="bn-verdict" role="status"></div>
-<details><summary>Show the answer</summary>
+<details><summary>{_("Show the answer")}</summary>
 {answers}
-<p>{as_html(question.because)}</p>
+<p>{as_html(said(question.because))}</p>
 </details>
-<noscript><p>Checking an answer needs JavaScript. The answer above does not.</p></noscript>
+<noscript><p>{_("Checking an answer needs JavaScript. The answer above does not.")}</p></noscript>
 <script>{_asset("page.js")}</script>
 </div>"""
 
@@ -80,14 +83,17 @@ def to_html(question: NumberQuestion | Choice) -> str:
 
 def _plain(question: NumberQuestion | Choice) -> str:
     choices = question.choices if isinstance(question, Choice) else ()
-    return "\n".join([f"Question: {question.prompt}", *(f"  - {choice}" for choice in choices)])
+    prompt = _("Question: {prompt}", prompt=said(question.prompt))
+    return "\n".join([prompt, *(f"  - {said(choice)}" for choice in choices)])
 
 
 def _text_field(question: NumberQuestion) -> str:
-    several = f" ({question.count} numbers, with spaces between them)" if question.count > 1 else ""
+    label = _("Your answer")
+    if question.count > 1:
+        label = _("Your answer ({count} numbers, with spaces between them)", count=question.count)
     return f"""\
 <label><span class="bn-prompt">{_prompt(question)}</span>
-<span class="bn-label">Your answer{several}</span>
+<span class="bn-label">{label}</span>
 <input type="text" name="answer" inputmode="text" autocomplete="off" autocapitalize="off" spellcheck="false"></label>"""
 
 
@@ -104,9 +110,9 @@ def _radios(question: Choice) -> str:
 def _shown_choice(question: Choice, choice: str) -> str:
     """A text, or a plot under its letter."""
     if choice not in question.plots:
-        return as_html(choice)
+        return as_html(said(choice))
     letter = _letter(question, choice)
-    plot = question.plots[choice](choice, f"{question.name}-{letter}-")
+    plot = question.plots[choice](said(choice), f"{question.name}-{letter}-")
     return f'<b>{letter}</b><span class="bn-figure">{plot}</span>'
 
 
@@ -115,16 +121,20 @@ def _letter(question: Choice, choice: str) -> str:
 
 
 def _prompt(question: NumberQuestion | Choice) -> str:
-    return f'<strong class="bn-kicker">Question</strong> {as_html(question.prompt)}'
+    return f'<strong class="bn-kicker">{_("Question")}</strong> {as_html(said(question.prompt))}'
 
 
 def _shown(question: NumberQuestion | Choice) -> tuple[str, ...]:
     """The right answer; the answer under each reading, where a problem can be read in several ways."""
     if isinstance(question, Choice):
-        right = question.right
-        return (f"Plot {_letter(question, right)}. {right}" if question.plots else right,)
-    ((_, _, results),) = question.problem.solved()
-    return results
+        right = said(question.right)
+        return (
+            (_("Plot {letter}. {right}", letter=_letter(question, question.right), right=right),)
+            if question.plots
+            else (right,)
+        )
+    (solved,) = question.problem.solved()
+    return tuple(map(said, solved[2]))
 
 
 # What the script needs: which answers count as what, and what to say to each
@@ -132,9 +142,9 @@ def _shown(question: NumberQuestion | Choice) -> tuple[str, ...]:
 
 def _choice_data(question: Choice) -> dict[str, Any]:
     return {
-        "because": as_html(question.because),
+        "because": as_html(said(question.because)),
         "mistakes": [
-            {"name": as_html(wrong.name), "says": _with_link(wrong.says, question.see, question.page)}
+            {"name": as_html(said(wrong.name)), "says": _with_link(wrong.says, question.see, question.page)}
             for wrong in question.wrong
         ],
         "choices": {question.right: None} | {wrong.text: i for i, wrong in enumerate(question.wrong)},
@@ -145,10 +155,10 @@ def _number_data(question: NumberQuestion) -> dict[str, Any]:
     problem, mistakes = question.problem, list(question.part.mistakes)
     return {
         "count": question.count,
-        "because": as_html(question.because),
+        "because": as_html(said(question.because)),
         "otherwise": _with_link(question.hint, question.see, question.page),
         "mistakes": [
-            {"name": as_html(mistake.name), "says": _with_link(mistake.says, mistake.see, question.page)}
+            {"name": as_html(said(mistake.name)), "says": _with_link(mistake.says, mistake.see, question.page)}
             for mistake in mistakes
         ],
         "open": [len(ways) for ways in problem.open],
@@ -156,7 +166,7 @@ def _number_data(question: NumberQuestion) -> dict[str, Any]:
             _reading(reading, outcomes[question.part.name], mistakes)
             for reading, outcomes in zip(problem.readings, problem.outcomes, strict=True)
         ],
-        "cutShort": as_html(CUT_SHORT),
+        "cutShort": as_html(said(CUT_SHORT)),
         "rule": _RULE,
     }
 
@@ -171,7 +181,7 @@ def _reading(reading: Reading, outcomes: Outcomes, mistakes: list[Misconception]
         if distance(value, outcomes.right, outcomes.room) > EQUAL
     ]
     return {
-        "choices": [as_html(choice) for choice in reading.choices],
+        "choices": [as_html(said(choice)) for choice in reading.choices],
         "ways": [{**_heading(says), **_range(value, outcomes.carried)} for says, value in ways],
         "wrong": [{"mistake": mistakes.index(m), **_range(value, outcomes.carried)} for m, value in wrong],
         "other": [{"mistake": mistakes.index(m), **_range(value)} for m, value in outcomes.other_shapes],
@@ -184,7 +194,7 @@ def _range(value: Array, carried: Array | None = None) -> dict[str, Any]:
 
 def _heading(says: str) -> dict[str, str]:
     """The first sentence, which stands out, and the rest."""
-    first, _, rest = (says or "Right.").partition(". ")
+    first, _dot, rest = said(says or "Right.").partition(". ")
     return {"heading": as_html(f"{first.rstrip('.')}."), "says": as_html(rest)}
 
 
@@ -192,7 +202,14 @@ def _with_link(sentence: str, see: Link, page: str) -> str:
     """The sentence and the section to read, whose address is relative to the page that shows it."""
     other = see.page not in ("", page)
     place = f"{posixpath.relpath(see.page, posixpath.dirname(page))}.html" if other else ""
-    return f'{as_html(sentence)} See <a href="{html.escape(f"{place}#{see.anchor}")}">{as_html(see.text)}</a>.'
+    section = f'<a href="{html.escape(f"{place}#{see.anchor}")}">{as_html(see.text)}</a>'
+    return f"{as_html(said(sentence))} {_('See {section}.', section=section)}"
+
+
+def _words() -> dict[str, str | list[str]]:
+    """The script's own messages, translated."""
+    script = _asset("page.js")
+    return {message: text for message, text in messages().items() if json.dumps(message, ensure_ascii=False) in script}
 
 
 @cache

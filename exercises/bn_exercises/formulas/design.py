@@ -312,13 +312,11 @@ def _not_finite(c: Coefficient) -> Fault | None:
     trouble = c.trouble(beyond[np.argmin(np.abs(beyond))])
     # mu**mu is defined for whole numbers.
     below, above = bad[USUAL & (-_NEAR > MEANS)].mean(), bad[USUAL & (_NEAR < MEANS)].mean()
-    for side, mistake, all_there, any_elsewhere in (
-        ("negative", NOT_FOR_NEGATIVE, below, above),
-        ("positive", NOT_FOR_POSITIVE, above, below),
-    ):
+    for mistake, all_there, any_elsewhere in ((NOT_FOR_NEGATIVE, below, above), (NOT_FOR_POSITIVE, above, below)):
         if all_there > _NEARLY_ALL and not any_elsewhere and trouble != "overflow":
             divides = trouble == "divide"
-            says = f"{c.symbol} is not {'finite' if divides else 'defined'} for {side} means."
+            side = f"{'negative' if mistake is NOT_FOR_NEGATIVE else 'positive'} means"
+            says = f"{c.symbol} is not finite for {side}." if divides else f"{c.symbol} is not defined for {side}."
             return Fault(POLE if divides else mistake, says)
     alone = not bad[max(nearest - 1, 0)] and not bad[min(nearest + 1, len(bad) - 1)]
     if alone:
@@ -372,9 +370,9 @@ def _first(c: Coefficient, *kinds: str) -> _Broken | None:
     """The break of these kinds nearest to a mean of 0, at the first variance for which there is one."""
     for var, found in c.breaks.items():
         if places := [each.at for each in found if each.kind in kinds]:
-            more = ", and elsewhere" if len(places) > 1 else ""
-            which = "" if var == 1 else f" for batches with the variance {var:g}"
-            return _Broken(places[0], var, f"{_at(places[0])}{more}{which}")
+            more = len(places) > 1
+            at = f"{_at(places[0])}{', and elsewhere' if more else ''}"
+            return _Broken(places[0], var, at if var == 1 else f"{at} for batches with the variance {var:g}")
     return None
 
 
@@ -406,8 +404,8 @@ def not_smooth(design: Design) -> list[Fault]:
     for each in design:
         for mistake in (JUMP, KINK):
             if broken := _first(each, mistake.name):
-                verb = "jumps" if mistake is JUMP else "has a kink"
-                faults.append(Fault(mistake, f"{each.symbol} {verb} {broken.says}."))
+                says = f"{each.symbol} {'jumps' if mistake is JUMP else 'has a kink'} {broken.says}."
+                faults.append(Fault(mistake, says))
     return faults
 
 
@@ -505,13 +503,13 @@ def _for_usual(c: Coefficient, then: str) -> str:
     """For which batches this was seen; for any, if the mean does not stand in the formula."""
     if "mu" not in c.formula.names:
         return then
-    of_variance = " and the variance 1" if {"var", "sigma"} & c.formula.names else ""
-    return f"For means between −{USUAL_SIZE} and {USUAL_SIZE}{of_variance} {then}"
+    of_one = {"var", "sigma"} & c.formula.names
+    return f"For means between −{USUAL_SIZE} and {USUAL_SIZE}{' and the variance 1' if of_one else ''} {then}"
 
 
 def _of_beta(beta: Coefficient) -> str:
     says = _for_usual(beta, f"it {_change_of_mean(beta)}")
-    return f"The mean of the output is β. {says[0].upper()}{says[1:]}"
+    return f"The mean of the output is β. {says[:1].upper() + says[1:]}"
 
 
 def _change_of_mean(beta: Coefficient) -> str:
@@ -542,19 +540,19 @@ def _of_gamma(gamma: Coefficient) -> tuple[str, ...]:
     # Where the mean matters on one side only, that is not its size.
     of_size = outward[means < 0].any() and outward[means > 0].any()
     if of_size and (outward >= 0).all():
-        change, effect = "grows with |μ|", "batches far from 0 are spread out more than others"
+        change, effect = "γ grows with |μ|", "batches far from 0 are spread out more than others"
     elif of_size and (outward <= 0).all():
-        change, effect = "falls as |μ| grows", "batches far from 0 are spread out less than others"
+        change, effect = "γ falls as |μ| grows", "batches far from 0 are spread out less than others"
     elif (slopes >= 0).all():
-        change, effect = "grows with μ", "batches with a high mean are spread out more than others"
+        change, effect = "γ grows with μ", "batches with a high mean are spread out more than others"
     elif (slopes <= 0).all():
-        change, effect = "falls as μ grows", "batches with a high mean are spread out less than others"
+        change, effect = "γ falls as μ grows", "batches with a high mean are spread out less than others"
     else:
-        change, effect = "grows for some μ and falls for others", ""
+        change, effect = "γ grows for some μ and falls for others", ""
     values = gamma.values[USUAL & np.isfinite(gamma.values)]
     if values.min() < 0:  # what counts for the spread is |γ|
         effect = "where it is negative, the largest sample of a batch comes out smallest"
-    says = _for_usual(gamma, f"γ {change}{': ' if effect else ''}{effect}.")
+    says = _for_usual(gamma, f"{change}{': ' if effect else ''}{effect}.")
     jumps = any(each.kind == "jump" for each in gamma.breaks[1.0])
     if values.min() <= 0 <= values.max() and not jumps:
         return says, "γ is 0 for some μ on the way: then all samples of the batch come out equal."

@@ -32,6 +32,7 @@ from bn_exercises.numbers.shared import SIX, TWO, column, joined
 from bn_exercises.numbers.typeset import numbers
 from bn_exercises.problem import Answers, Given, Problem, Solved, choose, random_for, shuffled, verify
 from bn_exercises.tolerance import Array, round_to
+from bn_exercises.translation import N_
 from bn_exercises.verdict import Finding, Kind, Link, Verdict, unknown_names
 
 # The names of what is answered. The parts that are judged are properties of it, and have other names.
@@ -361,11 +362,12 @@ def _design(answers: Answers, eps: float) -> Design | Unusable:
     """The design in answers that were observed, or why there is none."""
     gamma, beta = (answers.get(name, _read_formula(None)) for name in ("gamma", "beta"))
     parameters, plain = (answers.get(name, {}) for name in ("parameters", "plain"))
-    unread = {"γ": gamma, "β": beta, "The parameters": parameters}
+    of_parameters = N_("The parameters")
+    unread = {"γ": gamma, "β": beta, of_parameters: parameters}
     why = {name: each for name, each in unread.items() if isinstance(each, Unusable)}
     if isinstance(parameters, Unusable) and parameters.missing:
         parameters = {}
-        del why["The parameters"]
+        del why[of_parameters]
     if why:
         says = " ".join(f"{name}: {each.sentence}" for name, each in why.items())
         nothing = len(why) == 2 and all(each.missing for each in why.values())
@@ -413,7 +415,9 @@ def _property(part: str, design: Design, plain: Any) -> Finding:
         return _finding(part, "misconception", _said(faults), faults)
     if part == "adapts":
         symbols = [c.symbol for c in changing(design)]
-        return _finding(part, "right", f"{' and '.join(symbols)} change{'s' * (len(symbols) == 1)} with the mean.")
+        return _finding(
+            part, "right", f"{' and '.join(symbols)} {'changes' if len(symbols) == 1 else 'change'} with the mean."
+        )
     return _finding(part, "right", "Right.")
 
 

@@ -34,6 +34,7 @@ from bn_exercises.functions.recording import (
     from_data,
     in_shape,
     only,
+    quietly,
 )
 from bn_exercises.functions.slips import Function
 from bn_exercises.problem import Answers, Problem, Solved, random_for
@@ -117,7 +118,7 @@ class FunctionProblem(Problem):
         for part in self.worth:
             probes = self._of(part)
             if all(probe.function in answers for probe in probes):
-                observed[part] = {p.name: as_data(p.record(answers.get(p.function))) for p in probes}
+                observed[part] = {p.name: as_data(self._record(p, answers.get(p.function))) for p in probes}
         return observed | {name: None for name in answers if name not in self.gallery.right and name not in self.worth}
 
     def judge(self, observed: Answers) -> Verdict:
@@ -158,12 +159,13 @@ class FunctionProblem(Problem):
 
     def exposed(self, name: str, function: Function) -> list[tuple[str, Probe]]:
         """The probes that tell this function from a right one, each with its part; parts in order."""
-        return [
-            (part, probe)
-            for part in self.worth
-            for probe in self._of(part)
-            if probe.function == name and not self._is_right(probe, probe.record(function))
-        ]
+        with quietly():
+            return [
+                (part, probe)
+                for part in self.worth
+                for probe in self._of(part)
+                if probe.function == name and not self._is_right(probe, probe.of_ours(function))
+            ]
 
     def exposure(self, name: str, function: Function) -> tuple[str, int]:
         """In words, the inputs that tell this function from a right one, and how many they are.
@@ -180,6 +182,15 @@ class FunctionProblem(Problem):
         if len(silent) <= len(telling):
             told = "everywhere" + (f", but not {'; '.join(silent)}" if silent else "")
         return told, len(telling)
+
+    def _record(self, probe: Probe, function: Any) -> Recorded:
+        """What a function that was answered did with a probe: of a right one of ours it is known."""
+        for (_, ours), (_, records) in zip(
+            self.conventions()[probe.function], self._rights[probe.function], strict=True
+        ):
+            if function is ours:
+                return records[probe.part, probe.name]
+        return probe.record(function)
 
     def _of(self, part: str) -> list[Probe]:
         return [probe for probe in self.probes if probe.part == part]
@@ -329,7 +340,8 @@ class FunctionProblem(Problem):
             return self._finding("images", "right", "Right.")
         counted = findings[part].kind != "right"
         if counted and isinstance(as_rows, Record) and image.agree(own, self._as_images(as_rows, image)):
-            return self._finding("images", "follow-on", FOLLOWS)
+            names = self._on_images_called(findings[part].misconceptions)
+            return replace(self._finding("images", "follow-on", FOLLOWS), misconceptions=names)
         right = [p.name for p in (image, rows) if self._gives_right(p, records[p.name])]
         if known := self._recognise(function, (image, rows), records, right):
             return self._once(part, self._recognised("images", known), known, findings)
@@ -339,6 +351,10 @@ class FunctionProblem(Problem):
         same = "The same numbers as rows come out right." if right else "The same numbers as rows come out otherwise."
         told = (NOT_KNOWN, same, self._by_output((image,), records))
         return self._finding("images", "wrong", " ".join(filter(None, told)))
+
+    def _on_images_called(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """What mistakes of rows are called where images come out with the same numbers."""
+        return names
 
     def _together(self, found: Mapping[str, Finding]) -> Finding:
         """One finding about several functions, which may have made the same mistake. None of them hides another."""

@@ -85,7 +85,7 @@ def record(function: Any, name: str, arguments: tuple[Any, ...]) -> Recorded:
         return Unusable("This is a class. Give a function, or a method of an object that you made of it.")
     passed = _copied(arguments)
     try:
-        with _quietly():
+        with quietly():
             outputs = _call(function, name, passed)
     except KeyboardInterrupt:
         raise
@@ -238,7 +238,7 @@ def _equal(after: Any, before: Any) -> bool:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """No warnings, nothing on standard error (nbgrader would give 0 for it), and NumPy's settings as before afterwards.
 
     Nothing is logged either: a handler keeps the standard error that was there when it was made.
@@ -278,7 +278,8 @@ def _raised(error: BaseException) -> str:
     except BaseException:
         line = ""
     line = line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " …"
-    return f"It raised {type(error).__name__[:LONGEST_LINE]}" + (f": “{line}”." if line else ".")
+    name = type(error).__name__[:LONGEST_LINE]
+    return f"It raised {name}: “{line}”." if line else f"It raised {name}."
 
 
 def as_data(recorded: Recorded) -> Any:

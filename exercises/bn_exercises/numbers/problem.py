@@ -64,8 +64,8 @@ class NumberProblem(Calculation):
         for part in self.parts:
             results = []
             for reading, reference in zip(self.readings, self.references, strict=True):
-                label = f"With {' and '.join(reading.choices)}: " if reading.choices else ""
-                results.append(label + _shown(reference[part.name]))
+                shown = _shown(reference[part.name])
+                results.append(f"With {' and '.join(reading.choices)}: {shown}" if reading.choices else shown)
             solved.append((part.title, self.hints(part.name)[1:], tuple(results)))
         return solved
 

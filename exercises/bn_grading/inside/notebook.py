@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 from IPython.display import display
 
-from bn_exercises.answers import ANSWERS, LONGEST_SENTENCE, Unusable, plain, read
+from bn_exercises.answers import ANSWERS, LATER, LONGEST_SENTENCE, Unusable, plain, read
 
 __all__ = ["check", "hand_in", "my_problem", "solution"]
 
-# Read in the feedback, by who wrote the answers.
-LATER = "What was found in your answers stands beside them, and all of it below the cell that hands in."
 # Of a text or a dictionary. The grader reads these once more, with the limits of the problem.
 LONGEST_TEXT = 2 * LONGEST_SENTENCE
 MOST_NAMES = 100
@@ -58,7 +56,9 @@ class Asked:
         return {name: _bounded(value) for name, value in list(answers.items())[:MOST_NAMES]}
 
 
-def my_problem(name: str, course_key: str = "", student: str | None = None, edition: int = 1) -> Asked:
+def my_problem(
+    name: str, course_key: str = "", student: str | None = None, edition: int = 1, solution_from: str = ""
+) -> Asked:
     """The problem of this notebook, with the numbers of the student who handed it in.
 
     Raises:
@@ -73,7 +73,7 @@ class Later:
     """What is shown instead of a verdict, which the sandbox does not know."""
 
     def __repr__(self) -> str:
-        return LATER
+        return str(SHEET.get("later", LATER))
 
 
 def check(problem: Any, /, **answers: Any) -> Later:
@@ -91,7 +91,7 @@ def hand_in(problem: Any, /, **answers: Any) -> None:
     asked = Asked(SHEET)
     observed = asked.observe({name: None for name in asked.points} | answers)
     emitted = {"version": 1, "problem": asked.name, "numbers": SHEET["numbers"], "answers": plain(observed)}
-    display({"text/plain": LATER, ANSWERS: emitted}, raw=True)
+    display({"text/plain": repr(Later()), ANSWERS: emitted}, raw=True)
 
 
 def _bounded(value: Any, depth: int = 0) -> Any:

@@ -280,7 +280,7 @@ def read_class(coursedir: Any, assignment: str, results: Path) -> Class:
         at = _handed_in_at(gradebook, entry.id)
         scores = _scores(gradebook, entry.id, by_hand)
         due = entry.duedate
-    handed_in = frozenset({*submitted(coursedir, assignment), *found, *scores})
+    handed_in = frozenset({*submitted(coursedir, assignment, coursedir.submitted_directory), *found, *scores})
     people |= {student: Person(student) for student in handed_in - people.keys()}
     refused = not_collected(coursedir, assignment)
     return Class(assignment, most, people, handed_in, scores, found, by_hand, at, due, unread, refused)

@@ -3,7 +3,7 @@
 MyST-NB executes one chapter after another, and its cache knows a chapter only by its cells: after a change in `bn_lib`
 it would serve the old numbers. So the cache lives in a folder named after everything else that the numbers depend on,
 and chapters that are not in it are executed beforehand, one kernel on each core. MyST-NB then finds them there; it
-executes again, and reports in its usual way, those that failed.
+executes again, and reports in its usual way, those that failed. Runs of experiments are kept in the same folder.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
+from bn_book import runs
+from bn_exercises.translation import ENGLISH, spoken
 from bn_site import ROOT
 
 logger = logging.getLogger(__name__)
@@ -68,12 +70,15 @@ def place_cache(app: Sphinx, _config: object) -> None:
     """Give this state of the code its own cache beside the pages, and forget all but the last few states."""
     caches = Path(os.environ.get("BOOK_CACHE") or Path(app.outdir).parent / ".jupyter_cache").resolve()
     here = caches / fingerprint(ROOT / source for source in SOURCES)
+    # What cells put out on questions is in the language that is set.
+    here = here if spoken() == ENGLISH else here.with_name(f"{here.name}-{spoken()}")
     here.mkdir(parents=True, exist_ok=True)
     os.utime(here)
     others = sorted((other for other in caches.iterdir() if other != here), key=lambda other: -other.stat().st_mtime)
     for other in others[CACHES_KEPT - 1 :]:
         shutil.rmtree(other, ignore_errors=True)
     app.config.nb_execution_cache_path = str(here)
+    os.environ[runs.FOLDER] = str(here / "runs")
     for variable in ONE_THREAD:
         os.environ.setdefault(variable, "1")
 

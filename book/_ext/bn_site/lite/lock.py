@@ -35,7 +35,20 @@ NEEDS = {
 # What some notebooks need besides. Only they wait for it: see `notebooks.with_imports`.
 SOMETIMES = ("matplotlib", "scipy", "sympy", "threadpoolctl")
 # What the code imports if it is there, and does without in a browser: other kinds of arrays, more than one process.
-NEVER = {"array_api_compat", "cupy", "dask", "distributed", "mpi4py", "myst_nb", "nbgrader", "numba", "tqdm"}
+NEVER = {
+    "array_api_compat",
+    "cupy",
+    "dask",
+    "distributed",
+    "keras",
+    "mpi4py",
+    "myst_nb",
+    "nbgrader",
+    "numba",
+    "onnx",
+    "torch",
+    "tqdm",
+}
 
 Entry = dict[str, Any]
 

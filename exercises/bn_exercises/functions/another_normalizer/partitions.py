@@ -232,6 +232,10 @@ class Wrong(NamedTuple):
     two: tuple[Misconception, ...]
 
 
+def _going_on(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
 def _in_place_of(
     right: Partition, belongs: str, both: tuple[Misconception, ...], positions: tuple[Misconception, ...]
 ) -> Wrong:
@@ -247,7 +251,7 @@ def _in_place_of(
     def told(m: Misconception) -> str:
         return m.says if m.name in _TOLD else f"{m.says} {belongs}"
 
-    for_images = tuple(m.at(m.compute, f"For images y{told(m)[1:]}") for m in (*both, *positions))
+    for_images = tuple(m.at(m.compute, f"For images {_going_on(told(m))}") for m in (*both, *positions))
     return Wrong(
         tuple(m.at(m.compute, told(m)) for m in both),
         tuple(m.at(by_kind(right, m.compute)) for m in for_images),

@@ -71,7 +71,7 @@ HINTS = {
         "Bring gamma and beta into line with x: gamma.reshape(1, C, 1, 1).",
     ),
 }
-TITLES = {part: f"({letter}) {part}" for letter, part in zip("abcdefg", POINTS, strict=True)}
+TITLES = {part: f"({letter}) {part}" for letter, part in zip("abcdef", POINTS, strict=False)} | {"images": "(g) images"}
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def observed(value: Any) -> Evidence | Unusable:
     # dict's own methods, whatever a subclass has.
     for name, each in dict.items(value):
         if type(name) is not str or name not in (*ALL_INPUTS, _CLAIM, _EXPECTED):
-            return _unknown(name, "takes", (*ALL_INPUTS, _CLAIM, _EXPECTED))
+            return _unknown(name, (*ALL_INPUTS, _CLAIM, _EXPECTED), takes=True)
         if each is None:
             continue
         seen = _claim(each) if name == _CLAIM else _numbers(each) if name == _EXPECTED else _few_numbers(each)
@@ -177,11 +177,11 @@ def observed(value: Any) -> Evidence | Unusable:
     return evidence or Unusable("There is no answer yet.", missing=True)
 
 
-def _unknown(name: Any, verb: str, known: Iterable[str]) -> Unusable:
+def _unknown(name: Any, known: Iterable[str], *, takes: bool) -> Unusable:
     """That this is the name of nothing that a function takes or returns. A name of reasonable length is shown."""
-    is_word = type(name) is str and len(name) <= _LONGEST_SHOWN and name.isidentifier()
-    shown = f"the name {name}, which no function {verb}" if is_word else f"a name that no function {verb}"
-    return Unusable(f"It has {shown}. The names: {', '.join(known)}.")
+    word = type(name) is str and len(name) <= _LONGEST_SHOWN and name.isidentifier()
+    has = f"It has {f'the name {name}, which' if word else 'a name that'} no function {'takes' if takes else 'returns'}"
+    return Unusable(f"{has}. The names: {', '.join(known)}.")
 
 
 def _few_numbers(value: Any) -> Any:
@@ -213,7 +213,7 @@ def _numbers(value: Any) -> Any:
     numbers = {}
     for name, each in dict.items(value):
         if type(name) is not str or name not in (*outputs, *arrays):
-            return _unknown(name, "returns", (*outputs, *arrays))
+            return _unknown(name, (*outputs, *arrays), takes=False)
         numbers[name] = _few_numbers(each)
         if isinstance(numbers[name], Unusable):
             return numbers[name]
@@ -253,16 +253,19 @@ def _in_shape(name: str, value: Array, shape: tuple[int, ...]) -> Array:
     fitted = fit(value, shape)
     if fitted is None:
         expected = "the shape of x" if name in BATCHES else described(shape)
-        each = ", one for each feature" if len(shape) == 1 else ""
-        raise UnfitError(SHAPES, f"{name}: expected {expected}{each}. Yours: {described(value.shape)}.")
+        each = len(shape) == 1
+        says = (
+            f"{name}: expected {expected}{', one for each feature' if each else ''}. Yours: {described(value.shape)}."
+        )
+        raise UnfitError(SHAPES, says)
     return fitted.copy()
 
 
 def _refuse_other_names(function: str, evidence: Evidence) -> None:
     signature = SIGNATURES[function]
-    takes = f"{function} takes {listed(signature.inputs)}"
-    if signature.optional:
-        takes += f", and maybe {listed(signature.optional)}"
+    takes, optional = f"{function} takes {listed(signature.inputs)}", signature.optional
+    if optional:
+        takes = f"{function} takes {listed(signature.inputs)}, and maybe {listed(optional)}"
     if no_place := [name for name in evidence if name in ALL_INPUTS and name not in signature.every_input]:
         raise UnfitError(INCOMPLETE, f"There is no place for {listed(no_place)}: {takes}.")
     wanted = signature.every_input if any(name in evidence for name in signature.optional) else signature.inputs

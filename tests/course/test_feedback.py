@@ -1,0 +1,148 @@
+"""bn-feedback beside nbgrader: the same pages, byte for byte, made anew where something changed; nothing stops it."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nbconvert.exporters import HTMLExporter
+from nbformat import writes
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
+from nbgrader.api import Gradebook
+from traitlets.config import Config
+
+from bn_grading import feedback
+from bn_grading.safe_html import FILTERS
+
+from .conftest import ASSIGNMENT, BASIC, COURSE, Course, set_exchange
+
+# Right answers in all notebooks, errors and their tracebacks, texts, pictures, nothing.
+SOME = "[abcd]*"
+
+
+@pytest.fixture(scope="module")
+def returned(course: Course, tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """The course that nbgrader graded, with bn-feedback's pages; nbgrader's own are in `by-nbgrader/`."""
+    machine = tmp_path_factory.mktemp("feedback")
+    shutil.copytree(course.machine, machine, dirs_exist_ok=True)
+    set_exchange(machine)
+    again = Course(machine, {})
+    shutil.rmtree(again.root / "feedback")
+    again.nbgrader(
+        *("generate_feedback", ASSIGNMENT, f"--CourseDirectory.student_id={SOME}"),
+        "--CourseDirectory.feedback_directory=by-nbgrader",
+        "--GenerateFeedback.exporter_class=nbconvert.exporters.HTMLExporter",
+    )
+    again.logs["feedback"] = made(again, "--jobs", "2")
+    return again
+
+
+def made(course: Course, *options: str, code: int = 0) -> str:
+    done = course.run("bn_grading.feedback_app", ASSIGNMENT, *options)
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mode)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_it_leaves_what_nbgrader_leaves(returned: Course) -> None:
+    theirs = files(returned.root / "by-nbgrader")
+    ours = {name: each for name, each in files(returned.root / "feedback").items() if name[0] in SOME}
+    assert len([name for name in theirs if name.endswith(".html")]) > 15
+    assert ours == theirs
+
+
+def test_everybody_has_every_page(returned: Course) -> None:
+    graded = {
+        path.relative_to(returned.root / "autograded") for path in (returned.root / "autograded").rglob("*.ipynb")
+    }
+    pages = {path.relative_to(returned.root / "feedback") for path in (returned.root / "feedback").rglob("*.html")}
+    assert pages == {path.with_suffix(".html") for path in graded}
+    assert f"{len(pages)} pages were made" in returned.logs["feedback"]
+    returned.nbgrader("release_feedback", ASSIGNMENT)
+
+
+def test_only_what_changed_is_made_again(returned: Course) -> None:
+    assert "\n  0 pages were made" in made(returned)
+    page = returned.feedback("ben_half_right", BASIC)
+    with Gradebook(f"sqlite:///{returned.root}/gradebook.db", COURSE) as gradebook:
+        gradebook.find_comment("mean", BASIC, ASSIGNMENT, "ben_half_right").manual_comment = "See chapter 3."
+        gradebook.db.commit()
+    page_before = page.read_text()
+    assert "\n  1 pages were made, of 1 submissions" in made(returned)
+    assert "See chapter 3." in page.read_text()
+    assert "See chapter 3." not in page_before
+    page.unlink()
+    assert "\n  1 pages were made, of 1 submissions" in made(returned)
+    # What was written when a run was killed is no reason to begin again, or to fail.
+    log = returned.root / "grading" / ASSIGNMENT / "feedback.jsonl"
+    log.write_text(log.read_text() + '["ada_perf')
+    assert "\n  0 pages were made" in made(returned)
+    assert "\n  1 pages were made" in made(returned, "--student", "ben_half_right", "--force")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--student", "nobody"], "--student nobody is none of the"),
+        (["--notebook", "9-another"], "--notebook 9-another is none of 1-basic-calculation, "),
+        (["--assignment", "another"], "expected one assignment"),
+    ],
+)
+def test_what_cannot_be_meant_is_said(returned: Course, options: list[str], says: str) -> None:
+    assert says in made(returned, *options, code=1)
+
+
+def test_a_notebook_that_cannot_be_shown_costs_its_page_only(returned: Course) -> None:
+    notebook = returned.autograded("fay_other_means", BASIC)
+    notebook.chmod(0o644)
+    notebook.write_text("{}")
+    said = made(returned, code=1)
+    assert f"fay_other_means: {BASIC}: there is no page: " in said
+    assert not returned.feedback("fay_other_means", BASIC).exists()
+    assert returned.feedback("ada_perfect", BASIC).exists()
+
+
+HTML = ("<img src='a'/>", "<div><p>a", "</div></div>", "<!-- a", "--> b", "<pre>\n a \n</pre>", "&lt; &amp &")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pytest.param([new_markdown_cell("*a* <br> <img src='a.png'> <!-- b -->"), new_markdown_cell("")], id="texts"),
+        pytest.param([new_code_cell(" \n\n x = 1\n\n"), new_code_cell("x"), new_code_cell("x")], id="code"),
+        pytest.param([new_raw_cell("<b>  a"), new_raw_cell("</b>"), new_markdown_cell("c")], id="raw"),
+        *(
+            pytest.param([new_code_cell(outputs=[new_output("display_data", {"text/html": each})])], id=each)
+            for each in HTML
+        ),
+        pytest.param([new_code_cell(outputs=[new_output("stream", text="\x1b[31ma\n\n")])], id="printed"),
+        pytest.param([new_code_cell(outputs=[new_output("error", traceback=["<a>"])])], id="traceback"),
+    ],
+)
+def test_cell_by_cell_is_as_a_whole(cells: list[Any]) -> None:
+    assert_same(cells, "classic")
+
+
+def test_what_a_page_around_it_changes_is_made_with_the_page() -> None:
+    assert_same([new_markdown_cell("a"), new_code_cell("x", outputs=[new_output("stream", text="1")])], "lab")
+
+
+def assert_same(cells: list[Any], template: str) -> None:
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+    notebook = new_notebook(cells=[*cells, new_markdown_cell("# The end", id="end")])
+    config = Config()
+    config.HTMLExporter.template_name, config.HTMLExporter.filters = template, FILTERS
+    config.Exporter.default_preprocessors = []
+    whole, _ = HTMLExporter(config=config).from_notebook_node(notebook)
+    made_by = feedback.recipe(config, [])
+    # The second time, every cell is known.
+    for _ in range(2):
+        assert feedback.page_of(made_by, writes(notebook), {}) == whole
