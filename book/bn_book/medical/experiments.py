@@ -5,6 +5,7 @@ Every function returns numbers, and each source of randomness is a seed in its s
 """
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
@@ -130,7 +131,7 @@ class Study(NamedTuple):
 Training: TypeAlias = Literal["balanced", "rare", "rare, drawn evenly"]
 
 
-@cache
+@functools.cache  # and not of a build: images are drawn sooner than they are read, and are many
 def study(
     seed: int = 0, *, contrast: float = CONTRAST, radius: float = RADIUS, training: Training = "balanced"
 ) -> Study:
