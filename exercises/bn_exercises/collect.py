@@ -76,8 +76,8 @@ def _looked_into(node: ast.AST) -> list[ast.AST]:
             return list(node.values)
         case ast.Subscript():
             return [node.value]
-        case ast.AnnAssign():
-            return [node.value]
+        case ast.AnnAssign(value=ast.expr() as value):
+            return [value]
         case ast.arg() | ast.keyword(arg="help"):
             return []
     return list(ast.iter_child_nodes(node))

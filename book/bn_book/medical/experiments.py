@@ -7,7 +7,7 @@ Every function returns numbers, and each source of randomness is a seed in its s
 import copy
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -39,6 +39,7 @@ from bn_book.medical.phantoms import (
     phantoms,
     tissues,
 )
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm
 from bn_lib.network import Conv2d, Dense, Sequential
