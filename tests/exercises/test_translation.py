@@ -321,6 +321,8 @@ def test_a_question_brings_what_its_script_says() -> None:
     with speaking("de"):
         german = check_yourself(question)._repr_html_()
     assert "&quot;words&quot;" not in english
+    assert " lang=" not in english
+    assert ' lang="de"' in german
     for text in ("Prüfen", "Antwort zeigen", "Ihre Antwort (3 Zahlen", "Der Mittelwert jedes Merkmals."):
         assert text in german
     script = (FOLDER.parent / "check_yourself" / "page.js").read_text(encoding="utf-8")
