@@ -226,7 +226,7 @@ class BatchNorm(_Normalizer):
     num_batches_tracked: Array
     momentum = Setting(_check_momentum)
     unbiased_running_var = Setting(check_bool)
-    given_names = ("mask",)
+    given_names: tuple[str, ...] = ("mask",)
     mask: Array | None = None
     _least_valid = 2
 

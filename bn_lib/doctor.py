@@ -402,12 +402,15 @@ def _ours(model: Layer, optimizer: Any) -> Case:
     def norm(owner: Any, norm: BatchNorm) -> Norm:
         names = [name for name in ("gamma", "beta") if name in owner.parameter_names]
         decays = (optimizer._settings(owner, name)[2] for name in names if optimizer and id(owner) in held)
-        arrays = (getattr(owner, name, None) for name in ("gamma", "beta"))
-        stored = (norm.running_mean, norm.running_var)
+        arrays = (getattr(owner, "gamma", None), getattr(owner, "beta", None), norm.running_mean, norm.running_var)
+        gamma, beta, mean, var = (None if array is None else to_numpy(array) for array in arrays)
         return Norm(
             norm.momentum if norm.track_running_stats else None,
             norm.eps,
-            *(None if array is None else to_numpy(array) for array in (*arrays, *stored)),
+            gamma,
+            beta,
+            mean,
+            var,
             learns=(norm.training and not norm.frozen) or not norm.track_running_stats,
             trained=bool(names) and not owner.frozen,
             decay=0.0 if owner.frozen else max(decays, default=0.0),
@@ -466,7 +469,10 @@ def _torch(model: Any, optimizer: Any) -> Case:
         return Norm(
             layer.momentum if layer.track_running_stats else None,
             layer.eps,
-            *map(values, (layer.weight, layer.bias, layer.running_mean, layer.running_var)),
+            values(layer.weight),
+            values(layer.bias),
+            values(layer.running_mean),
+            values(layer.running_var),
             learns=layer.training or not layer.track_running_stats,
             trained=bool(trained),
             decay=max((decays.get(id(p), 0.0) for p in trained), default=0.0),
@@ -571,17 +577,22 @@ def _keras(model: Any, optimizer: Any) -> Case:
         penalty = max((float(getattr(regularizer, kind, 0) or 0) for kind in ("l1", "l2")), default=0.0)
         return max(float(optimizer.weight_decay) if pulled else 0.0, penalty)
 
+    def values(variable: Any) -> Values:
+        return None if variable is None else np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
+
     def norm(layer: Any, training: bool) -> Norm:
         affine = [
             (variable, regularizer)
             for variable, regularizer in ((layer.gamma, layer.gamma_regularizer), (layer.beta, layer.beta_regularizer))
             if variable is not None and variable.trainable
         ]
-        arrays = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
         return Norm(
             layer.momentum,
             layer.epsilon,
-            *(None if v is None else np.asarray(keras.ops.convert_to_numpy(v), np.float64) for v in arrays),
+            values(layer.gamma),
+            values(layer.beta),
+            values(layer.moving_mean),
+            values(layer.moving_variance),
             learns=training and layer.trainable,
             trained=layer.trainable and (bool(affine) or not layer.built),
             decay=max((decay(*pair) for pair in affine), default=0.0),

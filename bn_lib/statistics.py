@@ -168,6 +168,8 @@ class SwitchableNorm(Modulated):
 
     parameter_names = ("gamma", "beta", "mean_weight", "var_weight")
     kinds = Setting(_check_kinds)
+    mean_weight: Array
+    var_weight: Array
 
     def __init__(self, num_features: int, *, kinds: Sequence[str] = tuple(_SHARED_ALONG), **options: Any) -> None:
         super().__init__(num_features, **options)

@@ -76,25 +76,30 @@ OPTIONAL: dict[str, Callable[[], bool]] = {
     "clock": lambda: os.environ.get("CLOCK") == "1",
 }
 
-# Two processes take one file after another. What many files wait for is made at once, one thing by each process: the
-# round of the course, and the book; then the tour of all pages, for which the first test of accessibility asks. What
-# takes minutes comes next, so that neither process ends long after the other.
+# The processes take one file after another. What many files wait for is made at once, one thing by each process: the
+# round of the course, and the book. What takes minutes comes next, so that no process ends long after the others; first
+# what needs no book, for until there is one whoever needs it waits.
 FIRST = (
     "course/test_whole_course.py",
     "book/test_build.py",
-    "exercises/test_accuracy.py",
     "course/attacks/test_attacks.py",
-    "site/test_accessible.py",
     "course/test_grading.py",
-    "course/test_report.py",
-    "course/test_elsewhere.py",
-    "site/test_notebooks_run.py",
-    "site/test_lite.py",
-    "site/test_pdf.py",
-    "site/test_private.py",
     "explorables/test_explorables.py",
     "exercises/test_notebooks.py",
+    "course/test_container.py",
+    "course/test_nbgraders_own.py",
     "bn_lib/test_numba.py",
+    "exercises/test_accuracy.py",
+    "course/test_elsewhere.py",
+    "course/test_certain.py",
+    "exercises/test_implement.py",
+    "site/test_accessible.py",
+    "site/test_private.py",
+    "site/test_pdf.py",
+    "site/test_notebooks_run.py",
+    "site/test_pages.py",
+    "site/test_address.py",
+    "site/test_lite.py",
     "site/test_progress.py",
     "site/test_still.py",
 )

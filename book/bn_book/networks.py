@@ -1,12 +1,12 @@
-"""The networks that several chapters train on the digits of `bn_book.data`: dense networks and a small CNN."""
+"""The networks that several chapters train on the digits of `bn_book.data`, dense and a small CNN; and Adam."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bn_lib._arrays import Array
-from bn_lib.layer import Layer
+from bn_lib.layer import Layer, distinct_layers
 from bn_lib.network import Conv2d, Dense, Flatten, ReLU, Sequential, Sigmoid
 
 Normalizer = Callable[[int], Layer]
@@ -94,3 +94,61 @@ def small_cnn(
         layers.append(ReLU())
         inputs, size = outputs, (size - 1) // stride + 1
     return Sequential(*layers, Flatten(), Dense(inputs * size * size, 10, rng=rng, dtype=np.float32))
+
+
+# Training them
+
+
+class Part(NamedTuple):
+    """A parameter that is trained: of a layer, by name, all of it or some of its rows."""
+
+    layer: Layer
+    name: str
+    rows: int | slice = slice(None)
+
+    @property
+    def size(self) -> int:
+        """How many numbers it is."""
+        return int(getattr(self.layer, self.name)[self.rows].size)
+
+
+def parts_of(model: Layer) -> list[Part]:
+    """All parameters of a network, each once."""
+    return [Part(layer, name) for layer in distinct_layers(model) for name in layer.parameter_names]
+
+
+class Adam:
+    """Gradient descent whose steps are divided by the root of an average of squared gradients.
+
+        m = first * m + (1 - first) * g            v = second * v + (1 - second) * g**2
+        parameter -= learning_rate * (m / (1 - first**t)) / (sqrt(v / (1 - second**t)) + 1e-8)
+
+    Args:
+        parts: what is trained.
+        learning_rate: may be changed between steps.
+        decays: first and second, how much of the two averages is kept at each step.
+
+    Source: Kingma and Ba (2015), algorithm 1.
+    """
+
+    def __init__(
+        self, parts: Sequence[Part], learning_rate: float, *, decays: tuple[float, float] = (0.9, 0.999)
+    ) -> None:
+        self.parts, self.learning_rate, self.decays = parts, learning_rate, decays
+        self._steps = 0
+        self._averages: list[tuple[Array, Array]] = []
+
+    def step(self) -> None:
+        """Update every part once from its layer's `grads`."""
+        gradients = [layer.grads[name][rows] for layer, name, rows in self.parts]
+        before = self._averages or [(0 * g, 0 * g) for g in gradients]
+        (first, second), self._steps = self.decays, self._steps + 1
+        self._averages = [
+            (first * m + (1 - first) * g, second * v + (1 - second) * g**2)
+            for g, (m, v) in zip(gradients, before, strict=True)
+        ]
+        of_m, of_v = 1 - first**self._steps, 1 - second**self._steps
+        for (layer, name, rows), (m, v) in zip(self.parts, self._averages, strict=True):
+            parameter = getattr(layer, name).copy()
+            parameter[rows] -= self.learning_rate * (m / of_m) / (np.sqrt(v / of_v) + 1e-8)
+            setattr(layer, name, parameter)

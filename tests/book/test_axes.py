@@ -113,22 +113,6 @@ def test_a_factor_of_0_makes_every_block_the_identity():
     assert np.array_equal(deep.forward(rows), last.forward(embedding.forward(rows)))
 
 
-def test_adam_divides_weighted_means_of_gradients_by_the_root_of_those_of_squares():
-    """The recursion written out as sums, each step with weights that add up to 1."""
-    layer = small("none").stack[-1]
-    start, rng = layer.weight.copy(), np.random.default_rng(0)
-    optimizer, seen, moved = seq.Adam(layer, 0.01), [], np.zeros_like(start)
-    for t in range(1, 6):
-        seen.append(rng.normal(size=start.shape))
-        layer.grads = {"weight": seen[-1], "bias": np.zeros_like(layer.bias)}
-        optimizer.step()
-        age = np.arange(t)[::-1].reshape(-1, 1, 1)
-        mean = np.average(seen, axis=0, weights=0.9**age * np.ones_like(seen))
-        square = np.average(np.square(seen), axis=0, weights=0.999**age * np.ones_like(seen))
-        moved -= 0.01 * mean / (np.sqrt(square) + 1e-8)
-    np.testing.assert_allclose(layer.weight, start + moved, atol=1e-12)
-
-
 def recurrent(norm):
     layer = seq.Recurrent(norm, 2, 3, 4, rng=np.random.default_rng(0), dtype=np.float64)
     layer.gamma, layer.beta = np.random.default_rng(1).normal(1, 0.3, (2, 3))

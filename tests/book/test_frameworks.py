@@ -20,7 +20,7 @@ from drawn import covered
 from bn_book.frameworks import experiments as exp
 from bn_book.frameworks import figures as draw
 from bn_book.frameworks import installed, pitfalls, side_by_side
-from bn_lib import BatchNorm, Convention, softmax_cross_entropy
+from bn_lib import BatchNorm, Convention, softmax_cross_entropy, to_keras, to_torch
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "book" / "chapters" / "frameworks.md").read_text(encoding="utf-8")
@@ -312,3 +312,25 @@ def figures():
 
 def test_no_words_lie_over_lines():
     assert [covered(figure) for figure in figures()] == [[]] * 6
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")  # Keras on PyTorch
+def test_the_doctor_finds_the_same_in_all_three():
+    """The five models of the page, as modules of PyTorch and models of Keras."""
+    (cell,) = (
+        block for block in re.findall(r"```{code-cell} ipython3\n(.*?)```", PAGE, re.DOTALL) if "decaying" in block
+    )
+    names = {"np": np}
+    exec(cell, names)
+    checks = {"momentum": "momentum", "a bias": "bias", "dropout": "after dropout", "decay": "decay"}
+    for name, model in names["models"].items():
+        module, theirs = to_torch(model), to_keras(model, (64,))
+        decay = {"weight_decay": 1e-4} if name == "decay" else {}
+        optimizer = torch.optim.SGD(module.parameters(), 0.1, **decay)
+        found = [finding.check for finding in names["doctor"](module, optimizer)]
+        if name in checks:
+            assert found == [checks[name]], name
+            found = names["doctor"](theirs, keras.optimizers.SGD(0.1, **decay))
+            assert [finding.check for finding in found] == [checks[name]], name
+        else:
+            assert "inference" in found  # Keras's layers have no mode

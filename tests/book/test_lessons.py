@@ -8,6 +8,7 @@ import pytest
 
 from bn_book.chapters import chapters
 from bn_book.explorables import KINDS, Explorable, MiniBatch
+from bn_book.explorables.find_the_bug import LETTERS, MISTAKES
 from bn_book.lessons import about, effort, explorables, tables
 from bn_book.lessons.about import ABOUT, DEMANDS, EXERCISES, difficulty, prerequisites
 from bn_book.lessons.effort import Effort
@@ -132,6 +133,11 @@ def test_each_meeting_takes_ninety_minutes() -> None:
     text = PAGE.split("\n## Two weeks\n")[1].split("\n## ")[0]
     meetings = text.split("meeting.**")[1:]
     assert [sum(map(int, re.findall(r"^- (\d+) minutes:", each, re.MULTILINE))) for each in meetings] == [90] * 4
+
+
+def test_the_suspect_of_the_plan_is_found_by_one_change() -> None:
+    """Spread changes, and dividing by the variance shows; γ alone or β alone does not show who scales β."""
+    assert MISTAKES[LETTERS.index(explorables.EASY_SUSPECT)]["id"] == "varianceForDeviation"
 
 
 # What is shown

@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 import vendor
 import yaml
@@ -15,8 +16,10 @@ from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
+from bn_book import runs
 from bn_book.colours import COLOURS, DARK, of_page, of_part
 from bn_exercises.typography import as_in_a_book
+from bn_lib.network import Sequential
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "book" / "_static"
@@ -39,6 +42,37 @@ def test_the_cache_has_another_place_when_the_code_changes(tmp_path, monkeypatch
     assert fingerprint("a = 1") == one
     (tmp_path / "requirements.txt").write_text("numpy==2.4.6")
     assert fingerprint("a = 1") != one
+
+
+def test_a_run_of_an_experiment_is_one_for_all_processes_of_a_build(tmp_path, monkeypatch):
+    done = []
+
+    def experiment(norm, rates=(0.1, 0.5), *, seed=0):
+        done.append((norm, rates, seed))
+        return np.full(3, seed)
+
+    def in_a_process():
+        return runs.cache(experiment)
+
+    here = in_a_process()
+    assert here("bn", seed=1) is here("bn", seed=1)
+    in_a_process()("bn", seed=1)
+    assert len(done) == 2  # nothing is kept where no build asks for it
+    monkeypatch.setenv(runs.FOLDER, str(tmp_path / "runs"))
+    monkeypatch.setattr(runs, "LONG", 0)
+    first = in_a_process()("bn", seed=2)
+    np.testing.assert_array_equal(in_a_process()("bn", (0.1, 0.5), seed=2), first)
+    assert len(done) == 3  # however it is called
+    for other in (("ln",), ("bn", (0.1, 0.25)), ("bn", (0.1, 0.5), 3)):
+        in_a_process()(*other[:2], seed=other[2] if other[2:] else 2)
+    assert len(done) == 6
+    layer = Sequential()
+    in_a_process()(layer), in_a_process()(layer)
+    assert len(done) == 8  # what an object is, no file's name can say
+    assert len(list((tmp_path / "runs").glob("*experiment-*.pickle"))) == 4
+    monkeypatch.setattr(runs, "LONG", 60)
+    in_a_process()("bn", seed=9)
+    assert len(list((tmp_path / "runs").iterdir())) == 4
 
 
 @pytest.mark.parametrize(

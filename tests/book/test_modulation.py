@@ -13,6 +13,7 @@ from bn_book.modulation import experiments as exp
 from bn_book.modulation import figures as draw
 from bn_book.modulation import generator as gen
 from bn_book.modulation.attention import Lesson, attention_weights
+from bn_book.networks import parts_of
 from bn_lib import AttentiveNorm, BatchNorm, conditional_batch_norm, conditional_batch_norm_backward
 
 F = exp.Fraction
@@ -173,24 +174,6 @@ def test_the_discrepancy_is_that_of_the_definition():
     assert np.allclose(found.gradient, differences(lambda x: gen.discrepancy(x, real).loss, drawn), atol=1e-8)
 
 
-def test_adam_is_pytorchs():
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(0)
-    rows = gen.Rows(3, ("gamma", "beta"), rng)
-    mine = gen.Adam([gen.Part(rows, "gamma"), gen.Part(rows, "beta", 4)], 0.1)
-    theirs = [torch.tensor(rows.gamma.copy()), torch.tensor(rows.beta[4].copy())]
-    untouched = np.delete(rows.beta, 4, axis=0)
-    optimizer = torch.optim.Adam(theirs, 0.1, betas=(0.9, 0.99), eps=1e-8)
-    for _ in range(5):
-        rows.grads = {name: rng.normal(size=(10, 3)).astype(np.float32) for name in ("gamma", "beta")}
-        theirs[0].grad, theirs[1].grad = torch.tensor(rows.grads["gamma"]), torch.tensor(rows.grads["beta"][4])
-        mine.step()
-        optimizer.step()
-    assert np.allclose(rows.gamma, theirs[0], atol=1e-5)
-    assert np.allclose(rows.beta[4], theirs[1], atol=1e-5)
-    assert np.array_equal(np.delete(rows.beta, 4, axis=0), untouched)
-
-
 def test_the_rate_falls_in_a_line():
     rates = list(gen.falling(1.0, 4))
     assert rates == pytest.approx([1.0, 0.75, 0.5, 0.25], abs=2e-5)
@@ -260,7 +243,7 @@ def test_a_new_class_by_its_row_changes_two_rows_of_each_table():
     for layer in before.rows:
         assert layer.gamma.shape == (10, 64)
     everything = exp.learn_new_class("everything")
-    assert everything.numbers == sum(part.size for part in gen.parts_of(before.model))
+    assert everything.numbers == sum(part.size for part in parts_of(before.model))
     assert everything.moved > 0.5
     assert exp.learn_new_class("its row").moved == 0
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from bn_book.axes.sequences import Adam, Norm, Place, Recurrent, Transformer
+from bn_book.axes.sequences import Norm, Place, Recurrent, Transformer
 from bn_book.data import load_digits
+from bn_book.networks import Adam, parts_of
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, LayerNorm, RMSNorm
 from bn_lib.layer import Layer, only_looked_at
@@ -302,7 +303,7 @@ def sorter(norm: Norm, *, steps: int = 300, seed: int = 0) -> tuple[Transformer,
     """
     rng = np.random.default_rng([seed, 74])
     model = Transformer(norm, tokens=DIGITS + 1, outputs=DIGITS, positions=COLUMNS, causal=False, seed=1000 + seed)
-    optimizer = Adam(model, 0.01)
+    optimizer = Adam(parts_of(model), 0.01)
     losses = []
     for step in range(steps):
         optimizer.learning_rate = 0.01 * min(1, (step + 1) / 20) * (1 - step / steps)
@@ -390,11 +391,13 @@ class Read(NamedTuple):
     Attributes:
         right: the share of test digits that it names, in inference; with BN by statistics of each step.
         shared: the same with one set of statistics for all steps; NaN without BN.
+        late: the same if each step takes the statistics of the step before it, a defect; NaN without BN.
         mean_per_step: running mean `(steps, units)` divided by the running standard deviation; zeros without BN.
     """
 
     right: float
     shared: float
+    late: float
     mean_per_step: Array
 
 
@@ -414,7 +417,7 @@ def read_digits(norm: Norm, *, steps: int = 8, epochs: int = 8, seed: int = 0) -
     pieces, new_pieces = (x.reshape(len(x), steps, -1) for x in (images, new))
     recurrent = Recurrent(norm, 64 // steps, 32, steps, rng=rng)
     model = Sequential(recurrent, Dense(32, 10, rng=rng, init=32**-0.5, dtype=np.float32))
-    optimizer = Adam(model, 0.005)
+    optimizer = Adam(parts_of(model), 0.005)
     for _ in range(epochs):
         order = rng.permutation(len(pieces))
         for start in range(0, len(order) - 59, 60):
@@ -427,10 +430,13 @@ def read_digits(norm: Norm, *, steps: int = 8, epochs: int = 8, seed: int = 0) -
     def right() -> float:
         return float((model.forward(new_pieces).argmax(axis=1) == answers).mean())
 
-    found = right()
+    found, mean, var = right(), recurrent.mean_per_step, recurrent.var_per_step
+    if norm != "BN":
+        return Read(found, math.nan, math.nan, mean / np.sqrt(var))
+    recurrent.mean_per_step, recurrent.var_per_step = np.roll(mean, 1, axis=0), np.roll(var, 1, axis=0)
+    late = right()
     recurrent.shared = True
-    means = recurrent.mean_per_step / np.sqrt(recurrent.var_per_step)
-    return Read(found, right() if norm == "BN" else math.nan, means)
+    return Read(found, right(), late, mean / np.sqrt(var))
 
 
 # Depth
@@ -498,7 +504,7 @@ def deep(
     model = Transformer(
         norm, place, depth=depth, tokens=DIGITS, outputs=DIGITS, positions=6, causal=False, seed=3000 + seed
     )
-    optimizer = Adam(model, learning_rate)
+    optimizer = Adam(parts_of(model), learning_rate)
     losses = np.full(steps, np.inf)
     for step in range(steps):
         optimizer.learning_rate = learning_rate * min(1, (step + 1) / max(1, warm_up))

@@ -15,7 +15,7 @@ import numpy as np
 from bn_lib import batch_norm, batch_norm_backward, batch_norm_inference, layer_norm, layer_norm_backward
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, LayerNorm, RMSNorm
-from bn_lib.layer import Layer, parameters_with_gradients
+from bn_lib.layer import Layer
 from bn_lib.network import Dense, ReLU, Residual, Sequential, softmax_cross_entropy
 
 #: "SkipInit" is no normalizer but a factor, 0 at first, at the end of each residual branch.
@@ -295,36 +295,6 @@ class Transformer(Sequential):
         dscores[counted] = dcounted
         self.fill_grads(dscores.reshape(-1, scores.shape[-1]))
         return loss
-
-
-class Adam:
-    """Gradient descent whose steps are divided by the root of an average of squared gradients.
-
-        m = 0.9 m + 0.1 g,   v = 0.999 v + 0.001 g**2
-        parameter -= learning_rate * (m / (1 - 0.9**t)) / (sqrt(v / (1 - 0.999**t)) + 1e-8)
-
-    Args:
-        model: the layer or container whose parameters are updated.
-        learning_rate: may be changed between steps.
-
-    Source: Kingma and Ba (2015), algorithm 1.
-    """
-
-    def __init__(self, model: Layer, learning_rate: float) -> None:
-        self.model, self.learning_rate = model, learning_rate
-        self._steps = 0
-        self._averages: dict[tuple[int, str], tuple[Array, Array]] = {}
-
-    def step(self) -> None:
-        """Update every parameter once from its layer's `grads`."""
-        self._steps += 1
-        first, second = 1 - 0.9**self._steps, 1 - 0.999**self._steps
-        for layer, name, parameter, g in parameters_with_gradients(self.model):
-            m, v = self._averages.get((id(layer), name), (np.zeros_like(g), np.zeros_like(g)))
-            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-            self._averages[id(layer), name] = m, v
-            change = self.learning_rate * (m / first) / (np.sqrt(v / second) + 1e-8)
-            setattr(layer, name, (parameter - change).astype(parameter.dtype))
 
 
 class _Step(NamedTuple):

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from itertools import combinations, product
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from bn_book.data import TRAINING_ROWS, load_digits
 from bn_book.networks import Normalizer
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib._checks import check_positive_int
 from bn_lib.batchnorm import BatchNorm, GroupNorm, LayerNorm

@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ import scipy.sparse.linalg  # noqa: F401  for `hessian_eigenvalues`: only this c
 
 from bn_book.data import load_digits
 from bn_book.networks import Normalizer, sigmoid_network, standardize_once
+from bn_book.runs import cache
 from bn_book.scale.experiments import eigenvalues, hand_problem, hessian
 from bn_lib import hessian_eigenvalues, parameter_vector, recompute_statistics
 from bn_lib._arrays import Array

@@ -6,13 +6,13 @@ stay here.
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from bn_book.data import load_digits
 from bn_book.networks import small_cnn
+from bn_book.runs import cache
 from bn_lib._arrays import Array, Axes
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.network import Conv2d, ReLU, Sequential

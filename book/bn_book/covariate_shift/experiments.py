@@ -8,7 +8,6 @@ import copy
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cache
 from itertools import combinations
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from bn_book.data import load_digits
 from bn_book.networks import sigmoid_network
+from bn_book.runs import cache
 from bn_book.scale.experiments import eigenvalues, hessian
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm

@@ -7,12 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bn_book.data import load_digits
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import Layer

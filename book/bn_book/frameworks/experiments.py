@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable
 from copy import deepcopy
 from fractions import Fraction
-from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bn_book.data import load_digits
 from bn_book.frameworks.side_by_side import dense_in_bn_lib, large_digits
+from bn_book.runs import cache
 from bn_lib import (
     SGD,
     BatchNorm,

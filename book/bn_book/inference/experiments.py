@@ -8,13 +8,14 @@ second looks at the same run. Drawing is in `bn_book.inference.figures`.
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import reduce
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bn_book.data import load_digits
 from bn_book.networks import sigmoid_network, small_cnn
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib._checks import check_number
 from bn_lib.batchnorm import BatchNorm

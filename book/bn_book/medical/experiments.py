@@ -7,7 +7,7 @@ Every function returns numbers, and each source of randomness is a seed in its s
 import copy
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -39,6 +39,7 @@ from bn_book.medical.phantoms import (
     phantoms,
     tissues,
 )
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm
 from bn_lib.network import Conv2d, Dense, Sequential
@@ -533,15 +534,21 @@ BY_LESION = ("none", "z-score", "BN, recomputed", "matched")
 @cache
 def other_scanner(method: str, scanner: Scanner, *, seed: int = 0) -> tuple[float, float]:
     """AUC, and specificity at the carried threshold, on any scanner. The patients are the same for all scanners."""
-    rng = np.random.default_rng((45, seed))
-    t, labels = tissues(400, prevalence=0.5, rng=rng)
-    x = scanner.scan(t, np.random.default_rng((46, seed)))
+    test, others = _taken_by(scanner, seed)
     made = detectors(trained_as(method), seed=seed)
     if METHODS[method].recomputed:
-        made = made.adapted(phantoms(scanner, LOOKED_AT, prevalence=RARE, rng=rng).x)
+        made = made.adapted(others)
     threshold = result(method, seed=seed).threshold
-    answers = Answers(made.scores(x), labels, np.zeros(0))
-    return auc(answers.scores, labels), answers.above(threshold)[1]
+    answers = Answers(made.scores(test.x), test.labels, np.zeros(0))
+    return auc(answers.scores, test.labels), answers.above(threshold)[1]
+
+
+@cache
+def _taken_by(scanner: Scanner, seed: int) -> tuple[Images, Array]:
+    """Images to test on, half of them with a lesion, and others to recompute statistics on."""
+    rng = np.random.default_rng((45, seed))
+    test = phantoms(scanner, 400, prevalence=0.5, rng=rng)
+    return test, phantoms(scanner, LOOKED_AT, prevalence=RARE, rng=rng).x
 
 
 def other_lesions(method: str, lesions: str, *, seed: int = 0) -> float:

@@ -66,7 +66,10 @@ def three_scanners(heads: Mapping[str, Array], values: Mapping[str, Array], z_sc
     for k, (name, image) in enumerate(heads.items()):
         ax = fig.add_subplot(grid[0, k])
         draw_scan(ax, image)
-        ax.set_title(f"{name}\n{image.min():.1f} to {image.max():.1f}".replace("-", "−"), loc="left")
+        low, high = (
+            f"{value + 0.0:.1f}".replace("-0.0", "0.0").replace("-", "−") for value in (image.min(), image.max())
+        )
+        ax.set_title(f"{name}\n{low} to {high}", loc="left")
     for k, (what, found, limits) in enumerate(
         (("intensity, in each scanner's units", values, (-1, 3)), ("z-score of the scan", z_scores, (-2.5, 4.5)))
     ):
@@ -228,7 +231,8 @@ def small_company(shares: Sequence[float], logits: Sequence[float]) -> Figure:
 
 def spread(values: Array, digits: int = 2) -> str:
     """The mean over seeds and the standard deviation, as it is written in a table."""
-    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+    text = f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def table_of_methods(found: Mapping[str, Array]) -> str:

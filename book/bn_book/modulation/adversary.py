@@ -1,13 +1,14 @@
 """The adversary of a generator: a discriminator with or without BN, and what is put into its mini-batches."""
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from bn_book.data import load_digits
-from bn_book.modulation.generator import CLASSES, F32, PIXELS, Adam, Generator, falling, noise, one_hot, parts_of
+from bn_book.modulation.generator import CLASSES, F32, PIXELS, Generator, falling, noise, one_hot
+from bn_book.networks import Adam, parts_of
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import Layer
@@ -113,7 +114,7 @@ def duel(batches: Batches, generator: Generator, steps: int, rng: np.random.Gene
     adversary = Discriminator(with_bn=batches != "no BN", rng=rng)
     ours, theirs = (Adam(parts_of(one.model), GAN_RATE, decays=(0.5, 0.99)) for one in (generator, adversary))
     for step, rate in enumerate(falling(GAN_RATE, steps)):
-        ours.rate = theirs.rate = rate
+        ours.learning_rate = theirs.learning_rate = rate
         rows, labels = rng.integers(0, len(images), IMAGES), rng.integers(0, CLASSES, IMAGES)
         drawn = generator.draw(noise(IMAGES, rng), labels)
         blur = BLUR * (1 - step / steps) * rng.normal(size=(4, IMAGES, PIXELS)).astype(F32)

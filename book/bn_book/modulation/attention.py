@@ -1,12 +1,12 @@
 """Maps chosen by attention: which gamma and beta an example gets, it says itself."""
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from bn_book.data import load_digits
 from bn_book.modulation.generator import F32, PIXELS
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.modulation import AttentiveNorm
 from bn_lib.network import Dense, ReLU, Sequential, softmax_cross_entropy

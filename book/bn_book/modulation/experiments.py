@@ -6,7 +6,6 @@ Every function returns numbers, and each source of randomness is a seed in its s
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,9 +16,7 @@ from bn_book.modulation.generator import (
     CLASSES,
     F32,
     PIXELS,
-    Adam,
     Generator,
-    Part,
     Rows,
     Where,
     bare_batch_norm,
@@ -29,9 +26,10 @@ from bn_book.modulation.generator import (
     judge,
     noise,
     one_hot,
-    parts_of,
     spread,
 )
+from bn_book.networks import Adam, Part, parts_of
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.modulation import AttentiveNorm, adaptive_instance_norm
@@ -176,10 +174,10 @@ def descend(
         count: images of each class in a mini-batch.
     """
     images = load_digits().train[0]
-    optimizer = Adam(parts, rate)
+    optimizer = Adam(parts, rate, decays=(0.9, 0.99))
     labels = np.repeat(list(examples), count)
     shape = (len(examples), count, PIXELS)
-    for optimizer.rate in falling(rate, steps):
+    for optimizer.learning_rate in falling(rate, steps):
         rows = [rng.choice(of_class, count, replace=len(of_class) < count) for of_class in examples.values()]
         drawn = generator.draw(noise(len(labels), rng), labels)
         found = discrepancy(drawn.reshape(shape), images[np.concatenate(rows)].reshape(shape))
@@ -289,7 +287,14 @@ class NewClass(NamedTuple):
 
 @cache
 def learn_new_class(
-    learned: Learned, *, where: Where = "γ and β", with_bn: bool = True, shots: int = SHOTS, seed: int = 0
+    learned: Learned,
+    *,
+    where: Where = "γ and β",
+    with_bn: bool = True,
+    shots: int = SHOTS,
+    seed: int = 0,
+    rate: float = RATE,
+    row_rate: float = ROW_RATE,
 ) -> NewClass:
     """Train a generator on nine classes and then, with its running statistics frozen, a tenth on a few examples.
 
@@ -300,10 +305,12 @@ def learn_new_class(
         with_bn: whether there is BN.
         shots: how many examples of the new class there are.
         seed: of everything; it says which class is new.
+        rate: that of the nine classes before, and of all parameters afterwards.
+        row_rate: that of the row.
     """
     new = NEW[seed % len(NEW)]
     old = [c for c in range(CLASSES) if c != new]
-    generator = copy.deepcopy(train(where, with_bn=with_bn, seed=seed, without=new))
+    generator = copy.deepcopy(train(where, with_bn=with_bn, seed=seed, without=new, rate=rate))
     generator.model.eval()
     rng = np.random.default_rng((14, seed))
     dense = generator.model.stack[0]
@@ -321,8 +328,8 @@ def learn_new_class(
     if learned == "everything, with the old images":
         examples |= {c: by_class()[c] for c in old}
     parts = row if learned == "its row" else parts_of(generator.model)
-    rate, count = (ROW_RATE if learned == "its row" else RATE), (3 * PER_CLASS if len(examples) == 1 else PER_CLASS)
-    steps = descend(generator, parts, examples, steps=LOOKS[-1], rng=rng, rate=rate, count=count)
+    own, count = row_rate if learned == "its row" else rate, 3 * PER_CLASS if len(examples) == 1 else PER_CLASS
+    steps = descend(generator, parts, examples, steps=LOOKS[-1], rng=rng, rate=own, count=count)
     labels = np.concatenate([np.full(DRAWN, new), np.repeat(old, DRAWN // 5)])
     seen = []
     for step in range(LOOKS[-1] + 1):

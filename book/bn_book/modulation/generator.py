@@ -7,12 +7,12 @@ all, and before it stands a BatchNorm without gamma and beta, or nothing.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bn_book.data import load_digits
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import Layer
@@ -192,56 +192,6 @@ def _along(slope: Array, a: Array, b: Array) -> Array:
 
 
 # Training
-
-
-class Part(NamedTuple):
-    """A parameter that is trained: of a layer, by name, all of it or some of its rows."""
-
-    layer: Layer
-    name: str
-    rows: int | slice = slice(None)
-
-    @property
-    def size(self) -> int:
-        """How many numbers it is."""
-        return int(getattr(self.layer, self.name)[self.rows].size)
-
-
-class Adam:
-    """Adam: every step divides a running mean of the gradient by its running size.
-
-    Args:
-        parts: what is trained.
-        rate: the learning rate; may be changed between steps.
-        decays: how much of the two running means is kept at each step.
-
-    Source: Kingma and Ba (2015), algorithm 1, with the two corrections in the rate, as at the end of their section 2.
-    """
-
-    def __init__(self, parts: Sequence[Part], rate: float, *, decays: tuple[float, float] = (0.9, 0.99)) -> None:
-        self.parts, self.rate, self.decays = parts, rate, decays
-        self.taken = 0
-        self.means: list[tuple[Array, Array]] = []
-
-    def step(self) -> None:
-        """Update every part from its layer's `grads`."""
-        gradients = [layer.grads[name][rows] for layer, name, rows in self.parts]
-        before = self.means or [(0 * g, 0 * g) for g in gradients]
-        (first, second), self.taken = self.decays, self.taken + 1
-        self.means = [
-            (F32(first) * mean + F32(1 - first) * g, F32(second) * square + F32(1 - second) * g * g)
-            for g, (mean, square) in zip(gradients, before, strict=True)
-        ]
-        rate = F32(self.rate * np.sqrt(1 - second**self.taken) / (1 - first**self.taken))
-        for (layer, name, rows), (mean, square) in zip(self.parts, self.means, strict=True):
-            value = getattr(layer, name).copy()
-            value[rows] -= rate * mean / (np.sqrt(square) + F32(1e-8))
-            setattr(layer, name, value)
-
-
-def parts_of(model: Sequential) -> list[Part]:
-    """All parameters of a network."""
-    return [Part(layer, name) for layer in model.stack for name in layer.parameter_names]
 
 
 def falling(rate: float, steps: int) -> Iterator[float]:

@@ -7,13 +7,13 @@ Networks are dense, small, and float32; they read the digits of `bn_book.data`.
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bn_book.data import load_digits
 from bn_book.networks import Normalizer
+from bn_book.runs import cache
 from bn_lib import (
     SGD,
     BatchNorm,

@@ -8,12 +8,12 @@ H = x.T @ x / N, whatever y is, so everything that gradient descent does is deci
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from bn_book.data import load_digits
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.moments import Moments
 from bn_lib.network import Sequential, Sigmoid

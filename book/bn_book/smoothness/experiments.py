@@ -9,7 +9,6 @@ along a step. All four are here, on digits and on their deep linear network. Dra
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import cache
 from typing import Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from bn_book.covariate_shift.experiments import LARGER_WEIGHTS, path_length, percentiles_per_unit, width_path_length
 from bn_book.data import load_digits
 from bn_book.networks import standardize_once
+from bn_book.runs import cache
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.curvature import loss_and_gradient, parameter_vector, set_parameter_vector

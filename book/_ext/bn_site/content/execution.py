@@ -3,7 +3,7 @@
 MyST-NB executes one chapter after another, and its cache knows a chapter only by its cells: after a change in `bn_lib`
 it would serve the old numbers. So the cache lives in a folder named after everything else that the numbers depend on,
 and chapters that are not in it are executed beforehand, one kernel on each core. MyST-NB then finds them there; it
-executes again, and reports in its usual way, those that failed.
+executes again, and reports in its usual way, those that failed. Runs of experiments are kept in the same folder.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
+from bn_book import runs
 from bn_exercises.translation import ENGLISH, spoken
 from bn_site import ROOT
 
@@ -77,6 +78,7 @@ def place_cache(app: Sphinx, _config: object) -> None:
     for other in others[CACHES_KEPT - 1 :]:
         shutil.rmtree(other, ignore_errors=True)
     app.config.nb_execution_cache_path = str(here)
+    os.environ[runs.FOLDER] = str(here / "runs")
     for variable in ONE_THREAD:
         os.environ.setdefault(variable, "1")
 

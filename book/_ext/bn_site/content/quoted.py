@@ -35,6 +35,10 @@ class quoted_formula(nodes.Element):
     """A place for a formula."""
 
 
+class NotThere(Exception):
+    """What is to be quoted is not there."""
+
+
 class ClaimRole(SphinxRole):
     """`` {claim}`NAME` `` or `` {verdict}`NAME` ``."""
 
@@ -69,8 +73,8 @@ class Quote(SphinxPostTransform):
         for place in list(self.document.findall(lambda node: isinstance(node, quoted_claim | quoted_formula))):
             try:
                 found = self.claim(place) if isinstance(place, quoted_claim) else [self.formula(place)]
-            except LookupError as missing:
-                logger.warning("%s", missing.args[0], location=place)
+            except NotThere as missing:
+                logger.warning("%s", missing, location=place)
                 found = []
             place.replace_self(found)
 
@@ -80,7 +84,7 @@ class Quote(SphinxPostTransform):
         ledger = self.env.get_doctree(LEDGER) if LEDGER in self.env.found_docs else nodes.Element()
         says = next((each for each in ledger.findall(nodes.paragraph) if f"claim-{name}" in each["ids"]), None)
         if says is None:
-            raise LookupError(f"the ledger has no claim {name!r}")
+            raise NotThere(f"the ledger has no claim {name!r}")
         numbers = says.parent[says.parent.index(says) + 1]
         verdict = says.parent.astext().partition(" · ")[0].strip()
         words = nodes.inline("", title(name))
@@ -99,7 +103,7 @@ class Quote(SphinxPostTransform):
                 found = next((each for each in section.findall(nodes.math_block) if text in each.astext()), None)
                 if found is not None:
                     return found.deepcopy()
-        raise LookupError(f"no section {label!r} has a formula with {text!r}")
+        raise NotThere(f"no section {label!r} has a formula with {text!r}")
 
 
 def _first_line(paragraph: nodes.Element) -> Iterator[nodes.Node]:

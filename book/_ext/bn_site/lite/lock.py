@@ -45,6 +45,7 @@ NEVER = {
     "myst_nb",
     "nbgrader",
     "numba",
+    "onnx",
     "torch",
     "tqdm",
 }

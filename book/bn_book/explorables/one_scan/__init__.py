@@ -37,8 +37,8 @@ class OneScan(Explorable):
     message = traitlets.Unicode(
         "Drag the edges of the window in the histogram: what you see changes, and nothing that a network gets. Then "
         "move the gain. The histogram moves, and with it the score of the network without a normalizer: at 3 it "
-        "reports a lesion where there is none, at 0.3 it misses the one that is there. The z-scores stay, and the other "
-        "network does not notice. Then move gamma, which no z-score takes away."
+        "reports a lesion where there is none, at 0.3 it misses the one that is there. The z-scores stay, and the "
+        "other network does not notice. Then move gamma, which no z-score takes away."
     ).tag(sync=True, fixed=True)
     recorded = traitlets.Dict(read_only=True).tag(sync=True, fixed=True)
     gain = traitlets.Float(1.0, min=0.3, max=3).tag(sync=True)
