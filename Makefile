@@ -3,12 +3,12 @@
 #   make book PYTHON=python3.12     another Python (3.11 to 3.13)
 #   make book PORT=9000             another port than 8000
 #   make test ROOM=exercises        the tests of one room: a folder of tests/
-#   make test PROCESSES=6           tests in one or two more processes than there are cores to spare (3)
+#   make test PROCESSES=8           tests in twice as many processes as there are cores to spare (4)
 #   make html BOOK_URL=https://...  for publishing: canonical links and a sitemap need the site's address
 
 PYTHON    ?= python3
 PORT      ?= 8000
-PROCESSES ?= 3
+PROCESSES ?= 4
 VENV      := .venv
 BIN       := $(VENV)/bin
 
@@ -43,7 +43,7 @@ lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it her
 	@PYTHONPATH=book/_ext $(BIN)/python -m bn_site.lite.runtime "$(DIR)"
 
 # Types are checked beside the tests, because a first time takes mypy half a minute of one core. On two cores there are
-# three processes: a third of the time a test waits for a browser, a sandbox or a limit.
+# four processes: half of its time a test waits for a browser, a sandbox or a limit.
 # One room's tests take the executed chapters of `make html`, where they need the book.
 test: style ## Check style and types, and run every test, or those of one room: ROOM=exercises (a folder of tests/)
 	$(BIN)/mypy & types=$$!; \
@@ -103,11 +103,13 @@ lock: $(VENV)/.python ## Derive requirements.txt from pyproject.toml again
 clean: ## Remove what was built; the environment stays (it is the folder .venv)
 	rm -rf _build
 
-# pip would compile 15,000 files on one core, half a minute of them. Those written for another Python stay as they are.
 define install
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -e $(1)
-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 endef
+
+# pip would compile 15,000 files on one core, half a minute of them. Those written for another Python stay as they are,
+# and so do other packages' tests.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '[/\\]tests[/\\]' $(VENV)/lib || true
 
 # The files below are empty: their dates say when a step was last done.
 
@@ -123,12 +125,14 @@ $(VENV)/.python:
 $(VENV)/.book: $(VENV)/.python requirements.txt pyproject.toml
 	@echo "Installing the pinned packages (some minutes the first time)"
 	$(call install,.)
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python requirements.txt pyproject.toml tests/site/package.json tests/site/package-lock.json tests/site/wheels.txt
 	@echo "Installing the pinned packages and what the tests compare with (some minutes the first time)"
 	$(call install,'.[test]')
-	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/site --no-audit --no-fund --loglevel=error
+	@($(COMPILE)) & \
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/site --no-audit --no-fund --loglevel=error && \
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.14 \
-	  --require-hashes --dest tests/site/wheels -r tests/site/wheels.txt
+	  --require-hashes --dest tests/site/wheels -r tests/site/wheels.txt; done=$$?; wait; exit $$done
 	@touch $@ $(VENV)/.book

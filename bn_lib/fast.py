@@ -208,7 +208,7 @@ def in_one_piece(x: Array, as_float16: bool = False) -> Array:
     Loops that read float16 themselves get it `as_float16`: half the bytes.
     """
     flat = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))  # -1 would not say how many positions no sample has
-    return namespace(x).ascontiguousarray(flat, dtype=x.dtype if as_float16 else work_dtype(x, np))
+    return namespace(x).ascontiguousarray(flat, dtype=np.float32 if x.itemsize == 2 and not as_float16 else x.dtype)
 
 
 def _like(y: Array, x: Array) -> Array:

@@ -137,8 +137,9 @@ class SGD:
         # Found by the layer itself, which is held here, so that a copy finds its own and no other layer has its id.
         velocities = {(id(layer), name): velocity for layer, name, velocity in self._velocity}
         updated: list[Array] = []
+        common = tuple(float(getattr(self, setting)) for setting in SETTINGS)
         for layer, name, parameter, g in slots:
-            rate, momentum, decay = self._settings(layer, name)
+            rate, momentum, decay = self._settings(layer, name) if self.groups else common
             if decay:
                 g = g + decay * parameter
             if momentum:

@@ -37,11 +37,11 @@ from bn_lib.backends.threads import in_pieces
 
 LARGE = 1 << 18  # elements; below, handing work to another thread takes longer than it saves
 NARROW = 16  # positions; below, a run is too short for a loop of its own
-SHORT = 32  # the same for the runs inside a group, whose sums backward are a call each
+SHORT = 32  # the same for the runs inside a group, whose sums backward are a loop each
 BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads
-LEAST_PERIODS = 8  # times that all of gamma is used before its gradient is summed as another block; and the most blocks
-MOST_BLOCKS = 64
-NEAR = 1 << 15  # elements of groups that are summed before the first is normalized: they are still in a core's cache
+LEAST_PERIODS = 16  # times that all of gamma is used before its gradient goes on in another block, or into float64
+MOST_BLOCKS = 16  # of such gradients, and so pieces for threads
+NEAR = 1 << 9  # elements of groups that are summed before the first is normalized: they are in a core's nearest cache
 PROBES = 4  # values that a provisional center is the mean of
 ATTEMPTS = 3  # at a sum around a center near the mean; the second is around the mean itself, but for its rounding
 
@@ -71,13 +71,21 @@ class _Cache(FunctionCache):
             super().save_overload(sig, data)
 
 
-def _compiled(*fastmath: str) -> Callable[[Compiled], Compiled]:
+def _compiled(*fastmath: str, forceinline: bool = False) -> Callable[[Compiled], Compiled]:
     """Numba's `njit` with what every function here needs, kept on disk where there is a folder to write to.
 
     Of fast mathematics only what leaves infinities and NaN alone: "contract", a multiplication and addition that round
     once, and "reassoc", sums in several lanes. Without "nsz" beside it, "reassoc" does not take x - center apart.
+
+    What is called for each row of a few values is put into its caller with `forceinline`: a call hands over ten numbers
+    for an array, which takes longer than the sum of such a row.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": set(fastmath),
+        "forceinline": forceinline,
+    }
 
     def decorate(function: Compiled) -> Compiled:
         compiled: Compiled = njit(**options)(function)
@@ -187,37 +195,41 @@ class NumbaBackend(Backend):
     def forward_groups(
         self, x: Array, gamma: Array, beta: Array | None, run: int, eps: float, *, center: bool
     ) -> tuple[Array, Statistics]:
-        y, table = np.empty(x.shape, x.dtype), _table(x)
+        y, rows = np.empty(x.shape, x.dtype), x.shape[1]
+        statistics = Statistics(np.empty(rows, x.dtype), *np.empty((3, rows)))
         gamma = _for_columns(gamma, x, run)
         beta = np.zeros_like(gamma) if beta is None else _for_columns(beta, x, run)
-        _, most, negligible = limits = LIMITS[8 * x.itemsize]
-        if not (_within(gamma, most) and _within(beta, negligible)):
+        least, most, negligible = LIMITS[8 * x.itemsize]
+        if not (_within(gamma, 0.0, most) and _within(beta, 0.0, negligible)):
             raise OutOfRange
-        _share_channels(_forward_groups, _plain(x), y, table, gamma, beta, _wide(run), eps, center)
-        statistics = Statistics(table[CENTER].astype(x.dtype), table[LOST], table[M2], table[INV_STD])
-        if not _forward_held(table, *limits):
-            check_forward(x, table[GAMMA], statistics, table[SCALE], table[SHIFT])
+        _share_channels(_forward_groups, _plain(x), y, *statistics, gamma, beta, _wide(run), eps, center)
+        middle, lost, _, inv_std = statistics
+        if not (_within(middle, 0.0, negligible) and _within(inv_std, least, most)):
+            check_forward(x, np.ones(rows), statistics, inv_std, -lost * inv_std)
         return y, statistics
 
     def backward_groups(
         self, dy: Array, x: Array, gamma: Array, run: int, statistics: Statistics, *, center: bool
     ) -> tuple[Array, Array, Array]:
-        dx, table, values = np.empty(x.shape, x.dtype), _table(x), gamma.size
-        table[GAMMA], table[CENTER], table[LOST], table[INV_STD] = 1, statistics[0], statistics[1], statistics[3]
-        gamma = _for_columns(gamma, x, run)
+        dx, values, (middle, lost, _, inv_std) = np.empty(x.shape, x.dtype), gamma.size, statistics
+        dbeta, dgamma = of_rows = np.empty((2, x.shape[1]))  # of dx_hat
+        gamma, arrays = _for_columns(gamma, x, run), (_plain(dy), _plain(x), dx)
         if _wide(run) > 1:
-            as_runs = (1, -1, run)
-            sums = np.empty((1, 2, x.size // run))
-            arrays = (_plain(a).reshape(as_runs) for a in (dy, x, dx))
-            _share(_backward_runs, x.size, x.shape[1], *arrays, table, sums, gamma, center)
+            sums, pieces, loop = np.empty((1, 2, x.size // run)), x.shape[1], _backward_runs
+            arrays = tuple(a.reshape(1, -1, run) for a in arrays)
+        else:
+            pieces, loop = max(1, min(x.size // gamma.size // LEAST_PERIODS, MOST_BLOCKS)), _backward_columns
+            sums = np.empty((pieces, 2, gamma.size))
+        _share(loop, x.size, pieces, *arrays, middle, lost, inv_std, of_rows, sums, gamma, center)
+        least, most, negligible = LIMITS[8 * x.itemsize]
+        if not (_within(inv_std, least, most) and _within(of_rows.reshape(-1), 0.0, negligible)):
+            check_backward(dy, x, statistics, dgamma, dbeta)
+        if _wide(run) > 1:
             sums = sums.reshape(2, -1, values).sum(axis=1)
         else:
-            periods = x.size // gamma.size
-            sums = np.empty((max(1, min(periods // LEAST_PERIODS, MOST_BLOCKS)), 2, gamma.size))
-            _share(_backward_columns, x.size, len(sums), _plain(dy), _plain(x), dx, table, sums, gamma, center)
             sums = sums.sum(axis=0).reshape(2, values, run).sum(axis=2)
-        if not _backward_held(table, *LIMITS[8 * x.itemsize]):
-            check_backward(dy, x, statistics, table[SECOND], table[FIRST])
+        if not np.isfinite(sums).all() and np.isfinite(dy).all() and np.isfinite(x).all():
+            raise OutOfRange  # in a sum of few rows, which has the precision of x
         dbeta, dgamma = sums
         return dx, dgamma, dbeta
 
@@ -299,7 +311,7 @@ def _gradient_sums(dy: Array, x: Array, table: Array) -> None:
 # The arithmetic of one channel
 
 
-@_compiled()
+@_compiled(forceinline=True)
 def _settle(before: float, first: float, second: float, count: int, number: Any) -> tuple[float, float, float, bool]:
     """Center, lost, m2 from sums around the center `before`, and whether that was near the mean."""
     lost = first / count
@@ -349,11 +361,11 @@ def _forward_held(table: Array, least: float, most: float, negligible: float) ->
 
 
 @_compiled()
-def _within(values: Array, most: float) -> bool:
-    """Whether none is larger; False for a NaN."""
+def _within(values: Array, least: float, most: float) -> bool:
+    """Whether the size of each is in [least, most]; False for a NaN."""
     within = True
     for value in values:
-        within = within and abs(value) <= most
+        within &= (abs(value) >= least) & (abs(value) <= most)
     return within
 
 
@@ -388,18 +400,23 @@ def _backward_images(dy: Array, x: Array, dx: Array, table: Array, start: int, s
 
 @_compiled()
 def _moments_of_images(x: Array, table: Array, start: int, stop: int) -> None:
-    count = x.shape[0] * x.shape[2]
     for c in range(start, stop):
-        center = _probe_channel(x, c)
-        for _ in range(ATTEMPTS):
-            first, second = _sum_channel(x, c, center)
-            center, table[LOST, c], table[M2, c], near = _settle(center, first, second, count, x.dtype.type)
-            if near:
-                break
-        table[CENTER, c] = center
+        table[CENTER, c], table[LOST, c], table[M2, c] = _moments_of_channel(x, c)
 
 
-@_compiled()
+@_compiled(forceinline=True)
+def _moments_of_channel(x: Array, c: int) -> tuple[float, float, float]:
+    """Center, lost and m2."""
+    center, lost, m2 = _probe_channel(x, c), 0.0, 0.0
+    for _ in range(ATTEMPTS):
+        first, second = _sum_channel(x, c, center)
+        center, lost, m2, near = _settle(center, first, second, x.shape[0] * x.shape[2], x.dtype.type)
+        if near:
+            break
+    return center, lost, m2
+
+
+@_compiled(forceinline=True)
 def _probe_channel(x: Array, c: int) -> float:
     """The mean of a few values, and exactly their value where they are all the same."""
     value = np.float64(x[0, c, 0])
@@ -409,7 +426,7 @@ def _probe_channel(x: Array, c: int) -> float:
     return np.float64(x.dtype.type(value + total / PROBES))
 
 
-@_compiled("contract", "reassoc")
+@_compiled("contract", "reassoc", forceinline=True)
 def _sum_channel(x: Array, c: int, center: float) -> tuple[float, float]:
     first = second = 0.0
     for n in range(x.shape[0]):
@@ -438,7 +455,7 @@ def _gradient_sums_of_images(dy: Array, x: Array, table: Array, start: int, stop
         table[FIRST, c], table[SECOND, c] = _sum_gradient_channel(dy, x, c, table[CENTER, c])
 
 
-@_compiled("contract", "reassoc")
+@_compiled("contract", "reassoc", forceinline=True)
 def _sum_gradient_channel(dy: Array, x: Array, c: int, center: float) -> tuple[float, float]:
     first = second = 0.0
     for n in range(x.shape[0]):
@@ -469,7 +486,10 @@ def _combine_images(dy: Array, x: Array, dx: Array, table: Array, start: int, st
 def _forward_groups(
     x: Array,
     y: Array,
-    table: Array,
+    centers: Array,
+    losts: Array,
+    squares: Array,
+    inv_stds: Array,
     gamma: Array,
     beta: Array,
     run: int,
@@ -482,9 +502,15 @@ def _forward_groups(
     few = max(1, NEAR // length)
     for begin in range(start, stop, few):
         end = min(begin + few, stop)
-        _standardize_groups(x, table, eps, center, begin, end)
         for r in range(begin, end):
-            middle, scale, shift = number(table[CENTER, r]), number(table[SCALE, r]), number(table[SHIFT, r])
+            if center:
+                centers[r], losts[r], squares[r] = _moments_of_channel(x, r)
+            else:
+                centers[r], losts[r], squares[r] = 0, 0, _sum_channel(x, r, 0.0)[1]
+        for r in range(begin, end):
+            inv_stds[r] = 1 / np.sqrt(squares[r] / length + eps)
+        for r in range(begin, end):
+            middle, scale, shift = centers[r], number(inv_stds[r]), number(-losts[r] * inv_stds[r])
             row, out, own = x[0, r], y[0, r], _own(gamma, r, values)
             weights, shifts = gamma[own], beta[own]
             if run == 1:
@@ -497,100 +523,116 @@ def _forward_groups(
                         results[s] = weights[k] * (scale * (near[s] - middle) + shift) + shifts[k]
 
 
-@_compiled()
-def _standardize_groups(x: Array, table: Array, eps: float, center: bool, start: int, stop: int) -> None:
-    """What is known of each row, with SCALE and SHIFT for x_hat."""
-    if center:
-        _moments_of_images(x, table, start, stop)
-    else:
-        for r in range(start, stop):
-            table[CENTER, r], table[LOST, r] = 0, 0
-            _, table[M2, r] = _sum_channel(x, r, 0.0)
-    for r in range(start, stop):
-        table[GAMMA, r], table[BETA, r] = 1, 0
-        _forward_channel(table, r, x.shape[2], eps)
-
-
 @_compiled("contract")
 def _backward_runs(
-    dy: Array, x: Array, dx: Array, table: Array, sums: Array, gamma: Array, center: bool, start: int, stop: int
+    dy: Array,
+    x: Array,
+    dx: Array,
+    centers: Array,
+    losts: Array,
+    inv_stds: Array,
+    of_rows: Array,
+    sums: Array,
+    gamma: Array,
+    center: bool,
+    start: int,
+    stop: int,
 ) -> None:
     """dbeta and dgamma of each run in `sums`."""
-    number, runs, values = x.dtype.type, x.shape[1] // table.shape[1], gamma.size
+    number, runs, values = x.dtype.type, x.shape[1] // centers.size, gamma.size
     for r in range(start, stop):
-        first = second = 0.0
+        middle, lost, inv_std, first, second = centers[r], losts[r], inv_stds[r], 0.0, 0.0
         for c in range(r * runs, (r + 1) * runs):
-            dbeta, weighted = _sum_gradient_channel(dy, x, c, table[CENTER, r])
-            sums[0, 0, c], sums[0, 1, c] = dbeta, (weighted - table[LOST, r] * dbeta) * table[INV_STD, r]
-            first += gamma[c % values] * dbeta
-            second += gamma[c % values] * weighted
-        table[FIRST, r], table[SECOND, r] = first, second
-        _go_back_groups(table, runs * x.shape[2], center, r, r + 1)
-        middle, scale = number(table[CENTER, r]), number(table[SCALE, r])
-        slope, shift = number(table[SLOPE, r]), number(table[SHIFT, r])
+            dbeta, weighted = _sum_gradient_channel(dy, x, c, np.float64(middle))
+            sums[0, 0, c], sums[0, 1, c] = dbeta, (weighted - lost * dbeta) * inv_std
+            first += gamma[c % values] * sums[0, 0, c]
+            second += gamma[c % values] * sums[0, 1, c]
+        of_rows[0, r], of_rows[1, r] = first, second
+        scale, slope, shift = _back(first, second, lost, inv_std, runs * x.shape[2], center, number)
         for c in range(r * runs, (r + 1) * runs):
             run, gradients, out, weight = x[0, c], dy[0, c], dx[0, c], gamma[c % values]
             for s in range(run.size):
                 out[s] = scale * (weight * gradients[s] + slope * (run[s] - middle) + shift)
 
 
+@_compiled(forceinline=True)
+def _back(first: float, second: float, lost: float, inv_std: float, count: int, center: bool, number: Any) -> Any:
+    """Scale, slope and shift of `Backend.combine`, from sum(dx_hat) and sum(dx_hat * x_hat)."""
+    slope = -inv_std * (second / count)
+    shift = -first / count - slope * lost if center else 0.0
+    return number(inv_std), number(slope), number(shift)
+
+
 @_compiled("contract")
 def _backward_columns(
-    dy: Array, x: Array, dx: Array, table: Array, sums: Array, gamma: Array, center: bool, start: int, stop: int
+    dy: Array,
+    x: Array,
+    dx: Array,
+    centers: Array,
+    losts: Array,
+    inv_stds: Array,
+    of_rows: Array,
+    sums: Array,
+    gamma: Array,
+    center: bool,
+    start: int,
+    stop: int,
 ) -> None:
-    """dbeta and dgamma of blocks from `start` to `stop` in `sums`. A block ends where the values of gamma do."""
+    """dbeta and dgamma of blocks from `start` to `stop` in `sums`. A block ends where the values of gamma do.
+
+    They are first summed in the precision of x, over a few periods of gamma: half the memory beside a row in the cache.
+    """
     number, length = x.dtype.type, x.shape[2]
-    rows, blocks, few = gamma.size // length, sums.shape[0], max(1, NEAR // length)
-    periods = x.shape[1] // rows
+    rows, blocks = gamma.size // length, sums.shape[0]
+    periods, few = x.shape[1] // rows, max(1, NEAR // length)
+    partial = np.empty((2, gamma.size), x.dtype)
     for block in range(start, stop):
         sums[block] = 0
         last = (block + 1) * periods // blocks * rows
-        for begin in range(block * periods // blocks * rows, last, few):
-            end = min(begin + few, last)
-            _sum_weighted_gradients(dy, x, gamma, table, begin, end)
-            _go_back_groups(table, length, center, begin, end)
-            for r in range(begin, end):
-                middle, scale = number(table[CENTER, r]), number(table[SCALE, r])
-                slope, shift = number(table[SLOPE, r]), number(table[SHIFT, r])
-                row, gradients, out, own = x[0, r], dy[0, r], dx[0, r], _own(gamma, r, length)
-                weights, dbeta, dgamma = gamma[own], sums[block, 0, own], sums[block, 1, own]
-                for j in range(length):  # in one loop with what follows are too many arrays for a compiler's vectors
-                    out[j] = scale * (weights[j] * gradients[j] + slope * (row[j] - middle) + shift)
-                shift = number(-table[LOST, r] * table[SCALE, r])
-                for j in range(length):
-                    gradient = np.float64(gradients[j])
-                    dbeta[j] += gradient
-                    dgamma[j] += gradient * np.float64(scale * (row[j] - middle) + shift)
+        for part in range(block * periods // blocks * rows, last, LEAST_PERIODS * rows):
+            partial[:] = 0
+            part_end = min(part + LEAST_PERIODS * rows, last)
+            for begin in range(part, part_end, few):
+                end = min(begin + few, part_end)
+                for r in range(begin, end):
+                    own, middle, lost, inv_std = _own(gamma, r, length), centers[r], losts[r], inv_stds[r]
+                    scale, shift = number(inv_std), number(-lost * inv_std)  # of x_hat
+                    dbeta, dgamma = partial[0, own], partial[1, own]
+                    first, second = _sum_weighted(dy[0, r], x[0, r], gamma[own], middle, scale, shift, dbeta, dgamma)
+                    of_rows[0, r], of_rows[1, r] = first, (second - lost * first) * inv_std
+                for r in range(begin, end):
+                    scale, slope, shift = _back(
+                        of_rows[0, r], of_rows[1, r], losts[r], inv_stds[r], length, center, number
+                    )
+                    row, gradients, out, weights = x[0, r], dy[0, r], dx[0, r], gamma[_own(gamma, r, length)]
+                    middle = centers[r]
+                    for j in range(length):
+                        out[j] = scale * (weights[j] * gradients[j] + slope * (row[j] - middle) + shift)
+            for j in range(gamma.size):
+                sums[block, 0, j] += np.float64(partial[0, j])
+                sums[block, 1, j] += np.float64(partial[1, j])
 
 
-@_compiled("contract", "reassoc")
-def _sum_weighted_gradients(dy: Array, x: Array, gamma: Array, table: Array, start: int, stop: int) -> None:
-    """FIRST and SECOND, with a gamma for each column: sums of dx_hat = gamma * dy and of dx_hat * (x - center)."""
-    number, length = x.dtype.type, x.shape[2]
-    for r in range(start, stop):
-        row, gradients, weights, middle = x[0, r], dy[0, r], gamma[_own(gamma, r, length)], number(table[CENTER, r])
-        first = second = 0.0
-        for j in range(length):
-            gradient = np.float64(weights[j] * gradients[j])
-            first += gradient
-            second += gradient * np.float64(row[j] - middle)
-        table[FIRST, r], table[SECOND, r] = first, second
+@_compiled("contract", "reassoc", forceinline=True)
+def _sum_weighted(
+    dy: Array, x: Array, weights: Array, center: Any, scale: Any, shift: Any, dbeta: Array, dgamma: Array
+) -> tuple[float, float]:
+    """Sums of dx_hat = gamma * dy and of dx_hat * (x - center) of a row, which adds its terms to dbeta and dgamma."""
+    first = second = 0.0
+    for j in range(x.size):
+        gradient, deviation = weights[j] * dy[j], x[j] - center
+        first += gradient
+        second += np.float64(gradient) * np.float64(deviation)
+        dbeta[j] += dy[j]
+        dgamma[j] += dy[j] * (scale * deviation + shift)
+    return first, second
 
 
-@_compiled()
+@_compiled(forceinline=True)
 def _own(gamma: Array, r: int, values: int) -> Any:
     """Where the `values` of gamma are that a row is scaled with."""
     first = 0 if values == gamma.size else r * values % gamma.size
     return slice(first, first + values)
-
-
-@_compiled()
-def _go_back_groups(table: Array, count: int, center: bool, start: int, stop: int) -> None:
-    """SCALE, SLOPE and SHIFT for dx, from FIRST and SECOND."""
-    for r in range(start, stop):
-        _backward_channel(table, r, count)
-        if not center:
-            table[SHIFT, r] = 0
 
 
 # Rows: blocks of rows from `start` to `stop`. Channel c is columns c * size to (c + 1) * size.

@@ -5,7 +5,7 @@ depends on a language, and what was stored can be shown in any.
 
 `_` and `ngettext` are gettext's, for texts that are written where they are shown. `said` translates texts that were
 made elsewhere. One into which something was put, as an f-string does, is found by its template: the catalogue has
-"{symbol} has a pole {place}." (`collected` puts it there). A text of several is translated piece by piece. What the
+"{symbol} has a pole {place}." (`collect` puts it there). A text of several is translated piece by piece. What the
 catalogue lacks stays English.
 """
 
@@ -35,6 +35,8 @@ HOLE = re.compile(r"\{([a-z]\w*)\}")
 # Between texts that were put one after another.
 _SENTENCES = re.compile(r"(?:(?<=[.?!…”])|(?<=\A\(\w\))) (?=\S)")
 JOINTS = (N_(" Or: "), N_(" And: "), ": ", "; ", N_(" and "), N_(" or "), ", ", " + ")
+_BETWEEN = re.compile(rf"{_SENTENCES.pattern}|{'|'.join(map(re.escape, JOINTS))}")
+MOST_PIECES = 80
 # Names in code, one or several.
 _NAMES = re.compile(r"[\w.]+(, [\w.]+)*")
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -53,7 +55,8 @@ def ngettext(one: str, many: str, n: int, **values: object) -> str:
 def said(text: str) -> str:
     """A text that was made elsewhere, in the language that is spoken."""
     code = spoken()
-    return text if code == ENGLISH else _said(code, text)
+    # What is in more pieces is no text of ours, and would take long.
+    return text if code == ENGLISH or len(_BETWEEN.findall(text)) > MOST_PIECES else _catalogue(code).best(text)[1]
 
 
 def spoken() -> str:
@@ -77,6 +80,11 @@ def speaking(code: str) -> Iterator[None]:
             os.environ[LANGUAGE] = before
 
 
+def marked() -> str:
+    """What an element says of the language of its words; nothing in English, which the pages around it are in."""
+    return "" if spoken() == ENGLISH else f' lang="{spoken()}"'
+
+
 def messages() -> dict[str, str | list[str]]:
     """Every message with its translation; of one with a plural, all forms."""
     return _catalogue(spoken()).messages
@@ -90,11 +98,6 @@ def plural_forms(most: int) -> list[int]:
 def _filled(template: str, values: dict[str, object]) -> str:
     # Not str.format: a text may show a dictionary.
     return HOLE.sub(lambda hole: str(values.get(hole[1], hole[0])), template)
-
-
-@lru_cache(maxsize=1024)
-def _said(code: str, text: str) -> str:
-    return _catalogue(code).best(text)[1]
 
 
 @cache
@@ -126,7 +129,8 @@ class Catalogue:
                 forms.append(text)
             elif key:
                 self.messages[key] = text
-        self._known: dict[str, tuple[int, str]] = {}
+        # The pieces of a text are looked at again and again.
+        self.best = lru_cache(maxsize=4096)(self._best)
 
     @cached_property
     def _texts(self) -> dict[str, str]:
@@ -144,16 +148,14 @@ class Catalogue:
         ]
         return sorted(found, key=lambda each: -len(each.pattern.pattern))
 
-    def best(self, text: str) -> tuple[int, str]:
+    def _best(self, text: str) -> tuple[int, str]:
         """How many letters of a text stay as they are, and the translation with the fewest."""
-        if text not in self._known:
-            # Before the search, because a piece may lead back here.
-            self._known[text] = _letters(text), text
-            for candidates in (self._whole, self._in_sentences, self._joined):
-                self._known[text] = min((self._known[text], *candidates(text)), key=lambda each: each[0])
-                if not self._known[text][0]:
-                    break
-        return self._known[text]
+        best = _letters(text), text
+        for candidates in (self._whole, self._in_sentences, self._joined):
+            best = min((best, *candidates(text)), key=lambda each: each[0])
+            if not best[0]:
+                break
+        return best
 
     def _whole(self, text: str) -> Iterator[tuple[int, str]]:
         """As one message."""

@@ -304,7 +304,7 @@ def test_curves_lie_over_no_words():
 def test_tables_say_what_was_measured():
     rows = np.array([[0.9, 0.5, 0.6, 0.7, 0.8, 0.01, 1.0], [1.0, 0.5, 0.6, 0.7, 0.8, 0.01, 1.0]])
     last = draw.table_of_methods({"BN": rows}).splitlines()[-1]
-    assert last.startswith("| **BN** | 0.950 ± 0.071 | 0.50 ± 0.00, 0.60 ± 0.00 |")
+    assert last.replace("\N{NO-BREAK SPACE}", " ").startswith("| **BN** | 0.950 ± 0.071 | 0.50 ± 0.00, 0.60 ± 0.00 |")
     lesions = draw.table_of_lesions({"small": {"a": [0.5], "b": [0.9]}, "large": {"a": [0.8], "b": [0.7]}})
     assert lesions.splitlines()[-2:] == ["| a | 0.50 | **0.80** |", "| b | **0.90** | 0.70 |"]
     decisions = draw.table_of_decisions({"here": exp.Decision("a", ("b",), ())})

@@ -442,6 +442,7 @@ def over(axes: Callable[[Array], tuple[int, ...]], inside: bool) -> dict[str, Fu
         (lambda x: tuple(range(1, x.ndim)), "layer instead of batch statistics"),
         (lambda x: (-1,), "over one axis of the positions"),
         (lambda x: (2, 3) if x.ndim == 4 else (1,), "each image by itself"),
+        (lambda x: (1,), "over the channels"),
     ],
 )
 def test_layer_normalization_is_named_on_rows_and_on_images(
@@ -451,5 +452,6 @@ def test_layer_normalization_is_named_on_rows_and_on_images(
         verdict = judged(**{function: compute})
         assert verdict.of(function).misconceptions == ("over rows",)
         assert verdict.of("images").misconceptions == (on_images,)
-        # To average over a sample is one mistake, for rows and for images; the others are two.
-        assert verdict.of("images").kind == ("follow-on" if on_images.startswith("layer") else "misconception")
+        # To average over a sample, or over axis 1, is one mistake, for rows and for images; the others are two.
+        once = on_images in ("layer instead of batch statistics", "over the channels")
+        assert verdict.of("images").kind == ("follow-on" if once else "misconception")

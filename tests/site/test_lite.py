@@ -28,6 +28,7 @@ from zipfile import ZipFile
 
 import nbformat
 import pytest
+from bn_site import lite
 from bn_site.lite import button, lock, notebooks, runtime, shell, sizes, wheels
 from playwright.sync_api import Browser, Page, Playwright, expect
 from sphinx.errors import ExtensionError
@@ -108,6 +109,21 @@ def test_the_packages_that_code_can_come_to_import_are_found(tmp_path):
 def served(built_site: Path) -> Path:
     """JupyterLite as it was built into the site."""
     return built_site / "lite"
+
+
+def test_made_again_for_a_new_text_it_has_the_same_packages_and_exercises(served, tmp_path, monkeypatch):
+    def not_again(*_: object) -> None:
+        raise AssertionError("it takes half a minute on a busy machine, and is there")
+
+    monkeypatch.setattr(wheels, "make", not_again)
+    monkeypatch.setattr(notebooks, "of_exercises", not_again)
+    made = lite.make(tmp_path, numbers={}, links={}, names={}, last=served)
+    for name in (*(wheel.relative_to(served) for wheel in served.glob(f"{shell.WHEELS}/*.whl")), shell.LOCK):
+        assert (made / name).read_bytes() == (served / name).read_bytes(), name
+    assert sorted(file.stem for file in (made / "files").glob("*.ipynb")) == EXERCISES
+    for name in EXERCISES:
+        file = f"files/{name}.ipynb"
+        assert (made / file).read_bytes() == (served / file).read_bytes(), name
 
 
 def read(served: Path, name: str) -> nbformat.NotebookNode:

@@ -20,6 +20,7 @@ from bn_book.explorables import (
     FindTheBug,
     Flipbook,
     MiniBatch,
+    OneScan,
     OwnFormulas,
     ThreePaths,
     TrainingAndInference,
@@ -27,9 +28,13 @@ from bn_book.explorables import (
     TwoDigits,
     TwoFeatures,
 )
+from bn_book.explorables.find_the_bug import LETTERS, MISTAKES
+from bn_exercises.misconceptions import VARIANCE_FOR_DEVIATION
 
 _BATCHES, _MOMENTUM = TrainingAndInference.updates.default_value, TrainingAndInference.momentum.default_value
 _ARRIVED = 1 - (1 - _MOMENTUM) ** _BATCHES
+#: Who divides by the variance is found by one change, that of the spread. Others take two.
+EASY_SUSPECT = LETTERS[[each["name"] for each in MISTAKES].index(VARIANCE_FOR_DEVIATION.name)]
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ PROJECTIONS: Mapping[type[Explorable], Projection] = MappingProxyType(
         ),
         FindTheBug: Projection(
             "chapters/forward",
-            "Suspect A on the first input, where all points lie on the line.",
+            f"Suspect {EASY_SUSPECT} on the first input, where all points lie on the line.",
             "Eight implementations agree with the right one on this input. What do you know about them?",
             (
                 (
@@ -136,7 +141,8 @@ PROJECTIONS: Mapping[type[Explorable], Projection] = MappingProxyType(
             (
                 (
                     f"It is there: {_BATCHES} batches are enough.",
-                    f"It has come {_ARRIVED:.0%} of the way. What is left is an error of every answer in inference.",
+                    f"On average it has come {_ARRIVED:.0%} of the way; read where these brought it. What is left "
+                    "is an error of every answer in inference.",
                 ),
                 (
                     "It is the average of the batches.",
@@ -216,6 +222,25 @@ PROJECTIONS: Mapping[type[Explorable], Projection] = MappingProxyType(
                     "Go along β: it mostly turns. Find a pair where it does not.",
                 ),
                 ("Only both together.", "Try the two sides first. For which pair are you right?"),
+            ),
+        ),
+        OneScan: Projection(
+            "chapters/medical",
+            "The head with its lesion, as it opens, with both networks' scores in sight.",
+            "The window is narrowed until the lesion stands out. Then the gain is tripled. Whose score changes when?",
+            (
+                (
+                    "Both scores, at the window.",
+                    "Drag its edges. The window is for eyes; a network gets the numbers behind it.",
+                ),
+                (
+                    "Both, at the gain: the image is another one.",
+                    "Move the gain. One network sees z-scores, and a z-score takes a gain away.",
+                ),
+                (
+                    "One of them, at the gain.",
+                    "Which one, and in which direction does it err? Then move gamma: who is safe from that?",
+                ),
             ),
         ),
         OwnFormulas: Projection(

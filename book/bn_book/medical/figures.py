@@ -66,7 +66,10 @@ def three_scanners(heads: Mapping[str, Array], values: Mapping[str, Array], z_sc
     for k, (name, image) in enumerate(heads.items()):
         ax = fig.add_subplot(grid[0, k])
         draw_scan(ax, image)
-        ax.set_title(f"{name}\n{image.min():.1f} to {image.max():.1f}".replace("-", "−"), loc="left")
+        low, high = (
+            f"{value + 0.0:.1f}".replace("-0.0", "0.0").replace("-", "−") for value in (image.min(), image.max())
+        )
+        ax.set_title(f"{name}\n{low} to {high}", loc="left")
     for k, (what, found, limits) in enumerate(
         (("intensity, in each scanner's units", values, (-1, 3)), ("z-score of the scan", z_scores, (-2.5, 4.5)))
     ):
@@ -133,7 +136,7 @@ def thresholds(found: Mapping[str, tuple[Array, Array]]) -> Figure:
                         label=("carried", "its own")[at] if not k else None)  # fmt: skip
         ax.set(xlim=(-0.04, 1.04), ylim=(-len(names) + 0.4, 0.6), xlabel=what)
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    panels[0].set_yticks(-np.arange(len(names)), names)
+    panels[0].set_yticks(-np.arange(len(names)), [name.replace(", ", ",\n") for name in names])  # a phone is narrow
     for ax in panels:
         ax.tick_params(axis="y", length=0, pad=1)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -228,7 +231,8 @@ def small_company(shares: Sequence[float], logits: Sequence[float]) -> Figure:
 
 def spread(values: Array, digits: int = 2) -> str:
     """The mean over seeds and the standard deviation, as it is written in a table."""
-    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+    text = f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def table_of_methods(found: Mapping[str, Array]) -> str:

@@ -48,10 +48,10 @@ def laboratory() -> Laboratory:
         "Which change of the scanner costs a method its ranking, and which only its threshold?",
         run,
         {
+            "method": choose("method", tuple(METHODS), "z-score"),
             "gain": choose("gain", GAINS, 0.6),
             "gamma": choose("gamma", (0.6, 0.8, 1.0, 1.35, 1.8), 1.35),
             "noise": choose("noise", (0.02, 0.05, 0.1, 0.2), 0.05),
-            "method": choose("method", tuple(METHODS), "z-score"),
             "seed": choose("seed", (0, 1, 2, 3, 4), 0),
         },
     )

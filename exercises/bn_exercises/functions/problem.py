@@ -340,7 +340,8 @@ class FunctionProblem(Problem):
             return self._finding("images", "right", "Right.")
         counted = findings[part].kind != "right"
         if counted and isinstance(as_rows, Record) and image.agree(own, self._as_images(as_rows, image)):
-            return self._finding("images", "follow-on", FOLLOWS)
+            names = self._on_images_called(findings[part].misconceptions)
+            return replace(self._finding("images", "follow-on", FOLLOWS), misconceptions=names)
         right = [p.name for p in (image, rows) if self._gives_right(p, records[p.name])]
         if known := self._recognise(function, (image, rows), records, right):
             return self._once(part, self._recognised("images", known), known, findings)
@@ -350,6 +351,10 @@ class FunctionProblem(Problem):
         same = "The same numbers as rows come out right." if right else "The same numbers as rows come out otherwise."
         told = (NOT_KNOWN, same, self._by_output((image,), records))
         return self._finding("images", "wrong", " ".join(filter(None, told)))
+
+    def _on_images_called(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """What mistakes of rows are called where images come out with the same numbers."""
+        return names
 
     def _together(self, found: Mapping[str, Finding]) -> Finding:
         """One finding about several functions, which may have made the same mistake. None of them hides another."""

@@ -7,6 +7,7 @@ as they are.
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import Any
 
 from docutils import nodes
@@ -67,11 +68,18 @@ class LinkTerms(SphinxPostTransform):
 
     def link(self, parent: nodes.Element, linked: set[str]) -> None:
         """Link in what stands directly in a paragraph, or is emphasized there."""
-        for child in list(parent.children):
-            if isinstance(child, INSIDE):
-                self.link(child, linked)
-            elif isinstance(child, nodes.Text):
-                parent.replace(child, self.linked(str(child), linked))
+        children: list[nodes.Node] = []
+        # The end of a line in the source is a text of its own, and may stand within a term.
+        for is_text, group in groupby(list(parent.children), lambda child: isinstance(child, nodes.Text)):
+            if is_text:
+                children += self.linked("".join(map(str, group)), linked)
+                continue
+            for child in group:
+                if isinstance(child, INSIDE):
+                    self.link(child, linked)
+                children.append(child)
+        parent.children = []
+        parent += children
 
     def linked(self, text: str, linked: set[str]) -> list[nodes.Node]:
         """The text with its links."""

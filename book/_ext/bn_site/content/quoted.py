@@ -90,7 +90,7 @@ class Quote(SphinxPostTransform):
         words = nodes.inline("", title(name))
         link = make_refnode(self.app.builder, self.env.docname, LEDGER, f"claim-{name}", words)
         if not place["whole"]:
-            return [nodes.Text(f"{verdict[0]} "), link]
+            return [nodes.Text(f"{verdict[0]}\N{NO-BREAK SPACE}"), link]
         ours = [each.deepcopy() for each in _first_line(numbers)]
         return [link, nodes.Text(": "), *ours, nodes.Text(f". {verdict}")]
 

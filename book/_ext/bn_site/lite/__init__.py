@@ -9,7 +9,8 @@
 - `sizes` tells how much each notebook makes a browser fetch;
 - `button` puts "Run it here" on the pages.
 
-Only HTML has it. It is built again only when something that it is made of has changed.
+Only HTML has it. It is built again only when something that it is made of has changed; where that is the text of a
+chapter, the packages and the exercises are taken from the last one.
 """
 
 from __future__ import annotations
@@ -35,20 +36,18 @@ from bn_site.lite.notebooks import Links, Numbers
 
 logger = logging.getLogger(__name__)
 
-# What the folder `lite/` is made of, beside the text of the pages.
+# What the folder `lite/` is made of: first what the packages and the exercises are, which take most of its time.
 SOURCES = (
     "bn_lib",
     "book/bn_book",
     "book/_ext/bn_site/lite",
-    "book/chapters",
-    "book/lite",
-    "book/references.bib",
     "exercises/bn_exercises",
     "exercises/nbgrader_config.py",
     "exercises/source",
     "pyproject.toml",
     "requirements.txt",
 )
+TEXTS = ("book/chapters", "book/lite", "book/references.bib")
 STAMP = "made-of.txt"
 ALREADY = {*lock.KERNEL, *lock.NEEDS["bn-lib"], *lock.NEEDS["pyodide-kernel"]}
 
@@ -66,9 +65,11 @@ def build_lite(app: Sphinx, failure: Exception | None) -> None:
         return
     output = Path(app.outdir) / "lite"
     links = links_of(app)
-    made_of = f"{fingerprint(lock.ROOT / source for source in SOURCES)} {hash_of(links)}\n"
+    parts, texts = (fingerprint(lock.ROOT / source for source in sources) for sources in (SOURCES, TEXTS))
+    made_of = f"{parts} {texts} {hash_of(links)}\n"
     stamp = output / STAMP
-    if stamp.is_file() and stamp.read_text() == made_of:
+    before = stamp.read_text() if stamp.is_file() else ""
+    if before == made_of:
         return
     logger.info("building JupyterLite")
     # Made elsewhere and moved when it is whole, so that a build that fails leaves the last one as it was.
@@ -76,7 +77,8 @@ def build_lite(app: Sphinx, failure: Exception | None) -> None:
         try:
             names = button.notebooks_of(app.env.found_docs)
             numbers = {name: numbers_of(app, name) for name in names if name.startswith(FOLDER)}
-            made = make(Path(temporary), numbers, links, names)
+            last = output if before.startswith(f"{parts} ") else None
+            made = make(Path(temporary), numbers, links, names, last)
         except (RuntimeError, KeyError, ValueError) as error:
             raise ExtensionError(f"lite: {error}", error) from error
         (made / STAMP).write_text(made_of)
@@ -98,7 +100,13 @@ def numbers_of(app: Sphinx, docname: str) -> dict[str, str]:
     return notebooks.glued(cache.merge_match_into_notebook(notebook)[1])
 
 
-def make(work: Path, numbers: Mapping[str, Numbers], links: Links, names: Mapping[str, str]) -> Path:
+def make(
+    work: Path,
+    numbers: Mapping[str, Numbers],
+    links: Links,
+    names: Mapping[str, str],
+    last: Path | None = None,
+) -> Path:
     """Make JupyterLite with everything in it in the empty folder `work`; return where it is.
 
     Args:
@@ -106,13 +114,21 @@ def make(work: Path, numbers: Mapping[str, Numbers], links: Links, names: Mappin
         numbers: for each chapter, the numbers in its text.
         links: what a role in a chapter can point to.
         names: for each page that has a notebook, its file name.
+        last: where it was made before, of the same packages and exercises, if it was.
     """
-    for folder in ("files", "work"):
+    for folder in ("files", "work", "wheels"):
         (work / folder).mkdir()
     pinned = lock.read(lock.PINNED)
-    ours = wheels.make(work / "wheels")
+    if last:
+        exercises = [last / "files" / f"{source.stem}.ipynb" for source in notebooks.EXERCISES.glob("*.md")]
+        for copied, folder in ((last / shell.WHEELS).glob("*.whl"), "wheels"), (exercises, "files"):
+            for file in copied:
+                shutil.copy(file, work / folder)
+        ours = wheels.entries(work / "wheels")
+    else:
+        ours = wheels.make(work / "wheels")
+        notebooks.of_exercises(work / "files")
     joined = lock.joined(pinned, "", ours)
-    notebooks.of_exercises(work / "files")
     write_chapters(work / "files", numbers, links, names, lock.fetched_by(joined))
     output = work / "lite"
     shell.build(output, work / "work", work / "files")

@@ -18,7 +18,7 @@ from bn_exercises.functions.probe import Probe
 from bn_exercises.functions.problem import COSTS, FunctionProblem
 from bn_exercises.functions.recognition import Records
 from bn_exercises.functions.recording import Record, only
-from bn_exercises.functions.slips import LAYER, Function
+from bn_exercises.functions.slips import LAYER, OVER_CHANNELS, Function
 from bn_exercises.misconceptions import OVER_ROWS
 from bn_exercises.verdict import Finding
 
@@ -144,6 +144,10 @@ class Implement(FunctionProblem):
         counted = super()._counted(part, findings)
         # To average over a sample is one mistake, for rows and for images.
         return counted | {LAYER.name} if OVER_ROWS.name in counted else counted
+
+    def _on_images_called(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        # axis=1 is a row of rows; of images it is the channels of one position.
+        return tuple(OVER_CHANNELS.name if name == OVER_ROWS.name else name for name in names)
 
     def _as_images(self, as_rows: Record, image: Probe) -> Record:
         """A row for each sample and position."""
