@@ -55,6 +55,7 @@ def run(*, quick: bool) -> dict[str, Any]:
         rows += memory.memory_table(["torch", *backends], ["NCHW"] if quick else list(memory.SHAPES))
     rows += accuracy_table(backends, 2 if quick else 10)
     rows += speed.shapes_table(backends, rounds)
+    rows += speed.relatives_table(backends, rounds)
     rows += speed.neighbour_table(backends, rounds)
     rows += network_table(backends, 3 if quick else 15)
     rows += speed.growth_table(backends, SIDES[::3] if quick else SIDES, 3 if quick else 7)

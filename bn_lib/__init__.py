@@ -3,10 +3,10 @@
 Read in this order: `moments` (statistics that merge), `standardize` (the one step all normalizers share), `normalizers`
 (the functions), `batchnorm` (the layers), `network` and `training` (the small network the book trains), `modulation`
 and `statistics` (other places that gamma and beta, or mean and variance, come from), `folding` (a smaller network for
-inference), `curvature` (how a loss curves), `doctor` (what is often wrong in a model, also one of PyTorch or Keras).
-Then how it is made fast: `backends` (the same mathematics as four loops over memory, for each kind of array) and `fast`
-(what brings arrays there). For more than one machine: `population` (statistics of a data set) and `sync` (a layer whose
-mini-batch is spread over workers).
+inference), `curvature` (how a loss curves), `frameworks` (networks that come from PyTorch or Keras, and go there),
+`doctor` (what is often wrong in a model, also one of theirs). Then how it is made fast: `backends` (the same
+mathematics as four loops over memory, for each kind of array) and `fast` (what brings arrays there). For more than one
+machine: `population` (statistics of a data set) and `sync` (a layer whose mini-batch is spread over workers).
 """
 
 from bn_lib.backends import backend, use_backend

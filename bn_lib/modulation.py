@@ -307,6 +307,7 @@ class Holder(Layer):
     parameter_names: tuple[str, ...] = ("gamma", "beta")
     given_names: tuple[str, ...] = ("mask",)
     mask: Array | None = None
+    _numbered = False  # whether there may be several
     channel_axis = Setting(check_channel_axis)
     gamma: Array
     beta: Array
@@ -340,11 +341,11 @@ class Holder(Layer):
         yield from self.norms
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
-        """The parameters, then the running statistics under a `BatchNorm`'s names, of several as "number.name"."""
+        """The parameters, then the running statistics under a `BatchNorm`'s names, or numbered as "number.name"."""
         yield from super().named_state()
         for i, norm in enumerate(self.norms):
             for key, owner, name in norm.named_state():
-                yield (key if len(self.norms) == 1 else f"{i}.{key}"), owner, name
+                yield (f"{i}.{key}" if self._numbered else key), owner, name
 
     def train(self) -> Self:
         """Switch to training mode; return the layer."""
@@ -375,11 +376,11 @@ class Holder(Layer):
         """
         check_float_array(x)
         axis, mask = self.channel_axis, self.mask if mask is None else mask
-        if not -x.ndim < axis < x.ndim:
+        if axis != 1 and not -x.ndim < axis < x.ndim:
             raise ValueError(f"x has shape {x.shape}; expected channels along axis {axis}")
-        valid = None if mask is None else check_mask(mask, x, axis)
-        x = x if axis == 1 else namespace(x).moveaxis(x, axis, 1)
+        given, x = x, x if axis == 1 else namespace(x).moveaxis(x, axis, 1)
         check_input(x, least=0)
+        valid = None if mask is None else check_mask(mask, given, axis)
         for name, shape in self._shapes(x.shape[1]).items():
             check_parameter(x, getattr(self, name), name, shape)
         return x, None if valid is None else namespace(x).reshape(valid, (x.shape[0], 1, *x.shape[2:]))

@@ -71,6 +71,7 @@ class DomainBatchNorm(Given):
     """
 
     given_names = ("domains", "mask")
+    _numbered = True
     shared_affine = Setting(check_bool)
 
     def __init__(self, domains: int, num_features: int, *, shared_affine: bool = False, **options: Any) -> None:
@@ -168,8 +169,6 @@ class SwitchableNorm(Modulated):
 
     parameter_names = ("gamma", "beta", "mean_weight", "var_weight")
     kinds = Setting(_check_kinds)
-    mean_weight: Array
-    var_weight: Array
 
     def __init__(self, num_features: int, *, kinds: Sequence[str] = tuple(_SHARED_ALONG), **options: Any) -> None:
         super().__init__(num_features, **options)
@@ -200,8 +199,8 @@ class SwitchableNorm(Modulated):
         self.norm.forward(x)  # for its running statistics, and for what it refuses
         own = Moments.of(xp.reshape(x, (n, channels, math.prod(spatial))), 2)
         stored = None if self._of_batch else (self.norm.running_mean, self.norm.running_var)
-        weights = _softmax(self.mean_weight), _softmax(self.var_weight)
-        mixture = _mix(self.kinds, weights, xp.astype(own.mean, xp.float64), xp.astype(own.var(), xp.float64), stored)
+        w, v = (_softmax(getattr(self, name)) for name in ("mean_weight", "var_weight"))
+        mixture = _mix(self.kinds, (w, v), xp.astype(own.mean, xp.float64), xp.astype(own.var(), xp.float64), stored)
         inv_std = 1 / xp.sqrt(mixture.var + self.norm.eps)
         like = (*inv_std.shape, *(1,) * len(spatial))
         x_hat, _ = standardize_with(xp, x, xp.reshape(mixture.mean, like), xp.reshape(inv_std, like))

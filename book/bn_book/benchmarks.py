@@ -39,6 +39,16 @@ LOOKS = {
 REACHED, MISSED = "✓", "✗"
 FITTED_FROM = 100_000  # elements
 
+_SMALL = (
+    "On small inputs the fixed cost of a call in Python counts (checking arguments, wrapping results): it is the flat "
+    "left end of the plots below."
+)
+
+_STEP = (
+    "A step is many calls on small arrays: products of matrices, which both libraries leave to BLAS, the "
+    "normalizations, the loss, the update. Each call has a fixed price. We pay it in Python, PyTorch in C++."
+)
+
 #: Why a goal can be missed, by its key. Shown only where the results say that it is.
 WHY: Mapping[str, str] = {
     "numpy-forward-image": (
@@ -49,33 +59,17 @@ WHY: Mapping[str, str] = {
         "flat left end of the plots below. And 256×64×1×1 is an image in form only: every channel has one position, "
         "as in (N, C)."
     ),
-    "numpy-backward-image": (
-        "Backward reads two arrays for the sums and both again for the result, an operation at a time, and each loads "
-        "and stores its block again. PyTorch's backward is compiled, and where the input fits in the caches it is "
-        "nearly as quick as a copy: look at the column of the copy. On small inputs the price of each NumPy call "
-        "counts as well."
-    ),
-    "numpy-forward-rows": (
-        "In (N, C) the values of a channel lie C apart, so coefficients change with every value and must be loaded "
-        "beside it, and every operation is one more pass over a block in the cache."
-    ),
-    "numba-forward-image": (
-        "The compiled loops read x from memory once and write y once, so look at the column of the copy: where it is "
-        "near the goal, no code could do much better. On small inputs the fixed cost of a call in Python (checking "
-        "arguments, handing work to threads) counts as well: it is the flat left end of the plots below."
-    ),
-    "numba-forward-rows": (
+    "numba": (
         "In (N, C) every row holds a value of every channel, so all rows must be summed before the first can be "
-        "normalized: x is read twice and y written once, where a copy reads once and writes once. So look at the "
-        "column of the copy: where it is near the goal, no code could do much better. On small inputs the fixed cost "
-        "of a call in Python (checking arguments, handing work to threads) counts as well: it is the flat left end of "
-        "the plots below."
+        "normalized: x is read twice. Backward must move three arrays, x and dy in and dx out. Where both libraries "
+        "wait for the memory, the ratio goes towards that of what they move. Where a mean is of a few values only, "
+        "what is done once for each mean counts."
     ),
-    "numba-backward": (
-        "Backward must move three arrays, x and dy in and dx out, and in (N, C) read two of them twice. Where both "
-        "libraries wait for the memory, the ratio goes towards that of what they move; the column of the copy shows "
-        "where PyTorch is already nearly as quick as one. On small inputs the fixed cost "
-        "of a call in Python counts as well: it is the flat left end of the plots below."
+    "numba-64-512": _SMALL,
+    "numba-256-64": _SMALL,
+    "numba-forward-copy": (
+        "A copy reads and writes once. In (N, C) x must be read twice, and what fits in the caches is summed in "
+        "float64 at the price of a conversion, which a copy does not pay."
     ),
     "numba-backward-copy": (
         "Backward must move at least three arrays, x and dy in and dx out, where a copy moves two. So it has to be "
@@ -93,10 +87,8 @@ WHY: Mapping[str, str] = {
         "y is float32, and its own rounding is half a unit in the last place. What is above that comes from the order "
         "of operations after the mean is gone."
     ),
-    "network-mlp": (
-        "A step is many calls on small arrays: products of matrices, which both libraries leave to BLAS, the "
-        "normalizations, the loss, the update. Each call has a fixed price. We pay it in Python, PyTorch in C++."
-    ),
+    "network-mlp": _STEP,
+    "network-mlp-numpy": _STEP,
     "network-cnn": (
         "The time is in the convolution, which NumPy must do as copies of patches and a product of matrices. "
         "PyTorch's convolution is compiled for just this."
@@ -179,6 +171,21 @@ def beside_a_copy(results: Results) -> Table:
         for case in _cases(results, "forward")
     ]
     return Table("Time / a copy's", ["shape", *(f"{NAMES[name]} {direction}" for direction, name in columns)], rows)
+
+
+def relatives(results: Results) -> Table:
+    """Times of the other normalizers, with Numba, over PyTorch's and a copy's; beside each PyTorch's own, both ways."""
+    columns = [(direction, peer) for peer in ("torch", "copy") for direction in ("forward", "backward")]
+    rows = []
+    for case in _distinct(row["case"] for row in _rows(results, "relatives", candidate="numba")):
+        theirs = _rows(results, "relatives", case=case, candidate="torch")
+        mine = [
+            _only(results, "relatives", case=case, direction=direction, candidate="numba", against=peer)
+            for direction, peer in columns
+        ]
+        rows.append([f"{case}\n{', '.join(seconds(row['median']) for row in theirs)}", *map(_cell, mine)])
+    header = ["Numba", "forward", "backward", "forward / copy", "backward / copy"]
+    return Table("Relatives: time / PyTorch's, and / a copy's", header, rows or [["not measured yet", *[""] * 4]])
 
 
 def peak_memory(results: Results) -> Table:
@@ -291,6 +298,7 @@ def in_text(results: Results) -> str:
         machine(results),
         *(times(results, direction) for direction in directions),
         beside_a_copy(results),
+        relatives(results),
         peak_memory(results),
         errors(results),
         networks(results),

@@ -23,7 +23,7 @@ from typing import Any
 
 from bn_exercises.answers import plain
 from bn_exercises.problem import Answers, Problem, verify
-from bn_exercises.translation import N_, _, said
+from bn_exercises.translation import N_, _, marked, said
 from bn_exercises.typography import as_html
 from bn_exercises.verdict import Finding, Kind, Link, Verdict
 
@@ -73,7 +73,7 @@ class Checked:
     def _repr_html_(self) -> str:
         items = "\n".join(self._item(finding) for finding in self.verdict.findings)
         return (
-            f'<div class="bn-checked" role="group" aria-label="{_("Verdict")}"><style>{_style()}</style>\n'
+            f'<div class="bn-checked"{marked()} role="group" aria-label="{_("Verdict")}"><style>{_style()}</style>\n'
             f"<p><strong>{as_html(self._heading())}</strong></p>\n<ul>\n{items}\n</ul></div>"
         )
 
@@ -249,7 +249,7 @@ class Solution:
             numbers = "".join(f"<p><code>{html.escape(said(result))}</code></p>" for result in results)
             parts.append(f"<li><p><strong>{as_html(said(title))}</strong></p>{lines}{numbers}</li>")
         return (
-            f'<div class="bn-checked" role="group" aria-label="{_("Solution")}"><style>{_style()}</style>\n'
+            f'<div class="bn-checked"{marked()} role="group" aria-label="{_("Solution")}"><style>{_style()}</style>\n'
             f"<p><strong>{as_html(self._heading())}</strong></p>\n"
             f"<ul>{''.join(parts)}</ul></div>"
         )
@@ -276,7 +276,7 @@ class Closed:
 
     def _repr_html_(self) -> str:
         return (
-            f'<div class="bn-checked" role="group" aria-label="{_("Solution")}"><style>{_style()}</style>\n'
+            f'<div class="bn-checked"{marked()} role="group" aria-label="{_("Solution")}"><style>{_style()}</style>\n'
             f"<p>{as_html(repr(self))}</p></div>"
         )
 

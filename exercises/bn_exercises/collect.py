@@ -29,6 +29,7 @@ MARKERS = ("_", "N_", "ngettext")
 _PHRASE = re.compile(r"\w\S* .*?[a-z]{2}|[a-z]{2}\S* .*?\w", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _SENTENCE = re.compile(r"[A-Z][a-z]+\.")
+_MARKUP = re.compile(r"</|=\"")
 _CODE = re.compile(r"[(*=<]")
 
 
@@ -164,7 +165,7 @@ def _is_message(text: str) -> bool:
         says = bool(_PHRASE.search(text) or _SENTENCE.fullmatch(text))
     else:
         says = " " in text and not JOINTS.issuperset(_WORD.findall(outside))
-    return says and "</" not in text and "\\" not in text and not (_CODE.search(text) and _parses(text))
+    return says and not _MARKUP.search(text) and "\\" not in text and not (_CODE.search(text) and _parses(text))
 
 
 def _is_word(text: str) -> bool:

@@ -80,6 +80,11 @@ def speaking(code: str) -> Iterator[None]:
             os.environ[LANGUAGE] = before
 
 
+def marked() -> str:
+    """What an element says of the language of its words; nothing in English, which the pages around it are in."""
+    return "" if spoken() == ENGLISH else f' lang="{spoken()}"'
+
+
 def messages() -> dict[str, str | list[str]]:
     """Every message with its translation; of one with a plural, all forms."""
     return _catalogue(spoken()).messages

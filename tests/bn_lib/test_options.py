@@ -287,6 +287,13 @@ def test_a_mask_reaches_what_is_inside_through_given(kind):
         passed(layer, x, np.zeros((3, 4), bool))
 
 
+def test_one_domain_has_its_number_in_the_state_dict_as_several_have():
+    assert "0.running_mean" in bn_lib.DomainBatchNorm(1, 2).state_dict()
+    x, mask = np.ones(3), np.ones(3, bool)
+    with pytest.raises(ValueError, match=r"expected \(N, C\)"):
+        bn_lib.AdaptiveBatchNorm(2)(x, mask)
+
+
 def test_switchable_norm_refuses_a_mask():
     x, _ = data((3, 2, 4))
     layer = bn_lib.SwitchableNorm(2)

@@ -158,13 +158,15 @@ def test_the_map_has_an_arrow_for_each_need_and_says_so() -> None:
 
 
 def test_the_lists_have_everything() -> None:
-    assert all(f"chapters/{name}`" in tables.times() for name in chapters())
-    assert all(f"exercises/{name}>`" in tables.times() for name in TASKS)
-    assert all(question in tables.discussions() for name in chapters() for question, _ in ABOUT[name].discuss)
+    times, discussions, projections = tables.times(), tables.discussions(), tables.projections()
+    assert all(f"chapters/{name}`" in times for name in chapters())
+    assert all(f"exercises/{name}>`" in times for name in TASKS)
+    assert all(question in discussions for name in chapters() for question, _ in ABOUT[name].discuss)
     for kind in KINDS:
         shown = explorables.PROJECTIONS[kind]
-        assert all(text in tables.projections() for text in (shown.project, shown.ask))
-        assert all(says in tables.projections() and reply in tables.projections() for says, reply in shown.answers)
+        assert shown.project in projections
+        assert shown.ask in projections
+        assert all(says in projections and reply in projections for says, reply in shown.answers)
 
 
 def test_the_site_offers_the_quiz(built_site: Path) -> None:

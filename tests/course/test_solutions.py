@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from datetime import date
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -99,6 +101,17 @@ def test_of_two_days_the_later_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     for day in ("2026-12-20", "2026-12-01"):
         notebook.my_problem("basic-calculation", solution_from=day)
     assert OPENS in repr(notebook.solution(BASIC_CALCULATION))
+
+
+def test_the_sandbox_takes_the_same_call() -> None:
+    """Where a submission is graded, another file stands in the place of the module that learners use."""
+    path = Path(assignment.__file__).parent / "inside" / "notebook.py"
+    spec = spec_from_file_location("inside_notebook", path)
+    assert spec is not None
+    assert spec.loader is not None
+    inside = module_from_spec(spec)
+    spec.loader.exec_module(inside)
+    assert list(signature(inside.my_problem).parameters) == list(signature(notebook.my_problem).parameters)
 
 
 def released(*cells: SimpleNamespace) -> Iterator[str]:

@@ -25,6 +25,7 @@ from bn_exercises import questions, translation
 from bn_exercises.answers import ANSWERS, plain
 from bn_exercises.check import Session, Solution
 from bn_exercises.check_yourself.page import check_yourself
+from bn_exercises.collect import collect
 from bn_exercises.course.spoken import Language
 from bn_exercises.functions.implementations import RIGHT
 from bn_exercises.problem import Problem
@@ -64,6 +65,27 @@ def test_the_catalogue_has_every_text_of_the_exercises() -> None:
     }
     known = {message.id for message in template() if message.id}
     assert found == known, AGAIN
+
+
+def test_what_is_a_message() -> None:
+    source = '''"""A docstring is none."""
+TITLES = {"key with spaces": "A title", "other": "word"}
+BUG = Misconception("sign", "The sign is wrong.", lambda x: close(x, 1), Link("A section's title", "here"))
+def check(x, names):
+    if not x.size:
+        raise ValueError("this is for whoever calls it")
+    _("Marked {here}.", here=1)
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} off by {x.max():g}." + "close(y, 1) == 0"
+'''
+    found = [message for _, _, message, _ in collect(io.BytesIO(source.encode()), (), (), {})]
+    assert found == [
+        "A title",
+        "sign",
+        "The sign is wrong.",
+        "Marked {here}.",
+        "{names} is off by {max}.",
+        "{names} are off by {max}.",
+    ]
 
 
 def test_there_is_a_folder_for_each_language() -> None:
@@ -321,6 +343,8 @@ def test_a_question_brings_what_its_script_says() -> None:
     with speaking("de"):
         german = check_yourself(question)._repr_html_()
     assert "&quot;words&quot;" not in english
+    assert " lang=" not in english
+    assert ' lang="de"' in german
     for text in ("Prüfen", "Antwort zeigen", "Ihre Antwort (3 Zahlen", "Der Mittelwert jedes Merkmals."):
         assert text in german
     script = (FOLDER.parent / "check_yourself" / "page.js").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ The network is the one that `side_by_side` compares, 784-64-BN-ReLU-10, on the s
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from fractions import Fraction
 from typing import Literal, NamedTuple, TypeAlias
@@ -18,6 +18,7 @@ from bn_lib import (
     SGD,
     BatchNorm,
     Convention,
+    Dense,
     GhostBatchNorm,
     Layer,
     Sequential,
@@ -69,13 +70,15 @@ def train(
     learning_rate: float = 0.1,
     seed: int = 0,
     after_step: Callable[[int], None] = lambda _: None,
-    **settings: float,
+    weight_decay: float = 0.0,
+    decays: Sequence[str] | None = None,
 ) -> Run:
-    """Train with SGD on mini-batches drawn with a seed; `settings` are the optimizer's."""
+    """Train with SGD on mini-batches drawn with a seed; `decays` names what decays, and None is everything."""
     images, labels = large_digits()
     x, rng = images.reshape(len(images), -1), np.random.default_rng(1000 + seed)
-    groups = settings.pop("groups", None)
-    optimizer = SGD(model, learning_rate, **settings, **({"groups": groups} if groups else {}))  # type: ignore[arg-type]
+    others = {"weight", "bias", "gamma", "beta"} - set(decays or ())
+    groups = [] if decays is None else [{"names": tuple(sorted(others)), "weight_decay": 0.0}]
+    optimizer = SGD(model, learning_rate, weight_decay=weight_decay, groups=groups)
     losses = np.empty(steps)
     model.train()
     for step in range(steps):
@@ -111,13 +114,13 @@ class Softmax(Layer):
         e = np.exp(x - x.max(axis=1, keepdims=True))
         y = e / e.sum(axis=1, keepdims=True)
         self._keep(y)
-        return y  # type: ignore[no-any-return]
+        return y
 
     def backward(self, dy: Array) -> Array:
         """Return the gradient with respect to x."""
         y = self._last()
         self._went_back()
-        return y * (dy - (dy * y).sum(axis=1, keepdims=True))  # type: ignore[no-any-return]
+        return y * (dy - (dy * y).sum(axis=1, keepdims=True))
 
 
 @cache
@@ -281,9 +284,7 @@ def _probabilities(model: Sequential, x: Array) -> Array:
 @cache
 def decayed(on: Literal["everything", "weights"], *, decay: float = 0.01, seed: int = 0) -> Run:
     """Train with weight decay on everything, or on weights only."""
-    groups = [{"names": ("gamma", "beta", "bias"), "weight_decay": 0.0}]
-    settings = {"groups": groups} if on == "weights" else {}
-    return train(network(seed), weight_decay=decay, seed=seed, **settings)  # type: ignore[arg-type]
+    return train(network(seed), weight_decay=decay, decays=("weight",) if on == "weights" else None, seed=seed)
 
 
 @cache
@@ -311,8 +312,8 @@ def accumulated(beside: Literal["ghosts", "whole"], *, parts: int = 15, seed: in
     model = dense_in_bn_lib(np.random.default_rng(seed))
     in_parts = gradient(deepcopy(model), x, labels, parts)
     if beside == "ghosts":
-        first, norm, *rest = model.stack
-        model.stack = (first, GhostBatchNorm(norm.num_features, BATCH // parts), *rest)  # type: ignore[attr-defined]
+        first, _, *rest = model.stack
+        model.stack = (first, GhostBatchNorm(64, BATCH // parts), *rest)
     at_once = gradient(model, x, labels)
     return float(np.linalg.norm(in_parts - at_once) / np.linalg.norm(at_once))
 
@@ -339,9 +340,10 @@ def changed_by_eps(seed: int = 0, shrink: float = 1.0) -> float:
         shrink: by what the first layer's weights are multiplied before, and the statistics with them.
     """
     model = deepcopy(trained_as_in_keras(seed=seed)).eval()
-    dense, norm = model.stack[:2]
+    dense, norm, *_ = model.stack
+    assert isinstance(dense, Dense)
     assert isinstance(norm, BatchNorm)
-    dense.weight = dense.weight * np.float32(shrink)  # type: ignore[attr-defined]
+    dense.weight = dense.weight * np.float32(shrink)
     norm.running_mean, norm.running_var = norm.running_mean * shrink, norm.running_var * shrink**2
     x, _ = large_test_digits()
     before = model(x).argmax(axis=1)

@@ -4,19 +4,20 @@
 mistake and without it; what they measure says `measures`, and what they have to show says `shows`.
 """
 
-import io
 import math
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bn_book.data import load_digits
 from bn_book.networks import sigmoid_network
-from bn_lib import SGD, BatchNorm, ReLU, Sequential, fit, to_keras, to_torch
+from bn_lib import SGD, BatchNorm, Dense, ReLU, Sequential, fit, to_keras, to_torch
 from bn_lib._arrays import Array
 
 Framework: TypeAlias = Literal["PyTorch", "Keras"]
@@ -143,7 +144,7 @@ def _learn_torch(module: Any, steps: int, optimizer: Any = None) -> list[float]:
     (x, labels), rng, losses = _data(), np.random.default_rng(2), []
     for _ in range(steps):
         rows = rng.integers(0, len(x), 60)
-        loss = torch.nn.functional.cross_entropy(module(_t(x[rows])), _t(labels[rows]))
+        loss: Any = torch.nn.functional.cross_entropy(module(_t(x[rows])), _t(labels[rows]))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -362,7 +363,8 @@ def _gradient_torch(module: Any, parts: int) -> Array:
 
     module.zero_grad()
     for x, labels in zip(*(np.split(each, parts) for each in _rows()), strict=True):
-        (torch.nn.functional.cross_entropy(module(_t(x)), _t(labels)) / parts).backward()
+        loss: Any = torch.nn.functional.cross_entropy(module(_t(x)), _t(labels)) / parts
+        loss.backward()
     return _n(module[0].weight.grad).copy()
 
 
@@ -470,7 +472,7 @@ def half_torch() -> Pair:
     import torch
 
     def run(dtype: Any) -> float:
-        layer = torch.nn.BatchNorm1d(4).to(dtype)
+        layer: Any = torch.nn.BatchNorm1d(4).to(dtype)
         with torch.autocast("cpu", dtype=torch.float16, enabled=dtype != torch.float16):
             for x in _loud():
                 layer(_t(x).to(torch.float16 if dtype == torch.float16 else torch.float32))
@@ -560,13 +562,14 @@ def _export(network: Any, x: Any) -> Callable[[Array], Array]:
     import torch
     from onnx.reference import ReferenceEvaluator
 
-    file = io.BytesIO()
-    with warnings.catch_warnings():  # the exporter that takes no further package warns that it is the old one
-        warnings.simplefilter("ignore")
-        torch.onnx.export(network, (x,), file, dynamo=False)
-    graph = onnx.load_from_string(file.getvalue())
-    evaluator = ReferenceEvaluator(graph)
-    return lambda inputs: evaluator.run(None, {graph.graph.input[0].name: inputs})[0]  # type: ignore[no-any-return]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "network.onnx"
+        with warnings.catch_warnings():  # the exporter that takes no further package warns that it is the old one
+            warnings.simplefilter("ignore")
+            torch.onnx.export(network, (x,), file, dynamo=False)
+        graph = onnx.load(file)
+    evaluator: Any = ReferenceEvaluator(graph)
+    return lambda inputs: evaluator.run(None, {graph.graph.input[0].name: inputs})[0]
 
 
 def exported_torch() -> Pair:
@@ -650,23 +653,21 @@ def too_few_keras() -> Pair:
     return run(0.01), run(0.1)
 
 
-def _shrunk() -> Sequential:
+def _shrunk(eps: float) -> Sequential:
     """The trained network in another unit: weights a hundredth as large, and so running statistics too."""
     model = deepcopy(_trained())
-    dense, norm = model.stack[:2]
-    dense.weight, norm.running_mean, norm.running_var = (
-        dense.weight / 100,
-        norm.running_mean / 100,
-        norm.running_var / 100**2,
-    )
+    dense, norm, *_ = model.stack
+    assert isinstance(dense, Dense)
+    assert isinstance(norm, BatchNorm)
+    norm.eps = eps
+    dense.weight = dense.weight / 100
+    norm.running_mean, norm.running_var = norm.running_mean / 100, norm.running_var / 100**2
     return model
 
 
 def eps_torch() -> Pair:
     """How far logits are from those of Keras's network with epsilon 0.001: with PyTorch's default eps, and the same."""
-    small = _shrunk()
-    small.stack[1].eps = 1e-3
-    x = _rows()[0]
+    small, x = _shrunk(1e-3), _rows()[0]
     theirs = _n(_model(small)(_t(x)))
 
     def run(eps: float) -> float:
@@ -679,7 +680,7 @@ def eps_torch() -> Pair:
 
 def eps_keras() -> Pair:
     """The reverse: from PyTorch's 0.00001."""
-    small, x = _shrunk(), _rows()[0]
+    small, x = _shrunk(1e-5), _rows()[0]
     theirs = _n(_module(small).eval()(_t(x)))
 
     def run(epsilon: float) -> float:

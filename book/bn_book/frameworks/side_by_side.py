@@ -17,6 +17,7 @@ from bn_lib import (
     Convention,
     Dense,
     Flatten,
+    Layer,
     ReLU,
     Sequential,
     from_keras,
@@ -200,7 +201,12 @@ def train_ours(network: Network, dtype: Any, seed: int, eps: float = 1e-5) -> It
     for number, (x, labels) in enumerate(batches(network.shape)):
         layers: list[Array] = []
         if not number:
-            model.watchers.append(lambda kind, _, __, y, to=layers: to.append(y) if kind == "activation" else None)
+
+            def keep(kind: str, _: int, __: Layer, y: Array, to: list[Array] = layers) -> None:
+                if kind == "activation":
+                    to.append(y)
+
+            model.watchers.append(keep)
         loss, dlogits = softmax_cross_entropy(model(x.astype(dtype)), labels)
         model.watchers.clear()
         model.backward(dlogits)

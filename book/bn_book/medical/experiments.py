@@ -5,10 +5,11 @@ Every function returns numbers, and each source of randomness is a seed in its s
 """
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.stats import rankdata
@@ -130,7 +131,7 @@ class Study(NamedTuple):
 Training: TypeAlias = Literal["balanced", "rare", "rare, drawn evenly"]
 
 
-@cache
+@functools.cache  # and not of a build: images are drawn sooner than they are read, and are many
 def study(
     seed: int = 0, *, contrast: float = CONTRAST, radius: float = RADIUS, training: Training = "balanced"
 ) -> Study:
@@ -696,7 +697,7 @@ class Shipped(NamedTuple):
         grain: the noise of each pixel, with a standard deviation of 1.
     """
 
-    networks: dict[str, dict[str, list[object]]]
+    networks: dict[str, dict[str, list[Any]]]
     thresholds: dict[str, int]
     heads: list[list[int]]
     grain: list[int]
@@ -715,10 +716,10 @@ def shipped() -> Shipped:
     return Shipped(networks, thresholds, [_whole(head.ravel()) for head in heads], _whole(grain))
 
 
-def _in_thousandths(model: Sequential) -> dict[str, list[object]]:
+def _in_thousandths(model: Sequential) -> dict[str, list[Any]]:
     convolutions = [layer for layer in model if isinstance(layer, Conv2d)]
-    dense = model[len(model) - 1]
-    assert isinstance(dense, Dense)
+    (dense,) = (layer for layer in model if isinstance(layer, Dense))
+    assert dense.bias is not None
     weight, bias = (value[..., 1] - value[..., 0] for value in (dense.weight, dense.bias))
     return {
         "weights": [_whole(layer.weight) for layer in convolutions],

@@ -136,7 +136,7 @@ def thresholds(found: Mapping[str, tuple[Array, Array]]) -> Figure:
                         label=("carried", "its own")[at] if not k else None)  # fmt: skip
         ax.set(xlim=(-0.04, 1.04), ylim=(-len(names) + 0.4, 0.6), xlabel=what)
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    panels[0].set_yticks(-np.arange(len(names)), names)
+    panels[0].set_yticks(-np.arange(len(names)), [name.replace(", ", ",\n") for name in names])  # a phone is narrow
     for ax in panels:
         ax.tick_params(axis="y", length=0, pad=1)
     handles, labels = panels[0].get_legend_handles_labels()

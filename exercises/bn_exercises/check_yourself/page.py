@@ -24,7 +24,7 @@ from bn_exercises.numbers.calculation import Outcomes
 from bn_exercises.numbers.judging import _MOST_SLIPS, _TELLING, _TIE, CUT_SHORT
 from bn_exercises.problem import Reading
 from bn_exercises.tolerance import DIGITS, EQUAL, NEARER, Array, distance, rooms
-from bn_exercises.translation import ENGLISH, _, messages, plural_forms, said, spoken
+from bn_exercises.translation import ENGLISH, _, marked, messages, plural_forms, said, spoken
 from bn_exercises.typography import as_html
 from bn_exercises.verdict import Link
 
@@ -62,7 +62,7 @@ def to_html(question: NumberQuestion | Choice) -> str:
     script_data = html.escape(json.dumps(data, ensure_ascii=False))
     answers = "\n".join(f"<p><strong>{as_html(line)}</strong></p>" for line in _shown(question))
     return f"""\
-<div class="bn-question" data-name="{question.name}" data-lm-suppress-shortcuts="true">
+<div class="bn-question" data-name="{question.name}"{marked()} data-lm-suppress-shortcuts="true">
 <style>{_asset("page.css")}</style>
 <form data-question="{script_data}" novalidate>
 {field}
