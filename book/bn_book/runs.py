@@ -30,7 +30,7 @@ def cache(function: Callable[P, R]) -> Callable[P, R]:
     Kept are runs whose arguments are numbers, words, and tuples of them: what these are, their text says.
 
     Args:
-        function: an experiment. What it returns depends on its arguments alone, and can be pickled.
+        function: an experiment. What it returns depends on its arguments alone; what cannot be pickled is not kept.
 
     Examples:
         >>> double = cache(lambda value: 2 * value)
@@ -54,7 +54,7 @@ def cache(function: Callable[P, R]) -> Callable[P, R]:
         began = time.process_time()
         result = function(*args, **kwargs)
         if time.process_time() - began >= LONG:
-            _write(file, pickle.dumps(result))
+            _write(file, result)
         return result
 
     return cast(Callable[P, R], functools.cache(kept))
@@ -66,8 +66,12 @@ def _plain(value: Any) -> bool:
     return value is None or type(value) in (bool, int, float, str)
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Write it, so that others find the whole file or none."""
+def _write(file: Path, result: object) -> None:
+    """Write it, so that others find the whole file or none. A function made in a function cannot be written."""
+    try:
+        content = pickle.dumps(result)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return
     part = file.with_suffix(f".{os.getpid()}")
     file.parent.mkdir(parents=True, exist_ok=True)
     part.write_bytes(content)

@@ -70,6 +70,8 @@ def test_a_run_of_an_experiment_is_one_for_all_processes_of_a_build(tmp_path, mo
     in_a_process()(layer), in_a_process()(layer)
     assert len(done) == 8  # what an object is, no file's name can say
     assert len(list((tmp_path / "runs").glob("*experiment-*.pickle"))) == 4
+    assert runs.cache(lambda: lambda: 3)()() == 3  # what cannot be written is not
+    assert len(list((tmp_path / "runs").iterdir())) == 4
     monkeypatch.setattr(runs, "LONG", 60)
     in_a_process()("bn", seed=9)
     assert len(list((tmp_path / "runs").iterdir())) == 4
