@@ -64,20 +64,22 @@ class Findings(tuple[Finding, ...]):
 def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> Findings:
     """Look at a model, and say what a careful colleague would notice about its Batch Normalization.
 
-    | check               | what is told                                                                             |
-    |---------------------|------------------------------------------------------------------------------------------|
-    | "never updated"     | running mean 0 and variance 1 still, after training or where inference would use them    |
-    | "momentum"          | it looks like the other convention, or no batch has any weight                           |
-    | "after dropout"     | dropout before it, with no normalizer in between                                         |
-    | "bias"              | a layer with a bias right before it                                                      |
-    | "decay"             | weight decay on gamma or beta                                                            |
-    | "batch of one"      | one row, so one value per channel where x has no positions                               |
-    | "inference"         | running statistics in the middle of training, while gamma and beta are trained           |
-    | "not frozen"        | gamma and beta are held fixed, and the running statistics move                           |
-    | "not finite"        | a NaN or an infinity in statistics, gamma or beta                                        |
-    | "variance"          | a running variance that is negative, 0, or so far below eps that nothing is standardized |
-    | "dead channels"     | gamma is 0                                                                               |
-    | "eps"               | it is 0 or below                                                                         |
+    ===============  ========================================================================================
+    check            what is told
+    ===============  ========================================================================================
+    "never updated"  running mean 0 and variance 1 still, after training or where inference would use them
+    "momentum"       it looks like the other convention, or no batch has any weight
+    "after dropout"  dropout before it, with no normalizer in between
+    "bias"           a layer with a bias right before it
+    "decay"          weight decay on gamma or beta
+    "batch of one"   one row, so one value per channel where x has no positions
+    "inference"      running statistics in the middle of training, while gamma and beta are trained
+    "not frozen"     gamma and beta are held fixed, and the running statistics move
+    "not finite"     a NaN or an infinity in statistics, gamma or beta
+    "variance"       a running variance that is negative, 0, or so far below eps that nothing is standardized
+    "dead channels"  gamma is 0
+    "eps"            it is 0 or below
+    ===============  ========================================================================================
 
     The model is read, not run on data, and nothing in it changes. What comes before a layer is known for `Sequential`,
     for functional models of Keras, and for those of PyTorch that `torch.fx` can trace; elsewhere "bias" and "after

@@ -88,7 +88,7 @@ def to_keras(model: Layer, shape: Sequence[int]) -> Any:
     order in which Keras flattens.
 
     Args:
-        model: as for `to_torch`; inner `Sequential`s are laid out flat.
+        model: as for `to_torch`; each inner `Sequential` is laid out flat.
         shape: of one input here: `(features,)` or `(C, H, W)`.
 
     Returns:

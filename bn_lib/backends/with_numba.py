@@ -213,7 +213,8 @@ class NumbaBackend(Backend):
     ) -> tuple[Array, Array, Array]:
         dx, values, (middle, lost, _, inv_std) = np.empty(x.shape, x.dtype), gamma.size, statistics
         dbeta, dgamma = of_rows = np.empty((2, x.shape[1]))  # of dx_hat
-        gamma, arrays = _for_columns(gamma, x, run), (_plain(dy), _plain(x), dx)
+        arrays: tuple[Any, ...] = _plain(dy), _plain(x), dx
+        gamma = _for_columns(gamma, x, run)
         if _wide(run) > 1:
             sums, pieces, loop = np.empty((1, 2, x.size // run)), x.shape[1], _backward_runs
             arrays = tuple(a.reshape(1, -1, run) for a in arrays)
