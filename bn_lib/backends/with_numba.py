@@ -19,6 +19,8 @@ x - center, with a center taken from a few values. How far off it was is known a
 is large against the deviation, in which case the sum is taken again (Chan, Golub and LeVeque, 1983, "Algorithms for
 computing the sample variance", on shifted data).
 
+The one exception are gradients of gamma and beta that rows add to element by element: a few terms at a time.
+
 Nothing is compiled at import; each function is on its first call, once for float32 and once for float64, and kept on
 disk for the next process. What is compiled runs in one thread, without Python's lock; see `threads`.
 """
@@ -213,11 +215,10 @@ class NumbaBackend(Backend):
     ) -> tuple[Array, Array, Array]:
         dx, values, (middle, lost, _, inv_std) = np.empty(x.shape, x.dtype), gamma.size, statistics
         dbeta, dgamma = of_rows = np.empty((2, x.shape[1]))  # of dx_hat
-        arrays: tuple[Any, ...] = _plain(dy), _plain(x), dx
-        gamma = _for_columns(gamma, x, run)
+        gamma, arrays = _for_columns(gamma, x, run), [_plain(dy), _plain(x), dx]
         if _wide(run) > 1:
             sums, pieces, loop = np.empty((1, 2, x.size // run)), x.shape[1], _backward_runs
-            arrays = tuple(a.reshape(1, -1, run) for a in arrays)
+            arrays = [a.reshape(1, -1, run) for a in arrays]
         else:
             pieces, loop = max(1, min(x.size // gamma.size // LEAST_PERIODS, MOST_BLOCKS)), _backward_columns
             sums = np.empty((pieces, 2, gamma.size))
