@@ -6,6 +6,7 @@ Every way of telling it the class is made of the same parts: `Rows` has a gamma 
 all, and before it stands a BatchNorm without gamma and beta, or nothing.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -209,7 +210,7 @@ def by_class() -> tuple[Array, ...]:
 # Who judges
 
 
-@cache
+@functools.cache  # and not of `runs`: what it returns is a function, which no file holds
 def judge() -> Any:
     """A function from images `(N, 64)` to labels: ridge regression with a Gaussian kernel on the real training images.
 
