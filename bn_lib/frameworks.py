@@ -409,6 +409,8 @@ def _from_keras_layer(theirs: Any, padding: int, rng: np.random.Generator) -> tu
             raise ValueError(
                 f"layer {theirs.name!r} has center={theirs.center} and scale={theirs.scale}; expected both or none"
             )
+        if getattr(theirs, "renorm", False):
+            raise ValueError(f"layer {theirs.name!r} has renorm=True; expected plain Batch Normalization")
         channels = theirs.moving_mean.shape[0]
         options = {"momentum": theirs.momentum, "eps": theirs.epsilon, "affine": theirs.scale, "dtype": dtype}
         return BatchNorm.in_convention("keras", channels, **options), None

@@ -193,6 +193,7 @@ def built(*layers, shape=(4, 4, 2)):
         (lambda: from_keras(built(keras.layers.Dense(2, activation="softmax"))), "softmax belongs to the loss"),
         (lambda: from_keras(built(keras.layers.BatchNormalization(axis=1))), "axis=1; expected the last"),
         (lambda: from_keras(built(keras.layers.BatchNormalization(scale=False))), "center=True and scale=False"),
+        (lambda: from_keras(built(keras.layers.BatchNormalization(renorm=True))), "renorm=True; expected plain"),
         (lambda: from_keras(built(keras.layers.Conv2D(2, 3, strides=2, padding="same"))), "strides 2"),
         (lambda: from_keras(built(keras.layers.ReLU(max_value=6))), "max_value=6"),
         (lambda: from_keras(built(keras.layers.LayerNormalization())), "LayerNormalization has no counterpart"),
