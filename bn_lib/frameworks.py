@@ -281,6 +281,8 @@ def _as_ours(module: Any, rng: np.random.Generator) -> Layer:
             dtype=dtype,
         )
     elif type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+        if (module.weight is None) != (module.bias is None):
+            raise ValueError(f"{module} has a weight and no bias; expected both or none")
         ours = BatchNorm(
             module.num_features,
             eps=module.eps,

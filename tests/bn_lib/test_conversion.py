@@ -189,6 +189,7 @@ def built(*layers, shape=(4, 4, 2)):
         (lambda: from_torch(torch.nn.Conv2d(2, 2, (3, 1))), r"kernel_size \(3, 1\); expected the same"),
         (lambda: from_torch(torch.nn.Conv2d(2, 2, 2, padding="same")), "even window"),
         (lambda: from_torch(torch.nn.Flatten(0)), "start_dim=0; expected 1"),
+        (lambda: from_torch(torch.nn.BatchNorm1d(2, bias=False)), "a weight and no bias"),
         (lambda: from_keras(keras.layers.Dense(2)), "has not been built"),
         (lambda: from_keras(built(keras.layers.Dense(2, activation="softmax"))), "softmax belongs to the loss"),
         (lambda: from_keras(built(keras.layers.BatchNormalization(axis=1))), "axis=1; expected the last"),
