@@ -83,7 +83,8 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
 
     The model is read, not run on data, and nothing in it changes. What comes before a layer is known for `Sequential`,
     for functional models of Keras, and for those of PyTorch that `torch.fx` can trace; elsewhere "bias" and "after
-    dropout" say nothing. In Keras a layer is in inference if it is called with `training=False` in a functional model.
+    dropout" say nothing. A `training=False` with which a layer was called in a functional model of Keras is not looked
+    at: `fit` and `model(x, training=True)` overrule it, so there only what is not trainable is in inference.
 
     Args:
         model: a `torch.nn.Module`, a layer or model of Keras 3, or a `Layer`.
@@ -318,8 +319,9 @@ CHECKS = {
     ),
     "momentum": Check(
         _momentum,
-        "PyTorch's momentum is the weight of the new batch, that of Keras and Flax the weight of the old average; 0.1 "
-        "there is 0.9 here. With the wrong one inference uses the last batch or two, or statistics that never move",
+        "PyTorch's momentum is the weight of the new batch, that of Keras and Flax the weight of the old average: 0.1 "
+        "in PyTorch is 0.9 in Keras. With the wrong one inference uses little more than the last batch, or statistics "
+        "that never move",
         "Write 1 - momentum if it came from the other framework",
     ),
     "after dropout": Check(
@@ -347,8 +349,8 @@ CHECKS = {
     ),
     "inference": Check(
         _inference,
-        "The running statistics are constants and do not follow the weights before it, so nothing is standardized, and "
-        "training may become unstable",
+        "The running statistics are constants and do not follow the weights before it, so nothing keeps its output "
+        "standardized, and training may become unstable",
         "Put it in training mode, or freeze gamma and beta as well if it is to stay as it is",
     ),
     "not frozen": Check(
@@ -582,7 +584,7 @@ def _keras(model: Any, optimizer: Any) -> Case:
     def values(variable: Any) -> Values:
         return None if variable is None else np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
 
-    def norm(layer: Any, training: bool) -> Norm:
+    def norm(layer: Any) -> Norm:
         affine = [
             (variable, regularizer)
             for variable, regularizer in ((layer.gamma, layer.gamma_regularizer), (layer.beta, layer.beta_regularizer))
@@ -595,12 +597,12 @@ def _keras(model: Any, optimizer: Any) -> Case:
             values(layer.beta),
             values(layer.moving_mean),
             values(layer.moving_variance),
-            learns=training and layer.trainable,
+            learns=layer.trainable,
             trained=layer.trainable and (bool(affine) or not layer.built),
             decay=max((decay(*pair) for pair in affine), default=0.0),
         )
 
-    def add(layer: Any, inputs: tuple[Part, ...], training: bool) -> tuple[Part, ...]:
+    def add(layer: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:
         kind = type(layer).__name__
         sums = kind.startswith(("Dense", "Conv", "DepthwiseConv", "SeparableConv"))
         plain = getattr(layer, "activation", None) in (None, keras.activations.linear)
@@ -609,7 +611,7 @@ def _keras(model: Any, optimizer: Any) -> Case:
                 layer.name,
                 kind,
                 inputs,
-                norm(layer, training) if isinstance(layer, keras.layers.BatchNormalization) else None,
+                norm(layer) if isinstance(layer, keras.layers.BatchNormalization) else None,
                 sums and plain and bool(getattr(layer, "use_bias", False)),
                 _drops(layer, kind),
             )
@@ -619,25 +621,23 @@ def _keras(model: Any, optimizer: Any) -> Case:
     def calls(layer: Any) -> Any:
         return getattr(layer, "_inbound_nodes", ())
 
-    def walk(layer: Any, before: tuple[Part, ...], training: bool) -> tuple[Part, ...]:
-        if layer is not model:
-            training = training and not any(call.arguments.kwargs.get("training") is False for call in calls(layer))
+    def walk(layer: Any, before: tuple[Part, ...]) -> tuple[Part, ...]:
         if isinstance(layer, keras.Sequential):
             for each in layer.layers:
-                before = walk(each, before, training)
+                before = walk(each, before)
             return before
         if isinstance(layer, keras.Model) and hasattr(layer, "operations"):  # a functional one knows its graph
             steps: dict[int, tuple[Part, ...]] = {}
             for step in layer.operations:
                 parents = [node.operation for call in calls(step) for node in call.parent_nodes]
                 inputs = tuple(part for one in parents for part in steps.get(id(one), ()))
-                steps[id(step)] = walk(step, inputs, training) if parents else before
+                steps[id(step)] = walk(step, inputs) if parents else before
             ends = [output._keras_history.operation for output in layer.outputs]
             return tuple(part for one in ends for part in steps.get(id(one), ()))
         for each in getattr(layer, "_layers", ()):
-            walk(each, (), training)
-        return add(layer, before, training)
+            walk(each, ())
+        return add(layer, before)
 
-    walk(model, (), True)
+    walk(model, ())
     stepped = optimizer is not None and int(optimizer.iterations) > 0
     return Case(parts, Convention.KERAS, True, stepped)

@@ -281,6 +281,8 @@ def _as_ours(module: Any, rng: np.random.Generator) -> Layer:
             dtype=dtype,
         )
     elif type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+        if (module.weight is None) != (module.bias is None):
+            raise ValueError(f"{module} has a weight and no bias; expected both or none")
         ours = BatchNorm(
             module.num_features,
             eps=module.eps,
@@ -409,6 +411,8 @@ def _from_keras_layer(theirs: Any, padding: int, rng: np.random.Generator) -> tu
             raise ValueError(
                 f"layer {theirs.name!r} has center={theirs.center} and scale={theirs.scale}; expected both or none"
             )
+        if getattr(theirs, "renorm", False):
+            raise ValueError(f"layer {theirs.name!r} has renorm=True; expected plain Batch Normalization")
         channels = theirs.moving_mean.shape[0]
         options = {"momentum": theirs.momentum, "eps": theirs.epsilon, "affine": theirs.scale, "dtype": dtype}
         return BatchNorm.in_convention("keras", channels, **options), None

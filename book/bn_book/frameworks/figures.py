@@ -125,7 +125,7 @@ def moved(found: Mapping[str, Moved]) -> Figure:
 HEADS = {
     "layers": "each layer's output, first step",
     "gradients": "each gradient, first step",
-    "losses": "each loss, 50 steps",
+    "losses": "each loss, 50 steps, in nats",
     "parameters": "parameters after 50 steps",
     "running_mean": "running means",
     "running_var": "running variances",

@@ -722,7 +722,7 @@ def parameters_only_keras() -> Pair:
 PITFALLS: tuple[Pitfall, ...] = (
     Pitfall(
         "softmax-twice",
-        "The training loss stops falling far above 0, at 1.46 with ten classes, and gradients are small.",
+        "The loss stops falling far above 0, with ten classes above 1.46, and gradients are small.",
         "The network ends in softmax, and the loss applies it again.",
         "A network that knows one batch by heart has a loss near 0.",
         "training loss after 150 steps, in nats",
@@ -740,7 +740,7 @@ PITFALLS: tuple[Pitfall, ...] = (
         decayed_torch,
         decayed_keras,
         lambda broken, cured: broken < 0.8 * cured,
-        (report("torch/torch7#846"), report("keras-team/keras#16201")),
+        (report("torch/torch7#846"), report("Samyssmile/edux#209")),
     ),
     Pitfall(
         "eval-forgotten",
@@ -810,7 +810,7 @@ PITFALLS: tuple[Pitfall, ...] = (
         devices_torch,
         devices_keras,
         lambda broken, cured: broken > 0.1 and cured < 1e-4,
-        (report("pytorch/pytorch#2584"), report("facebookarchive/fbcunn#104")),
+        (report("pytorch/pytorch#2584"), report("torch/nn#1071")),
     ),
     Pitfall(
         "last-batch-of-one",
@@ -821,7 +821,7 @@ PITFALLS: tuple[Pitfall, ...] = (
         one_row_torch,
         one_row_keras,
         lambda broken, cured: (math.isnan(broken) or broken == 0) and cured > 0.1,
-        (report("pytorch/pytorch#4534"), report("chainer/chainer#3996")),
+        (report("scverse/scvi-tools#2314"), report("chainer/chainer#3996")),
     ),
     Pitfall(
         "half-precision",
@@ -832,11 +832,11 @@ PITFALLS: tuple[Pitfall, ...] = (
         half_torch,
         half_keras,
         lambda broken, cured: math.isinf(broken) and 3e6 < cured < 6e6,
-        (report("fastai/fastai#507"), report("keras-team/keras-core#866")),
+        (report("WenmuZhou/PytorchOCR#221"), report("apple/coreai-torch#54")),
     ),
     Pitfall(
         "far-from-zero",
-        "Inputs with a large mean come out many times too large, or as NaN.",
+        "Inputs with a large mean come out many times too large or too small, or as NaN.",
         "The variance is computed as the mean of squares minus the square of the mean.",
         "Add 10,000 to a batch: the outputs stay.",
         "error of the variance at mean 10,000 and at 0, relative",
@@ -866,7 +866,7 @@ PITFALLS: tuple[Pitfall, ...] = (
         exported_torch,
         exported_keras,
         lambda broken, cured: broken > 0.1 and cured < 1e-4,
-        (report("microsoft/onnxruntime#3873"), report("Samsung/ONE#12087")),
+        (report("microsoft/onnxruntime#3873"), report("microsoft/onnxruntime#4589")),
     ),
     Pitfall(
         "momentum-swapped",
@@ -888,7 +888,7 @@ PITFALLS: tuple[Pitfall, ...] = (
         too_few_torch,
         too_few_keras,
         lambda broken, cured: broken < cured - 10,
-        (report("keras-team/keras#6014"), report("keras-team/keras#7005")),
+        (report("keras-team/keras#7177"), report("keras-team/keras#3949")),
     ),
     Pitfall(
         "other-eps",

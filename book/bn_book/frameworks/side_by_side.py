@@ -150,9 +150,10 @@ class Compared(NamedTuple):
 
     Attributes:
         differences: by library and precision, then by quantity (`QUANTITIES`): the largest difference of two numbers,
-            divided by the largest number of that array. Layers and gradients are those of the first step, statistics,
-            parameters and inference those after the last. The variance of Keras is held against the biased one, and
-            its inference against inference with that; "as stored" is inference without this conversion.
+            divided by the largest number of that array; of losses the difference alone, in nats. Layers and gradients
+            are those of the first step, statistics, parameters and inference those after the last. The variance of
+            Keras is held against the biased one, and its inference against inference with that; "as stored" is
+            inference without this conversion.
         steps: by library and precision the same for parameters, after each step.
     """
 
