@@ -533,15 +533,16 @@ BY_LESION = ("none", "z-score", "BN, recomputed", "matched")
 
 
 @cache
-def other_scanner(method: str, scanner: Scanner, *, seed: int = 0) -> tuple[float, float]:
-    """AUC, and specificity at the carried threshold, on any scanner. The patients are the same for all scanners."""
+def other_scanner(method: str, scanner: Scanner, *, seed: int = 0) -> tuple[float, float, float]:
+    """AUC, and specificity and sensitivity at the carried threshold, on any scanner, of the same patients."""
     test, others = _taken_by(scanner, seed)
     made = detectors(trained_as(method), seed=seed)
     if METHODS[method].recomputed:
         made = made.adapted(others)
     threshold = result(method, seed=seed).threshold
     answers = Answers(made.scores(test.x), test.labels, np.zeros(0))
-    return auc(answers.scores, test.labels), answers.above(threshold)[1]
+    sensitivity, specificity = answers.above(threshold)
+    return auc(answers.scores, test.labels), specificity, sensitivity
 
 
 @cache

@@ -195,7 +195,7 @@ def by_scanner(xs: Sequence[float], found: Mapping[str, Array], xlabel: str, tra
 
     Args:
         xs: of the scanner.
-        found: for each method `(seeds, xs, 2)`.
+        found: for each method `(seeds, xs, 2 or more)`; the first two of the last are drawn.
         xlabel: what is varied.
         trained: what the scanners of the training have.
     """

@@ -1,8 +1,8 @@
 """A real, public set in the place of the phantoms: MedMNIST's files, from a path or from where its package keeps them.
 
 MedMNIST is 12 sets of small two-dimensional biomedical images and 6 of three-dimensional ones (Yang et al. 2023), each
-one file of NumPy arrays, `pneumoniamnist.npz` and so on. Nothing here downloads one. The images are those of many
-machines already; A, B and C are the generated scanners of `phantoms`, put on top of what is there.
+one file of NumPy arrays, `pneumoniamnist.npz` and so on. Nothing here downloads one. Which machines
+took the images is not in it; A, B and C are the generated scanners of `phantoms`, put on top of what is there.
 """
 
 from collections.abc import Sequence

@@ -94,7 +94,7 @@ def _z_of_the_lesion() -> NumberQuestion:
         name="z-of-the-lesion",
         page=PAGE,
         prompt="A scan has the intensities 0, 6, 8, 12 and 24, the last of them a lesion: mean 10, standard "
-        "deviation 8. Another scanner shows 3 times as much, minus 10. Which z-score has the lesion there?",
+        "deviation 8. Another scanner shows 3 times as much, minus 10. Which z-score does the lesion have there?",
         right=float(z[-1]),
         because="Mean and deviation follow the scanner: 20 and 24. The lesion is at 62, and (62 − 20) / 24 is what "
         "(24 − 10) / 8 was.",
@@ -126,7 +126,8 @@ def _probability_in_use() -> NumberQuestion:
         name="probability-in-use",
         page=PAGE,
         prompt="A network was trained on images of which half had a lesion, and it is well calibrated there. Of an "
-        "image it says: probability one half. In use 1 image in 21 has a lesion. How probable is one in this image?",
+        "image it says: probability one half. In use 1 image in 21 has a lesion, and nothing else is different. How "
+        "probable is one in this image?",
         right=RARE,
         because="By Bayes' rule odds are multiplied: 1 : 1 as the network says, times 1 : 20 in use, divided by 1 : 1 "
         "in training, is 1 : 20.",
@@ -146,8 +147,8 @@ def _a_tenth_of_many() -> NumberQuestion:
     return from_values(
         name="a-tenth-of-many",
         page=PAGE,
-        prompt="A threshold is set so that a tenth of all images lies above it, without a look at any label. In "
-        "another hospital half of the images have a lesion. How large can the sensitivity be there at most?",
+        prompt="In each hospital a threshold is set so that a tenth of its images lies above it, without a look at any "
+        "label. In one of them half of the images have a lesion. How large can the sensitivity be there at most?",
         right=FLAGGED / prevalence,
         because="At best all of the tenth that is above it are ill, and half of everybody is: 0.1 / 0.5.",
         wrong=(
