@@ -77,9 +77,9 @@ claims: $(VENV)/.book ## Measure every claim of the ledger with 5 seeds, on all 
 # Without dates, and of places only the file: so they change when a text does, and not when a line moves.
 LOCALE := exercises/bn_exercises/locale
 
-translations: $(VENV)/.book ## Collect the texts of the exercises, bring every language up to date, and compile
+translations: $(VENV)/.book ## Collect what is to be translated, bring every language up to date, and compile
 	cd exercises && ../$(BIN)/pybabel -q extract --no-wrap --omit-header --add-location=file --sort-by-file \
-	  --mapping ../babel.cfg --output-file ../$(LOCALE)/bn_exercises.pot .
+	  --mapping ../babel.cfg --output-file ../$(LOCALE)/bn_exercises.pot . ../book/_ext ../book/_static
 	$(BIN)/pybabel -q update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
 	  -D bn_exercises -i $(LOCALE)/bn_exercises.pot -d $(LOCALE)
 	$(BIN)/pybabel compile --statistics -D bn_exercises -d $(LOCALE)

@@ -1,14 +1,17 @@
 // The parts of a page that need a script but belong to no figure.
 "use strict";
 
+// What this book's scripts say is looked up with Sphinx's `_`, and contents.js brings what it says in another language.
+const filled = (message, values) => message.replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
+
 // Who has no mouse must be able to scroll what is wider than its box. The others need not stop at it.
 const SCROLLED = ".bn-formula, pre, .cell_output > .output, .pst-scrollable-table-container";
-const FORMULA = { role: "group", "aria-label": "Formula, wider than the screen" };
+const wideFormula = () => ({ role: "group", "aria-label": _("Formula, wider than the screen") });
 const boxes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const formula = target.matches(".bn-formula"); // it scrolls sideways only
     const cut = target.scrollWidth > target.clientWidth || (!formula && target.scrollHeight > target.clientHeight);
-    for (const [name, value] of Object.entries({ tabindex: "0", ...(formula && FORMULA) })) {
+    for (const [name, value] of Object.entries({ tabindex: "0", ...(formula && wideFormula()) })) {
       if (cut) target.setAttribute(name, value);
       else target.removeAttribute(name);
     }

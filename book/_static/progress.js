@@ -67,7 +67,7 @@
 
   // Where this is
 
-  const { chapters, questions } = window.bnContents;
+  const { chapters, questions, language } = window.bnContents;
   const root = new URL(document.documentElement.dataset.content_root, location.href);
   const docOf = (address) => {
     const url = new URL(address, location.href);
@@ -85,12 +85,14 @@
 
   const summary = () => {
     const { read, answered } = counted();
-    return `${read} of ${chapters.length} chapters, ${answered} of ${questions.length} questions`;
+    const all = { chapters: chapters.length, questions: questions.length };
+    return filled(_("{read} of {chapters} chapters, {answered} of {questions} questions"), { read, answered, ...all });
   };
 
   const hidden = (className, text) => {
     const span = document.createElement("span");
     span.className = `bn-unseen ${className}`;
+    span.lang = language;
     span.textContent = text;
     return span;
   };
@@ -106,19 +108,20 @@
   const showSummary = (line) => {
     const { read, answered } = counted();
     line.hidden = read + answered === 0 && !cleared;
-    line.querySelector(".bn-progress-text").textContent = cleared ? "Progress cleared." : summary();
-    line.querySelector("button").textContent = cleared ? "Undo" : "Clear";
-    line.querySelector("button").setAttribute("aria-label", cleared ? "Undo: bring progress back" : "Clear progress");
+    line.querySelector(".bn-progress-text").textContent = cleared ? _("Progress cleared.") : summary();
+    const button = line.querySelector("button");
+    button.textContent = cleared ? _("Undo") : _("Clear");
+    button.setAttribute("aria-label", cleared ? _("Undo: bring progress back") : _("Clear progress"));
   };
 
   const show = () => {
     for (const link of document.querySelectorAll("nav.bd-links a[href], .bn-map a[href]")) {
       const doc = docOf(link.href);
-      if (chapters.includes(doc)) mark(link.closest("li"), link, progress.read.includes(doc), "bn-read", " (read)");
+      if (chapters.includes(doc)) mark(link.closest("li"), link, progress.read.includes(doc), "bn-read", _(" (read)"));
     }
     for (const box of document.querySelectorAll(".bn-question[data-name]")) {
       const place = box.querySelector(".bn-kicker");
-      if (place) mark(box, place, progress.answered.includes(box.dataset.name), "bn-answered", " (answered)");
+      if (place) mark(box, place, progress.answered.includes(box.dataset.name), "bn-answered", _(" (answered)"));
     }
     document.querySelectorAll(".bn-progress").forEach(showSummary);
   };
@@ -129,14 +132,17 @@
     progress = back ?? nothing();
     save(progress);
     show();
-    say(back ? summary() : "Progress cleared.");
+    say(back ? summary() : _("Progress cleared."));
   };
 
   // One line in the side bar and, where the page keeps room for it, one on the cover.
   const addSummary = (place) => {
     const line = document.createElement("div");
     line.className = "bn-progress";
-    line.title = "Kept in this browser only. A chapter counts as read when the end of each of its sections was on the screen for a second.";
+    line.lang = language;
+    line.title = _(
+      "Kept in this browser only. A chapter counts as read when the end of each of its sections was on the screen for a second."
+    );
     const text = document.createElement("span");
     text.className = "bn-progress-text";
     const button = document.createElement("button");
@@ -189,7 +195,7 @@
     const done = (section) => {
       timers.delete(section);
       see(section);
-      if (progress.read.includes(here)) say(`Chapter read. ${summary()}.`);
+      if (progress.read.includes(here)) say(filled(_("Chapter read. {summary}."), { summary: summary() }));
     };
     for (const event of ["scroll", "resize"]) addEventListener(event, look, { passive: true });
     document.addEventListener("visibilitychange", look);

@@ -18,8 +18,12 @@ if (runDialog && runButton) {
     const path = new URL(runDialog.querySelector(".bn-run-open").href).searchParams.get("path");
     const { here, there } = (await (await fetch(size.dataset.sizes)).json())[path];
     const megabytes = (bytes) => `${Math.ceil(bytes / 1e6)} MB`;
-    const parts = there ? `: ${megabytes(there)} from ${size.dataset.host}, ${megabytes(here)} from this site` : "";
-    size.textContent = `The first time that is about ${megabytes(here + there)}${parts}.`;
+    const message = there
+      ? _("The first time that is about {all}: {there} from {host}, {here} from this site.")
+      : _("The first time that is about {all}.");
+    const { host } = size.dataset;
+    const all = megabytes(here + there);
+    size.textContent = filled(message, { all, there: megabytes(there), here: megabytes(here), host });
   };
   const tellFirst = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the reader wants the link

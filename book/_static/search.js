@@ -4,9 +4,10 @@
 // Sphinx looks its sentences up here, and has its own where there is none.
 Documentation.TRANSLATIONS[
   "Your search did not match any documents. Please make sure that all words are spelled correctly and that you've selected enough categories."
-] =
+] = _(
   "No page has all of these words. Try fewer words, or another form of one: “normalize” also finds “normalized”. " +
-  "Formulas are not searched: type a name, such as “variance”.";
+    "Formulas are not searched: type a name, such as “variance”."
+);
 
 // The words around a hit are read from its page, which a browser does not let a page from file:// do.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

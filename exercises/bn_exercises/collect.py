@@ -40,6 +40,11 @@ def collect(
     yield from _in(ast.parse(file.read()))
 
 
+def collect_marked(*arguments: Any, **options: Any) -> Iterator[Found]:
+    """Only those in a marker, also inside of an f-string, where Babel's own method looks only since Python 3.12."""
+    return (found for found in collect(*arguments, **options) if found[1])
+
+
 def _in(node: ast.AST) -> Iterator[Found]:
     if isinstance(node, ast.Call) and (marker := _name(node.func)) in MARKERS:
         texts = tuple(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -16,6 +17,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from bn_site.finish.correct import corrected
+from bn_site.language import words
+from bn_site.lite import button
 from nbformat.v4 import new_code_cell, new_notebook
 from traitlets import TraitError
 from traitlets.config import Config
@@ -25,7 +29,7 @@ from bn_exercises import questions, translation
 from bn_exercises.answers import ANSWERS, plain
 from bn_exercises.check import Session, Solution
 from bn_exercises.check_yourself.page import check_yourself
-from bn_exercises.collect import collect
+from bn_exercises.collect import collect, collect_marked
 from bn_exercises.course.spoken import Language
 from bn_exercises.functions.implementations import RIGHT
 from bn_exercises.problem import Problem
@@ -57,11 +61,13 @@ def translated(code: str) -> Catalog:
 # The catalogue
 
 
-def test_the_catalogue_has_every_text_of_the_exercises() -> None:
+def test_the_catalogue_has_every_text_of_the_exercises_and_of_the_pages_buttons() -> None:
     with (ROOT / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
     found = {
-        message for _, _, message, *_ in extract_from_dir(ROOT / "exercises", method_map=methods, options_map=options)
+        message
+        for folder in ("exercises", "book/_ext", "book/_static")
+        for _, _, message, *_ in extract_from_dir(ROOT / folder, method_map=methods, options_map=options)
     }
     known = {message.id for message in template() if message.id}
     assert found == known, AGAIN
@@ -86,6 +92,12 @@ def check(x, names):
         "{names} is off by {max}.",
         "{names} are off by {max}.",
     ]
+
+
+def test_of_a_build_only_what_is_marked_is_a_message() -> None:
+    source = """raise ExtensionError("the folder is not there")\nx = f"<h2>{_('Run it here')}</h2>\""""
+    found = [message for _, _, message, _ in collect_marked(io.BytesIO(source.encode()), (), (), options={})]
+    assert found == ["Run it here"]
 
 
 def test_there_is_a_folder_for_each_language() -> None:
@@ -350,3 +362,49 @@ def test_a_question_brings_what_its_script_says() -> None:
     script = (FOLDER.parent / "check_yourself" / "page.js").read_text(encoding="utf-8")
     for message in re.findall(r"\b(?:_|ngettext)\(\s*(\"[^\"]*\")", script):
         assert message.replace('"', "&quot;") in german
+
+
+# The book's pages
+
+
+def run_it_here() -> tuple[dict[str, str], str]:
+    """The button of a page, and its dialog."""
+    context: dict[str, Any] = {"pathto": lambda name, *_: name, "header_buttons": [], "body": ""}
+    app = MagicMock(spec_set=["builder", "env", "config", "add_js_file"])
+    app.builder.name = "html"
+    app.env.found_docs = ["book/exercises/basic-calculation"]
+    app.config.lite_notebooks_url = ""
+    button.add_button(app, "book/exercises/basic-calculation", "", context, MagicMock())
+    return context["header_buttons"][0], context["body"]
+
+
+def test_a_page_in_german_has_the_german_button() -> None:
+    english, dialog = run_it_here()
+    assert english["text"] == "Run it here"
+    assert " lang=" not in dialog
+    with speaking("de"):
+        german, seite = run_it_here()
+    assert (german["text"], german["url"]) == ("Hier ausführen", english["url"])
+    assert '<dialog id="bn-run" class="bn-run" aria-labelledby="bn-run-title" lang="de">' in seite
+    for text in ('<h2 id="bn-run-title">Hier ausführen</h2>', ">Notebook öffnen</a>", "<em>File</em>"):
+        assert text in seite
+    assert not [text for text in ("Not now", "your browser", "Download it") if text in seite]
+
+
+def test_the_names_of_the_themes_buttons_that_are_ours() -> None:
+    page = '<button title="Toggle primary sidebar"></button><button title="Print"></button>'
+    assert 'title="Chapters"' in corrected(page)
+    with speaking("de"):
+        assert 'title="Kapitel"' in corrected(page)
+        assert 'title="Print"' in corrected(page)
+
+
+@pytest.mark.parametrize("script", ["_static/progress.js", "_static/run.js", "_ext/bn_site/lite/boot.js"])
+def test_a_page_hands_its_scripts_what_they_say(script: str) -> None:
+    path = ROOT / "book" / script
+    assert words(path) == {}
+    with speaking("de"):
+        brought = words(path)
+    asked = {json.loads(text) for text in re.findall(r"\b_\(\s*(\"[^\"]*\")", path.read_text(encoding="utf-8"))}
+    assert brought.keys() == asked
+    assert [text for text, german in brought.items() if text == german] == []

@@ -13,6 +13,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from bn_book.printing import chromium, print_to
+from bn_exercises.translation import _, marked
 
 PAGE = "book/cheat_sheet"
 
@@ -22,9 +23,9 @@ class SheetPdf(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Say it."""
-        pdf = f'<a href="{Path(PAGE).name}.pdf">as a PDF</a>'
-        how = f"print this page, or take it {pdf}" if chromium() else "print this page"
-        html = f'<p class="bn-screen-only">All of it on two sides of A4: {how}.</p>'
+        pdf = f'<a href="{Path(PAGE).name}.pdf">{_("as a PDF")}</a>'
+        how = _("print this page, or take it {as_pdf}", as_pdf=pdf) if chromium() else _("print this page")
+        html = f'<p class="bn-screen-only"{marked()}>{_("All of it on two sides of A4: {how}.", how=how)}</p>'
         return [nodes.raw("", html, format="html")]
 
 

@@ -1,6 +1,6 @@
 """Sphinx extension: contents.js tells the pages which chapters and questions there are, so that progress.js can count.
 
-A question is known by the name that bn_exercises gave it.
+A question is known by the name that bn_exercises gave it. What the pages' scripts say comes too, if not in English.
 It is a script, not JSON: pages opened from a folder may load a script.
 """
 
@@ -15,6 +15,9 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from bn_book.chapters import FOLDER, chapters
+from bn_exercises.translation import spoken
+from bn_site import ROOT
+from bn_site.language import words
 
 # What readers have kept names chapters as they were called when it was kept.
 FORMERLY = {
@@ -42,10 +45,14 @@ def write_contents(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
         "chapters": [f"{FOLDER}{name}" for name in chapters()],
         "questions": questions(app.env),
         "formerly": {f"{FOLDER}{before}": f"{FOLDER}{now}" for before, now in FORMERLY.items()},
+        "language": spoken(),
     }
+    script = f"window.bnContents = {json.dumps(contents)};\n"
+    if said := words(*(ROOT / "book" / "_static").glob("*.js")):
+        script += f"Object.assign(Documentation.TRANSLATIONS, {json.dumps(said)});\n"
     folder = Path(app.outdir) / "_static"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "contents.js").write_text(f"window.bnContents = {json.dumps(contents)};\n", encoding="utf-8")
+    (folder / "contents.js").write_text(script, encoding="utf-8")
     return []
 
 

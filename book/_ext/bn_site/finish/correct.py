@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 
+from bn_exercises.translation import N_, _
 from bn_site.finish.tags import Tag, map_tags
 
 # The names of buttons that show only an icon, where the theme gives a title that says what the layout does.
-NAMES = {"Toggle primary sidebar": "Chapters", "Toggle secondary sidebar": "On this page"}
+NAMES = {"Toggle primary sidebar": N_("Chapters"), "Toggle secondary sidebar": N_("On this page")}
 
 DIALOGS = {
-    "pst-search-dialog": "Search",
-    "pst-primary-sidebar-modal": "Chapters",
-    "pst-secondary-sidebar-modal": "On this page",
+    "pst-search-dialog": N_("Search"),
+    "pst-primary-sidebar-modal": N_("Chapters"),
+    "pst-secondary-sidebar-modal": N_("On this page"),
 }
 
 
@@ -49,7 +50,7 @@ def _simple(tag: Tag) -> str:
         if "search-button-field" in attributes:  # its name is not what it shows, "Search Ctrl+K"
             attributes = attributes.replace(' aria-label="Search"', "")
         elif title:
-            name = NAMES.get(title[1], title[1])
+            name = _(NAMES[title[1]]) if title[1] in NAMES else title[1]
             attributes = attributes.replace(title[0], f' title="{name}"')
             if not tag.has("aria-label"):  # a title is the last thing that a screen reader looks for in a name
                 attributes += f' aria-label="{name}"'
@@ -61,7 +62,7 @@ def _simple(tag: Tag) -> str:
     if tag.name == "dialog" and not tag.has("aria-label"):
         identity = re.search(r'\sid="([^"]*)"', attributes)
         if identity and identity[1] in DIALOGS:
-            attributes += f' aria-label="{DIALOGS[identity[1]]}"'  # they opened without a word
+            attributes += f' aria-label="{_(DIALOGS[identity[1]])}"'  # they opened without a word
     if tag.name == "a" and 'class="current reference' in attributes and not tag.has("aria-current"):
         attributes += ' aria-current="page"'  # so far only its colour said which chapter this is
     if tag.name == "th" and 'class="head' in attributes and not tag.has("scope"):
@@ -69,9 +70,10 @@ def _simple(tag: Tag) -> str:
     if tag.name == "aside" and 'class="margin' in attributes and not tag.has("role"):
         attributes += ' role="note"'  # a remark on a paragraph is no part of the page to jump to
     if tag.name == "div" and 'id="pst-primary-sidebar"' in attributes and not tag.has("role"):
-        attributes += ' role="region" aria-label="The book"'  # its title stood outside all landmarks
+        attributes += f' role="region" aria-label="{_("The book")}"'  # its title stood outside all landmarks
     if tag.name == "nav" and 'class="contents' in attributes and not re.search(r"\saria-label(ledby)?=", attributes):
-        attributes += ' aria-label="Sections"'  # docutils names no list of sections, and a page has other landmarks
+        # Docutils names no list of sections, and a page has other landmarks.
+        attributes += f' aria-label="{_("Sections")}"'
     if tag.name == "i" and re.search(r'class="(?=[^"]*\bfa-)', attributes) and not tag.has("aria-hidden"):
         # It stands beside its word, or in a button that has a name.
         attributes = re.sub(r' title="[^"]*"', "", attributes) + ' aria-hidden="true"'

@@ -30,6 +30,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from bn_book.chapters import FOLDER
+from bn_exercises.translation import spoken
 from bn_site.content.execution import fingerprint, read_notebook
 from bn_site.lite import button, lock, notebooks, runtime, shell, sizes, wheels
 from bn_site.lite.notebooks import Links, Numbers
@@ -66,7 +67,7 @@ def build_lite(app: Sphinx, failure: Exception | None) -> None:
     output = Path(app.outdir) / "lite"
     links = links_of(app)
     parts, texts = (fingerprint(lock.ROOT / source for source in sources) for sources in (SOURCES, TEXTS))
-    made_of = f"{parts} {texts} {hash_of(links)}\n"
+    made_of = f"{parts} {texts} {hash_of(links)} {spoken()}\n"
     stamp = output / STAMP
     before = stamp.read_text() if stamp.is_file() else ""
     if before == made_of:

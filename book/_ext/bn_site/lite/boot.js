@@ -3,6 +3,11 @@
 "use strict";
 
 (() => {
+  // What is said: as it stands here, unless shell.py put it in another language before this script.
+  const { language = "en", words = {} } = window.bnSaid ?? {};
+  const _ = (message, values = {}) =>
+    (words[message] ?? message).replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
+
   const PATIENCE = 20_000; // ms without an answer
   const LONG = 60_000; // ms in which Python starts on most machines; where its own files are damaged it never answers
   const site = new URL("../", location.href);
@@ -14,11 +19,12 @@
   const silence = async (address) => {
     try {
       const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-      return answer.ok ? "" : `It answered ${answer.status} to ${address}.`;
+      return answer.ok ? "" : _("It answered {status} to {address}.", { status: answer.status, address });
     } catch (error) {
-      if (!navigator.onLine) return "This device is offline.";
-      if (error.name === "TimeoutError") return `It has not answered in ${PATIENCE / 1000} seconds.`;
-      return "It cannot be reached: the network, a filter or an extension of this browser may be in the way.";
+      if (!navigator.onLine) return _("This device is offline.");
+      const seconds = PATIENCE / 1000;
+      if (error.name === "TimeoutError") return _("It has not answered in {seconds} seconds.", { seconds });
+      return _("It cannot be reached: the network, a filter or an extension of this browser may be in the way.");
     }
   };
 
@@ -43,24 +49,24 @@
 
   const show = (why, host) => {
     hide();
-    const what = booting ? "Python did not start." : "This page did not start.";
-    const reason = host ? ["It comes from ", element("strong", { textContent: host }), `. ${why}`] : [why];
+    const what = booting ? _("Python did not start.") : _("This page did not start.");
+    const reason = host ? [_("It comes from "), element("strong", { textContent: host }), `. ${why}`] : [why];
     const notebook = new URLSearchParams(location.search).get("path");
-    const retry = element("button", { type: "button", textContent: "Try again" });
+    const retry = element("button", { type: "button", textContent: _("Try again") });
     retry.addEventListener("click", () => location.reload());
-    const close = element("button", { type: "button", textContent: "Close" });
+    const close = element("button", { type: "button", textContent: _("Close") });
     close.addEventListener("click", hide);
     const choices = [retry, close];
     if (notebook && host !== site.host) {
       const href = new URL(`files/${encodeURIComponent(notebook)}`, site).href;
-      choices.splice(1, 0, element("a", { href, download: notebook, textContent: "Download the notebook" }));
+      choices.splice(1, 0, element("a", { href, download: notebook, textContent: _("Download the notebook") }));
     }
     document.body.append(
       element(
         "div",
-        { id: "bn-boot", role: "alert" },
+        { id: "bn-boot", role: "alert", lang: language },
         element("p", {}, element("strong", { textContent: what }), " ", ...reason),
-        element("p", {}, "Until it does, no cell can run. What you wrote before is kept in this browser."),
+        element("p", {}, _("Until it does, no cell can run. What you wrote before is kept in this browser.")),
         element("p", {}, ...choices),
       ),
     );
@@ -77,10 +83,9 @@
     booting = true;
     running = false;
     late.forEach(clearTimeout); // of the kernel before a restart
-    late = [
-      setTimeout(explain, PATIENCE),
-      setTimeout(explain, LONG, `It has not answered in ${LONG / 1000} seconds. On a slow connection it may still come.`),
-    ];
+    const seconds = LONG / 1000;
+    const stillWaiting = _("It has not answered in {seconds} seconds. On a slow connection it may still come.", { seconds });
+    late = [setTimeout(explain, PATIENCE), setTimeout(explain, LONG, stillWaiting)];
     const answered = ({ data }) => {
       // Comlink's answer to the first call, `initialize`: a value, or what was thrown.
       if (!data?.id || !data.type) return;
@@ -88,10 +93,10 @@
       late.forEach(clearTimeout);
       running = data.name !== "throw";
       if (running) hide();
-      else explain(data.value?.value?.message ?? "It does not say why.");
+      else explain(data.value?.value?.message ?? _("It does not say why."));
     };
     worker.addEventListener("message", answered);
-    worker.addEventListener("error", (event) => explain(event.message ?? "Its script did not load."));
+    worker.addEventListener("error", (event) => explain(event.message ?? _("Its script did not load.")));
   };
 
   window.Worker = class extends window.Worker {
@@ -105,7 +110,8 @@
   window.addEventListener(
     "error",
     (event) => {
-      if (!booting && event.target instanceof HTMLScriptElement) explain(`${event.target.src} did not load.`);
+      const { src: script } = event.target;
+      if (!booting && event.target instanceof HTMLScriptElement) explain(_("{script} did not load.", { script }));
     },
     true,
   );

@@ -19,6 +19,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from bn_book.chapters import FOLDER, chapters
+from bn_exercises.translation import _, marked
 from bn_site.lite import notebooks, runtime, shell, sizes
 
 EXERCISES = "book/exercises/"
@@ -53,14 +54,14 @@ def add_button(
         {
             "type": "link",
             "url": explained,
-            "tooltip": "Run this page's notebook in your browser",
+            "tooltip": _("Run this page's notebook in your browser"),
             "icon": "fas fa-play",
-            "text": "Run it here",
+            "text": _("Run it here"),
             "label": "run-here",
         },
     )
     if others := elsewhere(app.config.lite_notebooks_url, name):
-        group = {"type": "group", "tooltip": "Run it on another site", "icon": "fas fa-rocket", "buttons": others}
+        group = {"type": "group", "tooltip": _("Run it on another site"), "icon": "fas fa-rocket", "buttons": others}
         context["header_buttons"].insert(1, group | {"label": "launch-buttons"})
     context["body"] += dialog(
         notebook=pathto(f"lite/{shell.APP}/index.html", 1) + f"?path={quote(name)}",
@@ -96,14 +97,14 @@ def elsewhere(notebooks_url: str, name: str) -> list[dict[str, str]]:
         {
             "type": "link",
             "text": "Binder",
-            "tooltip": "Run this page's notebook on Binder",
+            "tooltip": _("Run this page's notebook on {site}", site="Binder"),
             "icon": "_static/images/logo_binder.svg",
             "url": f"https://mybinder.org/v2/gh/{owner}/{repository}/{branch}?urlpath=lab/tree/{quote(name)}",
         },
         {
             "type": "link",
             "text": "Colab",
-            "tooltip": "Run this page's notebook on Colab",
+            "tooltip": _("Run this page's notebook on {site}", site="Colab"),
             "icon": "_static/images/logo_colab.png",
             "url": f"https://colab.research.google.com/github/{owner}/{repository}/blob/{branch}/{quote(name)}",
         },
@@ -119,31 +120,41 @@ def dialog(notebook: str, download: str, explained: str, sizes_at: str) -> str:
     """What the reader is told before anything is fetched; how much it is, is known when JupyterLite has been built."""
     host = shell.CDN_HOST.partition("//")[2]
     if runtime.KEPT.is_dir():
-        origin = "This site sends it. No other site is asked for anything."
+        origin = _("This site sends it. No other site is asked for anything.")
     else:
-        origin = (
-            f"It comes from <strong>{host}</strong>, a public host that is not part of this site and that will see "
-            "your address, as every site does. Nothing has been asked of it yet."
+        origin = _(
+            "It comes from {host}, a public host that is not part of this site and that will see "
+            "your address, as every site does. Nothing has been asked of it yet.",
+            host=f"<strong>{host}</strong>",
         )
+    opens = _("The notebook of this page opens in a new tab, and Python runs in your browser.")
+    kept = _(
+        "What you write is kept in this browser and is sent nowhere. To keep it elsewhere or hand it in, download it: "
+        "{menu}.",
+        menu="<em>File</em>, <em>Download</em>",
+    )
+    served = _(
+        "These pages were opened from a file, and a browser lets no file start Python. Open the book where it is "
+        "served: online, or by {command} in the book's folder. Or download the notebook and open it in your own "
+        "Jupyter.",
+        command="<code>make serve</code>",
+    )
     return f"""
-<dialog id="bn-run" class="bn-run" aria-labelledby="bn-run-title">
-<h2 id="bn-run-title">Run it here</h2>
+<dialog id="bn-run" class="bn-run" aria-labelledby="bn-run-title"{marked()}>
+<h2 id="bn-run-title">{_("Run it here")}</h2>
 <div class="bn-run-served">
-<p>The notebook of this page opens in a new tab, and Python runs in your browser. {origin}
+<p>{opens} {origin}
 <span class="bn-run-size" data-sizes="{escape(sizes_at)}" data-host="{host}"></span></p>
-<p>What you write is kept in this browser and is sent nowhere. To keep it elsewhere or hand it in, download it:
-<em>File</em>, <em>Download</em>.</p>
+<p>{kept}</p>
 </div>
 <div class="bn-run-from-file" hidden>
-<p>These pages were opened from a file, and a browser lets no file start Python. Open the book where it is
-served: online, or by <code>make serve</code> in the book's folder. Or download the notebook and open it in your own
-Jupyter.</p>
+<p>{served}</p>
 </div>
 <form method="dialog">
-<a class="bn-run-open" href="{escape(notebook)}" target="_blank" rel="noopener">Open the notebook</a>
-<button type="submit">Not now</button>
-<a href="{escape(download)}" download>Download it</a>
-<a href="{escape(explained)}">More about this</a>
+<a class="bn-run-open" href="{escape(notebook)}" target="_blank" rel="noopener">{_("Open the notebook")}</a>
+<button type="submit">{_("Not now")}</button>
+<a href="{escape(download)}" download>{_("Download it")}</a>
+<a href="{escape(explained)}">{_("More about this")}</a>
 </form>
 </dialog>
 """
@@ -157,7 +168,7 @@ class Notebooks(SphinxDirective):
         found = nodes.bullet_list()
         for docname, name in notebooks_of(self.env.found_docs).items():
             paragraph = nodes.paragraph()
-            title, _ = self.parse_inline(f"{{doc}}`/{docname}`")
+            title, _messages = self.parse_inline(f"{{doc}}`/{docname}`")
             paragraph += title
             up = "../" * self.env.docname.count("/")
             paragraph += nodes.Text(", ")

@@ -17,6 +17,8 @@ from typing import Any
 
 from jupyterlite_pyodide_kernel.constants import PYODIDE_CDN_URL, PYODIDE_KERNEL_PLUGIN_ID
 
+from bn_exercises.translation import spoken
+from bn_site.language import words
 from bn_site.lite.lock import KERNEL
 
 # The kernel, and the browser's side of ipywidgets and anywidget.
@@ -176,6 +178,10 @@ def close(site: Path) -> None:
     page = site / APP / "index.html"
     for name in BOOT:
         shutil.copyfile(Path(__file__).with_name(name), page.parent / name)
+    script = page.parent / "boot.js"
+    if said := words(script):
+        said_first = json.dumps({"language": spoken(), "words": said})
+        script.write_text(f"window.bnSaid = {said_first};\n{script.read_text(encoding='utf-8')}", encoding="utf-8")
     text = page.read_text(encoding="utf-8")
     found = START.search(text)
     if not found:
