@@ -308,4 +308,4 @@ def test_tables_say_what_was_measured():
     lesions = draw.table_of_lesions({"small": {"a": [0.5], "b": [0.9]}, "large": {"a": [0.8], "b": [0.7]}})
     assert lesions.splitlines()[-2:] == ["| a | 0.50 | **0.80** |", "| b | **0.90** | 0.70 |"]
     decisions = draw.table_of_decisions({"here": exp.Decision("a", ("b",), ())})
-    assert decisions.splitlines()[-1] == "| here | a; b | none of them |"
+    assert decisions.splitlines()[-1] == "| here | a; b | no method |"

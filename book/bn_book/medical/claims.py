@@ -34,6 +34,12 @@ def _lost(method: str, seed: int) -> float:
     return _both(method, seed, unseen=False) - _both(method, seed, unseen=True)
 
 
+def _ranking_lost(method: str, seed: int) -> float:
+    """How much of the AUC the unseen scanner costs."""
+    found = result(method, seed=seed)
+    return found.known.auc - found.unseen.auc
+
+
 def _matched_behind(lesions: str, seed: int) -> float:
     return other_lesions("z-score", lesions, seed=seed) - other_lesions("matched", lesions, seed=seed)
 
@@ -72,15 +78,15 @@ CLAIMS = (
     Claim(
         name="per-scan-normalization-lets-the-ranking-transfer",
         kind="put to the test",
-        says="Normalizing intensities before a network gets them is vital. Our test: the AUC on an unseen scanner, "
-        "with z-scores of each scan and with intensities as they are.",
+        says="Normalizing intensities before a network gets them is vital. Our test: with z-scores of each scan, "
+        "images of an unseen scanner are ranked as well as those of the known ones.",
         source="reinhold2019evaluating",
-        run=f"{_RUN}, on a third scanner.",
-        measure=lambda seed: result("z-score", seed=seed).unseen.auc - result("none", seed=seed).unseen.auc,
-        band=(0.03, 1.0),
-        unit="AUC with z-scores minus AUC without",
+        run=f"{_RUN}; and on a third scanner.",
+        measure=lambda seed: _ranking_lost("z-score", seed),
+        band=(-math.inf, 0.01),
+        unit="AUC on the known scanners minus AUC on the unseen one",
         wrong="BN with the running statistics of the known scanners in the place of z-scores",
-        gives=lambda: result("BN").unseen.auc - result("none").unseen.auc,
+        gives=lambda: _ranking_lost("BN", 0),
     ),
     Claim(
         name="a-threshold-does-not-transfer",

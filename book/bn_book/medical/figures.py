@@ -253,9 +253,10 @@ def table_of_methods(found: Mapping[str, Array]) -> str:
 
 def table_of_decisions(found: Mapping[str, Decision]) -> str:
     """What follows from the numbers as Markdown: for each situation the best methods, and those far behind."""
-    lines = ["| situation | best here | more than a tenth behind |", "|:--|:--|:--|"]
+    lines = ["| situation | best here | more than 0.1 below |", "|:--|:--|:--|"]
     for situation, (best, near, far) in found.items():
-        lines.append(f"| {situation} | {'; '.join((best, *near))} | {'; '.join(far) or 'none of them'} |")
+        named, warned = ("; ".join("*none*" if name == "none" else name for name in of) for of in ((best, *near), far))
+        lines.append(f"| {situation} | {named} | {warned or 'no method'} |")  # in italics it is the method of that name
     return "\n".join(lines)
 
 

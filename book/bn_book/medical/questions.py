@@ -86,18 +86,18 @@ def _company() -> Choice:
 
 
 def _z_of_the_lesion() -> NumberQuestion:
-    exact = [Fraction(value) for value in (0, 6, 8, 12, 24)]
+    exact = [Fraction(value) for value in (0, 8, 12, 16, 24)]
     mean, deviation, z = standardized(exact)
     gain, offset = 3, -10
     lesion = float(exact[-1])
     return from_values(
         name="z-of-the-lesion",
         page=PAGE,
-        prompt="A scan has the intensities 0, 6, 8, 12 and 24, the last of them a lesion: mean 10, standard "
+        prompt="A scan has the intensities 0, 8, 12, 16 and 24, the last of them a lesion: mean 12, standard "
         "deviation 8. Another scanner shows 3 times as much, minus 10. Which z-score does the lesion have there?",
         right=float(z[-1]),
-        because="Mean and deviation follow the scanner: 20 and 24. The lesion is at 62, and (62 − 20) / 24 is what "
-        "(24 − 10) / 8 was.",
+        because="Mean and deviation follow the scanner: 26 and 24. The lesion is at 62, and (62 − 26) / 24 is what "
+        "(24 − 12) / 8 was.",
         wrong=(
             WrongNumbers("not standardized", gain * lesion + offset, "That is the intensity which the scanner shows."),
             WrongNumbers(
@@ -113,7 +113,7 @@ def _z_of_the_lesion() -> NumberQuestion:
             WrongNumbers(
                 "offset forgotten",
                 (gain * lesion - float(mean) * gain - offset) / (gain * float(deviation)),
-                "The offset is in the mean as well as in the lesion, and goes off.",
+                "The offset is in the mean as well as in the lesion, and cancels.",
             ),
         ),
         hint="What do gain and offset make of the mean, and what of the deviation?",
