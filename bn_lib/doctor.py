@@ -108,8 +108,8 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
         TypeError: if `model` is none of these, or `optimizer` is of another framework.
         ValueError: if the optimizer holds no parameter of the model, or `batch_size` is not a whole number >= 1.
 
-    Source: Li et al. (2019) for dropout, Goyal et al. (2017) for decay and for gamma that starts at 0; Ioffe and
-    Szegedy (2015), section 3.2, for the bias. The rest is each framework's documentation.
+    Source: Li et al. (2019) for dropout, Goyal et al. (2017) for decay and for gamma that starts at 0; for the bias
+    Ioffe and Szegedy (2015), section 3.2. The rest is each framework's documentation.
     """
     if batch_size is not None:
         check_positive_int(batch_size, "batch_size")

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,12 @@ os.environ |= {"KERAS_BACKEND": "torch", "KERAS_HOME": os.devnull}
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Keras brings absl, whose handler takes what is stderr now, pytest's, and closes it when a program in this process
+    # sets up logging anew, as nbgrader's do. The real one it leaves open.
+    with suppress(ImportError):
+        from absl import logging
+
+        logging.get_absl_handler().python_handler.stream = sys.__stderr__
     config.addinivalue_line("markers", "needs(name, package): skip without this program, `module:` or `npm:` name")
     config.addinivalue_line("markers", "gpu: left out where CuPy finds no device")
     config.addinivalue_line("markers", "pyodide: left out where PYODIDE_DIST names no Pyodide distribution")

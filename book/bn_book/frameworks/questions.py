@@ -42,7 +42,7 @@ def _the_loss_of_softmax_twice() -> Choice:
             ),
             WrongChoice(
                 "the same",
-                "It is the same",
+                "It is the same as with one",
                 "A softmax of a softmax is another distribution: try it on the numbers 5, 0, 0.",
                 plot(figures.two_losses, once, once),
             ),

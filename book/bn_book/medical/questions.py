@@ -63,7 +63,7 @@ def _company() -> Choice:
         wrong=(
             WrongChoice(
                 "each for itself",
-                "It stays level",
+                "It stays level for all shares",
                 "In use a network has running statistics, and then it does. Here the batch's own are taken.",
                 plot(figures.small_company, shares, level),
             ),
