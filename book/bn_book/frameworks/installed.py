@@ -51,7 +51,11 @@ def are_here() -> bool:
     """Whether both can be imported, and Keras runs on PyTorch (or has not been imported yet)."""
     if "keras" in sys.modules:
         return bool(sys.modules["keras"].backend.backend() == "torch")
-    return all(importlib.util.find_spec(name) is not None for name in ("torch", "keras"))
+    try:
+        return all(importlib.util.find_spec(name) is not None for name in ("torch", "keras"))
+    # Where something refuses them, as in a browser.
+    except ModuleNotFoundError:
+        return False
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def _floor_of_two() -> NumberQuestion:
         wrong=(
             WrongNumbers("guessing", math.log(2), "That is the loss of guessing. A lead of 1 is better than none."),
             WrongNumbers("ten classes", floor(10), "That is the floor of ten classes."),
-            WrongNumbers("one over e", 1 / math.e, "That is e to the -1. The loss is the logarithm of 1 plus that."),
+            WrongNumbers("one over e", 1 / math.e, "That is e to the −1. The loss is the logarithm of 1 plus that."),
             WrongNumbers("none", 0.0, "Softmax once can come near 0. Here the last one gets numbers from 0 to 1."),
         ),
         hint="Put C = 2 into the formula, or work out softmax of (1, 0).",
@@ -98,19 +98,19 @@ def _what_stays() -> Choice:
         page=PAGE,
         prompt="In PyTorch the BN layers of a pretrained network are to stay bit for bit as they are, while the rest "
         "trains for ten epochs. What does that?",
-        right="`requires_grad_(False)` on them, and `eval()` on them after every `model.train()`.",
-        because="The first holds gamma and beta, the second the statistics, and each epoch begins with a `train()` "
+        right="requires_grad_(False) on them, and eval() on them after every model.train().",
+        because="The first holds gamma and beta, the second the statistics, and each epoch begins with a train() "
         "that would undo it.",
         wrong=(
             WrongChoice(
                 "no gradients",
-                "`requires_grad_(False)` on them.",
+                "requires_grad_(False) on them.",
                 "Gamma and beta stay. Statistics are moved by the forward pass, which asks for no gradient.",
             ),
             WrongChoice(
                 "eval once",
-                "`requires_grad_(False)` and `eval()` on them, before the first epoch.",
-                "It holds until the first `model.train()`.",
+                "requires_grad_(False) and eval() on them, before the first epoch.",
+                "It holds until the first model.train().",
             ),
             WrongChoice(
                 "no decay",

@@ -38,7 +38,8 @@ class Downloads:
 
     def _repr_html_(self) -> str:
         items = "".join(
-            f'<li><a href="../_static/{file}" download>{escape(name)}</a> ({len(self.files[name]) / 1000:.0f} kB)</li>'
+            f'<li><a href="../_static/{file}" download>{escape(name)}</a> '
+            f"({len(self.files[name]) / 1000:.0f}&nbsp;kB)</li>"
             for name, (file, _) in FORMATS.items()
         )
         return f"<ul>{items}</ul>"
