@@ -50,6 +50,12 @@ def test_a_cluster_of_its_own(with_release: Copies, tmp_path: Path) -> None:
     course = small(with_release(tmp_path))
     course.grade(ASSIGNMENT, "--scheduler", "local", "--jobs", "2")
     assert totals(course) == TOTALS
+    # A worker of Dask's is a daemon, and has what makes the pages beside it all the same.
+    made = course.run("bn_grading.feedback_app", ASSIGNMENT, "--scheduler", "local", "--jobs", "2")
+    assert made.returncode == 0, made.stdout
+    graded = {path.relative_to(course.root / "autograded") for path in (course.root / "autograded").rglob("*.ipynb")}
+    pages = {path.relative_to(course.root / "feedback") for path in (course.root / "feedback").rglob("*.html")}
+    assert pages == {path.with_suffix(".html") for path in graded}
 
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
