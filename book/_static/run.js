@@ -1,6 +1,8 @@
 // "Run it here": says what is going to happen, and opens JupyterLite only then. Without this script the button is a link.
 "use strict";
 
+const LINE = 20; // Mbit/s, of the line for which the time is told
+
 const runDialog = document.getElementById("bn-run");
 const runButton = document.querySelector(".btn-run-here");
 
@@ -16,14 +18,21 @@ if (runDialog && runButton) {
   const tellSize = async () => {
     const size = runDialog.querySelector(".bn-run-size");
     const path = new URL(runDialog.querySelector(".bn-run-open").href).searchParams.get("path");
-    const { here, there } = (await (await fetch(size.dataset.sizes)).json())[path];
+    const { here, there, first } = (await (await fetch(size.dataset.sizes)).json())[path];
     const megabytes = (bytes) => `${Math.ceil(bytes / 1e6)} MB`;
     const message = there
       ? _("The first time that is about {all}: {there} from {host}, {here} from this site.")
       : _("The first time that is about {all}.");
     const { host } = size.dataset;
     const all = megabytes(here + there);
-    size.textContent = filled(message, { all, there: megabytes(there), here: megabytes(here), host });
+    const wait = _(
+      "The first result needs {first} of it: {seconds} seconds on a line of {speed} Mbit/s, and some until Python runs.",
+    );
+    const seconds = Math.ceil((8 * first) / (1e6 * LINE));
+    size.textContent = [
+      filled(message, { all, there: megabytes(there), here: megabytes(here), host }),
+      filled(wait, { first: megabytes(first), seconds, speed: LINE }),
+    ].join(" ");
   };
   const tellFirst = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the reader wants the link

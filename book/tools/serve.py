@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
+
+# What has its version or its hash in its address does not change; all else is asked for again. As in deploy/nginx.conf.
+LASTING = re.compile(r"/lite/(?:wheels/[^/]+\.whl|pyodide-[^/]+/[^/]+|build/[^/]+\.[0-9a-f]{7}\.js)$")
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serve files without a line for each."""
+    """Serve files without a line for each, and say how long a browser may keep them."""
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin an answer."""
+        super().send_response(code, message)
+        lasting = code < 400 and LASTING.search(urlsplit(self.path).path)
+        self.send_header("Cache-Control", "public, max-age=31536000" if lasting else "no-cache")
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the address is what the reader should still see."""

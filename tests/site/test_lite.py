@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from hashlib import sha256
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from shutil import which
@@ -31,6 +32,7 @@ import pytest
 from bn_site import lite
 from bn_site.lite import button, lock, notebooks, runtime, shell, sizes, wheels
 from playwright.sync_api import Browser, Page, Playwright, expect
+from serve import Quiet
 from sphinx.errors import ExtensionError
 
 from bn_book.chapters import FOLDER, chapters
@@ -103,6 +105,22 @@ def test_the_packages_that_code_can_come_to_import_are_found(tmp_path):
     (tmp_path / "ours_too.py").write_text("import ours\nfrom numpy import linalg\n")
     found = notebooks.reached({"ours"}, lambda name: p if (p := tmp_path / f"{name}.py").is_file() else None)
     assert found - {"ours_too"} == {"numpy", "scipy"}
+
+
+def test_a_package_is_fetched_before_the_cell_that_needs_it_and_not_earlier():
+    needs = {"import ours": {"matplotlib"}, "import late, sympy": {"matplotlib", "anywidget", "sympy"}}
+    cells = [nbformat.v4.new_code_cell(code) for code in ("1 + 1", *needs, "import ours")]
+    notebook = notebooks.with_imports(nbformat.v4.new_notebook(cells=cells), lambda code: needs.get(code, ()))
+    first, fetch, ours, more, late, again = (cell.source for cell in notebook.cells)
+    assert (first, ours, late, again) == ("1 + 1", "import ours", "import late, sympy", "import ours")
+    assert notebooks.imported(fetch) == {"matplotlib"}
+    assert notebooks.imported(more) == {"anywidget"}, "the kernel sees what a cell itself imports"
+
+
+def test_the_first_result_comes_from_the_first_cell_that_says_something():
+    codes = ("import ours\nX = 1", "def f():\n    print(1)", "import more\nX", "import late")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in codes])
+    assert notebooks.imported(notebooks.until_result(notebook)) == {"ours", "more"}
 
 
 @pytest.fixture(scope="session")
@@ -179,6 +197,7 @@ def test_the_wheels_are_those_of_the_lock_file_and_hold_this_tree(served):
     assert there == set(ours)
     for name, entry in ours.items():
         assert lock.digest(served / shell.WHEELS / name) == entry["sha256"]
+        assert f"-0{entry['sha256'][:8]}-" in name, "another content has another address"
     carried = {
         "bn-lib": {"bn_lib": ROOT, "bn_exercises": ROOT / "exercises"},
         "bn-book": {"bn_book": ROOT / "book"},
@@ -363,8 +382,8 @@ def test_pyodides_own_files_are_whole_and_of_the_version_that_the_kernel_wants()
 def test_the_pinned_entries_are_those_of_the_published_lock_file():
     published, pinned_ = lock.read(NPM / "pyodide-lock.json"), lock.read(lock.PINNED)
     assert pinned_["info"] == published["info"]
-    assert sorted(pinned_["packages"]) == lock.closure(published["packages"], lock.from_pyodide())
-    assert all(published["packages"][name] == entry for name, entry in pinned_["packages"].items())
+    assert pinned_ == lock.wanted(published)
+    assert pinned_["packages"]["matplotlib"]["version"].startswith("3.10."), "3.11 imports fontTools: see lock.UNUSED"
 
 
 def test_the_sizes_are_those_of_the_files_at_hand_and_of_every_package():
@@ -381,10 +400,15 @@ def test_a_notebook_is_as_large_as_what_it_imports(served, tmp_path):
         nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / "one.ipynb")
         return sizes.of(tmp_path / "one.ipynb", served, packages)
 
-    bare, always = size("1 + 1"), set(lock.closure(packages, lock.KERNEL))
+    def but_first(code: str) -> dict[str, int]:
+        found = size(code)
+        assert found.pop("first") == sum(found.values()), "its one cell is its first result"
+        return found
+
+    bare, always = but_first("1 + 1"), set(lock.closure(packages, lock.KERNEL))
     for name in ("numpy", "matplotlib", "sympy"):
         more = set(lock.closure(packages, [name])) - always
-        assert size(f"import {name}") == bare | {"there": bare["there"] + sum(noted[each] for each in more)}
+        assert but_first(f"import {name}\n1") == bare | {"there": bare["there"] + sum(noted[each] for each in more)}
     wheel = served / shell.WHEELS / packages["bn-lib"]["file_name"]
     assert size("from bn_exercises import problem")["here"] == bare["here"] + wheel.stat().st_size
     told = json.loads((served / sizes.WRITTEN).read_text())
@@ -399,18 +423,37 @@ def test_only_the_chapter_that_computes_eigenvalues_brings_scipy_and_none_scikit
     assert max(bytes_ for name, bytes_ in fetch.items() if name != "conditioning") < fetch["conditioning"]
 
 
+# What cannot be less is Pyodide's own: its four files and NumPy are 16.5 MB, Matplotlib with what it needs 8.3 MB. What
+# can be, JupyterLite, IPython and our wheels, has these bounds.
+MOST_OF_AN_EXERCISE = 28_000_000
+MOST_OF_A_CHAPTER = 37_500_000
+
+
+@pytest.mark.parametrize("name", CHAPTERS + EXERCISES)
+def test_to_its_first_result_a_notebook_fetches_no_more_than_it_may(served, name):
+    told = json.loads((served / sizes.WRITTEN).read_text())[f"{name}.ipynb"]
+    assert told["first"] <= (MOST_OF_A_CHAPTER if name in CHAPTERS else MOST_OF_AN_EXERCISE)
+    assert told["first"] <= told["here"] + told["there"]
+
+
 # In the browser
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    asked: ClassVar[set[Path]] = set()
+class Counting(Quiet):
+    """As `make serve` serves; it keeps what it was asked for, and how it answered."""
 
-    def do_GET(self) -> None:
-        self.asked.add(Path(self.translate_path(self.path)))
-        super().do_GET()
+    answered: ClassVar[list[tuple[Path, int]]] = []
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    def send_response(self, code: int, message: str | None = None) -> None:
+        self.answered.append((Path(self.translate_path(self.path)), code))
+        super().send_response(code, message)
+
+    @classmethod
+    def sent(cls, folder: Path) -> list[str]:
+        """The files below a folder that were sent since this was last asked, as often as they were."""
+        sent = [str(path.relative_to(folder)) for path, code in cls.answered if code == 200 and folder in path.parents]
+        cls.answered.clear()
+        return sent
 
 
 @pytest.fixture(scope="module")
@@ -418,8 +461,8 @@ def serve() -> Iterator:
     servers = []
 
     def start(folder: Path) -> str:
-        Quiet.asked.clear()
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+        Counting.answered.clear()
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Counting, directory=str(folder)))
         servers.append(server)
         Thread(target=server.serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}/"
@@ -449,7 +492,8 @@ def browse(tmp_path: Path, playwright: Playwright) -> Callable[[], Logged]:
 
     def launch() -> Logged:
         log = tmp_path / "net.json"
-        arguments = [BLOCKED, f"--log-net-log={log}"]
+        # Room for what a reader's browser keeps on its disk: this one keeps all in memory, where there is less.
+        arguments = [BLOCKED, f"--log-net-log={log}", "--disk-cache-size=500000000"]
         return Logged(playwright.chromium.launch(executable_path=which("chromium"), args=arguments), log)
 
     return launch
@@ -470,9 +514,12 @@ class TestTheButton:
         assert dialog.is_visible()
         assert urlsplit(shell.CDN_HOST).hostname in dialog.inner_text()
         told = json.loads((built_site / "lite" / sizes.WRITTEN).read_text())[f"{CHAPTERS[2]}.ipynb"]
-        total, there, here = (math.ceil(size / 1e6) for size in (sum(told.values()), told["there"], told["here"]))
+        there, here, first = (math.ceil(told[part] / 1e6) for part in ("there", "here", "first"))
+        total = math.ceil((told["here"] + told["there"]) / 1e6)
+        seconds = math.ceil(8 * told["first"] / 20e6)
         expect(dialog).to_contain_text(
-            f"about {total} MB: {there} MB from {urlsplit(shell.CDN_HOST).hostname}, {here} MB from this site."
+            f"about {total} MB: {there} MB from {urlsplit(shell.CDN_HOST).hostname}, {here} MB from this site. "
+            f"The first result needs {first} MB of it: {seconds} seconds on a line of 20 Mbit/s"
         )
         colours = "link => [getComputedStyle(link).color, getComputedStyle(link).backgroundColor]"
         ink, paper = dialog.get_by_role("link", name="Open the notebook").evaluate(colours)
@@ -541,13 +588,9 @@ class TestTheButton:
         assert Path(download.value.path()).read_bytes() == (built_site / f"lite/files/{CHAPTERS[2]}.ipynb").read_bytes()
         lite.get_by_role("button", name="Close").click()
         expect(lite.get_by_role("alert")).to_have_count(0)
-        asked = {
-            path.relative_to(built_site / "lite") for path in Quiet.asked if path.is_relative_to(built_site / "lite")
-        }
-        own = [path for path in asked if path.parts[0] not in ("files", shell.WHEELS, sizes.WRITTEN)]
-        loaded = sum(
-            (built_site / "lite" / path).stat().st_size for path in own if (built_site / "lite" / path).is_file()
-        )
+        sent = set(Counting.sent(built_site / "lite"))
+        own = [path for path in sent if path.partition("/")[0] not in ("files", shell.WHEELS, sizes.WRITTEN)]
+        loaded = sum((built_site / "lite" / path).stat().st_size for path in own)
         assert loaded == pytest.approx(sizes.noted()["jupyterlite"], rel=0.05)
         assert logged.hosts() <= {"127.0.0.1", urlsplit(shell.CDN_HOST).hostname}
 
@@ -654,14 +697,30 @@ def complaints(notebook: nbformat.NotebookNode) -> list[str]:
 
 @in_chromium
 def test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded(browse, serve, stand_in):
+    """And nothing is fetched twice, nor by the second notebook what the first has brought."""
     logged, address = browse(), serve(stand_in)
+    packages = lock.read(stand_in / "lite" / shell.LOCK)["packages"]
+
+    def files_of(*roots: str) -> set[str]:
+        closure = lock.closure(packages, [name for name in roots if name in packages])
+        return {os.path.normpath(f"{shell.WHEELS}/{packages[name]['file_name']}") for name in closure}
+
     page = logged.browser.new_page()
     open_notebook(page, address, EXERCISES[0])
     expect(page.locator(".jp-Notebook")).to_contain_text("mini-batch of 4 samples", timeout=PATIENCE)
+    first = Counting.sent(stand_in / "lite")
+    assert not [name for name, times in Counter(first).items() if times > 1]
+    python = {f"{shell.PYODIDE}/{name}" for name in runtime.CORE} | files_of(*lock.KERNEL)
+    assert {name for name in first if name.startswith((shell.PYODIDE, shell.WHEELS))} == python | {shell.LOCK}
 
     open_notebook(page, address, EXERCISES[-1])
     notebook = run_all(page)
     assert not complaints(notebook)
+    second = Counting.sent(stand_in / "lite")
+    # Its own address is the page's once more: what has no version in its address is asked for, and has not changed.
+    assert set(first) & set(second) == set()
+    packages_of_its_cells = files_of("bn-lib", "anywidget") - files_of(*lock.KERNEL)
+    assert {name for name in second if name.startswith((shell.PYODIDE, shell.WHEELS))} == packages_of_its_cells
     assert [cell.execution_count for cell in notebook.cells] == [*range(1, len(notebook.cells) + 1)]
     assert page.get_by_role("alert").count() == 0
     assert "(3, 14) emscripten" in notebook.cells[0].outputs[0].text

@@ -24,12 +24,19 @@ http {{
 }}
 """
 YEAR = "public, max-age=31536000"
+# Of "Run it here": what has its version or its hash in its address, and what has not.
+LASTING = (
+    "lite/wheels/bn_lib-0.1.0-01a2b3c4d-py3-none-any.whl",
+    "lite/pyodide-314.0.6/pyodide.asm.wasm",
+    "lite/build/4680.34db628.js",
+)
+PASSING = ("lite/wheels/pyodide-lock.json", "lite/jupyter-lite.json", "lite/build/notebooks/bundle.js")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("nginx")
-    for name in ("index.html", "404.html", "fonts/inter.woff2"):
+    for name in ("index.html", "404.html", "fonts/inter.woff2", *LASTING, *PASSING):
         path = folder / "site" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -72,9 +79,12 @@ def ask(address: str, **headers: str) -> tuple[int, Message]:
         # What is missing today may be there tomorrow.
         ("/fonts/missing.woff2", 404, "no-cache"),
         ("/missing", 404, "no-cache"),
+        ("/lite/wheels/missing-1-0abc-py3-none-any.whl", 404, "no-cache"),
+        *((f"/{name}", 200, YEAR) for name in LASTING),
+        *((f"/{name}", 200, "no-cache") for name in PASSING),
     ],
 )
-def test_a_year_is_for_fonts_that_are_there(server: str, path: str, status: int, cache: str) -> None:
+def test_a_year_is_for_what_does_not_change_and_is_there(server: str, path: str, status: int, cache: str) -> None:
     code, headers = ask(server + path)
     assert (code, headers["Cache-Control"]) == (status, cache)
     # Errors are pages, too.

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import scipy.sparse.linalg  # noqa: F401  for `hessian_eigenvalues`: only this chapter's notebook fetches it
 
 from bn_book.data import load_digits
 from bn_book.networks import Normalizer, sigmoid_network, standardize_once

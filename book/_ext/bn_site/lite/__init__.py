@@ -146,16 +146,17 @@ def write_chapters(
     """Write the notebooks of all chapters into `folder`; `fetched` says which package a name is imported from."""
     for docname in numbers:
         notebook = notebooks.of_chapter(lock.ROOT / f"{docname}.md", docname, numbers[docname], links, names)
-        wanted = notebooks.reached(notebooks.imported(notebooks.code_of(notebook)), notebooks.our_module)
-        wanted -= lock.NEVER
-        if missing := wanted - fetched.keys():
-            raise ValueError(
-                f"{docname} can import {', '.join(sorted(missing))}, which book/lite/pyodide-lock.json lacks"
-            )
-        # The kernel has these, and `bn_lib` brings those: a notebook that names one has them.
-        wanted = {name for name in wanted if fetched[name] not in ALREADY}
-        notebook = notebooks.with_imports(notebook, wanted)
-        nbformat.write(notebook, folder / names[docname])
+
+        def wanted(code: str, docname: str = docname) -> set[str]:
+            names = notebooks.reached(notebooks.imported(code), notebooks.our_module) - lock.NEVER
+            if missing := names - fetched.keys():
+                raise ValueError(
+                    f"{docname} can import {', '.join(sorted(missing))}, which book/lite/pyodide-lock.json lacks"
+                )
+            # The kernel has these, and `bn_lib` brings those: a notebook that names one has them.
+            return {name for name in names if fetched[name] not in ALREADY}
+
+        nbformat.write(notebooks.with_imports(notebook, wanted), folder / names[docname])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

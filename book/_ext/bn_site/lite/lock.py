@@ -20,8 +20,9 @@ from bn_site import ROOT
 
 PINNED = ROOT / "book" / "lite" / "pyodide-lock.json"
 
-# What the kernel starts with, in its own order. Loaded from the lock, so that it searches no index for them.
-KERNEL = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython")
+# What the kernel starts with, in its own order. Loaded from the lock, so that it searches no index for them. Jedi,
+# which it would fetch as well, is left out: see `settle_kernel` in shell.py.
+KERNEL = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "ipython")
 
 # What a package that the site serves needs to be imported.
 NEEDS = {
@@ -34,6 +35,9 @@ NEEDS = {
 }
 # What some notebooks need besides. Only they wait for it: see `notebooks.with_imports`.
 SOMETIMES = ("matplotlib", "scipy", "sympy", "threadpoolctl")
+# What Pyodide's Matplotlib says that it needs, and no figure does: fontTools writes PDF and PostScript, pytz nothing
+# any more. From Matplotlib 3.11 on, everything imports fontTools.
+UNUSED = {"fonttools", "pytz"}
 # What the code imports if it is there, and does without in a browser: other kinds of arrays, more than one process.
 NEVER = {
     "array_api_compat",
@@ -84,12 +88,16 @@ def from_pyodide() -> Iterator[str]:
             yield name
 
 
+def wanted(published: dict[str, Any]) -> dict[str, Any]:
+    """The part that we need of the lock file of a release of Pyodide."""
+    packages = published["packages"]
+    kept = (name for name in closure(packages, from_pyodide()) if name not in UNUSED)
+    return {"info": published["info"], "packages": {name: packages[name] for name in kept}}
+
+
 def pin(published: Path) -> None:
     """Take the entries that we need from the lock file of a release of Pyodide."""
-    lock = read(published)
-    kept = closure(lock["packages"], from_pyodide())
-    pinned = {"info": lock["info"], "packages": {name: lock["packages"][name] for name in kept}}
-    PINNED.write_text(json.dumps(pinned, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    PINNED.write_text(json.dumps(wanted(read(published)), indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def digest(file: Path) -> str:
@@ -116,7 +124,7 @@ def entry_of(wheel: Path, imports: list[str]) -> Entry:
 def joined(pyodide: dict[str, Any], base: str, ours: Iterable[Entry]) -> dict[str, Any]:
     """One lock file: Pyodide's packages, to be found at `base`, and ours, which lie beside it.
 
-    What a partial distribution does not have, nothing depends on.
+    What is not there, be it unused or a partial distribution's gap, nothing depends on.
     """
     packages = {
         normalized(name): entry | {"file_name": f"{base}/{entry['file_name']}"}

@@ -207,16 +207,29 @@ def _boxes(text: str) -> str:
 # What a notebook needs
 
 
-def with_imports(notebook: NotebookNode, names: Iterable[str]) -> NotebookNode:
-    """The notebook with a first cell that imports what its own cells do not name.
+def with_imports(notebook: NotebookNode, wanted: Callable[[str], Iterable[str]]) -> NotebookNode:
+    """The notebook with a cell that imports, before the first that needs them, packages which its cells do not name.
 
-    The kernel reads a cell's imports and fetches those packages. What a function imports when it is called, it does not
-    see, and most notebooks do not call it: so this cell stands only where it is wanted.
+    The kernel reads a cell's imports and fetches those packages. What a module or a function of ours imports, it does
+    not see. A package that a later cell needs is not waited for before the first result.
+
+    Args:
+        notebook: the notebook; it is changed.
+        wanted: of a cell's code, the names of others' packages that it can come to import.
     """
-    if names := sorted(names):
-        source = f"# The code of this chapter uses these, too: here they are fetched.\nimport {', '.join(names)}"
-        cell = nbformat.v4.new_code_cell(source, id="fetch", metadata={"jupyter": {"source_hidden": True}})
-        notebook.cells.insert(1, cell)
+    there: set[str] = set()
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            named = {name.partition(".")[0] for name in imported(cell.source)}
+            needed = set(wanted(cell.source)) - there
+            if fetched := sorted(needed - named):
+                source = f"# The code below uses these, too: here they are fetched.\nimport {', '.join(fetched)}"
+                folded = {"jupyter": {"source_hidden": True}}
+                cells.append(nbformat.v4.new_code_cell(source, id=f"fetch-{len(cells)}", metadata=folded))
+            there |= needed
+        cells.append(cell)
+    notebook.cells = cells
     return notebook
 
 
@@ -267,6 +280,16 @@ def our_module(name: str) -> Path | None:
         if file.is_file():
             return file
     return None
+
+
+def until_result(notebook: NotebookNode) -> str:
+    """The code up to the first cell that does more than import and define, for `imported`."""
+    cells = []
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        cells.append(cell.source)
+        if any(isinstance(each, ast.Expr) for each in ast.parse(cell.source).body):
+            break
+    return "\n".join(cells)
 
 
 def code_of(notebook: NotebookNode) -> str:

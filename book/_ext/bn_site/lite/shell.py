@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from jupyterlite_pyodide_kernel.constants import PYODIDE_CDN_URL, PYODIDE_KERNEL_PLUGIN_ID
+from jupyterlite_pyodide_kernel.constants import PYODIDE_CDN_URL, PYODIDE_KERNEL_PLUGIN_ID, PYODIDE_VERSION
 
 from bn_exercises.translation import spoken
 from bn_site.language import words
@@ -28,9 +28,10 @@ KERNEL_NAME = "python3"
 ICON = "favicon.svg"  # the book's, in its `_static`
 CDN_HOST = PYODIDE_CDN_URL.partition("/pyodide/")[0]
 
-# Where the wheels and Pyodide lie in the folder that is built.
+# Where the wheels and Pyodide lie in the folder that is built. A browser may keep what has its version or its hash in
+# its address for as long as it likes: deploy/nginx.conf and book/tools/serve.py say so.
 WHEELS = "wheels"
-PYODIDE = "pyodide"
+PYODIDE = f"pyodide-{PYODIDE_VERSION}"
 LOCK = f"{WHEELS}/pyodide-lock.json"
 
 
@@ -96,7 +97,7 @@ def build(output: Path, work: Path, notebooks: Path) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"JupyterLite could not be built:\n{done.stdout[-4000:]}")
-    name_kernel(output)
+    settle_kernel(output / "extensions" / EXTENSIONS[0] / "static")
     for path in (output / leftover for leftover in LEFTOVERS):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -110,19 +111,27 @@ def set_pyodide_url(site: Path, self_hosted: bool) -> None:
     path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
 
 
-def name_kernel(site: Path) -> None:
-    """Call the kernel in the browser as every Python kernel is called.
+# Call the kernel in the browser as every Python kernel is called. JupyterLite's is "python". A notebook that names
+# "python3", as all of ours do, would be met with a question, and come back with a kernel in it that neither nbgrader
+# nor the reader's own Jupyter knows.
+NAMED = ('spec:{name:"python",display_name', f'spec:{{name:"{KERNEL_NAME}",display_name')
+# Start without Jedi, which with its parser is 1.7 MB and 1,700 files: IPython completes names without it, from what has
+# run. (The kernel's own side of that is in wheels.py.)
+WITHOUT_JEDI = ('"pyodide-kernel","jedi","ipython"]', '"pyodide-kernel","ipython"]')
 
-    JupyterLite's is "python". A notebook that names "python3", as all of ours do, would be met with a question, and
-    come back with a kernel in it that neither nbgrader nor the reader's own Jupyter knows.
+
+def settle_kernel(scripts: Path) -> None:
+    """Change what the kernel's extension leaves no setting for.
+
+    Raises:
+        RuntimeError: if its scripts are others than those known here.
     """
-    registered = 'spec:{name:"python",display_name:"Python (Pyodide)"'
-    scripts = list((site / "extensions" / EXTENSIONS[0] / "static").glob("*.js"))
-    (script,) = [path for path in scripts if registered in path.read_text(encoding="utf-8")] or [None]
-    if script is None:
-        raise RuntimeError("the kernel's extension registers itself in another way than the one known here")
-    text = script.read_text(encoding="utf-8")
-    script.write_text(text.replace(registered, registered.replace('"python"', f'"{KERNEL_NAME}"')), encoding="utf-8")
+    for before, after in (NAMED, WITHOUT_JEDI):
+        found = [path for path in scripts.glob("*.js") if before in path.read_text(encoding="utf-8")]
+        if not found:
+            raise RuntimeError(f"the kernel's extension has no {before} any more, and would not become {after}")
+        for script in found:
+            script.write_text(script.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
 
 
 def policy(self_hosted: bool) -> str:

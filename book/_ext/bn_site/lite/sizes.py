@@ -31,21 +31,29 @@ def noted() -> dict[str, int]:
 
 
 def write(site: Path) -> None:
-    """Write how many bytes each notebook of a built JupyterLite takes: "here" from the site, "there" from the CDN."""
+    """Write how many bytes each notebook takes: "here" from the site, "there" from the CDN, "first" to a result."""
     packages = lock.read(site / shell.LOCK)["packages"]
     sizes = {path.name: of(path, site, packages) for path in sorted((site / "files").glob("*.ipynb"))}
     (site / WRITTEN).write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
 
 
 def of(notebook: Path, site: Path, packages: Mapping[str, lock.Entry]) -> dict[str, int]:
-    """The bytes for one notebook.
+    """The bytes for one notebook, before a server compresses them.
 
     Args:
         notebook: its file.
         site: the folder `lite/`.
         packages: those of its lock file.
     """
-    imported = notebooks.imported(notebooks.code_of(nbformat.read(notebook, as_version=4)))
+    read = nbformat.read(notebook, as_version=4)
+    return _of(notebooks.code_of(read), site, packages) | {
+        "first": sum(_of(notebooks.until_result(read), site, packages).values())
+    }
+
+
+def _of(code: str, site: Path, packages: Mapping[str, lock.Entry]) -> dict[str, int]:
+    """The bytes for code: those from the site, and those from the CDN."""
+    imported = notebooks.imported(code)
     by_import = lock.fetched_by({"packages": packages})
     roots = {by_import[name] for name in (each.partition(".")[0] for each in imported) if name in by_import}
     wanted = lock.closure(packages, [name for name in (*lock.KERNEL, *roots) if name in packages])

@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from bn_site.lite.lock import ROOT, Entry, entry_of, normalized
+from bn_site.lite.lock import ROOT, Entry, digest, entry_of, normalized
 
 KERNEL_EXTENSION = "share/jupyter/labextensions/@jupyterlite/pyodide-kernel-extension"
 FROM_THE_KERNEL = ("piplite", "pyodide_kernel", "ipykernel")
@@ -38,9 +38,31 @@ def make(folder: Path) -> list[Entry]:
     for name in FROM_THE_KERNEL:
         (wheel,) = kernel.glob(f"{name}-*.whl")
         shutil.copyfile(wheel, folder / wheel.name)
+        if name == "pyodide_kernel":
+            without_jedi(folder / wheel.name)
     for name in PACKED:
         packed(name, folder)
+    for wheel in folder.glob("*.whl"):
+        wheel.rename(folder / with_hash(wheel))
     return entries(folder)
+
+
+def with_hash(wheel: Path) -> str:
+    """A wheel's name with the beginning of its hash as its build tag, so that another content has another address."""
+    name, version, *tags = wheel.name.split("-")
+    return "-".join([name, version, f"0{digest(wheel)[:8]}", *tags])
+
+
+def without_jedi(wheel: Path) -> None:
+    """Have the kernel complete names as IPython does without Jedi, which is not fetched (see `settle_kernel`)."""
+    asked = b"self.Completer.use_jedi = True"
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    changed = {name: content.replace(asked, b"self.Completer.use_jedi = False") for name, content in files.items()}
+    if changed == files:
+        raise RuntimeError("the kernel asks for Jedi in another way than the one known here")
+    dist_info = next(name.partition("/")[0] for name in files if name.endswith(".dist-info/METADATA"))
+    _wheel(wheel, dist_info, changed)
 
 
 def entries(folder: Path) -> list[Entry]:
