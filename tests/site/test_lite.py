@@ -31,7 +31,7 @@ import nbformat
 import pytest
 from bn_site import lite
 from bn_site.lite import button, lock, notebooks, runtime, shell, sizes, wheels
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 from serve import Quiet
 from sphinx.errors import ExtensionError
 
@@ -476,7 +476,7 @@ def serve() -> Iterator:
 class Logged:
     """A browser whose network log can be read when it has been closed: it knows of workers, too."""
 
-    def __init__(self, browser: Browser, log: Path) -> None:
+    def __init__(self, browser: Browser | BrowserContext, log: Path) -> None:
         self.browser, self.log = browser, log
 
     def hosts(self) -> set[str]:
@@ -488,13 +488,15 @@ class Logged:
 
 
 @pytest.fixture
-def browse(tmp_path: Path, playwright: Playwright) -> Callable[[], Logged]:
+def browse(tmp_path: Path, playwright: Playwright) -> Callable[..., Logged]:
 
-    def launch() -> Logged:
+    def launch(kept: Path | None = None) -> Logged:
+        """Launch it. With a folder it keeps files there as a reader's does, and large ones, too."""
         log = tmp_path / "net.json"
-        # Room for what a reader's browser keeps on its disk: this one keeps all in memory, where there is less.
-        arguments = [BLOCKED, f"--log-net-log={log}", "--disk-cache-size=500000000"]
-        return Logged(playwright.chromium.launch(executable_path=which("chromium"), args=arguments), log)
+        options = {"executable_path": which("chromium"), "args": [BLOCKED, f"--log-net-log={log}"]}
+        if kept:
+            return Logged(playwright.chromium.launch_persistent_context(kept, **options), log)
+        return Logged(playwright.chromium.launch(**options), log)
 
     return launch
 
@@ -696,32 +698,28 @@ def complaints(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 @in_chromium
-def test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded(browse, serve, stand_in):
+def test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded(browse, serve, stand_in, tmp_path):
     """And nothing is fetched twice, nor by the second notebook what the first has brought."""
-    logged, address = browse(), serve(stand_in)
+    logged, address = browse(tmp_path / "browser"), serve(stand_in)
     packages = lock.read(stand_in / "lite" / shell.LOCK)["packages"]
 
     def files_of(*roots: str) -> set[str]:
         closure = lock.closure(packages, [name for name in roots if name in packages])
         return {os.path.normpath(f"{shell.WHEELS}/{packages[name]['file_name']}") for name in closure}
 
-    page = logged.browser.new_page()
-    open_notebook(page, address, EXERCISES[0])
-    expect(page.locator(".jp-Notebook")).to_contain_text("mini-batch of 4 samples", timeout=PATIENCE)
-    first = Counting.sent(stand_in / "lite")
-    # Its page, 7 kB, JupyterLite reads once more for its settings, by the address without the notebook's name.
-    own_page = f"{shell.APP}/index.html"
-    assert [name for name, times in Counter(first).items() if times > 1] in ([], [own_page])
-    python = {f"{shell.PYODIDE}/{name}" for name in runtime.CORE} | files_of(*lock.KERNEL)
-    assert {name for name in first if name.startswith((shell.PYODIDE, shell.WHEELS))} == python | {shell.LOCK}
+    def of_python(sent: list[str]) -> set[str]:
+        return {name for name in sent if name.startswith((shell.PYODIDE, shell.WHEELS))}
 
+    page = logged.browser.new_page()
     open_notebook(page, address, EXERCISES[-1])
     notebook = run_all(page)
     assert not complaints(notebook)
-    second = Counting.sent(stand_in / "lite")
-    assert set(first) & set(second) <= {own_page}
-    packages_of_its_cells = files_of("bn-lib", "anywidget") - files_of(*lock.KERNEL)
-    assert {name for name in second if name.startswith((shell.PYODIDE, shell.WHEELS))} == packages_of_its_cells
+    first = Counting.sent(stand_in / "lite")
+    # Its page, 7 kB, JupyterLite reads once more for its settings, by the address without the notebook's name.
+    own_page = f"{shell.APP}/index.html"
+    assert {name for name, times in Counter(first).items() if times > 1} <= {own_page}
+    core = {f"{shell.PYODIDE}/{name}" for name in runtime.CORE}
+    assert of_python(first) == core | files_of(*lock.KERNEL, "bn-lib", "anywidget") | {shell.LOCK}
     assert [cell.execution_count for cell in notebook.cells] == [*range(1, len(notebook.cells) + 1)]
     assert page.get_by_role("alert").count() == 0
     assert "(3, 14) emscripten" in notebook.cells[0].outputs[0].text
@@ -732,6 +730,12 @@ def test_a_notebook_opens_runs_finds_the_sites_packages_and_is_downloaded(browse
     page.reload()
     # The work is still in this browser.
     expect(page.locator(".jp-Notebook .jp-OutputArea-output").first).to_contain_text("emscripten", timeout=PATIENCE)
+
+    Counting.sent(stand_in / "lite")
+    open_notebook(page, address, EXERCISES[0])
+    expect(page.locator(".jp-Notebook")).to_contain_text("mini-batch of 4 samples", timeout=PATIENCE)
+    assert complaints(run_all(page)), "Python runs, and there is no NumPy"
+    assert set(first) & set(Counting.sent(stand_in / "lite")) <= {own_page}
     assert logged.hosts() == {"127.0.0.1"}
 
 
