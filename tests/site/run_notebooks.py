@@ -58,6 +58,7 @@ def run(notebook: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    import IPython.core.completer
     import IPython.core.interactiveshell  # noqa: F401  the browser's IPython has dependencies of its own
 
     packages, *notebooks = sys.argv[1:]
