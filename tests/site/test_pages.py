@@ -69,11 +69,15 @@ def test_every_fault_is_found(tmp_path):
     wrong = """
     <p>\\frac{1}{2}</p><img src="data:,">
     <div class="bn-figure"><i id="a">One</i><i id="a">two</i><figcaption style="color: #555">Faint.</figcaption></div>
-    <pre style="width: 9em; overflow-x: auto">A line of a program that goes on and on</pre>"""
+    <pre style="width: 9em; overflow-x: auto">A line of a program that goes on and on</pre>
+    <details><div class="bn-formula" style="width: 3em; overflow-x: auto">
+      <annotation>numbers-without-end</annotation></div></details>"""
     (tmp_path / "page.html").write_text(page_of(wrong))
     with served(tmp_path) as address:
         (seen,) = take(address, ["page.html"], tmp_path, ["phone"]).seen
     assert {fault for fault, found in seen.faults.items() if found} == FAULTS.keys()
+    assert [len(stops["missed"]) for stops in seen.stops] == [1, 2, 2], "the program, and what is unfolded"
+    assert seen.formulas == ["numbers-without-end"]
 
 
 def test_on_a_phone_every_formula_of_a_solution_is_whole(book):
