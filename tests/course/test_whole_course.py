@@ -18,7 +18,7 @@ GRADED = [student for student, work in SUBMISSIONS.items() if all(each.score is 
 DONE = [(student, notebook) for student in GRADED for notebook in SUBMISSIONS[student]]
 
 
-# `nbgrader validate` starts a kernel for each, as autograding did: `ada_perfect` hands in every solution, and `cyn_empty`
+# `nbgrader validate` starts a kernel for each, as autograding did: `ada_perfect` hands in every solution and `cyn_empty`
 # every notebook as released. One of these is all numbers; in the other there is a text besides.
 VALIDATED = (BASIC, BATCHES)
 
