@@ -18,8 +18,8 @@ GRADED = [student for student, work in SUBMISSIONS.items() if all(each.score is 
 DONE = [(student, notebook) for student in GRADED for notebook in SUBMISSIONS[student]]
 
 
-# `nbgrader validate` starts a kernel for each, as autograding did: `ada_perfect` hands in every solution and `cyn_empty`
-# every notebook as released. One of these is all numbers; in the other there is a text besides.
+# Autograding ran every notebook: `ada_perfect` hands in the solutions, and `cyn_empty` what was released. So two are
+# validated, each in a kernel that has to start: one is all numbers, and in the other there is a text besides.
 VALIDATED = (BASIC, BATCHES)
 
 
