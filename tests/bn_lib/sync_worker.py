@@ -1,7 +1,7 @@
 """What each worker of `test_sync` does: `mpiexec -n 4 python sync_worker.py FOLDER TASK...`, one task after the other.
 
-Every worker writes what it saw to FOLDER/TASK; what it should have seen is known to `test_sync`, which compares. Inputs are
-made here, from seeds, so that both know them.
+Every worker writes what it saw to FOLDER/TASK; what it should have seen is known to `test_sync`, which compares.
+Inputs are made here, from seeds, so that both know them.
 """
 
 import json
