@@ -71,6 +71,10 @@ def test_a_run_of_an_experiment_is_one_for_all_processes_of_a_build(tmp_path, mo
     assert len(done) == 8  # what an object is, no file's name can say
     assert len(list((tmp_path / "runs").glob("*experiment-*.pickle"))) == 4
     assert runs.cache(lambda: lambda: 3)()() == 3  # what cannot be written is not
+    assert len(list((tmp_path / "runs").iterdir())) == 4
+    monkeypatch.setattr(runs, "LONG", 60)
+    in_a_process()("bn", seed=9)
+    assert len(list((tmp_path / "runs").iterdir())) == 4
 
 
 def test_a_run_is_one_however_it_is_asked_for():
@@ -79,10 +83,6 @@ def test_a_run_is_one_however_it_is_asked_for():
         drawn = keep(lambda method, *, seed=0: object())
         assert drawn("BN") is drawn("BN", seed=0) is drawn(method="BN")
         assert drawn("BN") is not drawn("BN", seed=1)
-    assert len(list((tmp_path / "runs").iterdir())) == 4
-    monkeypatch.setattr(runs, "LONG", 60)
-    in_a_process()("bn", seed=9)
-    assert len(list((tmp_path / "runs").iterdir())) == 4
 
 
 @pytest.mark.parametrize(
