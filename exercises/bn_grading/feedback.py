@@ -228,7 +228,7 @@ _TOKEN = re.compile(
     |<title>[^<&>]*\w[^<&>]*</title>
     |<(?P<begins>[a-z][a-z0-9]*){_ATTRIBUTES}/?>
     |</(?P<ends>[a-z][a-z0-9]*)>
-    |<!--(?:[^<>-]|-(?!-))*-->
+    |<!--[^<>-]*\w(?:[^<>-]|-(?!-))*-->
     |<!DOCTYPE[ ]html>""",
     re.VERBOSE,
 )
