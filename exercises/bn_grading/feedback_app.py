@@ -220,7 +220,7 @@ class _Course:
     def due(self, student: str, *, force: bool) -> _Due:
         """What of a student's submission changed since its pages were made."""
         source, made = self._folders(student)
-        with self._gradebook.transaction():
+        with self._gradebook.reading():
             grades = grades_of(self._gradebook, self._assignment, student)
         notebooks, resources, digests, problems = {}, {}, {}, []
         before = {} if force else self._digests.get(student, {})
