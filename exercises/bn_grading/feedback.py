@@ -118,7 +118,7 @@ def _maker(made_by: bytes) -> "Pages":
     return maker
 
 
-class _Own(NotebookNode):  # type: ignore[misc]
+class _Own(NotebookNode):
     """A notebook that nobody else has: nbconvert would copy it three times before it changes anything."""
 
     def __deepcopy__(self, memo: Any) -> "_Own":
@@ -152,7 +152,8 @@ class Pages(HTMLExporter):
         self, file_stream: Any, resources: Any = None, **kwargs: Any
     ) -> tuple[str, dict[str, Any]]:
         """The page of a notebook that is read here, and what it came with."""
-        return self.from_notebook_node(_Own(nbformat.read(file_stream, as_version=4)), resources, **kwargs)
+        notebook = _Own(nbformat.read(file_stream, as_version=4))  # type: ignore[no-untyped-call]
+        return self.from_notebook_node(notebook, resources, **kwargs)
 
     def from_notebook_node(  # type: ignore[override]
         self, nb: Any, resources: Any = None, **kwargs: Any
@@ -228,7 +229,7 @@ _TOKEN = re.compile(
     |<title>[^<&>]*\w[^<&>]*</title>
     |<(?P<begins>[a-z][a-z0-9]*){_ATTRIBUTES}/?>
     |</(?P<ends>[a-z][a-z0-9]*)>
-    |<!--[^<>-]*\w(?:[^<>-]|-(?!-))*-->
+    |<!--(?=[^<>-]*\w)(?:[^<>-]|-(?!-))*-->
     |<!DOCTYPE[ ]html>""",
     re.VERBOSE,
 )

@@ -20,7 +20,7 @@ from traitlets.config import Config
 from bn_grading import feedback
 from bn_grading.safe_html import FILTERS
 
-from .conftest import ASSIGNMENT, BASIC, COURSE, Course, set_exchange
+from .conftest import ASSIGNMENT, BASIC, COURSE, SUSPECTS, Course, set_exchange
 
 # Right answers in all notebooks, errors and their tracebacks, texts, pictures, nothing.
 SOME = "[abcd]*"
@@ -113,6 +113,23 @@ def test_a_notebook_that_cannot_be_shown_costs_its_page_only(returned: Course) -
     assert f"fay_other_means: {BASIC}: there is no page: " in said
     assert not returned.feedback("fay_other_means", BASIC).exists()
     assert returned.feedback("ada_perfect", BASIC).exists()
+
+
+def test_what_is_handed_in_again_is_what_is_given_back(returned: Course) -> None:
+    again, by_name = returned.autograded("ada_perfect", BASIC).parent, returned.feedback("ada_perfect", BASIC)
+    page = by_name.read_bytes()
+    # Nothing but the time is another, a notebook is left out, and a file has the name of a page.
+    for name, text in (("timestamp.txt", "2031-01-01 10:00:00 UTC"), (f"{BASIC}.html", "all points")):
+        (again / name).unlink(missing_ok=True)
+        (again / name).write_text(text)
+    (again / f"{SUSPECTS}.ipynb").unlink()
+    unreadable = returned.autograded("ben_half_right", BASIC)
+    unreadable.unlink()
+    unreadable.symlink_to("elsewhere")
+    assert f"ben_half_right: {BASIC}: it is a link" in made(returned, code=1)
+    assert by_name.read_bytes() == page
+    assert (by_name.parent / "timestamp.txt").read_text() == "2031-01-01 10:00:00 UTC"
+    assert not returned.feedback("ada_perfect", SUSPECTS).exists()
 
 
 # What a page is made of, and what a student might have put into one, well or badly formed.
