@@ -404,7 +404,7 @@ def match_histogram(x: Array, reference: Array) -> Array:
             raise ValueError(f"{name} has shape {image.shape}; expected at least one value")
         if not np.isfinite(image).all():
             raise ValueError(f"{name} holds a NaN or an infinity; expected finite numbers")
-    _, places, counts = np.unique(x, return_inverse=True, return_counts=True)
-    values, their_counts = np.unique(reference, return_counts=True)
-    matched = np.interp(np.cumsum(counts) / x.size, np.cumsum(their_counts) / reference.size, values)
-    return matched[places].reshape(x.shape).astype(x.dtype)
+    values = np.sort(reference, axis=None)
+    last = np.flatnonzero(np.append(values[1:] != values[:-1], True))  # of each run of equal values
+    at_most = np.searchsorted(np.sort(x, axis=None), x, side="right")
+    return np.interp(at_most / x.size, (last + 1) / reference.size, values[last]).astype(x.dtype)

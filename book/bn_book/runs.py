@@ -12,7 +12,7 @@ import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,8 +42,7 @@ def cache(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def kept(*args: P.args, **kwargs: P.kwargs) -> R:
         folder = os.environ.get(FOLDER)
-        asked = parameters.bind(*args, **kwargs)
-        asked.apply_defaults()
+        asked = _asked(parameters, args, kwargs)
         if not folder or not _plain(tuple(asked.arguments.values())):
             return function(*args, **kwargs)
         which = hashlib.sha256(repr(asked.arguments).encode()).hexdigest()[:16]
@@ -57,7 +56,35 @@ def cache(function: Callable[P, R]) -> Callable[P, R]:
             _write(file, result)
         return result
 
-    return cast(Callable[P, R], functools.cache(kept))
+    return once(kept)
+
+
+def once(function: Callable[P, R]) -> Callable[P, R]:
+    """`functools.cache`, for which an argument left out and the same one given by name are one call and not two.
+
+    Args:
+        function: what it returns depends on its arguments alone.
+
+    Examples:
+        >>> drawn = once(lambda seed=0: object())
+        >>> drawn() is drawn(0) is drawn(seed=0)
+        True
+    """
+    parameters = inspect.signature(function)
+    run = functools.cache(function)
+
+    @functools.wraps(function)
+    def asked_for(*args: P.args, **kwargs: P.kwargs) -> R:
+        asked = _asked(parameters, args, kwargs)
+        return run(*asked.args, **asked.kwargs)
+
+    return asked_for
+
+
+def _asked(parameters: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+    asked = parameters.bind(*args, **kwargs)
+    asked.apply_defaults()
+    return asked
 
 
 def _plain(value: Any) -> bool:

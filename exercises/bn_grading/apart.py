@@ -26,7 +26,8 @@ MIB = 1 << 20
 SECONDS = 20
 # Beyond what the process has when it starts.
 MEMORY = 3072 * MIB
-_PRELOADED = ["bn_grading.judge", "bn_grading.notebooks"]
+# What the grader has done apart; of anything else its own module is imported before the processes are forked.
+_OF_THE_GRADER = ["bn_grading.judge", "bn_grading.notebooks"]
 
 
 class TooMuchError(Exception):
@@ -36,11 +37,11 @@ class TooMuchError(Exception):
 class _Worker:
     """A process that does one piece of work after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         context = multiprocessing.get_context("forkserver")
         # A worker of Dask's is a daemon, which may have no processes of its own; this one ends with it all the same.
         multiprocessing.current_process().daemon = False
-        context.set_forkserver_preload(_PRELOADED)
+        context.set_forkserver_preload(_OF_THE_GRADER if module in _OF_THE_GRADER else [module])
         self._connection, its = context.Pipe()
         self._process = context.Process(target=_work, args=(its,), daemon=True)
         self._process.start()
@@ -80,7 +81,7 @@ def run(function: Callable[[*Ts], T], /, *args: *Ts, seconds: int = SECONDS) -> 
         TooMuchError: if it takes more than it may.
         Exception: whatever it raises.
     """
-    worker = _here.worker = _here.worker or _Worker()
+    worker = _here.worker = _here.worker or _Worker(function.__module__)
     try:
         worked, result = worker.run(function, args, seconds)
     except TooMuchError:

@@ -1,42 +1,41 @@
-"""The page of feedback of a notebook: nbgrader's, with what many students have in common made once.
+"""The page of feedback of a notebook: nbgrader's, byte for byte, in a fraction of the time.
 
-nbconvert renders a page as a whole and then parses it as a whole. But most of a page is what was released, and most of
-the rest is what others answered, too. So `CellByCell` renders and parses each cell apart, keeps its HTML by all that it
-was made of, and puts it where nbconvert would have had it: the page is the same, byte for byte. A cell whose tags do
-not close within it changes what comes after it, so a page that has one is made as nbconvert makes it.
+What nbconvert does for each page is done once here, or not at all. A notebook that was read for its page is not copied.
+A cell that was rendered before is not rendered again: most are as they were released. And nbconvert has BeautifulSoup
+parse each page and write it out again, which takes longer than all else. A page of plain HTML comes out as it went in,
+but for its tags, references and spaces, and `parsed` does the same to these. A page with anything else is parsed.
 """
 
 import io
 import json
 import pickle
-import secrets
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from html.parser import HTMLParser
+from hashlib import sha256
+from html import escape, unescape
+from pathlib import Path
+from secrets import token_hex
+from types import SimpleNamespace
 from typing import Any
 
+import nbformat
+import nbgrader  # type: ignore[import-untyped]
 from bs4 import BeautifulSoup
 from bs4.builder import HTMLTreeBuilder
 from nbconvert.exporters import HTMLExporter
+from nbformat import NotebookNode
 from nbgrader.api import MissingEntry  # type: ignore[import-untyped]
 from nbgrader.preprocessors import GetGrades, NbGraderPreprocessor  # type: ignore[import-untyped]
 
 # Where the cells of a page go. Drawn at random in each process, so that no student's text can be one.
-_PLACE = f"<!--{secrets.token_hex()}-%d-->"
-_CELL_BY_CELL = """{% extends 'index.html.j2' %}
-{% block any_cell scoped -%}
-{%- if cells.knows(nb, cell) -%}{{- cells.place() -}}
-{%- else -%}{%- set html %}{{ super() }}{% endset -%}{{- cells.place(html) -}}{%- endif -%}
-{%- endblock any_cell %}"""
+_PLACE = f"<!--{token_hex()}-%d-->"
+_PLACES = re.compile(_PLACE.replace("%d", r"(\d+)"))
+_REMEMBERING = """{% extends 'index.html.j2' %}
+{% block any_cell scoped -%}{{ cells.known(nb, cell) or cells.keep(super()) }}{%- endblock any_cell %}"""
 # What is kept of all cells, in characters.
 _MOST = 20_000_000
-# nbconvert changes these where they lie in a page of JupyterLab's template.
-_FOCUSABLE = "jp-Cell-inputWrapper", "jp-OutputArea-output"
-# What HTML has no end tag for.
-_VOID: frozenset[str] | set[str] = HTMLTreeBuilder.DEFAULT_EMPTY_ELEMENT_TAGS or frozenset()
-# BeautifulSoup makes one of several of these, wherever they came from.
-_SPACES = " \n\t\f\r"
 
 
 @dataclass(frozen=True)
@@ -97,131 +96,199 @@ def with_given_grades(preprocessors: list[Any]) -> list[Any]:
 
 def page(made_by: bytes, filename: str, resources: Any) -> tuple[str, dict[str, Any]]:
     """The page of a notebook's file, and what it came with."""
-    return _made(made_by, lambda maker: maker.from_filename(filename, resources=pickle.loads(pickle.dumps(resources))))
-
-
-def page_of(made_by: bytes, notebook: str, resources: Any) -> str:
-    """The page of a notebook's text, whose `resources["nbgrader"]["grades"]` are its `Grades`."""
-    return _made(made_by, lambda maker: maker.from_file(io.StringIO(notebook), resources=resources))[0]
-
-
-def _made(made_by: bytes, by: Any) -> tuple[str, dict[str, Any]]:
-    cell_by_cell, as_a_whole = _makers(made_by)
-    try:
-        made, resources = by(cell_by_cell)
-    except _NotAloneError:
-        made, resources = by(as_a_whole)
+    made, resources = _maker(made_by).from_filename(filename, resources=resources)
     # What the page was made with does not come back.
     return made, {name: each for name, each in resources.items() if not callable(each)}
 
 
+def page_of(made_by: bytes, notebook: str, resources: Any) -> str:
+    """The page of a notebook's text, whose `resources["nbgrader"]["grades"]` are its `Grades`."""
+    made, _ = _maker(made_by).from_file(io.StringIO(notebook), resources=resources)
+    return made
+
+
 @lru_cache(maxsize=1)
-def _makers(made_by: bytes) -> tuple[Any, Any]:
+def _maker(made_by: bytes) -> "Pages":
     config, preprocessors = pickle.loads(made_by)
-    makers = CellByCell(config=config), HTMLExporter(config=config)  # type: ignore[no-untyped-call]
-    for maker in makers:
-        for each in preprocessors:
-            maker.register_preprocessor(each)  # type: ignore[no-untyped-call]
-    return makers
+    maker = Pages(config)
+    # Once, after the last of them.
+    maker.optimistic_validation = bool(preprocessors)
+    for each in preprocessors:
+        maker.register_preprocessor(each)  # type: ignore[no-untyped-call]
+    return maker
 
 
-class _NotAloneError(Exception):
-    """A cell whose HTML depends on the page around it, or the other way round."""
+class _Own(NotebookNode):
+    """A notebook that nobody else has: nbconvert would copy it three times before it changes anything."""
+
+    def __deepcopy__(self, memo: Any) -> "_Own":
+        return self
 
 
-class CellByCell(HTMLExporter):
-    """nbconvert's exporter, which makes the HTML of two cells that are the same once."""
+class Pages(HTMLExporter):
+    """nbconvert's exporter, which does once what it would do again and again."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(raw_template=_CELL_BY_CELL, **kwargs)  # type: ignore[no-untyped-call]
-        self._cells = _Cells()
-        self.environment.globals["cells"] = self._cells
+    def __init__(self, config: Any) -> None:
+        super().__init__(config=config)  # type: ignore[no-untyped-call]
+        if self._is_nbgraders():
+            self.raw_template = _REMEMBERING
+        self._cells = self.environment.globals["cells"] = _Cells()
+        self._made: str | None = None
+
+    def _is_nbgraders(self) -> bool:
+        """Whether the HTML of a cell is made of the cell and the notebook's metadata alone.
+
+        A course's own template or filter can look at whose notebook it is. Embedding takes pictures that lie beside it.
+        """
+        where = super().template.filename
+        return (
+            where is not None
+            and Path(where).is_relative_to(Path(nbgrader.__file__).parent)
+            and all(str(each).startswith("bn_grading.") for each in self.filters.values())
+            and not self.embed_images
+        )
+
+    def from_file(  # type: ignore[override]
+        self, file_stream: Any, resources: Any = None, **kwargs: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """The page of a notebook that is read here, and what it came with."""
+        notebook = _Own(nbformat.read(file_stream, as_version=4))  # type: ignore[no-untyped-call]
+        return self.from_notebook_node(notebook, resources, **kwargs)
 
     def from_notebook_node(  # type: ignore[override]
         self, nb: Any, resources: Any = None, **kwargs: Any
     ) -> tuple[str, dict[str, Any]]:
         """The page of a notebook, and what it came with."""
-        self._cells.begin()
         made, resources = super().from_notebook_node(nb, resources, **kwargs)
-        return self._cells.put_into(made), resources
+        return made if self._made is None else self._made, resources
+
+    @property
+    def template(self) -> Any:
+        """What renders a page. nbconvert is left with nothing to parse if the page is what it would make of it."""
+        return SimpleNamespace(render=self._render)
+
+    def _render(self, **given: Any) -> str:
+        # Also forgets what a page that failed had begun.
+        self._cells.put_into("")
+        html = super().template.render(**given).lstrip("\r\n")
+        made = parsed(html)
+        self._made = None if made is None else self._cells.put_into(made)
+        return self._cells.put_into(html) if made is None else ""
 
 
 class _Cells:
-    """The cells of the page that is being made, and those of earlier pages."""
+    """The HTML of the cells of this page and of earlier ones, parsed where that needs no page around it."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[str, str, str]] = {}
+        self._kept: dict[bytes, tuple[str, str, str]] = {}
         self._size = 0
+        self._key = b""
         self._here: list[str] = []
-        self._key = ""
 
-    def begin(self) -> None:
-        """Begin a page."""
-        self._here = []
+    def known(self, nb: Any, cell: Any) -> str:
+        """What stands for a cell that was rendered before; "", if none was, and then `keep` is called for it."""
+        self._key = sha256(json.dumps([nb.metadata, cell]).encode()).digest()
+        return self._place() if self._key in self._kept else ""
 
-    def knows(self, nb: Any, cell: Any) -> bool:
-        """Whether such a cell was rendered before; it is the one that `place` is called for."""
-        self._key = json.dumps([nb.metadata, cell], sort_keys=True)
-        return self._key in self._kept
-
-    def place(self, html: str | None = None) -> str:
-        """What stands for the cell until `put_into`; if it is rendered now, keep it."""
-        if html is not None:
-            self._keep(html)
-        before, inner, behind = self._kept[self._key]
-        if not inner:
-            return before
-        self._here.append(inner)
-        return f"{before}{_PLACE % (len(self._here) - 1)}{behind}"
-
-    def _keep(self, html: str) -> None:
+    def keep(self, html: str) -> str:
+        """Keep the HTML of the cell; what stands for it."""
         inner = html.strip(_SPACES)
-        before, _, behind = html.partition(inner) if inner else (html, "", "")
-        if any(name in inner for name in _FOCUSABLE) or not _is_balanced(inner):
-            raise _NotAloneError
-        inner = _parsed(inner)
-        self._size += len(inner) + len(self._key)
+        made = (parsed(inner) if inner else None) or ""
+        before, _, behind = html.partition(inner) if made else (html, "", "")
+        self._size += len(html)
         if self._size > _MOST:
             self._kept.clear()
-            self._size = len(inner) + len(self._key)
-        self._kept[self._key] = before, inner, behind
+            self._size = len(html)
+        self._kept[self._key] = before, made, behind
+        return self._place()
 
-    def put_into(self, made: str) -> str:
-        """The page with its cells."""
-        for number, inner in enumerate(self._here):
-            made = made.replace(_PLACE % number, inner, 1)
-        return made
+    def _place(self) -> str:
+        before, made, behind = self._kept[self._key]
+        if not made:
+            return before
+        self._here.append(made)
+        return f"{before}{_PLACE % (len(self._here) - 1)}{behind}"
+
+    def put_into(self, page: str) -> str:
+        """The page with its cells; the next one begins."""
+        here, self._here = self._here, []
+        return _PLACES.sub(lambda place: here[int(place[1])], page)
 
 
-def _parsed(html: str) -> str:
-    """What nbconvert does to a page, on a part of one."""
-    soup = BeautifulSoup(html, features="html.parser")
+# nbconvert changes these where they lie in a page of JupyterLab's template.
+_FOCUSABLE = "jp-Cell-inputWrapper", "jp-OutputArea-output"
+# What HTML has no end tag for.
+_VOID: frozenset[str] | set[str] = HTMLTreeBuilder.DEFAULT_EMPTY_ELEMENT_TAGS or frozenset()
+# Python's parser has rules of its own for what lies in these, and other ones in each version.
+_OF_ITS_OWN = {"script", "style", "textarea", "title", "iframe", "noembed", "noframes", "noscript", "plaintext", "xmp"}
+_OF_ITS_OWN |= {"template"}
+_ATTRIBUTES = r"""(?:\s+[a-z][a-z0-9-]*=(?:"[^"<>]*"|[\w.%#-]+))*\s*"""
+_TOKEN = re.compile(
+    rf"""(?P<text>[^<]+)
+    |(?P<cdata><(?P<name>style|script){_ATTRIBUTES}>)(?P<raw>(?:[^<]|<(?![/!]))*)</(?P=name)>
+    |<title>[^<&>]*\w[^<&>]*</title>
+    |<(?P<begins>[a-z][a-z0-9]*){_ATTRIBUTES}/?>
+    |</(?P<ends>[a-z][a-z0-9]*)>
+    |<!--(?=[^<>-]*\w)(?:[^<>-]|-(?!-))*-->
+    |<!DOCTYPE[ ]html>""",
+    re.VERBOSE,
+)
+_REFERENCE = re.compile("&(?!(?:lt|gt|amp|quot|nbsp|#39|#34|#x27);)")
+# The pictures in a page lie in its tags; no more of them is kept than of the page.
+_LONG = 200
+_SPACES = " \n\t\f\r"
+
+
+def parsed(html: str) -> str | None:
+    """A page as BeautifulSoup writes it out again for nbconvert; None, if that is better left to it.
+
+    It knows what `_TOKEN` names, where each tag ends in the order in which they began.
+    """
+    if "\0" in html or any(name in html for name in _FOCUSABLE):
+        return None
+    written, opened, at = [], [], 0
+    while at < len(html):
+        token = _TOKEN.match(html, at)
+        if token is None:
+            return None
+        at = token.end()
+        kind, text = token.lastgroup, token[0]
+        if kind == "text":
+            if _REFERENCE.search(text):
+                return None
+            text = escape(unescape(text), quote=False) if "pre" in opened or text.strip(_SPACES) else _space(text)
+        elif kind == "begins":
+            name = token["begins"]
+            if name in _OF_ITS_OWN or (name not in _VOID and text.endswith("/>")):
+                return None
+            text = (_tag if len(text) < _LONG else _tag.__wrapped__)(text)
+            if name not in _VOID:
+                opened.append(name)
+                text = text.removesuffix(f"</{name}>")
+        elif kind == "ends":
+            if not opened or opened.pop() != token["ends"]:
+                return None
+        elif kind == "raw":
+            tag, raw = _tag(token["cdata"]), token["raw"]
+            if raw and not raw.strip(_SPACES):
+                raw = _space(raw)
+            end = f"</{token['name']}>"
+            text = f"{tag.removesuffix(end)}{raw}{end}"
+        elif text.startswith("<!D"):
+            text += "\n"
+        written.append(text)
+    return None if opened else "".join(written)
+
+
+def _space(text: str) -> str:
+    """What BeautifulSoup makes of nothing but spaces, unless they lie in a <pre>."""
+    return "\n" if "\n" in text else " "
+
+
+@lru_cache(maxsize=4096)
+def _tag(text: str) -> str:
+    """What nbconvert does to a page, on a tag of one."""
+    soup = BeautifulSoup(text, features="html.parser")
     for each in soup.select("img:not([alt])"):
         each.attrs["alt"] = "No description has been provided for this image"
     return str(soup)
-
-
-class _Balance(HTMLParser):
-    """Whether each tag is closed, and in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.holds = True
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        """It is closed."""
-
-    def handle_endtag(self, tag: str) -> None:
-        self.holds = self.holds and bool(self.open) and self.open.pop() == tag
-
-
-def _is_balanced(html: str) -> bool:
-    balance = _Balance()
-    balance.feed(html)
-    balance.close()
-    return balance.holds and not balance.open

@@ -6,6 +6,7 @@ It leaves in `feedback/` what `nbgrader generate_feedback` leaves there. It make
 comments changed since the last time, several submissions at a time, each apart from this process.
 """
 
+import fnmatch
 import hashlib
 import json
 import sys
@@ -14,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -39,12 +39,13 @@ from bn_grading import apart, feedback
 from bn_grading.assignment import NoAssignmentError, sources
 from bn_grading.assignment_app import ParallelApp, excluded, meant, submitted
 from bn_grading.feedback import Grades
-from bn_grading.files import UnreadableError, content
+from bn_grading.files import UnreadableError, content, of_the_machine
 from bn_grading.gradebook import OneGradebook
 from bn_grading.record import run_hook, stops_the_run
 from bn_grading.report.write import write_text
 from bn_grading.results import Results, append, printable
 from bn_grading.safe_html import FILTERS, PAGE_SECONDS
+from bn_grading.sanitize import STAMP
 
 # In bytes; what `bn-grade` leaves in `autograded/` is smaller.
 _LARGEST = 100 << 20
@@ -135,7 +136,7 @@ class FeedbackApp(ParallelApp):
             known = sources(self.coursedir.db_url, self.coursedir.course_id, assignment)
         except (NoAssignmentError, ValueError) as error:
             self.fail(str(error))
-        if not any(fnmatchcase(name, self.coursedir.notebook_id) for name in known):
+        if not any(fnmatch.fnmatchcase(name, self.coursedir.notebook_id) for name in known):
             self.fail(f"--notebook {self.coursedir.notebook_id} is none of {', '.join(known)}")
         course = self.coursedir
         graded = submitted(course, assignment, course.autograded_directory)
@@ -160,7 +161,8 @@ class FeedbackApp(ParallelApp):
         except OSError as error:
             broken = f"the pages cannot be stored: {type(error).__name__}: {error}"
         print(f"\n{submissions} submissions in {time.monotonic() - began:.1f} s")
-        print(f"  {pages_made} pages were made, of {new} submissions; the other pages are as they would be made now")
+        others = "" if problems or broken else "; the other pages are as they would be made now"
+        print(f"  {pages_made} pages were made, of {new} submissions{others}")
         for problem in problems:
             print(f"  {problem}")
         if broken:
@@ -220,11 +222,24 @@ class _Course:
     def due(self, student: str, *, force: bool) -> _Due:
         """What of a student's submission changed since its pages were made."""
         source, made = self._folders(student)
-        with self._gradebook.transaction():
+        with self._gradebook.reading():
             grades = grades_of(self._gradebook, self._assignment, student)
         notebooks, resources, digests, problems = {}, {}, {}, []
         before = {} if force else self._digests.get(student, {})
-        for path in sorted(source.glob(f"{self._coursedir.notebook_id}.ipynb")):
+        try:
+            beside = {each.name for each in source.iterdir()}
+            stamp = content(source / STAMP, _LARGEST).hex() if STAMP in beside else ""
+            # When less is handed in the second time, there is a page without its notebook.
+            for name in grades:
+                if not {f"{name}.ipynb", f"{name}.html"} & beside and fnmatch.fnmatchcase(
+                    name, self._coursedir.notebook_id
+                ):
+                    (made / f"{name}.html").unlink(missing_ok=True)
+        except (OSError, UnreadableError) as error:
+            if isinstance(error, OSError) and of_the_machine(error):
+                raise
+            return _Due(student, Wanted(self._made_by, {}, {}), {}, (f"its folders cannot be used: {error}",))
+        for path in sorted(source / name for name in fnmatch.filter(beside, f"{self._coursedir.notebook_id}.ipynb")):
             name = path.stem
             try:
                 text = content(path, _LARGEST).decode()
@@ -234,9 +249,11 @@ class _Course:
             if name not in grades:
                 problems.append(f"{name}: the gradebook has no scores of it")
                 continue
-            parts = self._makers, text, json.dumps(asdict(grades[name]), sort_keys=True)
+            parts = self._makers, stamp, text, json.dumps(asdict(grades[name]), sort_keys=True)
             digests[name] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-            if before.get(name) != digests[name] or not (made / f"{name}.html").is_file():
+            # A student's file of the page's name is copied beside the pages each time, and then lies in its place.
+            is_there = (made / f"{name}.html").is_file() and f"{name}.html" not in beside
+            if before.get(name) != digests[name] or not is_there:
                 notebooks[name] = text
                 resources[name] = self._resources(student, path, grades[name])
         return _Due(student, Wanted(self._made_by, notebooks, resources), digests, tuple(problems))
@@ -252,13 +269,14 @@ class _Course:
         problems = list(due.problems)
         run_hook(self._converter, self._converter.pre_convert_hook, student, self._assignment)
         try:
+            # First: a file of a student's may have the name of a page.
+            self._converter.init_assignment(self._assignment, student)
             for name, (page, problem) in made.items():
                 if problem:
                     problems.append(f"{name}: there is no page: {problem}")
                     (folder / f"{name}.html").unlink(missing_ok=True)
                 else:
                     write_text(folder / f"{name}.html", page)
-            self._converter.init_assignment(self._assignment, student)
             self._converter.set_permissions(self._assignment, student)
         except Exception as error:
             if stops_the_run(error):

@@ -42,6 +42,14 @@ class OneGradebook(Gradebook):  # type: ignore[misc]
         self._transactions = 0
 
     @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read what belongs together, and change nothing: another command may be writing meanwhile."""
+        try:
+            yield
+        finally:
+            self._session.remove()
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         """Store at the end what was done, or nothing if something raises."""
         try:

@@ -1,7 +1,7 @@
-"""What each worker of `test_sync` does: `mpiexec -n 4 python sync_worker.py TASK FOLDER`.
+"""What each worker of `test_sync` does: `mpiexec -n 4 python sync_worker.py FOLDER TASK...`, one task after the other.
 
-Every worker writes what it saw to FOLDER; what it should have seen is known to `test_sync`, which compares. Inputs are
-made here, from seeds, so that both know them.
+Every worker writes what it saw to FOLDER/TASK; what it should have seen is known to `test_sync`, which compares.
+Inputs are made here, from seeds, so that both know them.
 """
 
 import json
@@ -164,4 +164,7 @@ if __name__ == "__main__":
     from mpi4py import MPI
 
     tasks = {task.__name__: task for task in (each_case, groups, train, refusals, other_channels, dies)}
-    tasks[sys.argv[1]](MPI.COMM_WORLD, Path(sys.argv[2]))
+    for name in sys.argv[2:]:
+        folder = Path(sys.argv[1], name)
+        folder.mkdir(exist_ok=True)
+        tasks[name](MPI.COMM_WORLD, folder)

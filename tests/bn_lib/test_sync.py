@@ -5,6 +5,7 @@ on the rows of all. A worker that waits for another that never comes is ended by
 """
 
 import copy
+import functools
 import json
 import os
 import pickle
@@ -49,22 +50,28 @@ def start(workers, *arguments):
     )
 
 
-def together(workers, task, folder):
-    done = start(workers, WORKER, task, folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """The folder of what so many workers wrote in all tasks; each number is started once, for that takes the time."""
+
+    @functools.cache
+    def folder_of(workers):
+        folder = tmp_path_factory.mktemp(f"on_{workers}")
+        groups = ("groups",) if workers == 4 else ()
+        done = start(workers, WORKER, folder, "each_case", "train", "refusals", "other_channels", *groups)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
-    """What each worker saw in every case, for any number of workers; each number is started once."""
-    folders = {}
+def seen(together):
+    """What each worker saw in a case."""
 
     def load(workers, backend, case):
-        if workers not in folders:
-            folders[workers] = together(workers, "each_case", tmp_path_factory.mktemp(f"on_{workers}"))
-        files = [folders[workers] / f"{backend}-{CASES.index(case)}-{rank}.npz" for rank in range(workers)]
-        return [dict(np.load(file)) for file in files]
+        folder = together(workers) / "each_case"
+        return [dict(np.load(folder / f"{backend}-{CASES.index(case)}-{rank}.npz")) for rank in range(workers)]
 
     return load
 
@@ -118,10 +125,9 @@ def test_statistics_of_one_worker_alone_would_not_do(seen, workers):
         assert np.max(np.abs(part[name] - own[name])) > 0.01
 
 
-def test_a_communicator_of_ones_own(tmp_path):
+def test_a_communicator_of_ones_own(together):
     """Even and odd ranks: two mini-batches that know nothing of each other."""
-    together(4, "groups", tmp_path)
-    parts = [dict(np.load(tmp_path / f"{rank}.npz")) for rank in range(4)]
+    parts = [dict(np.load(together(4) / "groups" / f"{rank}.npz")) for rank in range(4)]
     for colour in (0, 1):
         whole, group = alone(CASES[colour]), parts[colour::2]
         for name, value in (joined(group) | {name: group[0][name] for name in STATE}).items():
@@ -129,12 +135,11 @@ def test_a_communicator_of_ones_own(tmp_path):
 
 
 @on_two_and_on_four
-def test_a_network_trains_as_on_one_machine(tmp_path, workers):
-    together(workers, "train", tmp_path)
+def test_a_network_trains_as_on_one_machine(together, workers):
     one = train_on(network(BatchNorm), 0, 1, lambda gradient: gradient).state_dict()
     untrained = network(BatchNorm).state_dict()
     for rank in range(workers):
-        state = dict(np.load(tmp_path / f"{rank}.npz"))
+        state = dict(np.load(together(workers) / "train" / f"{rank}.npz"))
         assert state.keys() == one.keys()
         for name, value in one.items():
             assert np.allclose(state[name], value, rtol=1e-9, atol=1e-11), name
@@ -143,9 +148,8 @@ def test_a_network_trains_as_on_one_machine(tmp_path, workers):
 
 
 @on_two_and_on_four
-def test_what_one_worker_refuses_raises_on_all(tmp_path, workers):
-    together(workers, "refusals", tmp_path)
-    said = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(workers)]
+def test_what_one_worker_refuses_raises_on_all(together, workers):
+    said = [json.loads((together(workers) / "refusals" / f"{rank}.json").read_text()) for rank in range(workers)]
     assert all(each["as it was"] for each in said)
     last = workers - 1
     expected = [
@@ -176,11 +180,10 @@ def test_what_one_worker_refuses_raises_on_all(tmp_path, workers):
 
 
 @on_two_and_on_four
-def test_a_layer_of_other_channels_is_named_on_all(tmp_path, workers):
-    together(workers, "other_channels", tmp_path)
+def test_a_layer_of_other_channels_is_named_on_all(together, workers):
     sizes = [1 + 3 * 5] * (workers - 1) + [1 + 3 * 4]
     for rank in range(workers):
-        error, message, batches = json.loads((tmp_path / f"{rank}.json").read_text())
+        error, message, batches = json.loads((together(workers) / "other_channels" / f"{rank}.json").read_text())
         assert error == "ValueError"
         assert message == (
             f"forward met messages of {sizes} numbers, by rank; expected layers of one number of channels"
@@ -204,7 +207,7 @@ def test_squares_that_are_no_numbers_are_refused():
 
 def test_a_worker_that_dies_ends_all_of_them(tmp_path):
     """With `-m mpi4py`, as the docstring says; otherwise they would wait until mpiexec ends them."""
-    done = start(2, "-m", "mpi4py", WORKER, "dies", tmp_path)
+    done = start(2, "-m", "mpi4py", WORKER, tmp_path, "dies")
     assert done.returncode != 0
     assert "the disk is gone" in done.stderr
     assert "timed out" not in (done.stdout + done.stderr).lower()

@@ -77,6 +77,14 @@ def test_a_run_of_an_experiment_is_one_for_all_processes_of_a_build(tmp_path, mo
     assert len(list((tmp_path / "runs").iterdir())) == 4
 
 
+def test_a_run_is_one_however_it_is_asked_for():
+    """A page says result("BN"), another experiment result(method, seed=seed): one run, and not two."""
+    for keep in (runs.cache, runs.once):
+        drawn = keep(lambda method, *, seed=0: object())
+        assert drawn("BN") is drawn("BN", seed=0) is drawn(method="BN")
+        assert drawn("BN") is not drawn("BN", seed=1)
+
+
 @pytest.mark.parametrize(
     ("printed", "written"),
     [

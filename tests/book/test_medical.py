@@ -237,6 +237,8 @@ def test_gray_images_are_read_too(real_set):
         ({"test_images": np.zeros((60, 28, 28, 28), np.uint8)}, "a two-dimensional set"),
         ({"test_images": np.zeros((60, 28, 28))}, "expected uint8"),
         ({"train_labels": np.zeros((160, 14), np.uint8)}, r"expected one whole number for each image, \(160, 1\)"),
+        ({"train_labels": np.zeros(160, np.uint8)}, r"expected one whole number for each image, \(160, 1\)"),
+        ({"test_images": np.zeros((60, 28, 28, 4), np.uint8)}, r"\(N, H, W, 3\)"),
         ({"test_labels": np.zeros((60, 1), np.uint8)}, "scanner A has 20 images of test, all with the same answer"),
     ],
 )
@@ -247,6 +249,46 @@ def test_a_file_that_is_no_such_set_is_refused(real_set, change, message):
         medmnist.study_of(real_set)
 
 
+def _text(path):
+    path.write_text("<!doctype html>")
+
+
+def _array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _text,
+        _array,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:2000]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"NUMPY", b"NVMPY")),
+        lambda path: np.savez(path, train_images=np.array([1, "a"], object)),
+    ],
+    ids=["text", "one array", "empty", "cut off", "damaged", "objects"],
+)
+def test_a_file_that_cannot_be_read_is_named(real_set, damage):
+    damage(real_set)
+    with pytest.raises(ValueError, match=r"set\.npz cannot be read .*; expected a file of MedMNIST, an \.npz"):
+        medmnist.load(real_set)
+
+
+def test_what_is_asked_for_is_named_if_it_is_no_method(real_set):
+    for methods in (("none", "zscore"), "none"):
+        with pytest.raises(ValueError, match="expected names of 'none', 'z-score', 'BN'"):
+            medmnist.compare(real_set, methods, steps=1)
+
+
+def test_one_label_is_asked_for_with_and_without_brackets(real_set):
+    found = [medmnist.study_of(real_set, positive=positive).test["C"].labels for positive in (2, (2,))]
+    assert np.array_equal(*found)
+    with pytest.raises(ValueError, match="expected some with a label of 7 and some without"):
+        medmnist.study_of(real_set, positive=7)
+
+
 def test_a_set_of_the_package_is_found_where_it_keeps_them_and_not_downloaded(real_set, monkeypatch):
     with pytest.raises(ModuleNotFoundError, match="pip install medmnist"):
         medmnist.load("pneumoniamnist")
@@ -254,8 +296,13 @@ def test_a_set_of_the_package_is_found_where_it_keeps_them_and_not_downloaded(re
     package = type("info", (), {"DEFAULT_ROOT": str(real_set.parent)})
     monkeypatch.setattr(medmnist, "import_module", lambda name: {"medmnist.info": package}[name])
     assert len(medmnist.load("set")["train"].x) == 160
+    monkeypatch.setenv("HOME", str(real_set.parent))
+    assert len(medmnist.load("~/set.npz")["train"].x) == 160
     with pytest.raises(FileNotFoundError, match=r"pneumoniamnist\.npz is not there"):
         medmnist.load("pneumoniamnist")
+    monkeypatch.setattr(package, "DEFAULT_ROOT", None)  # what the package says where it may not write
+    with pytest.raises(FileNotFoundError, match="give the path of its file"):
+        medmnist.load("set")
 
 
 # Figures

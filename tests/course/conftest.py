@@ -22,7 +22,9 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.request import urlopen
+from warnings import catch_warnings
 
 import pytest
 from filelock import FileLock
@@ -288,10 +290,11 @@ class Course:
         return done.stdout
 
     def grade(self, *options: str, code: int = 0) -> str:
-        """Run `bn-grade` as the instructor; return its output."""
-        done = self.run("bn_grading", *options)
-        assert done.returncode == code, f"bn-grade {' '.join(options)} ended {done.returncode}:\n{done.stdout}"
-        return done.stdout
+        """Run `bn-grade` as the instructor, but in this process; return its output."""
+        with patch.dict(os.environ, self.environment(), clear=True), catch_warnings(action="ignore"):
+            ended, said = in_process(*options, folder=self.root)
+        assert ended == code, f"bn-grade {' '.join(options)} ended {ended}:\n{said}"
+        return said
 
     def run(self, module: str, *command: str, student: str = "", **changed: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, with an environment of its own, and maybe some variables changed."""

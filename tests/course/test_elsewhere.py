@@ -48,7 +48,8 @@ def totals(course: Course) -> dict[str, float]:
 @pytest.mark.needs("bwrap", package="bubblewrap")
 def test_a_cluster_of_its_own(with_release: Copies, tmp_path: Path) -> None:
     course = small(with_release(tmp_path))
-    course.grade(ASSIGNMENT, "--scheduler", "local", "--jobs", "2")
+    done = course.run("bn_grading", ASSIGNMENT, "--scheduler", "local", "--jobs", "2")
+    assert done.returncode == 0, done.stdout
     assert totals(course) == TOTALS
     # A worker of Dask's is a daemon, and has what makes the pages beside it all the same.
     made = course.run("bn_grading.feedback_app", ASSIGNMENT, "--scheduler", "local", "--jobs", "2")

@@ -1,20 +1,26 @@
 """bn-feedback beside nbgrader: the same pages, byte for byte, made anew where something changed; nothing stops it."""
 
+import random
 import shutil
+from base64 import b64encode
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from nbconvert.exporters import HTMLExporter
 from nbformat import writes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 from nbgrader.api import Gradebook
+from nbgrader.converters import GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
 from bn_grading import feedback
 from bn_grading.safe_html import FILTERS
 
-from .conftest import ASSIGNMENT, BASIC, COURSE, Course, set_exchange
+from .conftest import ASSIGNMENT, BASIC, COURSE, SUSPECTS, Course, set_exchange
 
 # Right answers in all notebooks, errors and their tracebacks, texts, pictures, nothing.
 SOME = "[abcd]*"
@@ -109,6 +115,118 @@ def test_a_notebook_that_cannot_be_shown_costs_its_page_only(returned: Course) -
     assert returned.feedback("ada_perfect", BASIC).exists()
 
 
+def test_what_is_handed_in_again_is_what_is_given_back(returned: Course) -> None:
+    again, by_name = returned.autograded("ada_perfect", BASIC).parent, returned.feedback("ada_perfect", BASIC)
+    page = by_name.read_bytes()
+    # Nothing but the time is another, a notebook is left out, and a file has the name of a page.
+    for name, text in (("timestamp.txt", "2031-01-01 10:00:00 UTC"), (f"{BASIC}.html", "all points")):
+        (again / name).unlink(missing_ok=True)
+        (again / name).write_text(text)
+    (again / f"{SUSPECTS}.ipynb").unlink()
+    unreadable = returned.autograded("ben_half_right", BASIC)
+    unreadable.unlink()
+    unreadable.symlink_to("elsewhere")
+    assert f"ben_half_right: {BASIC}: it is a link" in made(returned, code=1)
+    assert by_name.read_bytes() == page
+    assert (by_name.parent / "timestamp.txt").read_text() == "2031-01-01 10:00:00 UTC"
+    assert not returned.feedback("ada_perfect", SUSPECTS).exists()
+
+
+# What a page is made of, and what a student might have put into one, well or badly formed.
+PIECES = (
+    *(
+        "a",
+        " ",
+        "\n",
+        " \n\t ",
+        "\xa0",
+        "\x0b",
+        "\r\n",
+        "\0",
+        "é",
+        ">",
+        "<",
+        '"',
+        "'",
+        "&",
+        "&lt",
+        "&lt;",
+        "&amp;",
+        "&amp;lt;",
+    ),
+    *(
+        "&quot;",
+        "&#39;",
+        "&#x27;",
+        "&nbsp;",
+        "&copy;",
+        "&#0;",
+        "&#128;",
+        "<b>",
+        "</b>",
+        "<b/>",
+        "</b >",
+        "<B>",
+        "<br>",
+        "</br>",
+    ),
+    *(
+        "<br />",
+        "<pre>",
+        "</pre>",
+        '<p class=" a  b">',
+        "</p>",
+        '<p a="c"d="e">',
+        '<p ="a">',
+        '<p a="">',
+        '<p a="<">',
+        "<p a>",
+    ),
+    *(
+        '<img src="a">',
+        "<img src='a'>",
+        '<img alt="&quot;" src="a>b">',
+        '<img width=5 src="x&amp;y">',
+        "<a href=x/>",
+        "</a>",
+    ),
+    *(
+        '<a href="x" href="y">',
+        '<a\nrel="x  y"\n>',
+        "<!-- a -->",
+        "<!-- a -- b -->",
+        "<!--",
+        "-->",
+        "<!-- -->",
+        "<?php a?>",
+    ),
+    *(
+        "<style>a > b & c</style>",
+        "<style> \n </style>",
+        "<style>",
+        "</style>",
+        "<script>if (a<b) {}</script>",
+        "<plaintext>",
+    ),
+    *("<script>a</b></script>", "<title>a</title>", "<title> </title>", "<textarea> <b> </textarea>", "<![CDATA[a]]>"),
+    *("<!DOCTYPE html>", '<meta charset="utf-8" />', '<svg viewBox="0">', "</svg>", "<noscript>", "</noscript>"),
+)
+
+
+def test_what_is_written_without_a_parser_is_what_it_would_write() -> None:
+    drawn, known = random.Random(1), 0
+    for _ in range(3000):
+        html = "".join(drawn.choices(PIECES, k=drawn.randint(1, 5)))
+        made = feedback.parsed(html)
+        if made is not None:
+            known += 1
+            soup = BeautifulSoup(html, features="html.parser")
+            for each in soup.select("img:not([alt])"):
+                each["alt"] = "No description has been provided for this image"
+            assert made == str(soup), html
+    assert known > 300
+
+
 HTML = ("<img src='a'/>", "<div><p>a", "</div></div>", "<!-- a", "--> b", "<pre>\n a \n</pre>", "&lt; &amp &")
 
 
@@ -127,22 +245,51 @@ HTML = ("<img src='a'/>", "<div><p>a", "</div></div>", "<!-- a", "--> b", "<pre>
     ],
 )
 def test_cell_by_cell_is_as_a_whole(cells: list[Any]) -> None:
-    assert_same(cells, "classic")
+    assert_same(cells, GenerateFeedback(coursedir=CourseDirectory()).config)
 
 
 def test_what_a_page_around_it_changes_is_made_with_the_page() -> None:
-    assert_same([new_markdown_cell("a"), new_code_cell("x", outputs=[new_output("stream", text="1")])], "lab")
+    config = Config()
+    config.HTMLExporter.template_name, config.Exporter.default_preprocessors = "lab", []
+    assert_same([new_markdown_cell("a"), new_code_cell("x", outputs=[new_output("stream", text="1")])], config)
 
 
-def assert_same(cells: list[Any], template: str) -> None:
+def test_a_course_s_own_template_can_look_at_whose_cell_it_is(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "index.html.j2").write_text("{% for cell in nb.cells %}{{ resources.whose }}{% endfor %}")
+    (tmp_path / "own" / "conf.json").write_text("{}")
+    config = Config()
+    config.HTMLExporter.template_name, config.HTMLExporter.extra_template_basedirs = "own", [str(tmp_path)]
+    config.Exporter.default_preprocessors = []
+    made_by, notebook = feedback.recipe(config, []), writes(new_notebook(cells=[new_markdown_cell("a")]))
+    assert [feedback.page_of(made_by, notebook, {"whose": whose}) for whose in ("Ada", "Ben")] == ["Ada", "Ben"]
+
+
+def test_a_picture_beside_a_notebook_is_that_of_its_student(tmp_path: Path) -> None:
+    config = GenerateFeedback(coursedir=CourseDirectory()).config
+    config.HTMLExporter.embed_images = True
+    made_by, notebook = feedback.recipe(config, []), writes(new_notebook(cells=[new_markdown_cell("![a](a.png)")]))
+    pages = []
+    for whose in ("ada", "ben"):
+        (tmp_path / whose).mkdir()
+        (tmp_path / whose / "a.png").write_bytes(whose.encode())
+        pages.append(feedback.page_of(made_by, notebook, RESOURCES | {"metadata": {"path": str(tmp_path / whose)}}))
+    assert [b64encode(b"ben").decode() in page for page in pages] == [False, True]
+
+
+RESOURCES: dict[str, Any] = {
+    "nbgrader": {"notebook": "a", "score": 1, "max_score": 2, "late_penalty": 0},
+    "inlining": {"css": []},
+}
+
+
+def assert_same(cells: list[Any], config: Config) -> None:
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
     notebook = new_notebook(cells=[*cells, new_markdown_cell("# The end", id="end")])
-    config = Config()
-    config.HTMLExporter.template_name, config.HTMLExporter.filters = template, FILTERS
-    config.Exporter.default_preprocessors = []
-    whole, _ = HTMLExporter(config=config).from_notebook_node(notebook)
+    config.HTMLExporter.filters = FILTERS
+    whole, _ = HTMLExporter(config=config).from_notebook_node(notebook, deepcopy(RESOURCES))
     made_by = feedback.recipe(config, [])
     # The second time, every cell is known.
     for _ in range(2):
-        assert feedback.page_of(made_by, writes(notebook), {}) == whole
+        assert feedback.page_of(made_by, writes(notebook), deepcopy(RESOURCES)) == whole

@@ -29,6 +29,7 @@ from .conftest import (
     Course,
     environment_in,
     make_course,
+    set_exchange,
     solved,
 )
 from .test_whole_course import DONE, GRADED
@@ -44,7 +45,9 @@ def copy_of(course: Course, again: Course) -> Course:
 def sandboxed(course: Course, with_release: Copies, tmp_path_factory: pytest.TempPathFactory) -> Course:
     """What nbgrader graded in `course`, graded in the sandbox."""
     again = copy_of(course, with_release(tmp_path_factory.mktemp("sandboxed")))
-    again.logs["grade"] = again.grade(ASSIGNMENT, "--jobs", "2", code=1)
+    done = again.run("bn_grading", ASSIGNMENT, "--jobs", "2")
+    assert done.returncode == 1, done.stdout
+    again.logs["grade"] = done.stdout
     return again
 
 
@@ -256,30 +259,29 @@ WORK = {
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Course, Course]:
     """An assignment without any of our cells, graded by nbgrader and by us, with the same things done by hand."""
-    both = []
-    for name in ("nbgrader", "ours"):
-        course = make_course(tmp_path_factory.mktemp(name))
-        shutil.rmtree(course.root / "source")
-        source = course.root / "source" / PLAIN
-        source.mkdir(parents=True)
-        nbformat.write(plain_notebook(), source / "squares.ipynb")
-        (source / "data.txt").write_text("the instructor's")
-        (course.root / "nbgrader_config.py").write_text(f"c = get_config()\n{CONFIG}")
-        (course.root / "late.py").write_text(LATE)
-        course.nbgrader("generate_assignment", PLAIN)
-        course.nbgrader("db", "assignment", "add", PLAIN, "--duedate", "2026-01-10 12:00:00 UTC")
-        for student, source_of_square in WORK.items():
-            folder = course.root / "submitted" / student / PLAIN
-            shutil.copytree(course.root / "release" / PLAIN, folder)
-            notebook = nbformat.read(folder / "squares.ipynb", 4)
-            if source_of_square is not None:
-                notebook.cells[0].source = source_of_square
-                notebook.cells[3].source = "A text of my own."
-            nbformat.write(notebook, folder / "squares.ipynb")
-            day = "12" if student == "late" else "09"
-            (folder / "timestamp.txt").write_text(f"2026-01-{day} 12:30:00.000000 UTC")
-        both.append(course)
-    by_nbgrader, ours = both
+    by_nbgrader = make_course(tmp_path_factory.mktemp("nbgrader"))
+    shutil.rmtree(by_nbgrader.root / "source")
+    source = by_nbgrader.root / "source" / PLAIN
+    source.mkdir(parents=True)
+    nbformat.write(plain_notebook(), source / "squares.ipynb")
+    (source / "data.txt").write_text("the instructor's")
+    (by_nbgrader.root / "nbgrader_config.py").write_text(f"c = get_config()\n{CONFIG}")
+    (by_nbgrader.root / "late.py").write_text(LATE)
+    by_nbgrader.nbgrader("generate_assignment", PLAIN)
+    by_nbgrader.nbgrader("db", "assignment", "add", PLAIN, "--duedate", "2026-01-10 12:00:00 UTC")
+    for student, source_of_square in WORK.items():
+        folder = by_nbgrader.root / "submitted" / student / PLAIN
+        shutil.copytree(by_nbgrader.root / "release" / PLAIN, folder)
+        notebook = nbformat.read(folder / "squares.ipynb", 4)
+        if source_of_square is not None:
+            notebook.cells[0].source = source_of_square
+            notebook.cells[3].source = "A text of my own."
+        nbformat.write(notebook, folder / "squares.ipynb")
+        day = "12" if student == "late" else "09"
+        (folder / "timestamp.txt").write_text(f"2026-01-{day} 12:30:00.000000 UTC")
+    ours = Course(tmp_path_factory.mktemp("ours"))
+    shutil.copytree(by_nbgrader.machine, ours.machine, dirs_exist_ok=True)
+    set_exchange(ours.machine)
     by_nbgrader.nbgrader("autograde", PLAIN)
     ours.logs["grade"] = ours.grade(PLAIN, "--jobs", "2")
     return by_nbgrader, ours

@@ -18,6 +18,11 @@ GRADED = [student for student, work in SUBMISSIONS.items() if all(each.score is 
 DONE = [(student, notebook) for student in GRADED for notebook in SUBMISSIONS[student]]
 
 
+# Autograding ran every notebook: `ada_perfect` hands in the solutions, and `cyn_empty` what was released. So two are
+# validated, each in a kernel that has to start: one is all numbers, and in the other there is a text besides.
+VALIDATED = (BASIC, BATCHES)
+
+
 def total(student: str) -> float:
     return sum(work.score or 0 for work in SUBMISSIONS[student].values())
 
@@ -194,20 +199,20 @@ def test_a_student_fetches_the_feedback(course: Course) -> None:
 
 
 def test_validate_shows_the_verdict_on_what_was_released(course: Course) -> None:
-    output = course.nbgrader("validate", *(str(course.released(name)) for name in NOTEBOOKS))
-    # In two notebooks the text is missing as well.
-    assert output.count("VALIDATION FAILED ON 2 CELL(S)!") == len(BY_HAND)
-    assert output.count("VALIDATION FAILED ON 1 CELL(S)!") == len(NOTEBOOKS) - len(BY_HAND)
-    for points in POINTS.values():
-        assert f": 0 of {points} points" in output
+    output = course.nbgrader("validate", *(str(course.released(name)) for name in VALIDATED))
+    # In one notebook the text is missing as well.
+    assert output.count("VALIDATION FAILED ON 2 CELL(S)!") == 1
+    assert output.count("VALIDATION FAILED ON 1 CELL(S)!") == 1
+    for name in VALIDATED:
+        assert f": 0 of {POINTS[name]} points" in output
     assert "(a) the mean. No answer yet. 0 of 2 points." in output
     assert "Traceback" not in output
 
 
 def test_validate_passes_the_solutions(course: Course) -> None:
-    course.nbgrader("generate_solution", ASSIGNMENT)
-    output = course.nbgrader("validate", *(str(course.solution(name)) for name in NOTEBOOKS))
-    assert output.count("Success! Your notebook passes all the tests.") == len(NOTEBOOKS)
+    course.nbgrader("generate_solution", ASSIGNMENT, "--notebook", "[13]-*")  # these two
+    output = course.nbgrader("validate", *(str(course.solution(name)) for name in VALIDATED))
+    assert output.count("Success! Your notebook passes all the tests.") == len(VALIDATED)
 
 
 def test_manual_points_are_added(course: Course) -> None:

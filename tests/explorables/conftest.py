@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,22 @@ def html_of(explorable: Explorable) -> str:
     return html.replace(first, uid)
 
 
+@pytest.fixture(scope="session")
+def stages(browser: Browser, stage_folder: Path) -> Callable[[], AbstractContextManager[Callable[..., Page]]]:
+    """What makes a stage that several tests share."""
+    return lambda: staged(browser, stage_folder)
+
+
 @pytest.fixture
 def stage(browser: Browser, stage_folder: Path) -> Iterator[Callable[..., Page]]:
     """Put explorables on a page, open it from its file, and wait until they are awake (unless `scripts` is False)."""
+    with staged(browser, stage_folder) as show:
+        yield show
+
+
+@contextmanager
+def staged(browser: Browser, stage_folder: Path) -> Iterator[Callable[..., Page]]:
+    """A stage, whose pages are closed afterwards."""
     contexts = []
 
     def show(

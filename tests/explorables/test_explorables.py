@@ -4,11 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import traitlets
+from playwright.sync_api import Page
 from shown import as_in_the_book, play_until, state, stop_the_clock
 
+from bn_book.covariate_shift.experiments import record
 from bn_book.explorables import (
     KINDS,
     Drift,
@@ -33,20 +36,49 @@ FRAMES = ['<svg role="img" aria-label="one" viewBox="0 0 9 9"></svg>', '<svg rol
 
 def example(kind: type[Explorable]) -> Explorable:
     """One of each, as the book would make it."""
-    return Flipbook(frames=FRAMES, labels=["1", "2"], label="step") if kind is Flipbook else kind()
+    if kind is Flipbook:
+        return Flipbook(frames=FRAMES, labels=["1", "2"], label="step")
+    if kind is Drift:  # with a short recording, for the book's takes its time
+        return Drift(record((0.1, 0.5), epochs=1, moments=12, images=60))
+    return kind()
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
 def kind(request) -> type[Explorable]:
     return request.param
 
 
-def test_every_kind_is_public_and_says_what_it_is(kind):
+@pytest.fixture(scope="module")
+def figure(kind) -> Explorable:
+    return example(kind)
+
+
+@pytest.fixture(scope="module")
+def asleep(figure, stages) -> Iterator[Page]:
+    """Its page without scripts."""
+    with stages() as show:
+        yield show(figure, scripts=False)
+
+
+@pytest.fixture(scope="module")
+def awake(figure, stages) -> Iterator[Page]:
+    """Its page. Each test leaves the figure as it was."""
+    with stages() as show:
+        yield show(figure)
+
+
+@pytest.fixture(scope="module")
+def on_a_phone(figure, stages) -> Iterator[Page]:
+    """The same on a narrow screen, where each test only looks."""
+    with stages() as show:
+        yield show(figure, viewport={"width": 390, "height": 844})
+
+
+def test_every_kind_is_public_and_says_what_it_is(kind, figure):
     import bn_book.explorables
 
     assert getattr(bn_book.explorables, kind.__name__) is kind
     if kind is not Flipbook:
-        figure = kind()
         assert figure.title.strip()
         assert len(figure.message.split()) > 8
 
@@ -69,12 +101,10 @@ def test_no_name_is_used_twice_at_the_top_level(kind):
     assert done.returncode == 0, done.stderr
 
 
-def test_waking_up_changes_nothing_that_is_seen(kind, stage):
-    figure = example(kind)
-    asleep = stage(figure, scripts=False).locator("[data-explorable]").inner_html()
-    page = stage(figure)
-    awake = page.locator("[data-explorable]").inner_html()
-    assert _spelled_alike(awake) == _spelled_alike(asleep)
+def test_waking_up_changes_nothing_that_is_seen(asleep, awake):
+    """The first that has the page awake."""
+    before, after = (page.locator("[data-explorable]").inner_html() for page in (asleep, awake))
+    assert _spelled_alike(after) == _spelled_alike(before)
 
 
 def _spelled_alike(html: str) -> str:
@@ -82,11 +112,9 @@ def _spelled_alike(html: str) -> str:
     return re.sub(r"<!--.*?-->|\s+", " ", html)
 
 
-def test_its_state_is_the_models(kind, stage):
+def test_its_state_is_the_models(figure, awake):
     """Setting each part of the state to what it is breaks nothing; and all of it can be read."""
-    figure = example(kind)
-    page = stage(figure)
-    state = page.evaluate(
+    state = awake.evaluate(
         "names => { const m = document.querySelector('[data-explorable]').bnModel;"
         " return Object.fromEntries(names.map(n => [n, m.get(n)])); }",
         list(figure.state()),
@@ -95,10 +123,10 @@ def test_its_state_is_the_models(kind, stage):
     assert figure.initial == figure.state()
 
 
-def test_reset_shows_the_first_view_again(kind, stage):
+def test_reset_shows_the_first_view_again(kind, awake):
     if kind is Flipbook:
         return  # its slider is all there is
-    page = stage(kind())
+    page = awake
     element = page.locator("[data-explorable]")
     before = element.locator(".bn-now").inner_text()
     surprise = page.get_by_role("button", name="Surprise me")
@@ -122,7 +150,7 @@ def test_reset_shows_the_first_view_again(kind, stage):
     ],
 )
 def test_who_sets_it_anew_stops_the_playing(stage, player, time, button):
-    page = stage(player())
+    page = stage(example(player))
     stop_the_clock(page)
     page.get_by_role("button", name="Play").click()
     page.clock.run_for(17)
@@ -190,8 +218,8 @@ def test_two_fingers_hold_until_both_are_gone(stage):
         assert held(page) == after
 
 
-def test_it_fits_a_phone_and_says_its_name(kind, stage):
-    page = stage(example(kind), viewport={"width": 390, "height": 844})
+def test_it_fits_a_phone_and_says_its_name(on_a_phone):
+    page = on_a_phone
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     group = page.locator("[data-explorable]")
     assert page.locator(f"#{group.get_attribute('aria-labelledby')}").inner_text().strip()
@@ -200,16 +228,23 @@ def test_it_fits_a_phone_and_says_its_name(kind, stage):
         assert name.strip()
 
 
-def test_on_paper_and_without_scripts_nothing_stands_there_that_does_not_work(kind, stage):
-    page = stage(example(kind), scripts=False)
+def test_rows_of_controls_share_a_grid(on_a_phone):
+    tracks = on_a_phone.locator(".bn-sliders input").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect()).map(b => [b.left, b.right].map(Math.round).join())"
+    )
+    assert len(set(tracks)) <= 1
+
+
+def test_on_paper_and_without_scripts_nothing_stands_there_that_does_not_work(asleep):
+    page = asleep
     assert page.locator("[data-explorable] :is(input, button, [role=slider])").count()
     for control in page.locator("[data-explorable] :is(input, button, [role=slider])").all():
         assert not control.is_visible()
     assert page.locator("[data-explorable] svg").first.is_visible()
 
 
-def test_its_tables_have_no_lines_of_the_page(kind, stage, stage_folder):
-    page = stage(example(kind))
+def test_its_tables_have_no_lines_of_the_page(awake, stage_folder):
+    page = awake
     as_in_the_book(page, stage_folder / "book.css")
     lines = page.locator("[data-explorable]").evaluate(
         """figure => [...figure.querySelectorAll('table, tr, th, td')].map(each => {
@@ -220,8 +255,8 @@ def test_its_tables_have_no_lines_of_the_page(kind, stage, stage_folder):
     assert all(widths == ["0px", "0px"] for widths in lines)
 
 
-def test_the_keyboard_puts_one_ring_around_a_handle(kind, stage):
-    page = stage(example(kind))
+def test_the_keyboard_puts_one_ring_around_a_handle(awake):
+    page = awake
     if page.locator(".bn-handle").count():
         while not page.locator(".bn-handle:focus-visible").count():
             page.keyboard.press("Tab")
@@ -231,8 +266,8 @@ def test_the_keyboard_puts_one_ring_around_a_handle(kind, stage):
         assert rings == ["none", "solid"]
 
 
-def test_a_notebook_gets_a_widget_and_every_other_place_the_page(kind):
-    data, _ = example(kind)._repr_mimebundle_()
+def test_a_notebook_gets_a_widget_and_every_other_place_the_page(figure):
+    data, _ = figure._repr_mimebundle_()
     assert {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"} <= data.keys()
     assert data["text/plain"]
 
@@ -297,14 +332,16 @@ SMALLEST = """figure => Math.min(...[...figure.querySelectorAll('*')].filter((ea
 }))"""
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_no_letters_are_smaller_than_11_pixels_and_nothing_scrolls_sideways(kind, stage, stage_folder, width):
+def test_no_letters_are_smaller_than_11_pixels_and_nothing_scrolls_sideways(kind, on_a_phone, stage_folder):
+    """The last of these tests, because it moves the figure."""
     if kind is Flipbook:
         return  # its letters are Matplotlib's
-    page = stage(kind(), viewport={"width": width, "height": 844})
+    page = on_a_phone
     in_its_cell(page, stage_folder)
-    assert page.locator("[data-explorable]").evaluate(SMALLEST) >= 11
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.locator("[data-explorable]").evaluate(SMALLEST) >= 11
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def in_its_cell(page, stage_folder):
@@ -316,31 +353,23 @@ def in_its_cell(page, stage_folder):
     )
 
 
-@pytest.mark.parametrize(
-    ("width", "wide"), [(700, None), (800, 720), (1000, 752), (1200, 656), (1280, 720), (1440, 848), (1600, 900)]
-)
-def test_on_a_wide_screen_it_is_wider_than_the_text(stage, stage_folder, width, wide):
+WIDE = {700: None, 800: 720, 1000: 752, 1200: 656, 1280: 720, 1440: 848, 1600: 900}
+
+
+def test_on_a_wide_screen_it_is_wider_than_the_text(stage, stage_folder):
     """By the stylesheet alone, so that a page which loads does not move."""
-    page = stage(MiniBatch(), viewport={"width": width, "height": 844}, scripts=False)
-    asleep = page.content()
-    assert 'style="width' not in asleep
-    page = stage(MiniBatch(), viewport={"width": width, "height": 844})
+    assert 'style="width' not in stage(MiniBatch(), scripts=False).content()
+    page = stage(MiniBatch())
     in_its_cell(page, stage_folder)
-    box = page.locator("[data-explorable]").bounding_box()
-    column = page.locator(".cell").bounding_box()
-    assert box["width"] == pytest.approx(wide or column["width"], abs=1)
-    assert box["x"] + box["width"] / 2 == pytest.approx(column["x"] + column["width"] / 2, abs=1)
-    assert (
-        page.locator(".cell > div").evaluate(
-            "cell => cell.scrollWidth > cell.clientWidth && getComputedStyle(cell).overflowX !== 'visible'"
+    for width, wide in WIDE.items():
+        page.set_viewport_size({"width": width, "height": 844})
+        box = page.locator("[data-explorable]").bounding_box()
+        column = page.locator(".cell").bounding_box()
+        assert box["width"] == pytest.approx(wide or column["width"], abs=1)
+        assert box["x"] + box["width"] / 2 == pytest.approx(column["x"] + column["width"] / 2, abs=1)
+        assert (
+            page.locator(".cell > div").evaluate(
+                "cell => cell.scrollWidth > cell.clientWidth && getComputedStyle(cell).overflowX !== 'visible'"
+            )
+            is False
         )
-        is False
-    )
-
-
-def test_rows_of_controls_share_a_grid(kind, stage):
-    page = stage(kind() if kind is not Flipbook else example(kind), viewport={"width": 390, "height": 844})
-    tracks = page.locator(".bn-sliders input").evaluate_all(
-        "all => all.map(e => e.getBoundingClientRect()).map(b => [b.left, b.right].map(Math.round).join())"
-    )
-    assert len(set(tracks)) <= 1

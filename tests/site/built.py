@@ -56,6 +56,14 @@ def of_every_kind(site: Path) -> list[str]:
     return [page for page in found if page not in listings or page == longest]
 
 
+def one_of_each_folder(site: Path) -> list[str]:
+    """The longest page of each folder, for what comes from a page's template and from where it stands."""
+    longest = {
+        Path(page).parent: page for page in sorted(of_every_kind(site), key=lambda page: (site / page).stat().st_size)
+    }
+    return sorted(longest.values())
+
+
 def chapters() -> list[str]:
     """The pages of the chapters, relative to the site, in their order."""
     return [f"{FOLDER}{name}.html" for name in in_order()]

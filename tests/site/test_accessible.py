@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from built import DESKTOP, PHONE, chapters, chromium, npm, of_every_kind, read_through, readable, served, settled
+from built import DESKTOP, PHONE, chromium, npm, of_every_kind, read_through, readable, served
 from headless import launch
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
-from tour import AGAIN, IN_BOTH, SCREENS, Tour, page_of, take
+from playwright.sync_api import BrowserContext, Page, Playwright, expect
+from tour import AGAIN, OF_EACH_KIND, SCREENS, Tour, page_of, take
 
 pytestmark = [chromium, npm("axe-core")]
 
 
 def test_axe_finds_nothing_on_any_page(tour: Tour) -> None:
-    assert set(IN_BOTH) <= {seen.page for seen in tour.seen}
+    assert set(OF_EACH_KIND) <= {seen.page for seen in tour.seen}
     assert tour.found(lambda seen: seen.axe) == []
 
 
@@ -35,7 +35,7 @@ WRONG = {
 def test_axe_finds_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(page_of("".join(WRONG.values())))
     with served(tmp_path) as address:
-        desktop, phone = take(address, ["page.html"], tmp_path).seen
+        desktop, phone = take(address, ["page.html"], tmp_path, in_both=["page.html"]).seen
     assert {each.split(": ")[1] for each in phone.axe} >= WRONG.keys()
     assert {each.split(": ")[1] for each in desktop.axe} == WRONG.keys() & {*AGAIN}
 
@@ -248,39 +248,15 @@ def test_pictures_say_what_they_show(built_site: Path) -> None:
     assert poor == []
 
 
-# What is cut off at an edge of its box, of which a part comes into view only by scrolling in it; and what stops a Tab.
-STOPS = """() => {
-  const boxes = ".bd-article :is(.bn-formula, pre, .cell_output > .output, .pst-scrollable-table-container)";
-  const cut = (box) => box.scrollWidth > box.clientWidth;
-  const found = [...document.querySelectorAll(boxes)].filter((box) => box.checkVisibility());
-  const name = (box) => box.className + box.innerText.slice(0, 40);
-  return {
-    missed: found.filter((box) => cut(box) && box.tabIndex !== 0).map(name),
-    needless: found.filter((box) => !cut(box) && box.tabIndex === 0 && box.scrollHeight === box.clientHeight).map(name),
-    right: found.filter((box) => cut(box) && box.tabIndex === 0).length,
-  };
-}"""
+# By keyboard, in boxes that scroll
 
 
-@pytest.mark.parametrize("chapter", chapters())
-def test_who_has_no_mouse_reaches_all_that_scrolls_and_nothing_else(
-    browser: Browser, address: str, chapter: str
-) -> None:
-    page = browser.new_page(viewport=PHONE, reduced_motion="reduce")
-    page.goto(address + chapter, wait_until="networkidle")
-    settled(page)
-    stops = page.evaluate(STOPS)
-    assert stops["missed"] == stops["needless"] == []
-    wide = chapter.endswith("forward.html")  # which has code and formulas wider than a phone
-    assert not wide or stops["right"] > 2
-    page.evaluate("document.querySelectorAll('.cell details').forEach((folded) => { folded.open = true; })")
-    settled(page)
-    unfolded = page.evaluate(STOPS)
-    assert unfolded["missed"] == unfolded["needless"] == []
-    assert not wide or unfolded["right"] > stops["right"]
-    page.set_viewport_size({"width": 1280, "height": 900})
-    settled(page)
-    wider = page.evaluate(STOPS)
-    assert wider["missed"] == wider["needless"] == []
-    assert not wide or wider["right"] < unfolded["right"]
-    page.close()
+def test_who_has_no_mouse_reaches_all_that_scrolls_and_nothing_else(tour: Tour) -> None:
+    """On a phone, there with all unfolded, and then on a wide screen."""
+    assert (
+        tour.found(lambda seen: [fault for stops in seen.stops for fault in stops["missed"] + stops["needless"]]) == []
+    )
+    (forward,) = (seen for seen in tour.seen if seen.page == WALKED[1] and seen.screen == "phone")
+    folded, unfolded, wide = (stops["right"] for stops in forward.stops)
+    assert unfolded > folded > 2, "it has code and formulas wider than a phone"
+    assert wide < unfolded

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from bn_site.address import normalized
 from bs4 import BeautifulSoup, Tag
 from PIL import Image
+from sphinx.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
@@ -147,12 +150,11 @@ class TestASiteThatKnowsItsAddress:
             assert (placed / urlsplit(link).path.removeprefix("/some/book/")).exists(), link
 
 
-def test_an_address_that_is_none_is_told_at_once(tmp_path):
-    done = build(tmp_path, "example.org/book")
-    assert done.returncode
-    assert "BOOK_URL is the site's address, such as https://example.org/book/, and not 'example.org/book'" in " ".join(
-        done.stdout.split()
-    )
+@pytest.mark.parametrize("address", ["example.org/book", "https://", "https://example.org/book?page=1"])
+def test_an_address_that_is_none_is_told_at_once(address):
+    says = f"BOOK_URL is the site's address, such as https://example.org/book/, and not {address!r}"
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        normalized(address)
 
 
 def test_the_citation_names_the_book_and_its_version():

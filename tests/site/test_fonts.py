@@ -61,7 +61,7 @@ MOVED = """() => new Promise((done) => {
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
-@pytest.mark.parametrize("name", ["book/index.html", *chapters()])
+@pytest.mark.parametrize("name", ["book/index.html", CHAPTER])
 def test_a_page_is_painted_in_its_faces_and_hardly_moves_when_others_come_late(
     browser: Browser, address: str, name: str, viewport: dict[str, int]
 ) -> None:

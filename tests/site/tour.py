@@ -8,29 +8,37 @@ nobody has touched, opens its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from built import DESKTOP, NODE_MODULES, PHONE, SHIFTS, THROUGH
+from built import DESKTOP, NODE_MODULES, PHONE, SHIFTS, THROUGH, settled
 from headless import launch
 from playwright.sync_api import Browser, Page, sync_playwright
 
 SCREENS = {"desktop": DESKTOP, "phone": PHONE}
 
-# The theme that the reader comes with, which pages have to follow. So each is seen in both, and what stands around the
-# text, which is the same on all pages, is on some of them asked again in the other theme.
+# The theme that the reader comes with, which pages have to follow, and the other one.
 THEMES = {"desktop": ("light", "dark"), "phone": ("dark", "light")}
-IN_BOTH = ("book/index.html", "book/chapters/forward.html", "search.html")
+
+# One page of each kind: the others share its styles, so what axe says of those it says on one of them.
+OF_EACH_KIND = (
+    "book/index.html",
+    "book/chapters/forward.html",
+    "book/exercises/conditional.html",
+    "book/api.html",
+    "search.html",
+)
 
 # WCAG 2.2 AA, and beyond it what axe calls best practice.
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
-# All rules are asked on a phone in one theme. What is on a page is the same in another theme and on a larger screen,
-# but for colours, for what scrolls, and for how near to each other things to press are: there, only these are asked.
+# All rules are asked of every page, on a phone in one theme. What is on a page is the same in another theme and on a
+# larger screen, but for colours, for what scrolls, and for how near to each other things to press are: there, only
+# these are asked, of one page of each kind. (Words in figures are looked at on all pages and both screens: `FAINT`.)
 AGAIN = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
 RUN = """(only) => axe.run(document, {
   resultTypes: ["violations"],
@@ -138,6 +146,23 @@ SHORT = """() => [...document.querySelectorAll(".bn-figure svg")]
   .filter((svg) => svg.clientWidth < svg.closest(".bn-figure").clientWidth - 1)
   .map((svg) => svg.getAttribute("aria-label"))"""
 
+# What is cut off at an edge of its box, of which a part comes into view only by scrolling in it; and what stops a Tab.
+STOPS = """() => {
+  const boxes = ".bd-article :is(.bn-formula, pre, .cell_output > .output, .pst-scrollable-table-container)";
+  const cut = (box) => box.scrollWidth > box.clientWidth;
+  const found = [...document.querySelectorAll(boxes)].filter((box) => box.checkVisibility());
+  const name = (box) => box.className + box.innerText.slice(0, 40);
+  return {
+    missed: found.filter((box) => cut(box) && box.tabIndex !== 0).map(name),
+    needless: found.filter((box) => !cut(box) && box.tabIndex === 0 && box.scrollHeight === box.clientHeight).map(name),
+    right: found.filter((box) => cut(box) && box.tabIndex === 0).length,
+  };
+}"""
+UNFOLD = "document.querySelectorAll('.bd-article details').forEach((folded) => { folded.open = true; })"
+CUT_FORMULAS = """() => [...document.querySelectorAll('.bn-formula')]
+  .filter((box) => box.scrollWidth > box.clientWidth + 1)
+  .map((box) => box.querySelector('annotation').textContent)"""
+
 # Fonts are there. Explorables wake up when they come near the screen, not before.
 DRAWN = """async () => {
   await document.fonts.ready;
@@ -172,6 +197,8 @@ class Seen:
         stored: the names under which it keeps something in the reader's browser.
         cookies: what it is.
         axe: what axe finds, by the theme.
+        stops: on a phone, what can be scrolled by keyboard: as the page comes, with all unfolded, and on a wide screen.
+        formulas: on a phone, those that do not fit, with all unfolded.
     """
 
     page: str
@@ -187,6 +214,8 @@ class Seen:
     stored: list[str]
     cookies: list[Any]
     axe: list[str]
+    stops: list[dict[str, Any]]
+    formulas: list[str]
 
 
 @dataclass
@@ -207,13 +236,19 @@ class Tour:
         return [each for each in self.requests if not each.startswith(own)]
 
 
-def take(address: str, pages: list[str], netlogs: Path, screens: Iterable[str] = SCREENS) -> Tour:
-    """Read these pages of a site on each screen.
+def take(
+    address: str,
+    pages: list[str],
+    netlogs: Path,
+    screens: Iterable[str] = SCREENS,
+    in_both: Collection[str] = OF_EACH_KIND,
+) -> Tour:
+    """Read these pages of a site on each screen, and those `in_both` in both themes.
 
     Each screen has a browser of its own, in a thread of its own, which leaves its log of the network in `netlogs`.
     """
     with ThreadPoolExecutor(len(SCREENS)) as pool:
-        seen = list(pool.map(partial(_on_a_screen, address, pages, netlogs), screens))
+        seen = list(pool.map(partial(_on_a_screen, address, pages, netlogs, in_both), screens))
     requests = {each: None for screen in screens for each in requested(netlogs / f"{screen}.json")}
     assert {address + page for page in pages} <= requests.keys(), "the log has every page"
     return Tour(address, [each for part in seen for each in part], list(requests))
@@ -230,17 +265,18 @@ def page_of(body: str) -> str:
     )
 
 
-def _on_a_screen(address: str, pages: list[str], netlogs: Path, screen: str) -> list[Seen]:
+def _on_a_screen(address: str, pages: list[str], netlogs: Path, in_both: Collection[str], screen: str) -> list[Seen]:
     with sync_playwright() as playwright:  # one in each thread
         browser = launch(playwright, f"--log-net-log={netlogs / screen}.json")
-        seen = [_visit(browser, address, page, screen) for page in pages]
+        seen = [_visit(browser, address, page, screen, page in in_both) for page in pages]
         browser.close()
     return seen
 
 
-def _visit(browser: Browser, address: str, name: str, screen: str) -> Seen:
+def _visit(browser: Browser, address: str, name: str, screen: str, in_both: bool) -> Seen:
     """Read a page as who has never been here: nothing is in the browser's cache."""
     theme, other = THEMES[screen]
+    on_a_phone = screen == "phone"
     context = browser.new_context(viewport=SCREENS[screen], color_scheme=theme)
     page = context.new_page()
     page.add_init_script(SHIFTS)
@@ -256,6 +292,7 @@ def _visit(browser: Browser, address: str, name: str, screen: str) -> Seen:
     said = list(complaints)
     # From here on without motion, or a colour might be read while it changes.
     page.emulate_media(reduced_motion="reduce")
+    themes = (theme, other) if in_both else (theme,) if on_a_phone else ()
     seen = Seen(
         page=name,
         screen=screen,
@@ -269,10 +306,25 @@ def _visit(browser: Browser, address: str, name: str, screen: str) -> Seen:
         short=page.evaluate(SHORT),
         stored=page.evaluate(STORED),
         cookies=[*context.cookies(), *filter(None, [page.evaluate("document.cookie")])],
-        axe=audit(page, (theme, other) if name in IN_BOTH else (theme,), whole=screen == "phone" or name in IN_BOTH),
+        axe=audit(page, themes, whole=on_a_phone),
+        stops=[],
+        formulas=[],
     )
+    if on_a_phone:  # last, for it changes the page
+        seen.stops.append(_asked(page, STOPS))
+        page.evaluate(UNFOLD)
+        seen.stops.append(_asked(page, STOPS))
+        seen.formulas += page.evaluate(CUT_FORMULAS)
+        page.set_viewport_size(DESKTOP)
+        seen.stops.append(_asked(page, STOPS))
     context.close()
     return seen
+
+
+def _asked(page: Page, question: str) -> Any:
+    """What a page answers once it has settled."""
+    settled(page)
+    return page.evaluate(question)
 
 
 def audit(page: Page, themes: Iterable[str], whole: bool) -> list[str]:

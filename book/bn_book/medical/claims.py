@@ -5,7 +5,9 @@ import math
 import numpy as np
 
 from bn_book.claims import Claim
+from bn_book.medical.detectors import BATCH, STEPS
 from bn_book.medical.experiments import (
+    CT_STEPS,
     company,
     ct_auc,
     level_given_back,
@@ -14,11 +16,11 @@ from bn_book.medical.experiments import (
     result,
     specificity_recomputed,
 )
-from bn_book.medical.phantoms import RARE
+from bn_book.medical.phantoms import CT_SIDE, HEALTHY, ILL, RARE, SIDE
 
 _RUN = (
-    "Generated heads of 16 x 16 pixels; three strided convolutions, 300 mini-batches of 64 from two scanners, half of "
-    "the images with a lesion. Tested at one lesion in 21"
+    f"Generated heads of {SIDE} x {SIDE} pixels; three strided convolutions, {STEPS} mini-batches of {BATCH} from two "
+    f"scanners, half of the images with a lesion. Tested at one lesion in {1 / RARE:.0f}"
 )
 _CARRIED = "at the threshold that gives 0.95 of the healthy on the known scanners"
 
@@ -185,7 +187,8 @@ CLAIMS = (
         says="CT gets one mean and one deviation for all scans, other images those of each scan. Our test: patches "
         "that differ in their level only.",
         source="isensee2021nnunet",
-        run="600 patches of 24 x 24 pixels at 40 or 60 Hounsfield units, 120 mini-batches of 64.",
+        run=f"600 patches of {CT_SIDE} x {CT_SIDE} pixels at {ILL:.0f} or {HEALTHY:.0f} Hounsfield units, {CT_STEPS} "
+        f"mini-batches of {BATCH}.",
         measure=lambda seed: ct_auc("none", seed=seed) - ct_auc("z-score", seed=seed),
         band=(0.3, 1.0),
         unit="AUC with one affine map for all minus AUC with z-scores of each",

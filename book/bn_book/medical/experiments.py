@@ -5,7 +5,6 @@ Every function returns numbers, and each source of randomness is a seed in its s
 """
 
 import copy
-import functools
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
@@ -39,7 +38,7 @@ from bn_book.medical.phantoms import (
     phantoms,
     tissues,
 )
-from bn_book.runs import cache
+from bn_book.runs import cache, once
 from bn_lib._arrays import Array
 from bn_lib.batchnorm import BatchNorm, GroupNorm, InstanceNorm
 from bn_lib.network import Conv2d, Dense, Sequential
@@ -130,7 +129,7 @@ class Study(NamedTuple):
 Training: TypeAlias = Literal["balanced", "rare", "rare, drawn evenly"]
 
 
-@functools.cache  # and not of a build: images are drawn sooner than they are read, and are many
+@once  # and not of a build: images are drawn sooner than they are read, and are many
 def study(
     seed: int = 0, *, contrast: float = CONTRAST, radius: float = RADIUS, training: Training = "balanced"
 ) -> Study:
@@ -554,10 +553,31 @@ def _taken_by(scanner: Scanner, seed: int) -> tuple[Images, Array]:
     return test, phantoms(scanner, LOOKED_AT, prevalence=RARE, rng=rng).x
 
 
+@cache
 def other_lesions(method: str, lesions: str, *, seed: int = 0) -> float:
     """The AUC on the unseen scanner, trained and tested with other lesions."""
     contrast, radius = LESIONS[lesions]
-    return result(method, seed=seed, contrast=contrast, radius=radius).unseen.auc
+    found = study(seed, contrast=contrast, radius=radius)
+    made = detectors(trained_as(method), seed=seed, contrast=contrast, radius=radius)
+    if METHODS[method].recomputed:
+        made = made.adapted(found.looked_at[UNSEEN].x)
+    return auc(made.scores(found.test[UNSEEN].x), found.test[UNSEEN].labels)
+
+
+LONGER = 4  # times as many mini-batches
+
+
+@cache
+def longer(method: str, *, seed: int = 0) -> tuple[float, float]:
+    """The AUC on the known scanners, taken together, and on the unseen one, of a network that was trained longer."""
+    found = study(seed)
+    made = fitted(METHODS[method], found, seed=seed, steps=LONGER * STEPS)
+    at = {name: made.scores(images.x) for name, images in found.test.items()}
+
+    def over(names: Sequence[str]) -> float:
+        return auc(np.concatenate([at[n] for n in names]), np.concatenate([found.test[n].labels for n in names]))
+
+    return over(TRAINED), over((UNSEEN,))
 
 
 # CT: the level is the cue

@@ -5,16 +5,18 @@ one file of NumPy arrays, `pneumoniamnist.npz` and so on. Nothing here downloads
 took the images is not in it; A, B and C are the generated scanners of `phantoms`, put on top of what is there.
 """
 
+import zlib
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from bn_book.medical.detectors import STEPS
 from bn_book.medical.experiments import METHODS, Result, Study, fitted, judged, trained_as
-from bn_book.medical.phantoms import SCANNERS, TRAINED, UNSEEN, Images
+from bn_book.medical.phantoms import F32, SCANNERS, TRAINED, UNSEEN, Images
 from bn_lib._arrays import Array
 
 _SPLITS = ("train", "val", "test")
@@ -32,7 +34,10 @@ def path_of(name: str) -> Path:
     """
     if find_spec("medmnist") is None:
         raise ModuleNotFoundError(f"{name} needs the package medmnist (pip install medmnist), or the path of its file")
-    path = Path(import_module("medmnist.info").DEFAULT_ROOT) / f"{name}.npz"
+    root = import_module("medmnist.info").DEFAULT_ROOT
+    if root is None:
+        raise FileNotFoundError(f"medmnist could make no folder to keep {name} in; give the path of its file")
+    path = Path(root) / f"{name}.npz"
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is not there; the package downloads it when you ask it to, and nothing else does"
@@ -51,13 +56,13 @@ def load(source: str | Path) -> dict[str, Images]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no such file: an array is missing, of another shape or kind, or has several labels each.
+        ValueError: if it is no such file: it is damaged or of another format, or an array is missing, of another shape
+            or kind, or has several labels each, as in chestmnist.
     """
-    path = Path(source)
-    if path.suffix != ".npz":
-        path = path_of(str(source))
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+    path = Path(source).expanduser()
+    if path.name == str(source) and not path.suffix:
+        path = path_of(path.name)
+    arrays = _arrays(path)
     found = {}
     for split in _SPLITS:
         missing = [key for key in (f"{split}_images", f"{split}_labels") if key not in arrays]
@@ -67,6 +72,16 @@ def load(source: str | Path) -> dict[str, Images]:
             )
         found[split] = _checked(arrays[f"{split}_images"], arrays[f"{split}_labels"], f"{path}, {split}")
     return found
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    """What NumPy can read of a file without running anything that is in it; its own errors do not name the file."""
+    with path.open("rb") as file:
+        try:
+            with np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (ValueError, EOFError, BadZipFile, zlib.error) as error:
+            raise ValueError(f"{path} cannot be read ({error}); expected a file of MedMNIST, an .npz") from error
 
 
 def _checked(images: Array, labels: Array, where: str) -> Images:
@@ -80,19 +95,19 @@ def _checked(images: Array, labels: Array, where: str) -> Images:
             f"{where}_labels is {labels.dtype} of shape {labels.shape}; expected one whole number for each image, "
             f"({len(images)}, 1)"
         )
-    gray = images.mean(axis=3) if images.ndim == 4 else images
-    return Images((gray[:, np.newaxis] / 255).astype(np.float32), labels[:, 0].astype(np.int64))
+    gray = images.mean(axis=3, dtype=F32) if images.ndim == 4 else images.astype(F32)
+    return Images(gray[:, np.newaxis] / F32(255), labels[:, 0].astype(np.int64))
 
 
-def study_of(source: str | Path, *, positive: Sequence[int] = (1,), seed: int = 0) -> Study:
+def study_of(source: str | Path, *, positive: int | Sequence[int] = (1,), seed: int = 0) -> Study:
     """The chapter's study with real images in the place of phantoms: taken again by the scanners A, B and C.
 
-    Each image is taken by one scanner only: A and B share those of "train", and all three share "val" (looked at
-    without labels) and "test". How often there is a finding is what the file says, in training as in use.
+    Each image is taken by one scanner only: A and B share those of "train", and all three share "val", which
+    thresholds are set by, and "test". How often there is a finding is what the file says, in training as in use.
 
     Args:
         source: as for `load`.
-        positive: which labels count as a finding.
+        positive: which label counts as a finding, or which ones.
         seed: of which scanner takes which image, and of its noise.
 
     Raises:
@@ -112,7 +127,7 @@ def study_of(source: str | Path, *, positive: Sequence[int] = (1,), seed: int = 
             if len(np.unique(found[name].labels)) < 2:
                 raise ValueError(
                     f"scanner {name} has {len(rows)} images of {split}, all with the same answer; expected some with a "
-                    f"label of {tuple(positive)} and some without"
+                    f"label of {positive} and some without"
                 )
         return found
 
@@ -124,10 +139,22 @@ def study_of(source: str | Path, *, positive: Sequence[int] = (1,), seed: int = 
 
 
 def compare(
-    source: str | Path, methods: Sequence[str] = tuple(METHODS), *, positive: Sequence[int] = (1,), seed: int = 0,
+    source: str | Path, methods: Sequence[str] = tuple(METHODS), *, positive: int | Sequence[int] = (1,), seed: int = 0,
     steps: int = STEPS,
 ) -> dict[str, Result]:  # fmt: skip
-    """The chapter's table for a real set: each method by name, trained, and tested on known and unseen scanners."""
+    """The chapter's table for a real set: each method by name, trained, and tested on known and unseen scanners.
+
+    Args:
+        source, positive, seed: as for `study_of`.
+        methods: their names in the chapter's table.
+        steps: of training.
+
+    Raises:
+        ValueError: if there is no method of a name, and as `study_of` does.
+    """
+    unknown = sorted({*methods} - {*METHODS})
+    if isinstance(methods, str) or unknown:
+        raise ValueError(f"methods is {methods!r}; expected names of {', '.join(map(repr, METHODS))}")
     found = study_of(source, positive=positive, seed=seed)
     networks = {trained_as(name) for name in methods}
     made = {name: fitted(METHODS[name], found, seed=seed, steps=steps) for name in networks}
