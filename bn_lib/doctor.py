@@ -4,6 +4,7 @@ Three readers, one for each framework, write a model down as the same list of `P
 knows nothing of frameworks. Neither PyTorch nor Keras is imported here: who has a model of theirs has imported them.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from bn_lib.layer import Layer, to_numpy
 from bn_lib.modulation import AdaptiveBatchNorm, Holder
 from bn_lib.network import Conv2d, Dense, Dropout, Residual, Sequential
 from bn_lib.statistics import SwitchableNorm
+from bn_lib.sync import SyncBatchNorm
 from bn_lib.training import SGD
 
 Values = np.ndarray[Any, Any] | None
@@ -82,9 +84,10 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
     ===============  ========================================================================================
 
     The model is read, not run on data, and nothing in it changes. What comes before a layer is known for `Sequential`,
-    for functional models of Keras, and for those of PyTorch that `torch.fx` can trace; elsewhere "bias" and "after
-    dropout" say nothing. A `training=False` with which a layer was called in a functional model of Keras is not looked
-    at: `fit` and `model(x, training=True)` overrule it, so there only what is not trainable is in inference.
+    for functional models of Keras, and for those modules in one of PyTorch that `torch.fx` can trace; elsewhere "bias"
+    and "after dropout" say nothing. Only layers are looked at, not a call of `torch.nn.functional.batch_norm`. A
+    `training=False` with which a layer was called in a functional model of Keras is not looked at either: `fit` and
+    `model(x, training=True)` overrule it, so there only what is not trainable is in inference.
 
     Args:
         model: a `torch.nn.Module`, a layer or model of Keras 3, or a `Layer`.
@@ -105,7 +108,7 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
         ('1',) momentum is 0.99, so a batch makes up 99 % of the running statistics
 
     Raises:
-        TypeError: if `model` is none of these, or `optimizer` is of another framework.
+        TypeError: if `model` is none of these or TorchScript, or `optimizer` is of another framework.
         ValueError: if the optimizer holds no parameter of the model, or `batch_size` is not a whole number >= 1.
 
     Source: Li et al. (2019) for dropout, Goyal et al. (2017) for decay and for gamma that starts at 0; for the bias
@@ -150,6 +153,7 @@ class Norm(NamedTuple):
         trained: whether gamma or beta is trained.
         decay: the largest weight decay on gamma and beta.
         rows: the most rows that share a mean, if not all of a mini-batch.
+        alone: whether a device has its own statistics.
         removes: whether it removes a constant that was added to a channel.
     """
 
@@ -163,6 +167,7 @@ class Norm(NamedTuple):
     trained: bool
     decay: float
     rows: int | None = None
+    alone: bool = True
     removes: bool = True
 
 
@@ -247,12 +252,30 @@ def _after_dropout(part: Part, norm: Norm, case: Case) -> str | None:
 
 
 def _bias(part: Part, norm: Norm, case: Case) -> str | None:
-    before = part.inputs
-    while len(before) == 1 and before[0].kind.lower() in ("flatten", "identity", "reshape"):
-        before = before[0].inputs
-    if not norm.removes or len(before) != 1 or not before[0].bias:
+    if not _takes_off(norm, case):
         return None
-    return f"the {before[0].kind} right before it has a bias"
+    here, before = part, {*part.inputs}
+    while len(before) == 1:
+        (one,) = before
+        if not all(other is here or (other.norm and _takes_off(other.norm, case)) for other in _after(one, case)):
+            return None  # something else gets the sum, and may need its bias
+        if one.bias:
+            return f"the {one.kind} right before it has a bias"
+        if one.kind.lower() not in ("flatten", "identity", "reshape"):
+            return None
+        here, before = one, {*one.inputs}
+    return None
+
+
+def _takes_off(norm: Norm, case: Case) -> bool:
+    """Whether it takes the mean off that comes in; frozen, it takes off a constant."""
+    return norm.removes and (norm.learns or not case.training)
+
+
+def _after(part: Part, case: Case) -> list[Part]:
+    """What gets the output of a part, of a layer with a bias in any of its places."""
+    same = {id(part)} | {id(one) for one in case.parts if part.bias and one.name == part.name}
+    return [one for one in case.parts if any(id(each) in same for each in one.inputs)]
 
 
 def _decay(part: Part, norm: Norm, case: Case) -> str | None:
@@ -261,7 +284,7 @@ def _decay(part: Part, norm: Norm, case: Case) -> str | None:
 
 def _batch_of_one(part: Part, norm: Norm, case: Case) -> str | None:
     rows = min(norm.rows or case.batch_size or 2, case.batch_size or 2)
-    return "in training its statistics are those of one row" if norm.learns and rows == 1 else None
+    return "in training its statistics are those of one row" if norm.learns and norm.alone and rows == 1 else None
 
 
 def _inference(part: Part, norm: Norm, case: Case) -> str | None:
@@ -296,11 +319,18 @@ def _dead(part: Part, norm: Norm, case: Case) -> str | None:
     if norm.gamma is None:
         return None
     dead = int(np.sum(norm.gamma == 0))
-    after = [one.kind.lower().strip("_") for one in case.parts if part in one.inputs]
-    unknown = not after and not part.inputs
-    if dead == norm.gamma.size and (unknown or {"add", "iadd", "residual"} & {*after}):
+    if dead == norm.gamma.size and _ends_a_branch(part, case):
         return None  # a residual branch may begin with nothing
     return f"gamma is 0 in {_share(dead, norm.gamma)}" if dead else None
+
+
+def _ends_a_branch(part: Part, case: Case) -> bool:
+    """Whether a sum comes next, or one may: what follows is not known. A branch may be dropped as a whole before it."""
+    after = _after(part, case)
+    kinds = [one.kind.lower().strip("_") for one in after]
+    dropping = [one for one, kind in zip(after, kinds, strict=True) if re.search("drop|stochasticdepth|identity", kind)]
+    sums = {"add", "iadd", "residual"} & {*kinds}
+    return not after or bool(sums) or any(_ends_a_branch(one, case) for one in dropping)
 
 
 def _eps(part: Part, norm: Norm, case: Case) -> str | None:
@@ -389,9 +419,10 @@ def _wrong_optimizer(optimizer: Any, expected: str) -> TypeError:
 
 
 def _drops(layer: Any, kind: str) -> bool:
-    """Whether it changes the variance: alpha dropout keeps it."""
+    """Whether it sets some of an example's numbers to 0, and so raises the variance, which alpha dropout keeps."""
     rate = getattr(layer, "rate", getattr(layer, "p", 1))
-    return "dropout" in kind.lower() and "alpha" not in kind.lower() and rate != 0
+    whole = {*(getattr(layer, "noise_shape", None) or (None, None))[1:]} == {1}  # examples: stochastic depth
+    return "dropout" in kind.lower() and "alpha" not in kind.lower() and rate != 0 and not whole
 
 
 def _ours(model: Layer, optimizer: Any) -> Case:
@@ -419,6 +450,7 @@ def _ours(model: Layer, optimizer: Any) -> Case:
             trained=bool(names) and not owner.frozen,
             decay=0.0 if owner.frozen else max(decays, default=0.0),
             rows=getattr(norm, "ghost_size", None),
+            alone=not isinstance(norm, SyncBatchNorm),
             removes=not isinstance(owner, AdaptiveBatchNorm | SwitchableNorm),
         )
 
@@ -454,6 +486,8 @@ def _ours(model: Layer, optimizer: Any) -> Case:
 
 def _torch(model: Any, optimizer: Any) -> Case:
     torch = sys.modules["torch"]
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TypeError(f"model is a {type(model).__name__}, a compiled program; expected the module it was made from")
     own = {id(parameter) for parameter in model.parameters()}
     decays: dict[int, float] = {}
     if optimizer is not None:
@@ -480,66 +514,79 @@ def _torch(model: Any, optimizer: Any) -> Case:
             learns=layer.training or not layer.track_running_stats,
             trained=bool(trained),
             decay=max((decays.get(id(p), 0.0) for p in trained), default=0.0),
+            alone=not isinstance(layer, torch.nn.SyncBatchNorm),
         )
 
     names = {layer: name for name, layer in model.named_modules()}
-    made: dict[Any, Part] = {}  # of each module, the last place that it is in
+    parts: list[Part] = []
+    norms, sums = torch.nn.modules.batchnorm._BatchNorm, torch.nn.Linear | torch.nn.modules.conv._ConvNd
 
     def add(layer: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:
         kind = type(layer).__name__
-        sums = isinstance(layer, torch.nn.Linear | torch.nn.modules.conv._ConvNd)
-        made[layer] = Part(
-            names[layer] or kind,
-            kind,
-            inputs,
-            norm(layer) if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) else None,
-            sums and layer.bias is not None,
-            _drops(layer, kind),
+        parts.append(
+            Part(
+                names[layer] or kind,
+                kind,
+                inputs,
+                norm(layer) if isinstance(layer, norms) else None,
+                isinstance(layer, sums) and layer.bias is not None,
+                _drops(layer, kind),
+            )
         )
-        return (made[layer],)
+        return (parts[-1],)
 
-    def walk(layer: Any, before: tuple[Part, ...]) -> tuple[Part, ...]:
-        if not any(layer.children()):
+    def read(layer: Any, before: tuple[Part, ...]) -> tuple[Part, ...]:
+        if not any(layer.children()) or isinstance(layer, norms | sums):
             return add(layer, before)
-        if isinstance(layer, torch.nn.Sequential):
+        if type(layer).forward is torch.nn.Sequential.forward:
             for each in layer:
-                before = walk(each, before)
+                before = read(each, before)
             return before
+        steps: dict[Any, tuple[Part, ...]] = {}
+        for node in _graph(torch, layer):
+            inputs = tuple(part for one in node.all_input_nodes for part in steps.get(one, ()))
+            if node.op == "placeholder":
+                steps[node] = before
+            elif node.op == "call_module":
+                steps[node] = read(layer.get_submodule(node.target), inputs)
+            elif node.op in ("call_function", "call_method"):
+                steps[node] = call(node, inputs)
+            elif node.op == "output":
+                return inputs
         for each in layer.children():
-            walk(each, ())
+            read(each, ())
         return add(layer, ())
 
-    parts: list[Part] = []
-    steps: dict[Any, tuple[Part, ...]] = {}
-    for node in _graph(torch, model):
-        inputs = tuple(part for one in node.all_input_nodes for part in steps.get(one, ()))
-        if node.op == "call_module":
-            steps[node] = add(model.get_submodule(node.target), inputs)
-        elif node.op in ("call_function", "call_method"):
-            kind = node.target if isinstance(node.target, str) else node.target.__name__
-            rate = node.kwargs.get("p", (*node.args, 1, 1)[1])
-            steps[node] = (Part(f"a call of {kind}", kind, inputs, drops=rate != 0 and _drops(None, kind)),)
-        parts += steps.get(node, ())
-    if not parts:
-        walk(model, ())
-    for layer in names:
-        if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) and layer not in made:
+    def call(node: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:
+        kind = node.target if isinstance(node.target, str) else node.target.__name__
+        rate, on = (*node.args[1:], None, None)[:2]
+        if kind in ("size", "dim") or (kind == "getattr" and rate in ("shape", "ndim", "dtype", "device")):
+            return ()  # not of the numbers in it
+        asked = {"p": rate, "train": on, "training": on} | node.kwargs
+        off = asked["p"] == 0 or False in (asked["train"], asked["training"])
+        parts.append(Part(f"a call of {kind}", kind, inputs, drops=not off and _drops(None, kind)))
+        return (parts[-1],)
+
+    read(model, ())
+    reached = {part.name for part in parts}
+    for layer, name in names.items():
+        if isinstance(layer, norms) and name not in reached and name:
             add(layer, ())
-    parts += [part for part in made.values() if part not in parts]
     stepped = bool(optimizer and optimizer.state) or any(p.grad is not None for p in model.parameters())
     return Case(parts, Convention.PYTORCH, model.training, stepped)
 
 
 def _graph(torch: Any, model: Any) -> Iterable[Any]:
-    """The steps of the model in their order, without data; none if PyTorch cannot trace it."""
+    """The steps of the model in training, in their order, without data; none if PyTorch cannot trace it."""
 
     class Tracer(torch.fx.Tracer):  # type: ignore[misc]
         def is_leaf_module(self, layer: Any, name: str) -> bool:
             return super().is_leaf_module(layer, name) or not any(layer.children())
 
-    if not any(model.children()):
-        return ()
     with _nothing_moves(torch, model):
+        for layer in model.modules():
+            if not isinstance(layer, torch.jit.ScriptModule):
+                vars(layer)["training"] = True
         try:
             return list(Tracer().trace(model).nodes)
         except Exception:  # the model's own code, which may want real numbers
@@ -549,9 +596,11 @@ def _graph(torch: Any, model: Any) -> Iterable[Any]:
 @contextmanager
 def _nothing_moves(torch: Any, model: Any) -> Iterator[None]:
     """Put back what the model's own code leaves in its modules, and the random numbers that it takes."""
-    before = [(layer, dict(vars(layer)), dict(layer._buffers)) for layer in model.modules()]
+    own = [layer for layer in model.modules() if not isinstance(layer, torch.jit.ScriptModule)]
+    before = [(layer, dict(vars(layer)), dict(layer._buffers)) for layer in own]
     stored = [(buffer, buffer.clone()) for buffer in model.buffers() if not torch.nn.parameter.is_lazy(buffer)]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.default_generator.manual_seed(0)  # the same findings each time
         try:
             yield
         finally:
@@ -600,6 +649,7 @@ def _keras(model: Any, optimizer: Any) -> Case:
             learns=layer.trainable,
             trained=layer.trainable and (bool(affine) or not layer.built),
             decay=max((decay(*pair) for pair in affine), default=0.0),
+            alone=not layer.synchronized,
         )
 
     def add(layer: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -32,7 +32,8 @@ def to_torch(model: Layer) -> Any:
 
     Returns:
         A `torch.nn.Sequential` or one module, with copies of the arrays, of their type, on the CPU, each layer in its
-        mode. What is frozen does not require gradients, and frozen BN is in inference mode, which `train()` undoes.
+        mode, and one layer in two places one module. What is frozen does not require gradients, and frozen BN is in
+        inference mode, which `train()` undoes. BN with nothing around it that wants images is a `BatchNorm1d`.
 
     Raises:
         TypeError: if `model` is no layer, or holds one that has no counterpart.
@@ -49,7 +50,7 @@ def to_torch(model: Layer) -> Any:
     import torch
 
     model = check_model(model, "model")
-    module = _as_torch(model, _begins_with_images(model))[0]
+    module = _as_torch(model, _begins_with_images(model), {})[0]
     state = {name: torch.from_numpy(np.array(to_numpy(value))) for name, value in model.state_dict("pytorch").items()}
     module.load_state_dict(state)
     return module
@@ -63,13 +64,14 @@ def from_torch(module: Any) -> Layer:
             `BatchNorm3d`, `ReLU`, `Sigmoid`, `Tanh`, `Flatten`, `Dropout`.
 
     Returns:
-        A `Sequential` or a layer, with copies of the arrays, of their type, each layer in its mode. A `Dropout` draws
-        from a generator of seed 0. `requires_grad` is not looked at: without gradients PyTorch's statistics still
-        move, which `freeze()` would not do.
+        A `Sequential` or a layer, with copies of the arrays, of their type, each layer in its mode, and one module in
+        two places one layer. Names that a `Sequential` gives are not kept. A `Dropout` draws from a generator of seed
+        0. `requires_grad` is not looked at: without gradients PyTorch's statistics still move, which `freeze()` would
+        not do.
 
     Raises:
         TypeError: if a module has no counterpart, as softmax, which belongs to the loss here.
-        ValueError: if one has a setting that ours lack, such as a dilation.
+        ValueError: if one has a setting that ours lack, such as a dilation, or arrays without numbers (device "meta").
         ModuleNotFoundError: without PyTorch.
 
     Example:
@@ -77,15 +79,14 @@ def from_torch(module: Any) -> Layer:
         >>> bn_lib.from_torch(torch.nn.BatchNorm1d(3, momentum=0.2)).momentum
         0.2
     """
-    state = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
-    return _as_ours(module, np.random.default_rng(0)).load_state_dict(state, "pytorch")
+    return _as_ours(module, np.random.default_rng(0), {})
 
 
 def to_keras(model: Layer, shape: Sequence[int]) -> Any:
     """Return a `keras.Sequential`, channels last, that computes what `model` does, in training and in inference.
 
-    An input of shape `(N, C, H, W)` is `(N, H, W, C)` there. The first `Dense` after a `Flatten` has its rows in the
-    order in which Keras flattens.
+    An input of shape `(N, C, H, W)` is `(N, H, W, C)` there. After a `Flatten` BN has its features, and the first
+    `Dense` its rows, in the order in which Keras flattens.
 
     Args:
         model: as for `to_torch`; each inner `Sequential` is laid out flat.
@@ -97,8 +98,8 @@ def to_keras(model: Layer, shape: Sequence[int]) -> Any:
 
     Raises:
         TypeError: if `model` is no layer, or holds one that has no counterpart.
-        ValueError: if `shape` does not fit, a BN layer has its channels on another axis than 1, no running statistics,
-            or a plain average for them, which Keras does not have.
+        ValueError: if `shape` does not fit, a layer with arrays is in two places, or a BN layer has its channels on
+            another axis than 1, no running statistics, or a plain average for them, which Keras does not have.
         ModuleNotFoundError: without Keras.
 
     Example:
@@ -110,31 +111,38 @@ def to_keras(model: Layer, shape: Sequence[int]) -> Any:
 
     model = check_model(model, "model")
     shape = tuple(int(size) for size in shape)
+    if len(shape) not in (1, 3):
+        raise ValueError(f"shape is {shape}; expected that of one input, (features,) or (C, H, W)")
     weights = (getattr(each, name) for each in model.layers() for name in each.parameter_names)
     dtype = next((str(array.dtype) for array in weights), "float64")
-    theirs = keras.Sequential([keras.Input((*shape[1:], shape[0]) if len(shape) == 3 else shape, dtype=dtype)])
+    there = (*shape[1:], shape[0])
+    theirs = keras.Sequential([keras.Input(there, dtype=dtype)])
     flattened: tuple[int, ...] | None = None  # (C, H, W) of what a Dense is to get, if it was an image
+    before: set[int] = set()
     for ours in _flat(model):
-        if isinstance(ours, Flatten) and len(theirs.output_shape) == 4:
-            _, height, width, channels = theirs.output_shape
+        if isinstance(ours, Flatten) and len(there) == 3:
+            height, width, channels = there
             flattened = (channels, height, width)
+        if id(ours) in before:
+            raise ValueError(f"one {type(ours).__name__} is in two places; expected a layer for each")
+        if ours.parameter_names or isinstance(ours, BatchNorm):
+            before.add(id(ours))
         for layer in _as_keras(ours, dtype):
             theirs.add(layer)
             if layer.weights:
                 arrays = [to_numpy(value) for value in ours.state_dict("keras").values()]
-                if isinstance(ours, Dense) and flattened is not None:
-                    arrays[0] = _rows(arrays[0], flattened, (1, 2, 0))
-                    flattened = None
-                layer.set_weights(arrays)
+                layer.set_weights(_reordered(ours, arrays, flattened, (1, 2, 0)))
             layer.trainable = not ours.frozen
+            there = theirs.output_shape[1:]
+        flattened = None if isinstance(ours, Dense) else flattened
     return theirs
 
 
 def from_keras(model: Any) -> Layer:
     """Return a network of this library that computes what a Keras model does, in training and in inference.
 
-    An input of shape `(N, H, W, C)` is `(N, C, H, W)` here. The first `Dense` after a `Flatten` has its rows in the
-    order in which ours flattens.
+    An input of shape `(N, H, W, C)` is `(N, C, H, W)` here. After a `Flatten` BN has its features, and the first
+    `Dense` its rows, in the order in which ours flattens.
 
     Args:
         model: a built `keras.Sequential`, with others in it perhaps, of `Dense`, `Conv2D`, `ZeroPadding2D` before one,
@@ -146,7 +154,7 @@ def from_keras(model: Any) -> Layer:
 
     Raises:
         TypeError: if a layer has no counterpart, as softmax, which belongs to the loss here.
-        ValueError: if one has a setting that ours lack, or has not been built.
+        ValueError: if one has a setting that ours lack, has not been built, or gets neither features nor images.
 
     Example:
         `bn_lib.from_keras(keras_model).state_dict()`, and from then on without Keras:
@@ -162,8 +170,14 @@ def from_keras(model: Any) -> Layer:
     flattened: tuple[int, ...] | None = None
     for theirs in _keras_layers(model):
         kind = type(theirs).__name__
+        if not hasattr(theirs, "built"):
+            raise _no_counterpart(theirs, "this library")
         if not theirs.built:
             raise ValueError(f"layer {theirs.name!r} has not been built; expected a model that knows its input's shape")
+        if kind in ("Dense", "Flatten", "BatchNormalization") and len(theirs.input.shape) not in (2, 4):
+            raise ValueError(
+                f"layer {theirs.name!r} gets {theirs.input.shape}; expected (N, features) or images, (N, H, W, C)"
+            )
         if kind == "ZeroPadding2D":
             padding = _one(theirs.padding, "padding", theirs)
             continue
@@ -173,10 +187,9 @@ def from_keras(model: Any) -> Layer:
         ours, activation = _from_keras_layer(theirs, padding, rng)
         padding = 0
         arrays = [_values(variable) for variable in theirs.weights]
-        if isinstance(ours, Dense) and flattened is not None:
-            arrays[0] = _rows(arrays[0], flattened, (2, 0, 1))
-            flattened = None
         if ours is not None:
+            arrays = _reordered(ours, arrays, flattened, (2, 0, 1))
+            flattened = None if isinstance(ours, Dense) else flattened
             ours.load_state_dict(dict(zip(ours.state_dict("keras"), arrays, strict=True)), "keras")
             layers.append(ours if theirs.trainable else ours.freeze())
         if activation is not None:
@@ -195,8 +208,11 @@ def _begins_with_images(model: Layer) -> bool:
     return False
 
 
-def _as_torch(layer: Layer, images: bool) -> tuple[Any, bool]:
-    """The module for a layer, without its arrays, and whether images come out of it if they came in."""
+def _as_torch(layer: Layer, images: bool, made: dict[int, Any]) -> tuple[Any, bool]:
+    """The module for a layer, without its arrays, and whether images come out of it if they came in.
+
+    `made` has the modules by the layer's id, so that a layer in two places stays one.
+    """
     import torch
     from torch import nn
 
@@ -204,10 +220,12 @@ def _as_torch(layer: Layer, images: bool) -> tuple[Any, bool]:
         return getattr(torch, str(array.dtype))
 
     module: Any
+    if id(layer) in made:
+        return made[id(layer)], images and not isinstance(layer, Flatten)
     if type(layer) is Sequential:
         modules = []
         for inner in layer:
-            module, images = _as_torch(inner, images)
+            module, images = _as_torch(inner, images, made)
             modules.append(module)
         module = nn.Sequential(*modules)
         module.training = layer.training
@@ -245,19 +263,25 @@ def _as_torch(layer: Layer, images: bool) -> tuple[Any, bool]:
     if layer.frozen:
         module.requires_grad_(False)
     module.training = layer.training and not (layer.frozen and isinstance(layer, BatchNorm))
+    made[id(layer)] = module
     return module, images and not isinstance(layer, Flatten)
 
 
-def _as_ours(module: Any, rng: np.random.Generator) -> Layer:
-    """The layer for a module, without its arrays."""
+def _as_ours(module: Any, rng: np.random.Generator, made: dict[int, Layer]) -> Layer:
+    """The layer for a module; `made` has those of other places."""
     from torch import nn
 
     ours: Layer
-    dtype = str(module.weight.dtype).removeprefix("torch.") if getattr(module, "weight", None) is not None else None
+    if id(module) in made:
+        return made[id(module)]
     if type(module) is nn.Sequential:
-        ours = Sequential(*(_as_ours(inner, rng) for inner in module))
+        ours = Sequential(*(_as_ours(inner, rng, made) for inner in module))
         vars(ours)["training"] = module.training
         return ours
+    state = module.state_dict() if isinstance(module, nn.Module) else {}
+    if any(value.is_meta for value in state.values()):
+        raise ValueError(f"{module} is on the device meta; expected arrays with numbers")
+    dtype = next((str(value.dtype).removeprefix("torch.") for value in state.values()), None)
     if type(module) is nn.Linear:
         ours = Dense(module.in_features, module.out_features, bias=module.bias is not None, rng=rng, dtype=dtype)
     elif type(module) is nn.Conv2d:
@@ -301,6 +325,7 @@ def _as_ours(module: Any, rng: np.random.Generator) -> Layer:
     else:
         raise _no_counterpart(module, "this library")
     ours.training = module.training
+    made[id(module)] = ours.load_state_dict({name: value.cpu().numpy() for name, value in state.items()}, "pytorch")
     return ours
 
 
@@ -431,8 +456,18 @@ def _from_keras_layer(theirs: Any, padding: int, rng: np.random.Generator) -> tu
 # Both
 
 
+def _reordered(
+    layer: Layer, arrays: list[Array], flattened: tuple[int, ...] | None, order: tuple[int, ...]
+) -> list[Array]:
+    """The arrays of a layer for the features in the other framework's order, if they were flattened."""
+    if flattened is None or not isinstance(layer, Dense | BatchNorm):
+        return arrays
+    by_feature = 1 if isinstance(layer, Dense) else len(arrays)
+    return [_rows(array, flattened, order) for array in arrays[:by_feature]] + arrays[by_feature:]
+
+
 def _rows(weight: Array, shape: tuple[int, ...], order: tuple[int, ...]) -> Array:
-    """The rows of a dense weight, for inputs that were flattened from `shape`, as for the axes in another order."""
+    """The rows of an array, for features that were flattened from `shape`, as for the axes in another order."""
     return weight.reshape(*shape, -1).transpose(*order, 3).reshape(weight.shape)
 
 

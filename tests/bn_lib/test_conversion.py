@@ -30,7 +30,15 @@ def convolutional(dtype=np.float64):
     )  # fmt: skip
 
 
-NETWORKS = {"dense": (dense, (5,)), "convolutional": (convolutional, (2, 6, 4))}
+def flattened(dtype=np.float64):
+    rng = np.random.default_rng(1)
+    return Sequential(
+        Flatten(), BatchNorm(24, dtype=dtype), ReLU(), Dense(24, 5, rng=rng, dtype=dtype),
+        BatchNorm(5, affine=False, dtype=dtype),
+    )  # fmt: skip
+
+
+NETWORKS = {"dense": (dense, (5,)), "convolutional": (convolutional, (2, 6, 4)), "flattened": (flattened, (2, 3, 4))}
 
 
 def trained(make, shape, dtype=np.float64):
@@ -117,6 +125,31 @@ def test_the_type_stays(dtype):
         assert back[0].weight.dtype == back[1].gamma.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_the_type_of_statistics_stays_where_they_are_all_there_is(dtype):
+    module = torch.nn.BatchNorm1d(2, affine=False, dtype=dtype)
+    assert {value.dtype for value in bn_lib.to_torch(from_torch(module)).buffers()} == {dtype, torch.int64}
+
+
+def test_names_in_a_sequential_of_pytorch_are_left_there():
+    named = torch.nn.Sequential()
+    named.add_module("bn", torch.nn.BatchNorm1d(2))
+    named.bn.running_mean += 3
+    np.testing.assert_array_equal(from_torch(named)[0].running_mean, [3, 3])
+
+
+def test_a_layer_in_two_places_stays_one():
+    bn = torch.nn.BatchNorm1d(2)
+    theirs = torch.nn.Sequential(bn, torch.nn.Linear(2, 2), bn)
+    ours = from_torch(theirs)
+    assert ours[0] is ours[2]
+    back = bn_lib.to_torch(ours)
+    assert back[0] is back[2]
+    x = torch.arange(6.0).reshape(3, 2) ** 2
+    np.testing.assert_allclose(ours(x.numpy()), numbers(theirs(x)), atol=1e-5)
+    np.testing.assert_allclose(ours[0].running_var, bn.running_var, rtol=1e-5)
+
+
 def test_momentum_changes_its_meaning():
     assert bn_lib.to_torch(BatchNorm(2, momentum=0.1)).momentum == 0.1
     assert bn_lib.to_keras(BatchNorm(2, momentum=0.1), (2,)).layers[0].momentum == 0.9
@@ -190,6 +223,13 @@ def built(*layers, shape=(4, 4, 2)):
         (lambda: from_torch(torch.nn.Conv2d(2, 2, 2, padding="same")), "even window"),
         (lambda: from_torch(torch.nn.Flatten(0)), "start_dim=0; expected 1"),
         (lambda: from_torch(torch.nn.BatchNorm1d(2, bias=False)), "a weight and no bias"),
+        (lambda: from_torch(torch.nn.BatchNorm1d(2, device="meta")), "device meta"),
+        (lambda: from_torch(torch.nn.BatchNorm1d(2).bfloat16()), "dtype is 'bfloat16'"),
+        (lambda: from_torch({"weight": 1}), "dict has no counterpart"),
+        (lambda: from_keras(3), "int has no counterpart"),
+        (lambda: from_keras(built(keras.layers.BatchNormalization(), shape=(5, 3))), r"gets \(None, 5, 3\)"),
+        (lambda: bn_lib.to_keras(BatchNorm(3), (3, 5)), r"shape is \(3, 5\)"),
+        (lambda: bn_lib.to_keras(Sequential(*[BatchNorm(3)] * 2), (3,)), "in two places"),
         (lambda: from_keras(keras.layers.Dense(2)), "has not been built"),
         (lambda: from_keras(built(keras.layers.Dense(2, activation="softmax"))), "softmax belongs to the loss"),
         (lambda: from_keras(built(keras.layers.BatchNormalization(axis=1))), "axis=1; expected the last"),

@@ -13,7 +13,11 @@ import bn_lib
 K = keras.layers
 
 # Keras, on PyTorch, asks tensors for arrays in NumPy 1's way.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+# PyTorch deprecates TorchScript, and imports what is left of it for `torch.compile`.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
+]
 
 
 def rng():
@@ -151,6 +155,119 @@ def test_a_bias_that_does_something_is_not_told():
     assert told(bn_lib.Sequential(bn_lib.WeightStandardized(dense), bn_lib.BatchNorm(4))) == ["bias"]
 
 
+class Calls(nn.Module):
+    """Layers by name, and what a function does with them and x."""
+
+    def __init__(self, call, **layers):
+        super().__init__()
+        self.call = call
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, x):
+        return self.call(self, x)
+
+
+def test_a_bias_that_something_else_gets_is_not_told():
+    def both(net, x):
+        y = net.dense(x)
+        return net.bn(y) + net.head(y)
+
+    def twice(net, x):
+        return net.bn(net.dense(x)) + net.dense(x)
+
+    def shape(net, x):
+        y = net.dense(x)
+        return net.bn(y).view(y.shape[0], -1)
+
+    for call, expected in ((both, []), (twice, []), (shape, ["bias"])):
+        layers = {"dense": nn.Linear(4, 4), "bn": nn.BatchNorm1d(4), "head": nn.Linear(4, 4)}
+        assert told(Calls(call, **layers)) == expected, call.__name__
+    dense = bn_lib.Dense(4, 4, rng=rng())
+    assert told(bn_lib.Sequential(dense, bn_lib.Residual(bn_lib.BatchNorm(4)))) == []
+    x, y, dense, bn = keras.Input((4,)), keras.Input((4,)), K.Dense(4), K.BatchNormalization()
+    assert told(keras.Model([x, y], K.Add()([bn(dense(x)), bn(dense(y))]))) == ["bias"]
+    once = dense(x)
+    assert told(keras.Model(x, K.Add()([bn(once), K.Dense(4)(once)]))) == []
+
+
+@every
+def test_a_bias_before_statistics_that_stay_is_not_told(make):
+    model, bn = make(bias=True)
+    set_values(bn, "running_mean", TWO)
+    if make is of_keras:
+        bn.trainable = False
+    elif make is pytorch:
+        bn.eval().requires_grad_(False)
+    else:
+        bn.freeze()
+    assert told(model) == []
+    if make is not of_keras:
+        assert told(model.eval()) == ["bias"]  # it was trained in one go, as far as anyone can tell
+
+
+def test_dropout_that_is_a_call():
+    def dropping(function, *arguments, **named):
+        return told(Calls(lambda net, x: net.bn(function(x, *arguments, **named)), bn=nn.BatchNorm1d(4)))
+
+    F = nn.functional
+    assert dropping(F.dropout) == dropping(torch.dropout, 0.5, True) == dropping(F.dropout, p=0.1) == ["after dropout"]
+    assert dropping(F.dropout, training=False) == dropping(F.dropout, 0.5, False) == dropping(F.dropout, 0.0) == []
+    assert dropping(torch.dropout, 0.5, train=False) == dropping(F.alpha_dropout) == []
+    net = Calls(lambda net, x: net.bn(F.dropout(x, 0.5, net.training)), bn=nn.BatchNorm1d(4))
+    set_values(net.bn, "running_mean", TWO)
+    assert told(net.eval()) == told(net.train()) == ["after dropout"]
+
+
+def test_stochastic_depth_is_not_dropout():
+    x = keras.Input((8, 8, 2))
+    for shape, expected in (((None, 1, 1, 1), []), ((None, 1, 1, 2), ["after dropout"])):
+        assert told(keras.Model(x, K.BatchNormalization()(K.Dropout(0.2, noise_shape=shape)(x)))) == expected
+
+
+def test_a_branch_that_starts_from_nothing_and_may_be_dropped():
+    class DropPath(nn.Module):
+        def forward(self, x):
+            return x
+
+    def branch(net, x):
+        return x + net.drop(net.bn(net.conv(x)))
+
+    bn = nn.BatchNorm2d(2)
+    nn.init.zeros_(bn.weight)
+    conv = nn.Conv2d(2, 2, 1, bias=False)
+    assert told(Calls(branch, conv=conv, bn=bn, drop=DropPath())) == []
+    assert told(Calls(branch, conv=conv, bn=bn, drop=nn.Conv2d(2, 2, 1))) == ["dead channels"]
+    unknown = Calls(lambda net, x: x + net.inner(x) if x.sum() > 0 else x, inner=nn.Sequential(conv, bn))
+    assert told(unknown) == []
+
+
+def test_wrapped_models_are_looked_at_like_those_inside():
+    inside = ResNet(bias=True)
+    for wrap in (torch.compile, nn.DataParallel, torch.optim.swa_utils.AveragedModel, lambda m: Calls(None, net=m)):
+        (found,) = bn_lib.doctor(wrap(inside))
+        assert (found.check, found.layers[0].endswith("blocks.1.bn2")) == ("bias", True), wrap
+
+
+def test_a_sequential_with_a_forward_of_its_own_is_not_a_sequence():
+    class Backwards(nn.Sequential):
+        def forward(self, x):
+            for layer in reversed(list(self)):
+                x = layer(x)
+            return x
+
+    assert told(Backwards(nn.Linear(4, 4), nn.BatchNorm1d(4))) == []
+    assert told(Backwards(nn.BatchNorm1d(4), nn.Linear(4, 4))) == ["bias"]
+
+
+def test_torchscript_is_refused_and_left_alone_inside():
+    script = torch.jit.trace(nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.ones(2, 3))
+    with pytest.raises(TypeError, match="expected the module it was made from"):
+        bn_lib.doctor(script)
+    layers = {"script": script, "dense": nn.Linear(4, 4), "bn": nn.BatchNorm1d(4, momentum=0.9)}
+    assert "momentum" in told(Calls(lambda net, x: net.bn(net.dense(net.script(x))), **layers))
+
+
 def test_decay_of_gamma_and_beta_in_ours():
     model, bn = ours()
     assert told(model, bn_lib.SGD(model, 0.1, weight_decay=0.1)) == ["decay"]
@@ -191,6 +308,11 @@ def test_a_batch_of_one(make):
     model, _ = make()
     assert told(model, batch_size=1) == ["batch of one"]
     assert told(model, batch_size=2) == []
+
+
+def test_a_row_on_each_device_is_fine_where_they_share_their_statistics():
+    assert told(nn.SyncBatchNorm.convert_sync_batchnorm(pytorch()[0]), batch_size=1) == []
+    assert told(bn_lib.SyncBatchNorm(3), batch_size=1) == []
 
 
 def test_a_batch_of_one_is_fine_where_statistics_are_stored():
@@ -332,8 +454,11 @@ def test_a_model_that_cannot_be_traced_is_looked_at_all_the_same():
         def forward(self, x):
             return super().forward(x if x.sum() > 0 else -x)
 
-    assert told(Dynamic(bias=True)) == []
+    (found,) = bn_lib.doctor(Dynamic(bias=True))  # its blocks can be traced
+    assert (found.check, found.layers) == ("bias", ("blocks.1.bn2",))
     model = Dynamic()
+    model.conv = nn.Conv2d(1, 2, 3)
+    assert told(model) == []
     model.blocks[0].shortcut[0] = nn.Conv2d(2, 2, 1)
     assert told(model) == ["bias"]  # inside a Sequential the order is known
     model = ResNet()
