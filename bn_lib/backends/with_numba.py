@@ -37,7 +37,7 @@ from bn_lib._arrays import LIMITS, Array
 from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward, check_forward
 from bn_lib.backends.threads import in_pieces
 
-LARGE = 1 << 18  # elements; below, handing work to another thread takes longer than it saves
+LARGE = 3 << 19  # elements; below, handing work to another thread takes longer than it saves
 NARROW = 16  # positions; below, a run is too short for a loop of its own
 SHORT = 32  # the same for the runs inside a group, whose sums backward are a loop each
 BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads

@@ -25,7 +25,7 @@ import bn_lib
 def both_passes():
     from bn_lib.backends.with_numba import LARGE
     rng = np.random.default_rng(0)
-    for shape in [(2700, 100), (1500, 30, 2, 3), (11, 5, 70, 70)]:
+    for shape in [(15800, 100), (8800, 30, 2, 3), (11, 5, 170, 170)]:
         for dtype in (np.float32, np.float64):
             x, dy = (rng.normal(size=shape).astype(dtype) for _ in range(2))
             assert x.size >= LARGE
@@ -303,7 +303,7 @@ def test_what_is_not_a_number_stays_in_its_channel(shape, value, where):
 
 
 @needs_numba
-@pytest.mark.parametrize("shape", [(6000, 50), (25, 3, 60, 60)])
+@pytest.mark.parametrize("shape", [(32000, 50), (25, 3, 150, 150)])
 def test_moments_alone_are_those_of_the_forward_pass(shape):
     """A synchronized layer asks for the four loops one by one."""
     from bn_lib.backends.with_numba import LARGE, NumbaBackend
