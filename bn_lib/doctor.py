@@ -553,10 +553,8 @@ def _torch(model: Any, optimizer: Any) -> Case:
 
     names = {layer: name for name, layer in model.named_modules()}
     parts: list[Part] = []
-    norms, sums = (
-        torch.nn.modules.batchnorm._BatchNorm,
-        (torch.nn.Linear | torch.nn.Bilinear | torch.nn.modules.conv._ConvNd),
-    )
+    norms = torch.nn.modules.batchnorm._BatchNorm
+    sums = torch.nn.Linear | torch.nn.Bilinear | torch.nn.modules.conv._ConvNd
 
     def add(layer: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:
         kind = type(layer).__name__
@@ -705,7 +703,7 @@ def _keras(model: Any, optimizer: Any) -> Case:
             return "axis -1"
         if kind.startswith(("Conv", "DepthwiseConv", "SeparableConv")) and hasattr(
             layer, "rank"
-        ):  # not a recurrent one
+        ):  # a ConvLSTM has none
             return f"axis {-layer.rank - 1 if layer.data_format == 'channels_first' else -1}"
         return None
 
