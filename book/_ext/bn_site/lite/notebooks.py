@@ -246,6 +246,12 @@ def imported(code: str) -> set[str]:
     return found
 
 
+@cache
+def imported_by(file: Path) -> set[str]:
+    """The same of a file, which is read once for all cells of the book that reach it."""
+    return imported(file.read_text(encoding="utf-8"))
+
+
 def reached(names: Iterable[str], module: Callable[[str], Path | None]) -> set[str]:
     """The packages of others that code can come to import, if it imports `names`.
 
@@ -263,7 +269,7 @@ def reached(names: Iterable[str], module: Callable[[str], Path | None]) -> set[s
         seen.add(name)
         file = module(name)
         if file is not None:
-            waiting += imported(file.read_text(encoding="utf-8"))
+            waiting += imported_by(file)
             waiting.append(name.rpartition(".")[0])
         elif name and name.split(".")[0] not in {"bn_lib", "bn_exercises", "bn_book", *sys.stdlib_module_names}:
             others.add(name.split(".")[0])
