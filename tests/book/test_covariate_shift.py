@@ -106,9 +106,7 @@ def test_the_lines_by_hand_hold_as_they_are_written():
         checked += len(values) > 1
     assert checked == 5 + 8 + 4
     lines = written.worked_terms(terms).replace("{aligned}", "").split(r"\\[4pt]")
-    assert [float(line.split("&=")[1].removesuffix(r"\end")) for line in lines[:-1]] == [
-        float(t.value) for t in terms
-    ]
+    assert [float(line.split("&=")[1].removesuffix(r"\end")) for line in lines[:-1]] == [float(t.value) for t in terms]
 
 
 # Watching a network
