@@ -124,7 +124,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Have the collector of garbage leave alone what all tests are made of: to go through it takes longer than a test."""
+    """Have the garbage collector leave alone what all tests are made of: going through it takes longer than a test."""
     gc.collect()
     gc.freeze()
 
