@@ -59,7 +59,9 @@ class Formula(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Leave a place."""
-        place = quoted_formula("", label=self.arguments[0], text=self.options.get("with", ""))
+        label = self.arguments[0]
+        self.env.metadata[self.env.docname].setdefault("quotes", set()).add(label)
+        place = quoted_formula("", label=label, text=self.options.get("with", ""))
         self.set_source_info(place)
         return [place]
 
@@ -123,6 +125,14 @@ def _sections(env: BuildEnvironment, docname: str) -> Iterator[nodes.section]:
     return env.get_doctree(docname).findall(nodes.section) if docname else iter(())
 
 
+def depend(_app: Sphinx, env: BuildEnvironment) -> None:
+    """Have a page read again when one has changed whose formulas it quotes: all labels are known now."""
+    pages = env.get_domain("std").anonlabels
+    for docname, metadata in env.metadata.items():
+        quoted = {pages[label][0] for label in metadata.get("quotes", ()) if label in pages}
+        env.dependencies[docname].update(str(env.doc2path(page)) for page in quoted)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     for name in ("claim", "verdict"):
@@ -131,4 +141,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(quoted_claim)
     app.add_node(quoted_formula)
     app.add_post_transform(Quote)
+    app.connect("env-updated", depend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
