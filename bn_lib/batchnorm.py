@@ -25,7 +25,7 @@ from bn_lib._checks import (
     check_variance,
 )
 from bn_lib.convention import Convention
-from bn_lib.layer import Layer, Setting
+from bn_lib.layer import Layer, Setting, put_back
 from bn_lib.moments import Moments
 from bn_lib.normalizers import (
     Cache,
@@ -721,12 +721,9 @@ class WeightStandardized(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return the layer's output for `x`, computed with its standardized weight."""
-        weight = self.layer.weight
-        self.layer.weight, cache = weight_standardization(weight, eps=self.eps)
-        try:
+        with put_back([(self.layer, "weight")]):
+            self.layer.weight, cache = weight_standardization(self.layer.weight, eps=self.eps)
             y = self.layer.forward(x)
-        finally:
-            self.layer.weight = weight
         self._keep(cache)
         return y
 
@@ -748,21 +745,9 @@ class WeightStandardized(Layer):
         gradients["weight"] = weight_standardization_backward(gradients["weight"], cache)
         self._went_back()
 
-    def train(self) -> Self:
-        """Switch the layer to training mode too."""
-        self.layer.train()
-        return super().train()
-
-    def eval(self) -> Self:
-        """Switch the layer to inference mode too."""
-        self.layer.eval()
-        return super().eval()
-
-    def layers(self) -> Iterator[Layer]:
-        """This wrapper, then what is inside."""
-        yield self
-        yield from self.layer.layers()
+    def _inner(self) -> tuple[Layer, ...]:
+        return (self.layer,)
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
         """What the layer stores, under the same names."""
-        yield from self.layer.named_state()
+        return self.layer.named_state()

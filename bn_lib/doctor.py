@@ -403,11 +403,7 @@ CHECKS = {
         "Such a channel puts out beta whatever comes in, and no gradient goes back through it",
         "Remove the channel, or set gamma to 1; it is right only where a residual branch starts from 0",
     ),
-    "eps": Check(
-        _eps,
-        "A channel that is constant over a batch is then 0 / 0",
-        "Take the default of the framework",
-    ),
+    "eps": Check(_eps, "A channel that is constant over a batch is then 0 / 0", "Take the default of the framework"),
 }
 
 

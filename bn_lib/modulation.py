@@ -14,7 +14,7 @@ with statistics, they can. How x_hat is made is in `standardize`, and which axes
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from bn_lib._checks import (
     one_hot,
 )
 from bn_lib.batchnorm import BatchNorm, check_channel_axis
-from bn_lib.layer import Layer, Setting, check_model, distinct_layers
+from bn_lib.layer import Layer, Setting, check_model, distinct_layers, put_back
 from bn_lib.network import initial_weights
 from bn_lib.normalizers import NormCache, batch_axes, batch_norm_backward, normalize_over
 from bn_lib.standardize import Standardized, standardize_over
@@ -243,15 +243,11 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
         if name not in names:
             expected = f"one of {sorted(names)}" if names else "a model with a layer that depends on more than x"
             raise ValueError(f"{name} is for no layer of the model, a {type(model).__name__}; expected {expected}")
-    before = [(layer, name, getattr(layer, name)) for layer, name in wanting]
-    try:
+    with put_back(wanting):
         for layer, name in wanting:
             if name in values:
                 setattr(layer, name, values[name])
         yield
-    finally:
-        for layer, name, value in before:
-            setattr(layer, name, value)
 
 
 # Layers
@@ -335,10 +331,8 @@ class Holder(Layer):
         """C, the number of channels."""
         return self.norm.num_features
 
-    def layers(self) -> Iterator[Layer]:
-        """This layer, then what is inside."""
-        yield self
-        yield from self.norms
+    def _inner(self) -> tuple[Layer, ...]:
+        return self.norms
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
         """The parameters, then the running statistics under a `BatchNorm`'s names, or numbered as "number.name"."""
@@ -346,18 +340,6 @@ class Holder(Layer):
         for i, norm in enumerate(self.norms):
             for key, owner, name in norm.named_state():
                 yield (f"{i}.{key}" if self._numbered else key), owner, name
-
-    def train(self) -> Self:
-        """Switch to training mode; return the layer."""
-        for norm in self.norms:
-            norm.train()
-        return super().train()
-
-    def eval(self) -> Self:
-        """Switch to inference mode: the running statistics standardize; return the layer."""
-        for norm in self.norms:
-            norm.eval()
-        return super().eval()
 
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter, for x with so many channels."""

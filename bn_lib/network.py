@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Self, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from bn_lib._checks import (
     check_same_kind,
     one_hot,
 )
-from bn_lib.layer import Layer, Pass, Setting, distinct_layers, undone_if_it_raises
+from bn_lib.layer import Layer, Pass, Setting, distinct_layers, put_back, undone_if_it_raises
 
 Watcher = Callable[[str, int, Layer, Array], None]
 
@@ -571,23 +571,8 @@ class Sequential(Layer):
         self._went_back()
         return dy
 
-    def train(self) -> Self:
-        """Switch every layer to training mode."""
-        for layer in self.stack:
-            layer.train()
-        return super().train()
-
-    def eval(self) -> Self:
-        """Switch every layer to inference mode."""
-        for layer in self.stack:
-            layer.eval()
-        return super().eval()
-
-    def layers(self) -> Iterator[Layer]:
-        """This container, then every layer, first to last, those of inner containers among them."""
-        yield self
-        for layer in self.stack:
-            yield from layer.layers()
+    def _inner(self) -> tuple[Layer, ...]:
+        return self.stack
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
         """Every stored array as ("position.name", its layer, its attribute)."""
@@ -643,14 +628,11 @@ class Residual(Sequential):
 @contextmanager
 def unwatched(model: Layer) -> Iterator[None]:
     """Tell no watcher of the passes inside: a `Recorder` would count them as steps."""
-    watched = [(layer, layer.watchers) for layer in distinct_layers(model) if isinstance(layer, Sequential)]
-    for layer, _ in watched:
-        layer.watchers = []
-    try:
+    watched = [layer for layer in distinct_layers(model) if isinstance(layer, Sequential)]
+    with put_back((layer, "watchers") for layer in watched):
+        for layer in watched:
+            layer.watchers = []
         yield
-    finally:
-        for layer, watchers in watched:
-            layer.watchers = watchers
 
 
 @np.errstate(under="ignore")  # the exponential of a logit far below the largest is 0

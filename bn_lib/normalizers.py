@@ -22,17 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bn_lib import fast
-from bn_lib._arrays import (
-    Array,
-    Axes,
-    Namespace,
-    as_axes,
-    channel_shape,
-    count_along,
-    namespace,
-    silent,
-    work_dtype,
-)
+from bn_lib._arrays import Array, Axes, Namespace, as_axes, channel_shape, count_along, namespace, silent, work_dtype
 from bn_lib._checks import (
     check_channels,
     check_enough,

@@ -18,14 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bn_lib._arrays import Array, count_along, namespace, silent
-from bn_lib._checks import (
-    check_bool,
-    check_float_array,
-    check_gradient,
-    check_input,
-    check_number,
-    check_positive_int,
-)
+from bn_lib._checks import check_bool, check_float_array, check_gradient, check_input, check_number, check_positive_int
 from bn_lib.layer import Layer, Setting, undone_if_it_raises
 from bn_lib.modulation import Given, Modulated, at_positions, per_channel
 from bn_lib.moments import Moments
