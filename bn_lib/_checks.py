@@ -49,10 +49,15 @@ def check_input(x: Array, name: str = "x", *, least: int = 1) -> None:
 def check_same_kind(x: Array, other: Array, name: str) -> None:
     """Raise `TypeError` unless `other` is the same kind of array as `x`: mixing NumPy and CuPy copies silently."""
     check_float_array(other, name)
-    if type(x) is not type(other) and namespace(x) is not namespace(other):
+    if type(x) is not type(other):
+        _check_namespace(x, other, name)
+
+
+def _check_namespace(x: Array, other: Array, name: str) -> None:
+    own, others = namespace(x), namespace(other)
+    if own is not others:
         raise TypeError(
-            f"{name} is an array of {namespace(other).__name__} but x is an array of {namespace(x).__name__}; "
-            "expected both of one kind"
+            f"{name} is an array of {others.__name__} but x is an array of {own.__name__}; expected both of one kind"
         )
 
 
@@ -186,8 +191,7 @@ def check_mask(mask: Array, x: Array, axis: int) -> Array:
     if not is_array(mask):
         raise TypeError(f"mask is a {type(mask).__name__}; expected a boolean array")
     xp, (*positions,) = namespace(mask), x.shape
-    if xp is not namespace(x):
-        raise TypeError(f"mask is an array of {xp.__name__} but x is an array of {namespace(x).__name__}")
+    _check_namespace(x, mask, "mask")
     if not xp.isdtype(mask.dtype, "bool"):
         raise TypeError(f"mask has dtype {mask.dtype}; expected booleans, True where x is valid (mask.astype(bool))")
     del positions[axis]
@@ -209,11 +213,7 @@ def check_labels(labels: Array, like: Array, classes: int | None, name: str = "l
     if not is_array(labels):
         raise TypeError(f"{name} is a {type(labels).__name__}; expected an integer array of shape ({n},)")
     xp = namespace(labels)
-    if xp is not namespace(like):
-        raise TypeError(
-            f"{name} is an array of {xp.__name__} but x is an array of {namespace(like).__name__}; "
-            "expected both of one kind"
-        )
+    _check_namespace(like, labels, name)
     if not xp.isdtype(labels.dtype, "integral"):
         raise TypeError(f"{name} has dtype {labels.dtype}; expected an integer type")
     if tuple(labels.shape) != (n,):

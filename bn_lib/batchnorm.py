@@ -750,4 +750,4 @@ class WeightStandardized(Layer):
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
         """What the layer stores, under the same names."""
-        return self.layer.named_state()
+        yield from self.layer.named_state()

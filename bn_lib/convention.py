@@ -227,26 +227,15 @@ class Naming(NamedTuple):
         return arrays
 
 
-_STATISTICS = "running_mean", "running_var", "num_batches_tracked"
+def _kernel_and_statistics(mean: str, var: str) -> dict[str, str | None]:
+    return {"weight": "kernel", "running_mean": mean, "running_var": var, "num_batches_tracked": None}
+
+
+_KERAS = _kernel_and_statistics("moving_mean", "moving_variance") | {"RMSNorm.gamma": "scale"}
+_FLAX = _kernel_and_statistics("mean", "var") | {"gamma": "scale", "beta": "bias"}
 _NAMINGS = {
     "pytorch": Naming({"gamma": "weight", "beta": "bias"}, {2: (1, 0)}),
-    "keras": Naming(
-        {
-            "weight": "kernel",
-            "RMSNorm.gamma": "scale",
-            **dict(zip(_STATISTICS, ("moving_mean", "moving_variance", None), strict=True)),
-        },
-        {4: (2, 3, 1, 0)},
-    ),
-    "flax": Naming(
-        {
-            "weight": "kernel",
-            "gamma": "scale",
-            "beta": "bias",
-            **dict(zip(_STATISTICS, ("mean", "var", None), strict=True)),
-        },
-        {4: (2, 3, 1, 0)},
-        collections=True,
-    ),
+    "keras": Naming(_KERAS, {4: (2, 3, 1, 0)}),
+    "flax": Naming(_FLAX, {4: (2, 3, 1, 0)}, collections=True),
 }
 OURS = Naming({}, {})

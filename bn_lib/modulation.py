@@ -153,7 +153,7 @@ def adaptive_instance_norm(x: Array, style: Array, *, eps: float = 1e-5) -> tupl
             f"style has shape {style.shape}; expected {x.shape[:2]} and positions, as x of shape {x.shape}"
         )
     for name, image in (("x", x), ("style", style)):
-        if int(np.prod(image.shape[2:])) < 2:
+        if count_along(image.shape, tuple(range(2, image.ndim))) < 2:
             raise ValueError(f"{name} has shape {image.shape}; expected at least 2 positions")
     xp, eps = namespace(x), check_eps(eps)
     found = standardize_over(xp, style, tuple(range(2, style.ndim)), eps)

@@ -352,12 +352,9 @@ def accumulate_gradients(model: Layer) -> Iterator[None]:
             each.grads = held | {name: held[name] + g if name in held else g for name, g in each.grads.items()}
         return dx
 
-    def add_only(layer: Layer, dy: Array) -> None:
-        layer.backward(dy)
-
     for each in distinct_layers(model):
         each.grads = {}
-    with method_replaced([model], "backward", add), method_replaced([model], "fill_grads", add_only):
+    with method_replaced([model], "backward", add), method_replaced([model], "fill_grads", add):
         yield
 
 
