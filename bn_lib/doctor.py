@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bn_lib._checks import check_positive_int
+from bn_lib import _checks as check
 from bn_lib.batchnorm import BatchNorm, WeightStandardized
 from bn_lib.convention import Convention
 from bn_lib.layer import Layer, to_numpy
@@ -115,7 +115,7 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
     Ioffe and Szegedy (2015), section 3.2. The rest is each framework's documentation.
     """
     if batch_size is not None:
-        check_positive_int(batch_size, "batch_size")
+        check.positive_int(batch_size, "batch_size")
     bases = {base.__module__.partition(".")[0] for base in type(model).__mro__}
     if isinstance(model, Layer):
         case = _ours(model, optimizer)
@@ -127,9 +127,9 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
         raise TypeError(f"model is a {type(model).__name__}; expected one of PyTorch, of Keras or a Layer of bn_lib")
     normalizers = [part for part in case.parts if part.norm is not None]
     found: dict[tuple[str, str], list[str]] = {}
-    for name, check in CHECKS.items():
+    for name, rule in CHECKS.items():
         for part in normalizers:
-            if seen := check.look(part, part.norm, case._replace(batch_size=batch_size)):
+            if seen := rule.look(part, part.norm, case._replace(batch_size=batch_size)):
                 found.setdefault((name, seen), []).append(part.name)
     findings = Findings(
         Finding(name, tuple(dict.fromkeys(layers)), seen, CHECKS[name].why, CHECKS[name].advice)

@@ -12,8 +12,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from bn_lib import _checks as check
 from bn_lib._arrays import Array, is_array, namespace
-from bn_lib._checks import check_bool, check_float_array
 from bn_lib.convention import OURS, Naming
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class Layer:
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
     given_names: tuple[str, ...] = ()  # attributes that `given` sets: what the output depends on beside x
-    training = Setting(check_bool)
+    training = Setting(check.boolean)
     frozen = False  # on the class, and so for a layer that was pickled before there was such a thing
 
     last_pass = Pass()  # on the class, for a layer that has none yet: a copy starts from here
@@ -294,7 +294,7 @@ class Layer:
 
     def _check_x(self, x: Array) -> None:
         """Raise unless `x` is an array of floats, and in training holds a row: there is nothing to learn from none."""
-        check_float_array(x)
+        check.floats(x)
         if self.training and x.shape[:1] == (0,):
             raise ValueError(f"x has shape {x.shape}; expected at least one element along every axis")
 

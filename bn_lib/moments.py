@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from bn_lib import _checks as check
 from bn_lib._arrays import (
     LIMITS,
     Array,
@@ -21,7 +22,6 @@ from bn_lib._arrays import (
     statistics_dtype,
     work_dtype,
 )
-from bn_lib._checks import check_float_array
 
 
 class Deviations(NamedTuple):
@@ -129,7 +129,7 @@ class Moments:
             TypeError: if `x` is not a floating-point array.
             ValueError: if an axis does not exist or there is nothing to average.
         """
-        check_float_array(x)
+        check.floats(x)
         axes = as_axes(axis, x.ndim)
         count = count_along(x.shape, axes)
         if count == 0:

@@ -12,13 +12,12 @@ and beta come from is in `modulation`.
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from bn_lib import _checks as check
 from bn_lib._arrays import Array, count_along, namespace, silent
-from bn_lib._checks import check_bool, check_float_array, check_gradient, check_input, check_number, check_positive_int
 from bn_lib.layer import Layer, Setting, undone_if_it_raises
 from bn_lib.modulation import Given, Modulated, at_positions, per_channel
 from bn_lib.moments import Moments
@@ -65,10 +64,10 @@ class DomainBatchNorm(Given):
 
     given_names = ("domains", "mask")
     _numbered = True
-    shared_affine = Setting(check_bool)
+    shared_affine = Setting(check.boolean)
 
     def __init__(self, domains: int, num_features: int, *, shared_affine: bool = False, **options: Any) -> None:
-        super().__init__(num_features, norms=check_positive_int(domains, "domains"), **options)
+        super().__init__(num_features, norms=check.positive_int(domains, "domains"), **options)
         self.shared_affine = shared_affine
         self._start()
         self.domains: Array | None = None
@@ -76,7 +75,7 @@ class DomainBatchNorm(Given):
     def forward(self, x: Array, domains: Array | None = None, mask: Array | None = None) -> Array:
         """Normalize `x`, `(N, C)` or `(N, C, *spatial)`, whose rows are of these domains; None for what `given` set."""
         x, valid = self._enter(x, mask)
-        check_input(x, least=int(self._of_batch))
+        check.input(x, least=int(self._of_batch))
         domains = self._given(x, domains, len(self.norms))
         positions = count_along(x.shape, tuple(range(2, x.ndim)))
         for domain, where in enumerate(self._rows(domains)):
@@ -309,7 +308,7 @@ class HistogramPreservingNorm(Layer):
     book's answer to what that loses.
     """
 
-    eps = Setting(partial(check_number, low=0.0))
+    eps = Setting(check.eps)
 
     def __init__(self, *, eps: float = 1e-5) -> None:
         super().__init__()
@@ -318,7 +317,7 @@ class HistogramPreservingNorm(Layer):
     @silent
     def forward(self, x: Array) -> Array:
         """Return `(N, 3 * C, *spatial)` for x of shape `(N, C, *spatial)`."""
-        check_input(x, least=0)
+        check.input(x, least=0)
         if count_along(x.shape, tuple(range(2, x.ndim))) < 2:
             raise ValueError(f"x has shape {x.shape}; expected (N, C, *spatial) with at least 2 positions")
         xp = namespace(x)
@@ -334,7 +333,7 @@ class HistogramPreservingNorm(Layer):
         """dx of the three: through x_hat, sum(dmean) / positions, and x_hat * sum(ddeviation) / positions."""
         x_hat, inv_std, axes, dtype = self._last()
         n, channels, *spatial = x_hat.shape
-        check_gradient(dy, x_hat, (n, 3 * channels, *spatial))
+        check.gradient(dy, x_hat, (n, 3 * channels, *spatial))
         xp, count = namespace(dy), count_along(x_hat.shape, axes)
         dy = xp.astype(dy, x_hat.dtype, copy=False)
         dx_hat, dmean, ddeviation = (dy[:, i * channels : (i + 1) * channels, ...] for i in range(3))
@@ -352,7 +351,7 @@ class HistogramPreservingNorm(Layer):
             TypeError: not a floating-point array.
             ValueError: not `(N, 3 * C, *spatial)`.
         """
-        check_input(y, "y", least=0)
+        check.input(y, "y", least=0)
         if y.shape[1] % 3:
             raise ValueError(f"y has shape {y.shape}; expected (N, 3 * C, *spatial), as forward returns")
         channels = y.shape[1] // 3
@@ -390,7 +389,7 @@ def match_histogram(x: Array, reference: Array) -> Array:
     are those of skimage.exposure.match_histograms.
     """
     for name, image in (("x", x), ("reference", reference)):
-        check_float_array(image, name)
+        check.floats(image, name)
         if namespace(image) is not np:
             raise TypeError(f"{name} is an array of {namespace(image).__name__}; expected a NumPy array")
         if not image.size:
