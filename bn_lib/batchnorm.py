@@ -6,6 +6,7 @@ The mathematics is in `normalizers`; a layer decides *which* statistics are used
 import math
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -17,14 +18,12 @@ from bn_lib.layer import Layer, Setting, put_back
 from bn_lib.moments import Moments
 from bn_lib.normalizers import (
     Cache,
-    NormCache,
     batch_axes,
     batch_norm,
     batch_norm_backward,
     group_norm,
     instance_norm,
     normalize_sample,
-    normalize_split,
     normalize_with,
     weight_standardization,
     weight_standardization_backward,
@@ -303,9 +302,7 @@ class BatchNorm(_Normalizer):
                     self._update_running(moments)
         else:
             check.input(inside, least=0)
-            for name in ("gamma", "beta", "running_mean", "running_var"):
-                check.parameter(inside, getattr(self, name), name)
-            check.variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
+            self._check_stored(inside)
             y, cache = normalize_with(inside, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
         return self._leave(y, cache, x, valid)
 
@@ -317,6 +314,12 @@ class BatchNorm(_Normalizer):
             raise ValueError(f"{label} holds a NaN or an infinity; expected finite numbers")
         if name == "num_batches_tracked" and int(value) < 0:
             raise ValueError(f"{label} is {int(value)}; expected a count >= 0")
+
+    def _check_stored(self, x: Array) -> None:
+        """Raise unless parameters and running statistics fit x, and are of some data."""
+        for name in ("gamma", "beta", "running_mean", "running_var"):
+            check.parameter(x, getattr(self, name), name)
+        check.variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
 
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         """y and a cache with the `moments` that normalized it: what a training pass does, but for what it remembers."""
@@ -348,9 +351,8 @@ class GhostBatchNorm(BatchNorm):
 
         y = gamma * (x - mu_G) / sqrt(sigma2_G + eps) + beta,  with mu_G and sigma2_G over the rows of a ghost batch
 
-    So a large mini-batch has the noisy statistics of small ones, and its gradient is still one of many rows. Only the
-    axes differ from Batch Normalization: (1, 3, ...) of (N / ghost_size, ghost_size, C, ...). In inference the layer is
-    `BatchNorm`.
+    So a large mini-batch has the noisy statistics of small ones, and its gradient is still one of many rows. In
+    inference the layer is `BatchNorm`.
 
     Ghost batches are consecutive rows. Rows left over join the last one, which then has up to 2 * ghost_size - 1: a
     smaller one of their own would be noisier than was asked for. A mini-batch of fewer rows is one ghost batch. Running
@@ -393,39 +395,36 @@ class GhostBatchNorm(BatchNorm):
         """Each ghost batch has its own means, and gamma and beta the sum of the gradients."""
         if not isinstance(cache, _Ghosts):
             return super()._gradients(dy, cache)
-        check.gradient(dy, cache.parts[0].x_hat, cache.shape)
-        xp, start, found = namespace(dy), 0, []
-        for part in cache.parts:
-            stop = start + part.x_hat.shape[0]
-            found.append(batch_norm_backward(dy[start:stop, ...], part))
-            start = stop
-        dx, dgamma, dbeta = zip(*found, strict=True)
-        return xp.concat(dx), sum(dgamma[1:], dgamma[0]), sum(dbeta[1:], dbeta[0])
+        check.gradient(dy, self.gamma, cache.shape)
+        parts = zip(_cut(dy, cache.bounds), cache.parts, strict=True)
+        dx, dgamma, dbeta = zip(*(batch_norm_backward(*part) for part in parts), strict=True)
+        return namespace(dy).concat(dx), sum(dgamma[1:], dgamma[0]), sum(dbeta[1:], dbeta[0])
 
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         check.input(x)
         check.parameter(x, self.gamma, "gamma")
         check.parameter(x, self.beta, "beta")
-        rows, size = x.shape[0], min(self.ghost_size, x.shape[0])
-        ghosts, left = divmod(rows, size)
-        alike = ghosts - bool(left)  # ghost batches of `size` rows; one with the rows left over comes after them
-        pieces = [(x[: alike * size, ...], alike), (x[alike * size :, ...], ghosts - alike)]
-        found = [normalize_split(piece, self.gamma, self.beta, self.eps, count) for piece, count in pieces if count]
+        rows, size = x.shape[0], self.ghost_size
+        bounds = [*range(0, max(1, rows // size) * size, size), rows]
+        check.enough(x, batch_axes(x.ndim), "channel of a ghost batch", (bounds[1], *x.shape[1:]))
+        found = [batch_norm(part, self.gamma, self.beta, eps=self.eps) for part in _cut(x, bounds)]
         ys, parts = zip(*found, strict=True)
-        return namespace(x).concat(ys), _Ghosts(parts, tuple(x.shape))
+        return namespace(x).concat(ys), _Ghosts(parts, bounds, tuple(x.shape))
 
     def _moments(self, cache: Any) -> Iterable[Moments]:
-        for part in cache.parts:
-            whole = part.moments
-            for ghost in range(whole.mean.shape[0]):
-                yield Moments(whole.count, whole.mean[ghost, ...], whole.m2[ghost, ...])
+        return (part.moments for part in cache.parts)
 
 
 class _Ghosts(NamedTuple):
-    """What the backward pass of a `GhostBatchNorm` needs: the caches of its pieces, and the shape of x."""
+    """What the backward pass of a `GhostBatchNorm` needs: the caches of its parts, where they begin, the shape of x."""
 
-    parts: tuple[NormCache, ...]
+    parts: tuple[Cache, ...]
+    bounds: list[int]
     shape: tuple[int, ...]
+
+
+def _cut(x: Array, bounds: list[int]) -> list[Array]:
+    return [x[start:stop, ...] for start, stop in pairwise(bounds)]
 
 
 class BatchRenorm(BatchNorm):
@@ -487,9 +486,7 @@ class BatchRenorm(BatchNorm):
     @silent
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         check.input(x)
-        for name in ("gamma", "beta", "running_mean", "running_var"):
-            check.parameter(x, getattr(self, name), name)
-        check.variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
+        self._check_stored(x)
         xp, moments = namespace(x), Moments.of(x, batch_axes(x.ndim))
         sigma = xp.sqrt(self.running_var + self.eps)
         r = xp.clip(xp.sqrt(moments.var() + self.eps) / sigma, 1 / self.r_max, self.r_max)
@@ -561,7 +558,7 @@ class _ShapeNorm(_SampleNorm):
     def _normalize(self, x: Array) -> tuple[Array, Cache]:
         beta = vars(self).get("beta")
         certain = self._channels_are_said or self.channel_axis != 1
-        return normalize_sample(x, self.gamma, beta, self.axis, self.eps, center="beta" in vars(self), certain=certain)
+        return normalize_sample(x, self.gamma, beta, self.axis, self.eps, certain=certain)
 
 
 class LayerNorm(_ShapeNorm):

@@ -319,7 +319,7 @@ def _variance(part: Part, norm: Norm, case: Case) -> str | None:
     if norm.var is None:
         return None
     small = int(np.sum((norm.var <= 0) | (norm.var < norm.eps / 100)))
-    return f"the running variance is below a hundredth of eps in {_share(small, norm.var)}" if small else None
+    return f"the running variance is below a hundredth of eps in {small} of {norm.var.size} channels" if small else None
 
 
 def _dead(part: Part, norm: Norm, case: Case) -> str | None:
@@ -328,7 +328,7 @@ def _dead(part: Part, norm: Norm, case: Case) -> str | None:
     dead = int(np.sum(norm.gamma == 0))
     if dead == norm.gamma.size and _ends_a_branch(part, case):
         return None  # a residual branch may begin with nothing
-    return f"gamma is 0 in {_share(dead, norm.gamma)}" if dead else None
+    return f"gamma is 0 in {dead} of {norm.gamma.size} channels" if dead else None
 
 
 def _ends_a_branch(part: Part, case: Case) -> bool:
@@ -341,10 +341,6 @@ def _ends_a_branch(part: Part, case: Case) -> bool:
 
 def _eps(part: Part, norm: Norm, case: Case) -> str | None:
     return f"eps is {norm.eps:g}" if norm.eps <= 0 else None
-
-
-def _share(some: int, values: np.ndarray[Any, Any]) -> str:
-    return f"{some} of {values.size} channels"
 
 
 CHECKS = {

@@ -51,7 +51,8 @@ def to_torch(model: Layer) -> Any:
     import torch
 
     model = check_model(model, "model")
-    module = _as_torch(model, _begins_with_images(model), {})[0]
+    first = next((each for each in model.layers() if isinstance(each, Conv2d | Flatten | Dense)), None)
+    module, _ = _as_torch(model, isinstance(first, Conv2d | Flatten), {})  # BN alone is taken for one of features
     state = {name: torch.from_numpy(np.array(to_numpy(value))) for name, value in model.state_dict("pytorch").items()}
     module.load_state_dict(state)
     return module
@@ -194,14 +195,6 @@ def from_keras(model: Any) -> Layer:
 
 
 # PyTorch
-
-
-def _begins_with_images(model: Layer) -> bool:
-    """Whether the first layer that can tell wants images; BN alone is taken for one of features."""
-    for layer in model.layers():
-        if isinstance(layer, Conv2d | Flatten | Dense):
-            return not isinstance(layer, Dense)
-    return False
 
 
 def _as_torch(layer: Layer, images: bool, made: dict[int, Any]) -> tuple[Any, bool]:

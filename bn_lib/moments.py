@@ -176,11 +176,8 @@ class Moments:
             raise ValueError(f"other has means of shape {other.mean.shape}; expected {self.mean.shape}")
         count = self.count + other.count
         delta = other.mean - self.mean
-        return Moments(
-            count=count,
-            mean=self.mean + delta * (other.count / count),
-            m2=self.m2 + other.m2 + delta * delta * (self.count * other.count / count),
-        )
+        mean = self.mean + delta * (other.count / count)
+        return Moments(count, mean, self.m2 + other.m2 + delta * delta * (self.count * other.count / count))
 
     @silent
     def var(self, ddof: int = 0) -> Array:

@@ -108,7 +108,7 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     if backend := choose(x):
         with suppress(OutOfRange):
             return fast.forward(backend, x, gamma, beta, eps)
-    return _forward(x, gamma, beta, batch_axes(x.ndim), eps)
+    return normalize_over(x, gamma, beta, batch_axes(x.ndim), eps)
 
 
 def batch_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
@@ -187,17 +187,6 @@ def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array,
     x_hat, inv_std = standardize_with(xp, x, mean, 1 / xp.sqrt(var + eps))
     cache = NormCache(x_hat, inv_std, gamma, axes=(), moments=None, dtype=x.dtype, meets=_meets(gamma, x.ndim))
     return _scale_and_shift(xp, x_hat, beta, cache), cache
-
-
-def normalize_split(x: Array, gamma: Array, beta: Array, eps: float, ghosts: int) -> tuple[Array, NormCache]:
-    """`batch_norm` of `ghosts` equal runs of rows, each with its own statistics, for checked x, gamma, beta and eps.
-
-    The axes are (1, 3, ...) of (ghosts, N / ghosts, C, ...), and the moments have a mean for each ghost batch.
-    """
-    split = (ghosts, x.shape[0] // ghosts, *x.shape[1:])
-    axes = (1, *range(3, len(split)))
-    check.enough(x, axes, "channel of a ghost batch", split)
-    return _forward(x, gamma, beta, axes, eps, split=split)
 
 
 # Layer, RMS, instance, group
@@ -291,7 +280,7 @@ def rms_norm(x: Array, gamma: Array, *, axis: Axes | None = None, eps: float = 1
 
     Source: Zhang and Sennrich (2019), eq. 4. It has no eps, which is that of torch.nn.functional.rms_norm.
     """
-    return normalize_sample(x, gamma, None, axis, eps, center=False)
+    return normalize_sample(x, gamma, None, axis, eps)
 
 
 def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
@@ -312,16 +301,10 @@ def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
 
 
 def normalize_sample(
-    x: Array,
-    gamma: Array,
-    beta: Array | None,
-    axis: Axes | None,
-    eps: float,
-    *,
-    center: bool = True,
-    certain: bool = False,
+    x: Array, gamma: Array, beta: Array | None, axis: Axes | None, eps: float, *, certain: bool = False
 ) -> tuple[Array, Cache]:
-    """`layer_norm`, and without `center` `rms_norm`. `certain` that a gamma of one axis is of channels on axis 1."""
+    """`layer_norm`, and without beta `rms_norm`. `certain` that a gamma of one axis is of channels on axis 1."""
+    center = beta is not None
     axes, meets = _check_sample(x, gamma, axis, "LayerNorm" if center else "RMSNorm", certain)
     if center:
         check.parameter(x, beta, "beta", tuple(gamma.shape))
@@ -484,14 +467,6 @@ def weight_standardization_backward(dweight: Array, cache: Cache) -> Array:
     return _backward(dweight, cache)[0]
 
 
-# Any axes
-
-
-def normalize_over(x: Array, gamma: Array, beta: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, NormCache]:
-    """Standardize over any axes, then scale and shift by what broadcasts against x, for checked input."""
-    return _forward(x, gamma, beta, axes, eps)
-
-
 # Conditional
 
 
@@ -536,7 +511,7 @@ def conditional_batch_norm(
     check.parameter(x, beta, "beta", tuple(gamma.shape))
     check.labels(labels, x, gamma.shape[0])
     check.enough(x, batch_axes(x.ndim), "channel")
-    return _forward(x, gamma, beta, batch_axes(x.ndim), check.eps(eps), labels=labels)
+    return normalize_over(x, gamma, beta, batch_axes(x.ndim), check.eps(eps), labels=labels)
 
 
 def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
@@ -560,14 +535,14 @@ def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array,
 
 def _check_sample(
     x: Array, gamma: Array, axis: Axes | None, layer: str, certain: bool
-) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes of a sample, and how gamma meets x, for normalizers whose gamma may have a value per element of it."""
     if axis is None:
         check.input(x, least=0)
         check.same_kind(x, gamma, "gamma")
         _check_meaning(x, gamma, layer, certain)
         check.parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
-        return tuple(range(1, x.ndim)), None
+        return tuple(range(1, x.ndim)), _meets(gamma, x.ndim)
     check.floats(x)
     if x.ndim < 2:
         raise ValueError(f"x has shape {x.shape}; expected (N, ..., D)")
@@ -604,27 +579,18 @@ def _check_meaning(x: Array, gamma: Array, layer: str, certain: bool) -> None:
 
 @silent
 def _forward_groups(
-    x: Array,
-    gamma: Array,
-    beta: Array | None,
-    axes: tuple[int, ...],
-    eps: float,
-    *,
-    split: tuple[int, ...] | None = None,
-    center: bool = True,
-    meets: tuple[int, ...] | None = None,
+    x: Array, gamma: Array, beta: Array | None, axes: tuple[int, ...], eps: float, **options: Any
 ) -> tuple[Array, Cache]:
-    """`_forward` where values that share a mean lie together: by the loops of a backend that has some for that."""
-    meets = _meets(gamma, x.ndim) if meets is None else meets
-    options: dict[str, Any] = {"split": split, "center": center, "meets": meets}
+    """`normalize_over` where values that share a mean lie together: by a backend's loops, if it has some for that."""
+    options = {"split": None, "center": True, "meets": _meets(gamma, x.ndim)} | options
     if x.size and (backend := choose(x)) and backend.takes_groups:
         with suppress(OutOfRange):
             return fast.forward_groups(backend, x, gamma, beta, axes, eps, **options)
-    return _forward(x, gamma, beta, axes, eps, **options)
+    return normalize_over(x, gamma, beta, axes, eps, **options)
 
 
 @silent
-def _forward(
+def normalize_over(
     x: Array,
     gamma: Array,
     beta: Array | None,
@@ -636,10 +602,16 @@ def _forward(
     center: bool = True,
     meets: tuple[int, ...] | None = None,
 ) -> tuple[Array, NormCache]:
-    """The formulas as they stand, for every kind of array."""
-    if meets is None:
-        meets = _meets(gamma, x.ndim)
-    xp = namespace(x)
+    """Standardize checked input over any axes, then scale and shift: the formulas as they stand, for every array.
+
+    Args:
+        x, gamma, beta, axes, eps: the input; its parameters; the axes that share a mean, of `split` if that is given.
+        split: the shape in which to standardize; None for that of x.
+        labels: each sample's class, where gamma and beta have one row per class.
+        center: whether the mean is subtracted.
+        meets: the shape in which gamma and beta broadcast against x; None for one value per channel, or of their own.
+    """
+    xp, meets = namespace(x), meets or _meets(gamma, x.ndim)
     x_hat, inv_std, _, moments = standardize_over(xp, xp.reshape(x, split) if split else x, axes, eps, center=center)
     x_hat = xp.reshape(x_hat, x.shape)
     cache = NormCache(x_hat, inv_std, gamma, axes, moments, split, labels, x.dtype, center, meets)
@@ -674,11 +646,8 @@ def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
         gamma = xp.astype(cache.gamma, xp.float64) / scale
         dx, dgamma, dbeta = _gradients(xp, xp.astype(dy, xp.float64) / unit, cache, gamma)
         dx, dgamma, dbeta = dx * unit * scale, dgamma * unit, dbeta * unit
-    return (
-        xp.astype(dx, cache.dtype, copy=False),
-        xp.astype(dgamma, cache.gamma.dtype, copy=False),
-        xp.astype(dbeta, cache.gamma.dtype, copy=False),
-    )
+    dgamma, dbeta = (xp.astype(gradient, cache.gamma.dtype, copy=False) for gradient in (dgamma, dbeta))
+    return xp.astype(dx, cache.dtype, copy=False), dgamma, dbeta
 
 
 def _as_of_the_reference(cache: fast.BatchCache | fast.GroupCache) -> NormCache:

@@ -215,48 +215,44 @@ class _Mixture(NamedTuple):
     Attributes:
         mean, var: the mixed ones.
         own_mean: those of the instances.
-        kinds: in their order; "batch" is not among them where its statistics are stored ones.
-        found: mean and variance of each, as they broadcast.
+        found: of each kind its name, its mean and its variance, as they broadcast; "stored" for a batch's stored ones.
         weights: those of the means and of the variances.
     """
 
     mean: Array
     var: Array
     own_mean: Array
-    kinds: list[str | None]
-    found: list[tuple[Array, Array]]
+    found: list[tuple[str, Array, Array]]
     weights: tuple[Array, Array]
 
 
 def _mix(kinds: Sequence[str], weights: tuple[Array, Array], own_mean: Array, own_var: Array, stored: Any) -> _Mixture:
     """Mix what follows from the statistics of instances for each kind; for the batch the stored ones, if there are."""
-    mean, var = namespace(own_mean).zeros_like(own_mean), namespace(own_mean).zeros_like(own_mean)
-    constant, found = [kind == "batch" and stored is not None for kind in kinds], []
-    for kind, is_constant, w, v in zip(kinds, constant, *weights, strict=True):
-        if is_constant:
-            of_mean, of_var = (namespace(own_mean).reshape(each, (1, -1)) for each in stored)
+    xp, found = namespace(own_mean), []
+    mean = var = xp.zeros_like(own_mean)
+    for kind, w, v in zip(kinds, *weights, strict=True):
+        if kind == "batch" and stored is not None:
+            kind, of_mean, of_var = "stored", *(xp.reshape(each, (1, -1)) for each in stored)
         else:  # of all instances that share it: their variances, and how far their means are apart
             of_mean = _average(own_mean, kind)
             of_var = _average(own_var + (own_mean - of_mean) ** 2, kind)
         mean, var = mean + w * of_mean, var + v * of_var
-        found.append((of_mean, of_var))
-    return _Mixture(
-        mean, var, own_mean, [None if c else k for k, c in zip(kinds, constant, strict=True)], found, weights
-    )
+        found.append((kind, of_mean, of_var))
+    return _Mixture(mean, var, own_mean, found, weights)
 
 
 def _mix_backward(dmean: Array, dvar: Array, mixture: _Mixture) -> tuple[Array, Array, list[Array]]:
     """What comes down to the instances' own means and variances, and the gradients of the weights' logits."""
     xp, (w, v) = namespace(dmean), mixture.weights
     down, dvar_down = xp.zeros_like(mixture.mean), xp.zeros_like(mixture.mean)
-    for k, kind in enumerate(mixture.kinds):
-        if kind is not None:
+    for k, (kind, of_mean, _) in enumerate(mixture.found):
+        if kind != "stored":
             share = v[k] * _average(dvar, kind)
-            down = down + w[k] * _average(dmean, kind) + 2 * share * (mixture.own_mean - mixture.found[k][0])
+            down = down + w[k] * _average(dmean, kind) + 2 * share * (mixture.own_mean - of_mean)
             dvar_down = dvar_down + share
-    of_mean = xp.stack([xp.sum(dmean * (each - mixture.mean)) for each, _ in mixture.found])
-    of_var = xp.stack([xp.sum(dvar * (each - mixture.var)) for _, each in mixture.found])
-    return down, dvar_down, [each * (d - xp.sum(each * d)) for each, d in ((w, of_mean), (v, of_var))]
+    dw = xp.stack([xp.sum(dmean * (of_mean - mixture.mean)) for _, of_mean, _ in mixture.found])
+    dv = xp.stack([xp.sum(dvar * (of_var - mixture.var)) for _, _, of_var in mixture.found])
+    return down, dvar_down, [each * (d - xp.sum(each * d)) for each, d in ((w, dw), (v, dv))]
 
 
 def _average(values: Array, kind: str) -> Array:
