@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit
 from numba.core.caching import FunctionCache
+
+SOURCES = tuple(sorted((file.name, file.stat().st_mtime_ns) for file in Path(__file__).parent.glob("*.py")))
 
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 
@@ -28,8 +31,12 @@ class _Cache(FunctionCache):
         with suppress(Exception):
             super().save_overload(sig, data)
 
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        """Numba looks at the function's own file; what it calls in another is part of the same machine code."""
+        return (*super()._index_key(sig, codegen), SOURCES)
 
-def compiled(*fastmath: str, forceinline: bool = False) -> Callable[[Compiled], Compiled]:
+
+def compiled(*fastmath: str, forceinline: bool = False, kept: bool = True) -> Callable[[Compiled], Compiled]:
     """Numba's `njit` with what every function here needs, kept on disk where there is a folder to write to.
 
     Of fast mathematics only what leaves infinities and NaN alone: "contract", a multiplication and addition that round
@@ -37,6 +44,8 @@ def compiled(*fastmath: str, forceinline: bool = False) -> Callable[[Compiled], 
 
     What is called for each row of a few values is put into its caller with `forceinline`: a call hands over ten numbers
     for an array, which takes longer than the sum of such a row.
+
+    A generator must not be `kept`: Numba cannot compile a caller of one that it found on disk.
     """
     options: dict[str, Any] = {
         "nogil": True,
@@ -47,8 +56,9 @@ def compiled(*fastmath: str, forceinline: bool = False) -> Callable[[Compiled], 
 
     def decorate(function: Compiled) -> Compiled:
         result: Compiled = njit(**options)(function)
-        with suppress(RuntimeError):  # neither the folder of this file nor the user's own can be written to
-            vars(result)["_cache"] = _Cache(function)  # as its `enable_caching` does
+        if kept:
+            with suppress(RuntimeError):  # neither the folder of this file nor the user's own can be written to
+                vars(result)["_cache"] = _Cache(function)  # as its `enable_caching` does
         return result
 
     return decorate

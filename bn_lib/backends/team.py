@@ -59,7 +59,7 @@ def _add(counters: Array, index: int, change: int) -> None:
         value = seen
 
 
-@compiled()
+@compiled(kept=False)
 def taken(counters: Array, number: int, size: int) -> Iterator[int]:
     """Those of range(size) that no other thread takes from loop `number`.
 
