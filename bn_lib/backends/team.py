@@ -26,7 +26,7 @@ from bn_lib.backends.compiling import compiled
 from bn_lib.backends.threads import threads
 
 PIECES = 64  # that a loop is cut into at most
-SPINS = 20_000  # looks at a counter, of about ten nanoseconds, before a thread does not wait for another any more
+SPINS = 100_000  # looks at a counter, of about three nanoseconds, before a thread does not wait for another any more
 NAP = 2e-5  # seconds
 
 # Two counters, in cache lines of their own: the loop's number and the next piece of it; and how many helpers are at it.
