@@ -35,10 +35,11 @@ from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward
 from bn_lib.backends.compiling import compiled
 from bn_lib.backends.team import ALONE, share, taken
 
-LARGE = 3 << 19  # elements; below, handing work to another thread takes longer than it saves
+LARGE = 1 << 17  # elements; below, sharing a loop with another thread takes about as long as it saves
 NARROW = 16  # positions; below, a run is too short for a loop of its own
 SHORT = 32  # the same for the runs inside a group, whose sums backward are a loop each
 BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads
+ROWS, GRADIENT_ROWS = 8, 4  # that are added at once: so many times less often from and to the sums
 LEAST_PERIODS = 16  # times that all of gamma is used before its gradient goes on in another block, or into float64
 MOST_BLOCKS = 16  # of such gradients, and so pieces for threads
 NEAR = 1 << 9  # elements of groups that are summed before the first is normalized: they are in a core's nearest cache
@@ -659,7 +660,7 @@ def _settle_rows(x: Array, table: Array, sums: Array) -> bool:
     return all_near
 
 
-@compiled("contract")
+@compiled()
 def _sum_rows(x: Array, table: Array, sums: Array, counters: Array, number: int) -> None:
     center = _spread(sums[0], table, CENTER)
     for block in taken(counters, number, _blocks(x)):
@@ -667,33 +668,50 @@ def _sum_rows(x: Array, table: Array, sums: Array, counters: Array, number: int)
         first[:] = 0
         second[:] = 0
         begin, end = block * BLOCK, min((block + 1) * BLOCK, x.shape[0])
-        for n in range(begin, end - 1, 2):  # two rows at once: half as often from and to `first` and `second`
-            row, next_row = x[n], x[n + 1]
-            for j in range(center.size):
-                deviation, next_deviation = np.float64(row[j]) - center[j], np.float64(next_row[j]) - center[j]
-                first[j] += deviation + next_deviation
-                second[j] += deviation * deviation + next_deviation * next_deviation
-        if (end - begin) % 2:
-            row = x[end - 1]
-            for j in range(center.size):
-                deviation = np.float64(row[j]) - center[j]
-                first[j] += deviation
-                second[j] += deviation * deviation
+        rest = end - (end - begin) % ROWS
+        for n in range(begin, rest, ROWS):
+            _add_rows(x, n, ROWS, center, first, second)
+        for n in range(rest, end):
+            _add_rows(x, n, 1, center, first, second)
 
 
-@compiled("contract")
+@compiled("contract", forceinline=True)
+def _add_rows(x: Array, n: int, rows: int, center: Array, first: Array, second: Array) -> None:
+    for j in range(center.size):
+        deviations = squares = 0.0
+        for k in range(rows):
+            deviation = np.float64(x[n + k, j]) - center[j]
+            deviations += deviation
+            squares += deviation * deviation
+        first[j] += deviations
+        second[j] += squares
+
+
+@compiled()
 def _sum_gradient_rows(dy: Array, x: Array, table: Array, sums: Array, counters: Array, number: int) -> None:
     center = _spread(sums[0], table, CENTER)
     for block in taken(counters, number, _blocks(x)):
         first, second = sums[block, 0], sums[block, 1]
         first[:] = 0
         second[:] = 0
-        for n in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
-            row, gradients = x[n], dy[n]
-            for j in range(center.size):
-                gradient = np.float64(gradients[j])
-                first[j] += gradient
-                second[j] += gradient * (np.float64(row[j]) - center[j])
+        begin, end = block * BLOCK, min((block + 1) * BLOCK, x.shape[0])
+        rest = end - (end - begin) % GRADIENT_ROWS
+        for n in range(begin, rest, GRADIENT_ROWS):
+            _add_gradient_rows(dy, x, n, GRADIENT_ROWS, center, first, second)
+        for n in range(rest, end):
+            _add_gradient_rows(dy, x, n, 1, center, first, second)
+
+
+@compiled("contract", forceinline=True)
+def _add_gradient_rows(dy: Array, x: Array, n: int, rows: int, center: Array, first: Array, second: Array) -> None:
+    for j in range(center.size):
+        gradients = products = 0.0
+        for k in range(rows):
+            gradient = np.float64(dy[n + k, j])
+            gradients += gradient
+            products += gradient * (np.float64(x[n + k, j]) - center[j])
+        first[j] += gradients
+        second[j] += products
 
 
 @compiled("contract")
