@@ -7,8 +7,8 @@ made is exact to rounding; where it would not be, the layers stay as they are.
 from copy import copy, deepcopy
 from typing import overload
 
+from bn_lib import _checks as check
 from bn_lib._arrays import Array, namespace
-from bn_lib._checks import check_variance
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.layer import Layer
 from bn_lib.network import Conv2d, Dense, Sequential
@@ -111,7 +111,7 @@ def _fold(first: Layer, second: Layer) -> Dense | Conv2d:
     affine, norm = (first, second) if isinstance(second, BatchNorm) else (second, first)
     assert isinstance(affine, Dense | Conv2d)
     assert isinstance(norm, BatchNorm)
-    check_variance(norm.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
+    check.variance(norm.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
     xp = namespace(affine.weight)
     weight, gamma, beta = (xp.astype(v, xp.float64) for v in (affine.weight, norm.gamma, norm.beta))
     bias = 0.0 if affine.bias is None else xp.astype(affine.bias, xp.float64)
