@@ -209,7 +209,8 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
     Args:
         model: a layer, or a network with such layers in it.
         values: by name. `labels` or `domains`: one whole number per row of what reaches the layer, `(N,)`. `mask`: as
-            `BatchNorm.forward` takes it; layers that look at each sample alone, such as `LayerNorm`, take none.
+            `BatchNorm.forward` takes it; layers that look at each sample alone, such as `LayerNorm`, take none, and
+            where they average over positions, padding is among these.
 
     Returns:
         A context manager.
