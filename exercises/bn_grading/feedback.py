@@ -25,6 +25,7 @@ import nbgrader  # type: ignore[import-untyped]
 from bs4 import BeautifulSoup
 from bs4.builder import HTMLTreeBuilder
 from nbconvert.exporters import HTMLExporter
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbgrader.api import MissingEntry  # type: ignore[import-untyped]
 from nbgrader.preprocessors import GetGrades, NbGraderPreprocessor  # type: ignore[import-untyped]
@@ -77,6 +78,16 @@ class _GivenGrades(GetGrades):  # type: ignore[misc]
         cell.metadata.nbgrader["score"], cell.metadata.nbgrader["points"] = _of(self._grades.scores, cell)
 
 
+class _OneStyle(CSSHTMLHeaderPreprocessor):
+    """nbconvert's, which makes the same styles for each page."""
+
+    _made: Any = None
+
+    def _generate_header(self, resources: Any) -> Any:
+        self._made = self._made or super()._generate_header(resources)
+        return self._made
+
+
 def _of(known: Mapping[str, Any], cell: Any) -> Any:
     name = cell.metadata["nbgrader"]["grade_id"]
     if name not in known:
@@ -91,7 +102,8 @@ def recipe(config: Any, preprocessors: list[Any]) -> bytes:
 
 def with_given_grades(preprocessors: list[Any]) -> list[Any]:
     """The preprocessors of nbgrader's `GenerateFeedback`, for `page_of`. One that a course made itself stays."""
-    return [_GivenGrades if each is GetGrades else each for each in preprocessors]
+    ours = {GetGrades: _GivenGrades, CSSHTMLHeaderPreprocessor: _OneStyle}
+    return [ours.get(each, each) for each in preprocessors]
 
 
 def page(made_by: bytes, filename: str, resources: Any) -> tuple[str, dict[str, Any]]:
@@ -152,7 +164,8 @@ class Pages(HTMLExporter):
         self, file_stream: Any, resources: Any = None, **kwargs: Any
     ) -> tuple[str, dict[str, Any]]:
         """The page of a notebook that is read here, and what it came with."""
-        notebook = _Own(nbformat.read(file_stream, as_version=4))  # type: ignore[no-untyped-call]
+        # `nbformat.read` would look whether it is valid, which nbconvert does before it makes anything of it.
+        notebook = _Own(nbformat.convert(nbformat.reader.reads(file_stream.read()), 4))  # type: ignore[no-untyped-call]
         return self.from_notebook_node(notebook, resources, **kwargs)
 
     def from_notebook_node(  # type: ignore[override]
@@ -225,7 +238,7 @@ _OF_ITS_OWN |= {"template"}
 _ATTRIBUTES = r"""(?:\s+[a-z][a-z0-9-]*=(?:"[^"<>]*"|[\w.%#-]+))*\s*"""
 _TOKEN = re.compile(
     rf"""(?P<text>[^<]+)
-    |(?P<cdata><(?P<name>style|script){_ATTRIBUTES}>)(?P<raw>(?:[^<]|<(?![/!]))*)</(?P=name)>
+    |(?P<cdata><(?P<name>style|script){_ATTRIBUTES}>)(?P<raw>[^<]*(?:<(?![/!])[^<]*)*)</(?P=name)>
     |<title>[^<&>]*\w[^<&>]*</title>
     |<(?P<begins>[a-z][a-z0-9]*){_ATTRIBUTES}/?>
     |</(?P<ends>[a-z][a-z0-9]*)>
@@ -233,6 +246,8 @@ _TOKEN = re.compile(
     |<!DOCTYPE[ ]html>""",
     re.VERBOSE,
 )
+# A program or what was printed, in a <pre>: as it is, but for quotation marks.
+_RUN = re.compile(r'(?:[^<>&]|&(?:lt|gt|amp|quot|#39);|<span(?: class="[a-z0-9-]+")?>(?:[^<>&]|&(?:lt|gt|amp|quot|#39);)*</span>)+')
 _REFERENCE = re.compile("&(?!(?:lt|gt|amp|quot|nbsp|#39|#34|#x27);)")
 # The pictures in a page lie in its tags; no more of them is kept than of the page.
 _LONG = 200
@@ -248,6 +263,10 @@ def parsed(html: str) -> str | None:
         return None
     written, opened, at = [], [], 0
     while at < len(html):
+        if "pre" in opened and (run := _RUN.match(html, at)):
+            at = run.end()
+            written.append(run[0].replace("&quot;", '"').replace("&#39;", "'"))
+            continue
         token = _TOKEN.match(html, at)
         if token is None:
             return None
