@@ -237,6 +237,11 @@ class BatchNorm(_Normalizer):
         """Whether a pass is one of training."""
         return self.training and not self.frozen
 
+    @property
+    def of_batch(self) -> bool:
+        """Whether a pass standardizes with the statistics of its batch, and not with constants."""
+        return self._learns or not self.track_running_stats
+
     @classmethod
     def in_convention(cls, convention: str | Convention, num_features: int, **options: Any) -> Self:
         """A layer that follows another framework: its defaults, its meaning of momentum, its running variance.
@@ -278,7 +283,7 @@ class BatchNorm(_Normalizer):
                 that is of another shape, not boolean, or in training leaves fewer than two positions.
         """
         inside, valid = self._enter(x, self.mask if mask is None else mask)
-        if self._learns or not self.track_running_stats:
+        if self.of_batch:
             if valid is not None and inside.shape[0] < self._least_valid:
                 raise ValueError(
                     f"mask leaves {inside.shape[0]} positions of x, of shape {x.shape}; expected at least 2 to take "

@@ -363,7 +363,8 @@ def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array, *, accumul
         labels: `(N,)`, integers from 0.
         accumulate: into how many parts the rows are cut, one after the other, as equal as can be. Each has a pass of
             its own, and the update is by the gradient of the mean loss over all rows. It takes the memory of one part,
-            and `BatchNorm` the statistics of one part.
+            and `BatchNorm` the statistics of one part. What `given` tells is not cut, and so is refused if it is of
+            all rows: go through parts with `accumulate_gradients`, each inside a `given` of its own.
 
     Raises:
         TypeError, ValueError: as the model and `softmax_cross_entropy` do, or if the optimizer updates another model,
