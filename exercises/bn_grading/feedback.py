@@ -246,8 +246,9 @@ _TOKEN = re.compile(
     |<!DOCTYPE[ ]html>""",
     re.VERBOSE,
 )
-# A program or what was printed, in a <pre>: as it is, but for quotation marks.
-_RUN = re.compile(r'(?:[^<>&]|&(?:lt|gt|amp|quot|#39);|<span(?: class="[a-z0-9-]+")?>(?:[^<>&]|&(?:lt|gt|amp|quot|#39);)*</span>)+')
+_LETTER = "(?:[^<>&]|&(?:lt|gt|amp|quot|#39);)"
+# A program, or what was printed, in a <pre>: it stays as it is, but for quotation marks.
+_RUN = re.compile(f'(?:{_LETTER}|<span(?: class="[a-z0-9-]+")?>{_LETTER}*</span>)+')
 _REFERENCE = re.compile("&(?!(?:lt|gt|amp|quot|nbsp|#39|#34|#x27);)")
 # The pictures in a page lie in its tags; no more of them is kept than of the page.
 _LONG = 200
