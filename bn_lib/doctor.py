@@ -126,16 +126,14 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
         case = _torch(model, optimizer)
     else:
         raise TypeError(f"model is a {type(model).__name__}; expected one of PyTorch, of Keras or a Layer of bn_lib")
+    case = case._replace(batch_size=batch_size)
     normalizers = [part for part in case.parts if part.norm is not None]
-    found: dict[tuple[str, str], list[str]] = {}
-    for name, rule in CHECKS.items():
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    for name, (look, why, advice) in CHECKS.items():
         for part in normalizers:
-            if seen := rule.look(part, part.norm, case._replace(batch_size=batch_size)):
-                found.setdefault((name, seen), []).append(part.name)
-    findings = Findings(
-        Finding(name, tuple(dict.fromkeys(layers)), seen, CHECKS[name].why, CHECKS[name].advice)
-        for (name, seen), layers in found.items()
-    )
+            if seen := look(part, part.norm, case):
+                found.setdefault((name, seen, why, advice), []).append(part.name)
+    findings = Findings(Finding(name, tuple(dict.fromkeys(layers)), *words) for (name, *words), layers in found.items())
     findings.layers = len({part.name for part in normalizers})
     return findings
 
@@ -225,14 +223,6 @@ class Case(NamedTuple):
 
 
 # The checks: what was seen, or None
-
-
-class Check(NamedTuple):
-    """A check: what it looks for, why that matters, what to do."""
-
-    look: Callable[[Part, Any, Case], str | None]
-    why: str
-    advice: str
 
 
 def _never_updated(part: Part, norm: Norm, case: Case) -> str | None:
@@ -365,75 +355,75 @@ def _eps(part: Part, norm: Norm, case: Case) -> str | None:
     return f"eps is {norm.eps:g}" if norm.eps <= 0 else None
 
 
-CHECKS = {
-    "never updated": Check(
+CHECKS: dict[str, tuple[Callable[[Part, Any, Case], str | None], str, str]] = {  # what it sees, why, what to do
+    "never updated": (
         _never_updated,
         "Inference would not standardize at all: it would use these numbers and not the data's",
         "Train in training mode, or estimate the statistics with some passes in training mode before inference",
     ),
-    "momentum": Check(
+    "momentum": (
         _momentum,
         "PyTorch's momentum is the weight of the new batch, that of Keras and Flax the weight of the old average: 0.1 "
         "in PyTorch is 0.9 in Keras. With the wrong one inference uses little more than the last batch, or statistics "
         "that never move",
         "Write 1 - momentum if it came from the other framework",
     ),
-    "after dropout": Check(
+    "after dropout": (
         _after_dropout,
         "Dropout raises the variance in training and not in inference, so the running variance is too large there",
         "Put dropout after the last Batch Normalization",
     ),
-    "bias": Check(
+    "bias": (
         _bias,
         "The mean that is subtracted takes the bias out again: it costs memory, its gradient is 0, and beta does its "
         "work",
         "Leave it out (bias=False, use_bias=False)",
     ),
-    "axis": Check(
+    "axis": (
         _axis,
         "Each row of an image, or each step of a sequence, is then standardized over all channels together, and gamma "
         "and beta belong to rows or steps",
         "Name the axis of the channels (Keras: axis=-1 where they are last; PyTorch's are axis 1: transpose before it)",
     ),
-    "decay": Check(
+    "decay": (
         _decay,
         "Decay of gamma and beta limits what the layer can put out and regularizes nothing behind the next normalizer; "
         "decay of a weight before the layer acts on its rate instead",
         "Give gamma and beta a parameter group without decay, or exclude them from it, unless it is meant",
     ),
-    "batch of one": Check(
+    "batch of one": (
         _batch_of_one,
         "Where x has no positions, one value per channel is its own mean and every output is beta (PyTorch raises); "
         "for images these are the statistics of a single one, and inference uses others",
         "Take more rows, drop an incomplete last mini-batch of one (drop_last=True), or take group or layer norm",
     ),
-    "inference": Check(
+    "inference": (
         _inference,
         "The running statistics are constants and do not follow the weights before it, so nothing keeps its output "
         "standardized, and training may become unstable",
         "Put it in training mode, or freeze gamma and beta as well if it is to stay as it is",
     ),
-    "not frozen": Check(
+    "not frozen": (
         _not_frozen,
         "requires_grad=False holds gamma and beta only, so what looks frozen drifts towards the new data",
         "Call eval() on it after every model.train() (PyTorch), set layer.trainable = False (Keras), or freeze()",
     ),
-    "not finite": Check(
+    "not finite": (
         _not_finite,
         "A moving average never forgets a NaN, and inference puts out NaN from then on",
         "Find the batch it came from, reset the running statistics, and estimate them anew",
     ),
-    "variance": Check(
+    "variance": (
         _variance,
         "The channel was constant over batches, so its output says nothing, or noise is blown up by 1 / sqrt(eps)",
         "Look at what comes before it: a dead ReLU, a constant input, statistics that were loaded wrongly",
     ),
-    "dead channels": Check(
+    "dead channels": (
         _dead,
         "Such a channel puts out beta whatever comes in, and no gradient goes back through it",
         "Remove the channel, or set gamma to 1; it is right only where a residual branch starts from 0",
     ),
-    "eps": Check(_eps, "A channel that is constant over a batch is then 0 / 0", "Take the default of the framework"),
+    "eps": (_eps, "A channel that is constant over a batch is then 0 / 0", "Take the default of the framework"),
 }
 
 

@@ -25,17 +25,9 @@ from bn_lib.layer import (
 )
 from bn_lib.network import Sequential, softmax_cross_entropy
 
-
-def _check_momentum(value: Any, name: str) -> float:
-    momentum = check.number(value, name, low=0.0, high=1.0)
-    if momentum == 1.0:
-        raise ValueError(f"{name} is 1; expected less, or no gradient would ever be forgotten")
-    return momentum
-
-
 SETTINGS: dict[str, Callable[[Any, str], float]] = {
     "learning_rate": partial(check.number, low=0.0),
-    "momentum": _check_momentum,
+    "momentum": partial(check.below_one, otherwise="no gradient would ever be forgotten"),
     "weight_decay": partial(check.number, low=0.0),
 }
 

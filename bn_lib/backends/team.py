@@ -116,7 +116,7 @@ class Team:
         self.free = Lock()
         self.counters = np.zeros(16, np.int64)
         self._loops = 0
-        self._task: tuple[Callable[..., None], tuple[Any, ...]] | None = None
+        self._task: tuple[Callable[..., None], tuple[Any, ...], int] | None = None
         self._asleep: list[Lock] = []
         self._failure: BaseException | None = None
         with suppress(RuntimeError):  # no more threads: the interpreter is ending, or the system has none
@@ -126,7 +126,7 @@ class Team:
     def run(self, loop: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         """Call `loop` here and in the helpers. An exception in any of them is raised here."""
         self._loops += 1
-        self._task, self._failure = (loop, arguments), None
+        self._failure, self._task = None, (loop, arguments, self._loops)
         while self._asleep:
             self._asleep.pop().release()
         try:
@@ -144,16 +144,15 @@ class Team:
         while True:
             number = _next_loop(self.counters, number)
             if number:
-                self._help(number)
+                self._help()
             else:
                 self._asleep.append(alarm)
                 alarm.acquire()
 
-    def _help(self, number: int) -> None:  # a function of its own, so that nothing of the caller's stays behind
-        task = self._task
-        if task is None:
+    def _help(self) -> None:  # a function of its own, so that nothing of the caller's stays behind
+        if (task := self._task) is None:
             return
-        loop, arguments = task
+        loop, arguments, number = task  # which may be the number of a loop that has not begun: it has no pieces yet
         try:
             loop(*arguments, self.counters, -number)
         except BaseException as error:
