@@ -539,7 +539,7 @@ def _torch(model: Any, optimizer: Any) -> Case:
 
     def add(layer: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:
         kind = type(layer).__name__
-        more = {"norm": norm(layer) if isinstance(layer, norms) else None, "drops": _drops(layer, kind)}
+        more: dict[str, Any] = {"norm": norm(layer) if isinstance(layer, norms) else None, "drops": _drops(layer, kind)}
         if isinstance(layer, sums):
             long = getattr(layer, "out_features", 0) or layer.out_channels
             more |= {"bias": layer.bias is not None, "channels": along(long)}
