@@ -74,25 +74,27 @@ def test_every_icon_of_the_pages_is_in_the_stylesheet(built_site):
             assert re.search(rf"\.{name}:before[^{{]*\{{content:", css), (path, name)
 
 
-def test_a_page_that_is_not_written_again_is_finished_again_from_what_was_written(tmp_path):
+def test_only_a_page_as_sphinx_wrote_it_is_put_right_and_what_is_gone_is_forgotten(tmp_path):
     site, kept = tmp_path / "html", tmp_path / "kept"
+    as_written, finished = (f'<link rel="stylesheet" href="../_static/{name}?v=1">' for name in ("a.css", slim.NAME))
 
     def write(name, text):
         (site / name).parent.mkdir(parents=True, exist_ok=True)
         (site / name).write_text(text)
 
-    for name in ("book/index", "book/gone", "search"):
-        write(f"{name}.html", f"{name} as written")
-    finish.keep(site, kept, {"book/index", "book/gone", "search"})
-    for name in ("book/index", "search"):
-        write(f"{name}.html", "finished")
-    # The second build writes one page again, and one is no longer there.
-    write("search.html", "search, changed")
-    finish.keep(site, kept, {"search"})
-    assert {str(path.relative_to(kept)): path.read_text() for path in kept.rglob("*.html")} == {
-        "book/index.html": "book/index as written",
-        "search.html": "search, changed",
-    }
+    def keep():
+        finish.keep(site, kept)
+        return {str(path.relative_to(kept)): path.read_text() for path in kept.rglob("*.html")}
+
+    for name in ("book/index.html", "book/gone.html", "search.html"):
+        write(name, f"{as_written}<h1> </h1>{name}")
+    write("index.html", "a page that Sphinx did not write")
+    assert keep() == {name: as_written + name for name in ("book/index.html", "book/gone.html", "search.html")}
+    # The second build writes one page again; and one is there no more.
+    write("book/index.html", f"{finished}book/index.html")
+    write("search.html", f"{as_written}search, changed")
+    (site / "book/gone.html").unlink()
+    assert keep() == {"book/index.html": f"{as_written}book/index.html", "search.html": f"{as_written}search, changed"}
 
 
 def test_code_has_the_themes_colours(built_site):

@@ -149,11 +149,9 @@ class Shown:
 Run = Callable[[NotebookNode], dict[str, Shown]]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
     """Runs a notebook as "Restart Kernel and Run All Cells" does; one kernel, so run one after the other."""
-    for name in ("NBGRADER_EXECUTION", "BN_STUDENT"):
-        monkeypatch.delenv(name, raising=False)
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
@@ -172,7 +170,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
                 shown[cell.id] = Shown(result.result, captured.stdout, data, not result.success, captured.stderr)
         return shown
 
-    yield run_all
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("NBGRADER_EXECUTION", "BN_STUDENT"):
+            environment.delenv(name, raising=False)
+        yield run_all
     InteractiveShell.clear_instance()
 
 

@@ -30,13 +30,16 @@ class SheetPdf(SphinxDirective):
 
 
 def print_sheet(app: Sphinx, exception: Exception | None) -> None:
-    """Print the finished page."""
+    """Print the finished page, if it was written after its PDF."""
     page = Path(app.outdir) / f"{PAGE}.html"
+    pdf = page.with_suffix(".pdf")
     program = chromium()
     if exception is not None or app.builder.name != "html" or program is None or not page.exists():
         return
+    if pdf.exists() and pdf.stat().st_mtime >= page.stat().st_mtime:
+        return
     try:
-        print_to(page.with_suffix(".pdf"), page, program)
+        print_to(pdf, page, program)
     except RuntimeError as error:
         raise ExtensionError(str(error)) from error
 

@@ -33,10 +33,15 @@ FORMERLY = {
 QUESTION = re.compile(r'class="bn-question" data-name="([^"]+)"')
 
 
+def note_questions(app: Sphinx, page: nodes.document) -> None:
+    """Note the names of the questions on a page, when it has been read, among what Sphinx keeps of it."""
+    found = [name for raw in page.findall(nodes.raw) for name in QUESTION.findall(raw.astext())]
+    app.env.metadata[app.env.docname]["questions"] = found
+
+
 def questions(env: BuildEnvironment) -> list[str]:
     """Return the names of the questions on all pages."""
-    found = [env.get_doctree(page).findall(nodes.raw) for page in sorted(env.found_docs)]
-    return [name for raws in found for raw in raws for name in QUESTION.findall(raw.astext())]
+    return [name for page in sorted(env.found_docs) for name in env.metadata[page].get("questions", ())]
 
 
 def write_contents(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
@@ -58,6 +63,7 @@ def write_contents(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
+    app.connect("doctree-read", note_questions)
     app.connect("html-collect-pages", write_contents)
     app.add_js_file("contents.js", loading_method="defer")
     app.add_js_file("progress.js", loading_method="defer", priority=501)

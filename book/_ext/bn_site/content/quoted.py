@@ -9,6 +9,7 @@ read, and a name that is not there is a warning.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -58,7 +59,9 @@ class Formula(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Leave a place."""
-        place = quoted_formula("", label=self.arguments[0], text=self.options.get("with", ""))
+        label = self.arguments[0]
+        self.env.metadata[self.env.docname].setdefault("quotes", set()).add(label)
+        place = quoted_formula("", label=label, text=self.options.get("with", ""))
         self.set_source_info(place)
         return [place]
 
@@ -81,8 +84,7 @@ class Quote(SphinxPostTransform):
     def claim(self, place: nodes.Element) -> list[nodes.Node]:
         """The claim's title as a link, its number and its verdict; or the verdict and the title."""
         name = place["name"]
-        ledger = self.env.get_doctree(LEDGER) if LEDGER in self.env.found_docs else nodes.Element()
-        says = next((each for each in ledger.findall(nodes.paragraph) if f"claim-{name}" in each["ids"]), None)
+        says = next((each for each in self.ledger.findall(nodes.paragraph) if f"claim-{name}" in each["ids"]), None)
         if says is None:
             raise NotThere(f"the ledger has no claim {name!r}")
         numbers = says.parent[says.parent.index(says) + 1]
@@ -93,6 +95,11 @@ class Quote(SphinxPostTransform):
             return [nodes.Text(f"{verdict[0]}\N{NO-BREAK SPACE}"), link]
         ours = [each.deepcopy() for each in _first_line(numbers)]
         return [link, nodes.Text(": "), *ours, nodes.Text(f". {verdict}")]
+
+    @cached_property
+    def ledger(self) -> nodes.Element:
+        """The ledger's document, which is long: it is read once for all quotations of a page."""
+        return self.env.get_doctree(LEDGER) if LEDGER in self.env.found_docs else nodes.Element()
 
     def formula(self, place: nodes.Element) -> nodes.math_block:
         """The formula."""
@@ -118,6 +125,14 @@ def _sections(env: BuildEnvironment, docname: str) -> Iterator[nodes.section]:
     return env.get_doctree(docname).findall(nodes.section) if docname else iter(())
 
 
+def depend(_app: Sphinx, env: BuildEnvironment) -> None:
+    """Have a page read again when one has changed whose formulas it quotes: all labels are known now."""
+    pages = env.get_domain("std").anonlabels
+    for docname, metadata in env.metadata.items():
+        quoted = {pages[label][0] for label in metadata.get("quotes", ()) if label in pages}
+        env.dependencies[docname].update(str(env.doc2path(page)) for page in quoted)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     for name in ("claim", "verdict"):
@@ -126,4 +141,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(quoted_claim)
     app.add_node(quoted_formula)
     app.add_post_transform(Quote)
+    app.connect("env-updated", depend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -96,6 +96,17 @@ def stylesheets(page: str) -> list[str]:
     return [match[2] for match in LINK.finditer(page)]
 
 
+def is_as_written(page: str) -> bool:
+    """Whether a page still names Sphinx's own stylesheets. One that names none is not Sphinx's."""
+    first = LINK.search(page)
+    return first is not None and first[2] != NAME
+
+
+def has_stylesheet(page: str, version: str) -> bool:
+    """Whether a page names the one stylesheet, in this version."""
+    return f"{NAME}?v={version}" in page
+
+
 def with_one_stylesheet(page: str, version: str) -> str:
     """The page with one link where it had several."""
     first = LINK.search(page)

@@ -10,7 +10,7 @@
 - `button` puts "Run it here" on the pages.
 
 Only HTML has it. It is built again only when something that it is made of has changed; where that is the text of a
-chapter, the packages and the exercises are taken from the last one.
+chapter, the chapters' notebooks are all that is made again.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ from bn_site.lite.notebooks import Links, Numbers
 
 logger = logging.getLogger(__name__)
 
-# What the folder `lite/` is made of: first what the packages and the exercises are, which take most of its time.
+# What the folder `lite/` is made of: first all but the chapters' notebooks, which takes most of its time.
 SOURCES = (
     "bn_lib",
     "book/bn_book",
+    "book/lite",
     "book/_ext/bn_site/lite",
     "exercises/bn_exercises",
     "exercises/nbgrader_config.py",
@@ -48,7 +49,7 @@ SOURCES = (
     "pyproject.toml",
     "requirements.txt",
 )
-TEXTS = ("book/chapters", "book/lite", "book/references.bib")
+TEXTS = ("book/chapters", "book/references.bib")
 STAMP = "made-of.txt"
 ALREADY = {*lock.KERNEL, *lock.NEEDS["bn-lib"], *lock.NEEDS["pyodide-kernel"]}
 
@@ -67,7 +68,9 @@ def build_lite(app: Sphinx, failure: Exception | None) -> None:
     output = Path(app.outdir) / "lite"
     links = links_of(app)
     parts, texts = (fingerprint(lock.ROOT / source for source in sources) for sources in (SOURCES, TEXTS))
-    made_of = f"{parts} {texts} {hash_of(links)} {spoken()}\n"
+    names = button.notebooks_of(app.env.found_docs)
+    rest = f"{parts} {spoken()} {' '.join(names.values())} "
+    made_of = f"{rest}{texts} {hash_of(links)}\n"
     stamp = output / STAMP
     before = stamp.read_text() if stamp.is_file() else ""
     if before == made_of:
@@ -76,10 +79,11 @@ def build_lite(app: Sphinx, failure: Exception | None) -> None:
     # Made elsewhere and moved when it is whole, so that a build that fails leaves the last one as it was.
     with tempfile.TemporaryDirectory(dir=output.parent.parent, prefix=".lite-") as temporary:
         try:
-            names = button.notebooks_of(app.env.found_docs)
             numbers = {name: numbers_of(app, name) for name in names if name.startswith(FOLDER)}
-            last = output if before.startswith(f"{parts} ") else None
-            made = make(Path(temporary), numbers, links, names, last)
+            if before.startswith(rest):
+                made = made_again(Path(temporary), output, numbers, links, names)
+            else:
+                made = make(Path(temporary), numbers, links, names)
         except (RuntimeError, KeyError, ValueError) as error:
             raise ExtensionError(f"lite: {error}", error) from error
         (made / STAMP).write_text(made_of)
@@ -101,13 +105,7 @@ def numbers_of(app: Sphinx, docname: str) -> dict[str, str]:
     return notebooks.glued(cache.merge_match_into_notebook(notebook)[1])
 
 
-def make(
-    work: Path,
-    numbers: Mapping[str, Numbers],
-    links: Links,
-    names: Mapping[str, str],
-    last: Path | None = None,
-) -> Path:
+def make(work: Path, numbers: Mapping[str, Numbers], links: Links, names: Mapping[str, str]) -> Path:
     """Make JupyterLite with everything in it in the empty folder `work`; return where it is.
 
     Args:
@@ -115,27 +113,28 @@ def make(
         numbers: for each chapter, the numbers in its text.
         links: what a role in a chapter can point to.
         names: for each page that has a notebook, its file name.
-        last: where it was made before, of the same packages and exercises, if it was.
     """
-    for folder in ("files", "work", "wheels"):
+    for folder in ("files", "work"):
         (work / folder).mkdir()
-    pinned = lock.read(lock.PINNED)
-    if last:
-        exercises = [last / "files" / f"{source.stem}.ipynb" for source in notebooks.EXERCISES.glob("*.md")]
-        for copied, folder in ((last / shell.WHEELS).glob("*.whl"), "wheels"), (exercises, "files"):
-            for file in copied:
-                shutil.copy(file, work / folder)
-        ours = wheels.entries(work / "wheels")
-    else:
-        ours = wheels.make(work / "wheels")
-        notebooks.of_exercises(work / "files")
-    joined = lock.joined(pinned, "", ours)
-    write_chapters(work / "files", numbers, links, names, lock.fetched_by(joined))
+    ours = wheels.make(work / "wheels")
+    notebooks.of_exercises(work / "files")
+    write_chapters(
+        work / "files", numbers, links, names, lock.fetched_by(lock.joined(lock.read(lock.PINNED), "", ours))
+    )
     output = work / "lite"
     shell.build(output, work / "work", work / "files")
     shutil.move(work / "wheels", output / shell.WHEELS)
     runtime.place(output, runtime.KEPT if runtime.KEPT.is_dir() else None, ours)
     shell.close(output)
+    sizes.write(output)
+    return output
+
+
+def made_again(work: Path, last: Path, numbers: Mapping[str, Numbers], links: Links, names: Mapping[str, str]) -> Path:
+    """Make JupyterLite again in `work`, of the same parts as `last`, with the chapters' notebooks of today."""
+    output = shutil.copytree(last, work / "lite")
+    write_chapters(output / "files", numbers, links, names, lock.fetched_by(lock.read(output / shell.LOCK)))
+    shell.list_files(output)
     sizes.write(output)
     return output
 

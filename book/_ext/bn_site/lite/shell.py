@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ CDN_HOST = PYODIDE_CDN_URL.partition("/pyodide/")[0]
 WHEELS = "wheels"
 PYODIDE = f"pyodide-{PYODIDE_VERSION}"
 LOCK = f"{WHEELS}/pyodide-lock.json"
+LISTED = "api/contents/all.json"
 
 
 def settings(self_hosted: bool) -> dict[str, Any]:
@@ -100,6 +102,17 @@ def build(output: Path, work: Path, notebooks: Path) -> None:
     settle_kernel(output / "extensions" / EXTENSIONS[0] / "static")
     for path in (output / leftover for leftover in LEFTOVERS):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def list_files(site: Path) -> None:
+    """Say in a built JupyterLite's list of its notebooks what has changed in them: their sizes and dates."""
+    path = site / LISTED
+    listed = json.loads(path.read_text(encoding="utf-8"))
+    for entry in listed["content"]:
+        file = (site / "files" / entry["path"]).stat()
+        entry["size"] = file.st_size
+        entry["last_modified"] = datetime.fromtimestamp(file.st_mtime, UTC).isoformat().replace("+00:00", "Z")
+    path.write_text(json.dumps(listed, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def set_pyodide_url(site: Path, self_hosted: bool) -> None:
