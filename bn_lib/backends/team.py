@@ -35,8 +35,7 @@ NUMBER = 1 << 16  # what the loop's number is multiplied by
 ALONE = np.zeros(0, np.int64)  # counters for number 0
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _swap(_: Any, counters: Any, index: Any, before: Any, after: Any) -> Any:
+def _swapping(_: Any, counters: Any, index: Any, before: Any, after: Any) -> Any:
     """What counters[index] is; and if that is `before`, it is `after` now. All at once, as other threads see it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -47,6 +46,9 @@ def _swap(_: Any, counters: Any, index: Any, before: Any, after: Any) -> Any:
 
     number = types.int64
     return number(counters, number, number, number), generate
+
+
+_swap: Any = intrinsic(_swapping)
 
 
 @compiled()
@@ -69,9 +71,12 @@ def taken(counters: Array, number: int, size: int) -> Iterator[int]:
         for i in range(size):
             yield i
         return
-    if number > 0:
-        _swap(counters, NEXT, counters[NEXT], number * NUMBER)
     step, begin = -(-size // PIECES), abs(number) * NUMBER
+    if number > 0:
+        before, seen = -1, counters[NEXT]
+        while seen != before:
+            before = seen
+            seen = _swap(counters, NEXT, before, begin)
     present = begin
     while begin <= present < begin + NUMBER and (present - begin) * step < size:
         seen = _swap(counters, NEXT, present, present + 1)
@@ -135,8 +140,9 @@ class Team:
             self._task = None
             while self.counters[HELPING]:
                 sleep(NAP)
-        if self._failure:
-            raise self._failure
+        failure, self._failure = self._failure, None
+        if failure:
+            raise failure
 
     def _watch(self) -> None:
         alarm, number = Lock(), 0

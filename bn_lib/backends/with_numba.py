@@ -742,7 +742,8 @@ def _combine_rows(dy: Array, x: Array, dx: Array, table: Array, counters: Array,
 
 @compiled(forceinline=True)
 def _blocks(x: Array) -> int:
-    return (x.shape[0] + BLOCK - 1) // BLOCK
+    blocks: int = (x.shape[0] + BLOCK - 1) // BLOCK
+    return blocks
 
 
 @compiled()
