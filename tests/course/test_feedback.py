@@ -50,7 +50,7 @@ def returned(course: Course, tmp_path_factory: pytest.TempPathFactory) -> Course
 
 
 def made(course: Course, *options: str, code: int = 0) -> str:
-    done = course.run("bn_grading.feedback_app", ASSIGNMENT, *options)
+    done = course.run("bn_grading.feedback_command", ASSIGNMENT, *options)
     assert done.returncode == code, done.stdout
     return done.stdout
 
@@ -123,7 +123,7 @@ def test_a_notebook_that_cannot_be_shown_costs_its_page_only(returned: Course) -
 
 def test_what_stops_a_run_leaves_whole_pages(returned: Course) -> None:
     pages = files(returned.root / "feedback")
-    command = [sys.executable, "-m", "bn_grading.feedback_app", ASSIGNMENT, "--force"]
+    command = [sys.executable, "-m", "bn_grading.feedback_command", ASSIGNMENT, "--force"]
     run = subprocess.Popen(
         command, cwd=returned.root, env=returned.environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
