@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,12 @@ class TooMuchError(Exception):
     """A student's bytes take more time or memory than there is for them, or end what reads them."""
 
 
+def begin(module: str) -> None:
+    """Start the process from which the others are forked, and go on while it imports the module of what they do."""
+    forkserver.set_forkserver_preload(_OF_THE_GRADER if module in _OF_THE_GRADER else [module])
+    forkserver.ensure_running()
+
+
 class NotStartedError(OSError):
     """There is no process to do the work in, whatever the work is."""
 
@@ -47,8 +54,8 @@ class _Worker:
         context = multiprocessing.get_context("forkserver")
         # A worker of Dask's is a daemon, which may have no processes of its own; this one ends with it all the same.
         multiprocessing.current_process().daemon = False
-        context.set_forkserver_preload(_OF_THE_GRADER if module in _OF_THE_GRADER else [module])
         try:
+            begin(module)
             self._connection, its = context.Pipe()
             self._process = context.Process(target=_work, args=(its,), daemon=True)
             with _no_main():

@@ -377,12 +377,3 @@ def _read(log: Path) -> dict[str, dict[str, str]]:
                     student, digests = json.loads(line)
                     found[student] = digests
     return found
-
-
-def main() -> None:
-    """Run the command."""
-    FeedbackApp.run()
-
-
-if __name__ == "__main__":
-    main()

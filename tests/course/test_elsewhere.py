@@ -72,7 +72,7 @@ def test_a_cluster_elsewhere_of_which_a_worker_dies(with_release: Copies, tmp_pa
         os.kill(victim.process.process.pid, signal.SIGKILL)
         assert grader.wait(timeout=240) == 0
         # A worker of Dask's is a daemon, and has what makes the pages beside it all the same.
-        made = course.run("bn_grading.feedback_app", ASSIGNMENT, "--scheduler", cluster.scheduler_address)
+        made = course.run("bn_grading.feedback_command", ASSIGNMENT, "--scheduler", cluster.scheduler_address)
         assert made.returncode == 0, made.stdout
     graded = {path.relative_to(course.root / "autograded") for path in (course.root / "autograded").rglob("*.ipynb")}
     pages = {path.relative_to(course.root / "feedback") for path in (course.root / "feedback").rglob("*.html")}
@@ -180,10 +180,10 @@ def test_the_gradebook_in_postgres(postgres: Postgres, tmp_path: Path) -> None:
     again = course.grade(ASSIGNMENT)
     assert f"{len(STUDENTS) - len(done)} submissions in" in again
     assert totals(course) == TOTALS
-    made = course.run("bn_grading.feedback_app", ASSIGNMENT, "--jobs", "2")
+    made = course.run("bn_grading.feedback_command", ASSIGNMENT, "--jobs", "2")
     assert f"of {len(STUDENTS)} submissions; the other pages are as they would be made now" in made.stdout
     postgres.stop("fast")
-    assert "the gradebook cannot be reached" in course.run("bn_grading.feedback_app", ASSIGNMENT).stdout
+    assert "the gradebook cannot be reached" in course.run("bn_grading.feedback_command", ASSIGNMENT).stdout
     postgres.start()
     course.nbgrader("export")
     assert (course.root / "grades.csv").exists()
@@ -202,10 +202,10 @@ set +e
 rm filler
 "$3" -m bn_grading batch-norm --jobs 2; echo "second: $?"
 # The same with the pages, all of which are made once more over good ones.
-"$3" -m bn_grading.feedback_app batch-norm --jobs 2; echo "pages: $?"
+"$3" -m bn_grading.feedback_command batch-norm --jobs 2; echo "pages: $?"
 cp -r feedback good
 dd if=/dev/zero of=filler bs=4096 2> /dev/null
-"$3" -m bn_grading.feedback_app batch-norm --jobs 2 --force; echo "no room: $?"
+"$3" -m bn_grading.feedback_command batch-norm --jobs 2 --force; echo "no room: $?"
 rm filler
 diff -r feedback good && echo "nothing is lost"
 cp -r . "$1"

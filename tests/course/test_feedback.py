@@ -72,7 +72,7 @@ def test_everybody_has_every_page(returned: Course) -> None:
     }
     pages = {path.relative_to(returned.root / "feedback") for path in (returned.root / "feedback").rglob("*.html")}
     assert pages == {path.with_suffix(".html") for path in graded}
-    assert f"{len(pages)} pages were made" in returned.logs["bn_grading.feedback_app"]
+    assert f"{len(pages)} pages were made" in returned.logs["bn_grading.feedback_command"]
     returned.nbgrader("release_feedback", ASSIGNMENT)
 
 
@@ -119,7 +119,7 @@ def test_a_notebook_that_cannot_be_shown_costs_its_page_only(returned: Course) -
 
 def test_what_stops_a_run_leaves_whole_pages(returned: Course) -> None:
     pages = files(returned.root / "feedback")
-    command = [sys.executable, "-m", "bn_grading.feedback_app", ASSIGNMENT, "--force"]
+    command = [sys.executable, "-m", "bn_grading.feedback_command", ASSIGNMENT, "--force"]
     run = subprocess.Popen(
         command, cwd=returned.root, env=returned.environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
