@@ -102,7 +102,7 @@ def _next_loop(counters: Array, last: int) -> int:
     if last:
         _add(counters, HELPING, -1)
     for _ in range(SPINS):
-        number = _swap(counters, NEXT, 0, 0) // NUMBER
+        number: int = _swap(counters, NEXT, 0, 0) // NUMBER
         if number != last:
             _add(counters, HELPING, 1)
             return number

@@ -1,7 +1,7 @@
-"""Splitting a loop over channels, samples or rows among the processor's cores.
+"""How many threads there are, and splitting a loop of NumPy operations among them. Compiled loops have a `team`.
 
-NumPy and compiled loops let go of Python's lock, so plain threads of the standard library are enough. Pieces are few
-and large: handing one over costs tens of microseconds.
+NumPy lets go of Python's lock, so plain threads of the standard library are enough. Pieces are few and large: handing
+one over costs tens of microseconds.
 """
 
 import os

@@ -22,7 +22,7 @@ computing the sample variance", on shifted data).
 The one exception are gradients of gamma and beta that rows add to element by element: a few terms at a time.
 
 Nothing is compiled at import; each function is on its first call, once for float32 and once for float64, and kept on
-disk for the next process. What is compiled runs in one thread, without Python's lock; see `threads`.
+disk for the next process (`compiling`). What is compiled runs without Python's lock, in several threads; see `team`.
 """
 
 from collections.abc import Callable
