@@ -5,7 +5,7 @@
 
 `nbgrader generate_feedback`, with which bn-feedback is compared, makes the same pages, and is left out with `--alone`.
 The throughput of either is its pages in the time beyond its start: what the same command takes for one student whose
-pages are there. bn-feedback's processes start later, so their start counts as making pages.
+pages are there. bn-feedback's processes take longer to start than it does, and that counts as making pages.
 """
 
 import argparse

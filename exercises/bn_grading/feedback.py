@@ -187,6 +187,8 @@ class Pages(HTMLExporter):
     ) -> tuple[str, dict[str, Any]]:
         """The page of a notebook, and what it came with."""
         made, resources = super().from_notebook_node(nb, resources, **kwargs)
+        # It keeps something of each notebook.
+        self._nb_metadata.clear()
         return made if self._made is None else self._made, resources
 
     @property

@@ -21,8 +21,8 @@ from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters import ansi2html, strip_ansi
 from nbconvert.filters.highlight import Highlight2HTML
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
+from pygments import highlight  # type: ignore[import-untyped]
+from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
 from bn_grading import apart, feedback
 from bn_grading.markup_limits import LONGEST_CODE, is_plain, is_short, is_tame
@@ -33,7 +33,7 @@ FILTERS = {
     "ansi2html": f"{__name__}.terminal",
     "highlight_code": f"{__name__}.code",
 }
-# Of processor time for one page; most take half of one.
+# Of processor time for one page; most take hundredths of one.
 PAGE_SECONDS = 60
 _LANGUAGE = "ipython3"
 # Of a text, in characters: what is shorter is kept for a while, as a class has it many times.
@@ -116,7 +116,7 @@ def code(source: str, language: str | None = None, metadata: Any = None) -> str:
         return f'<div class="highlight"><pre>{escape(source)}</pre></div>'
     if language or "magics_language" in (metadata or {}):
         return str(_highlighter()(source, language=language, metadata=metadata))
-    return (_python if len(source) < _OFTEN else _python.__wrapped__)(source)
+    return str((_python if len(source) < _OFTEN else _python.__wrapped__)(source))
 
 
 @cache
@@ -126,7 +126,7 @@ def _highlighter() -> Any:
 
 @lru_cache(maxsize=128)
 def _python(source: str) -> str:
-    return highlight(source or " ", _lexer(), _formatter())
+    return str(highlight(source or " ", _lexer(), _formatter()))
 
 
 @cache

@@ -299,7 +299,7 @@ def test_a_text_s_pictures_are_those_of_its_cell() -> None:
     assert shown == [True, True]
     # Without its picture, the text is shown as it was written: again and again.
     for _ in range(2):
-        assert safe_html.markdown({}, "![a](attachment:a.png)") == "<pre>![a](attachment:a.png)</pre>"  # type: ignore[arg-type]
+        assert safe_html.markdown({}, "![a](attachment:a.png)") == "<pre>![a](attachment:a.png)</pre>"
 
 
 HTML = ("<img src='a'/>", "<div><p>a", "</div></div>", "<!-- a", "--> b", "<pre>\n a \n</pre>", "&lt; &amp &")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write(path: Path, fill: Callable[[Path], None]) -> None:
+def write(path: Path, fill: Callable[[Path], object]) -> None:
     """Have `fill` write to a temporary file in the same folder, then rename that to `path` in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process's number keeps two reports that run at once from writing to the same temporary file.
