@@ -114,3 +114,10 @@ def count_along(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
 def channel_shape(ndim: int) -> tuple[int, ...]:
     """The shape that lets a `(C,)` array meet a `(N, C, *spatial)` array of rank `ndim`: `(1, C, 1, ...)`."""
     return (1, -1) + (1,) * (ndim - 2)
+
+
+def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
+    """`(N, classes)` with a 1 where `labels` says. Counted in int64: 300 classes do not fit in labels of uint8."""
+    xp = namespace(labels)
+    wide = xp.reshape(xp.astype(labels, xp.int64, copy=False), (-1, 1))
+    return xp.astype(wide == xp.arange(classes, dtype=xp.int64), dtype)

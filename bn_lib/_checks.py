@@ -1,4 +1,6 @@
-"""Checks of what callers pass in. Public functions call these once, at the door; nothing further in checks again.
+"""Checks of what callers pass in, such as `check.input(x)`.
+
+Public functions call these once, at the door; nothing further in checks again.
 
 Every message names the argument, the shape or value that was seen, and what was expected.
 """
@@ -14,7 +16,7 @@ FLOATS = ("float16", "float32", "float64")
 NUMPY_FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16))
 
 
-def check_float_array(x: Array, name: str = "x") -> None:
+def floats(x: Array, name: str = "x") -> None:
     """Raise `TypeError` unless `x` is an array of floating-point numbers."""
     if type(x) is np.ndarray and x.dtype in NUMPY_FLOATS:  # the usual case: a small batch takes 20 microseconds in all
         return
@@ -34,40 +36,51 @@ def check_float_array(x: Array, name: str = "x") -> None:
         raise TypeError(f"{name} has dtype {x.dtype}; expected one of {', '.join(FLOATS)} (convert with astype)")
 
 
-def check_input(x: Array, name: str = "x", *, least: int = 1) -> None:
+def input(x: Array, name: str = "x", *, least: int = 1) -> None:
     """Raise unless `x` is a floating-point array of shape `(N, C)` or `(N, C, *spatial)` with something in it.
 
     With 0 for `least` there need be no samples: what treats each on its own has nothing to do then.
     """
-    check_float_array(x, name)
+    floats(x, name)
     if x.ndim < 2:
         raise ValueError(f"{name} has shape {x.shape}; expected (N, C) or (N, C, *spatial)")
     if x.shape[0] < least or 0 in x.shape[1:]:
         raise ValueError(f"{name} has shape {x.shape}; expected at least one element along every axis")
 
 
-def check_same_kind(x: Array, other: Array, name: str) -> None:
+def same_kind(x: Array, other: Array, name: str) -> None:
     """Raise `TypeError` unless `other` is the same kind of array as `x`: mixing NumPy and CuPy copies silently."""
-    check_float_array(other, name)
-    if type(x) is not type(other) and namespace(x) is not namespace(other):
+    floats(other, name)
+    if type(x) is not type(other):
+        _same_namespace(x, other, name)
+
+
+def _same_namespace(x: Array, other: Array, name: str) -> None:
+    own, others = namespace(x), namespace(other)
+    if own is not others:
         raise TypeError(
-            f"{name} is an array of {namespace(other).__name__} but x is an array of {namespace(x).__name__}; "
-            "expected both of one kind"
+            f"{name} is an array of {others.__name__} but x is an array of {own.__name__}; expected both of one kind"
         )
 
 
-def check_parameter(x: Array, parameter: Array, name: str, *shapes: tuple[int, ...]) -> None:
+def parameter(x: Array, parameter: Array, name: str, *shapes: tuple[int, ...]) -> None:
     """Raise unless `parameter` is an array of x's kind with one of `shapes` (by default one value per channel)."""
-    check_same_kind(x, parameter, name)
+    same_kind(x, parameter, name)
     allowed = shapes or ((x.shape[1],),)
     if tuple(parameter.shape) not in allowed:
         if (x.shape[1],) in allowed:
-            check_channels(x, parameter, name)
+            channels(x, parameter, name)
         expected = " or ".join(str(shape) for shape in dict.fromkeys(allowed))
         raise ValueError(f"{name} has shape {parameter.shape}; expected {expected} for x of shape {x.shape}")
 
 
-def check_channels(x: Array, parameter: Array, name: str) -> None:
+def parameters(x: Array, **arrays: Array) -> None:
+    """Raise unless all these, by their names, are arrays of x's kind with one value per channel."""
+    for name, array in arrays.items():
+        parameter(x, array, name)
+
+
+def channels(x: Array, parameter: Array, name: str) -> None:
     """Raise `ValueError` about x, not about the parameter, if that belongs to channels that are the last axis of x."""
     if x.ndim > 2 and parameter.ndim and x.shape[-1] == parameter.shape[-1] != x.shape[1]:
         raise ValueError(
@@ -76,7 +89,7 @@ def check_channels(x: Array, parameter: Array, name: str) -> None:
         )
 
 
-def check_variance(var: Array, name: str = "var", advice: str = "") -> None:
+def variance(var: Array, name: str = "var", advice: str = "") -> None:
     """Raise `ValueError` if a variance is negative, infinite, or NaN."""
     xp = namespace(var)
     if not bool(xp.all((var >= 0) & (var < math.inf))):  # written so that a NaN is refused too
@@ -84,12 +97,12 @@ def check_variance(var: Array, name: str = "var", advice: str = "") -> None:
         raise ValueError(f"{name} holds {float(worst):g}; expected finite variances >= 0{advice}")
 
 
-def check_eps(eps: float) -> float:
-    """Return `eps` as a float; raise unless it is a finite number >= 0."""
-    return check_number(eps, "eps", low=0.0)
+def eps(value: float, name: str = "eps") -> float:
+    """Return `value` as a float; raise unless it is a finite number >= 0."""
+    return number(value, name, low=0.0)
 
 
-def check_number(value: Any, name: str, *, low: float = -math.inf, high: float = math.inf) -> float:
+def number(value: Any, name: str, *, low: float = -math.inf, high: float = math.inf) -> float:
     """Return `value` as a float; raise unless it is a finite number in [low, high]."""
     if type(value) is float and low <= value <= high and math.isfinite(value):
         return value
@@ -104,41 +117,49 @@ def check_number(value: Any, name: str, *, low: float = -math.inf, high: float =
     return number
 
 
+def below_one(value: Any, name: str, *, otherwise: str) -> float:
+    """Return `value` as a float; raise unless it is a number with 0 <= number < 1; `otherwise` says what 1 would do."""
+    fraction = number(value, name, low=0.0, high=1.0)
+    if fraction == 1.0:
+        raise ValueError(f"{name} is 1; expected less, or {otherwise}")
+    return fraction
+
+
 def _range(low: float, high: float) -> str:
     if math.isfinite(low) and math.isfinite(high):
         return f" between {low:g} and {high:g}"
     return f" >= {low:g}" if math.isfinite(low) else ""
 
 
-def check_bool(value: Any, name: str) -> bool:
+def boolean(value: Any, name: str) -> bool:
     """Return `value` as a bool; raise `TypeError` unless it is True or False: the text "False" would count as true."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is {value!r}; expected True or False")
     return bool(value)
 
 
-def check_integer(value: Any, name: str, expected: str = "a whole number") -> int:
+def integer(value: Any, name: str, expected: str = "a whole number") -> int:
     """Return `value` as an int; raise unless it is one."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} is {value!r}; expected {expected}")
     return int(value.__index__())
 
 
-def check_positive_int(value: Any, name: str, *, low: int = 1) -> int:
+def positive_int(value: Any, name: str, *, low: int = 1) -> int:
     """Return `value` as an int; raise unless it is a whole number >= `low`."""
-    number = check_integer(value, name, f"a whole number >= {low}")
+    number = integer(value, name, f"a whole number >= {low}")
     if number < low:
         raise ValueError(f"{name} is {number}; expected a whole number >= {low}")
     return number
 
 
-def check_rng(rng: Any) -> None:
+def rng(rng: Any) -> None:
     """Raise `TypeError` unless `rng` is a NumPy random generator; a seed is the usual mistake."""
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng is {rng!r}; expected a numpy.random.Generator (numpy.random.default_rng(seed))")
 
 
-def check_dtype(dtype: Any, xp: Namespace) -> Any:
+def dtype(dtype: Any, xp: Namespace) -> Any:
     """Return `dtype` as the namespace `xp` spells it, float64 for None; raise unless it is a floating-point type."""
     if dtype is None:
         return xp.float64
@@ -153,7 +174,7 @@ def check_dtype(dtype: Any, xp: Namespace) -> Any:
     return getattr(xp, name)
 
 
-def check_enough(x: Array, axes: tuple[int, ...], shared: str, split: tuple[int, ...] | None = None) -> None:
+def enough(x: Array, axes: tuple[int, ...], shared: str, split: tuple[int, ...] | None = None) -> None:
     """Raise `ValueError` if only one value shares each mean: its variance is 0 and its output always beta.
 
     `split` is the shape that `axes` are of, where it is not that of x.
@@ -166,18 +187,18 @@ def check_enough(x: Array, axes: tuple[int, ...], shared: str, split: tuple[int,
         )
 
 
-def check_gradient(dy: Array, like: Array, shape: tuple[int, ...] | None = None) -> None:
+def gradient(dy: Array, like: Array, shape: tuple[int, ...] | None = None) -> None:
     """Raise unless `dy` is an array of the kind of `like` with `shape`, that of the output (by default that of `like`).
 
     NumPy would broadcast a gradient of another shape and return a wrong one without a word.
     """
-    check_same_kind(like, dy, "dy")
+    same_kind(like, dy, "dy")
     expected = tuple(like.shape if shape is None else shape)
     if tuple(dy.shape) != expected:
         raise ValueError(f"dy has shape {dy.shape}; expected {expected}, the shape of the output")
 
 
-def check_mask(mask: Array, x: Array, axis: int) -> Array:
+def mask(mask: Array, x: Array, axis: int) -> Array:
     """Return `mask` as one boolean for each position of x, `(positions,)`; `axis` is that of the channels.
 
     Raises:
@@ -186,8 +207,7 @@ def check_mask(mask: Array, x: Array, axis: int) -> Array:
     if not is_array(mask):
         raise TypeError(f"mask is a {type(mask).__name__}; expected a boolean array")
     xp, (*positions,) = namespace(mask), x.shape
-    if xp is not namespace(x):
-        raise TypeError(f"mask is an array of {xp.__name__} but x is an array of {namespace(x).__name__}")
+    _same_namespace(x, mask, "mask")
     if not xp.isdtype(mask.dtype, "bool"):
         raise TypeError(f"mask has dtype {mask.dtype}; expected booleans, True where x is valid (mask.astype(bool))")
     del positions[axis]
@@ -200,7 +220,7 @@ def check_mask(mask: Array, x: Array, axis: int) -> Array:
     return xp.reshape(xp.broadcast_to(each, tuple(positions)), (-1,))
 
 
-def check_labels(labels: Array, like: Array, classes: int | None, name: str = "labels") -> None:
+def labels(labels: Array, like: Array, classes: int | None, name: str = "labels") -> None:
     """Raise unless `labels` holds one class, an integer from 0 to classes - 1, for each row of `like`, in its kind.
 
     With None for `classes` there is no upper bound.
@@ -209,11 +229,7 @@ def check_labels(labels: Array, like: Array, classes: int | None, name: str = "l
     if not is_array(labels):
         raise TypeError(f"{name} is a {type(labels).__name__}; expected an integer array of shape ({n},)")
     xp = namespace(labels)
-    if xp is not namespace(like):
-        raise TypeError(
-            f"{name} is an array of {xp.__name__} but x is an array of {namespace(like).__name__}; "
-            "expected both of one kind"
-        )
+    _same_namespace(like, labels, name)
     if not xp.isdtype(labels.dtype, "integral"):
         raise TypeError(f"{name} has dtype {labels.dtype}; expected an integer type")
     if tuple(labels.shape) != (n,):
@@ -224,10 +240,3 @@ def check_labels(labels: Array, like: Array, classes: int | None, name: str = "l
     if low < 0 or (classes is not None and high >= classes):
         expected = "classes from 0" if classes is None else f"classes 0 to {classes - 1}"
         raise ValueError(f"{name} holds the class {low if low < 0 else high}; expected {expected}")
-
-
-def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
-    """`(N, classes)` with a 1 where `labels` says. Counted in int64: 300 classes do not fit in labels of uint8."""
-    xp = namespace(labels)
-    wide = xp.reshape(xp.astype(labels, xp.int64, copy=False), (-1, 1))
-    return xp.astype(wide == xp.arange(classes, dtype=xp.int64), dtype)

@@ -6,50 +6,27 @@ The mathematics is in `normalizers`; a layer decides *which* statistics are used
 import math
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from bn_lib import _checks as check
+from bn_lib import normalizers
 from bn_lib._arrays import Array, Namespace, namespace, silent
-from bn_lib._checks import (
-    check_bool,
-    check_dtype,
-    check_float_array,
-    check_gradient,
-    check_input,
-    check_integer,
-    check_mask,
-    check_number,
-    check_parameter,
-    check_positive_int,
-    check_variance,
-)
 from bn_lib.convention import Convention
-from bn_lib.layer import Layer, Setting
+from bn_lib.layer import Layer, Setting, put_back
 from bn_lib.moments import Moments
-from bn_lib.normalizers import (
-    Cache,
-    NormCache,
-    batch_axes,
-    batch_norm,
-    batch_norm_backward,
-    group_norm,
-    instance_norm,
-    normalize_sample,
-    normalize_split,
-    normalize_with,
-    weight_standardization,
-    weight_standardization_backward,
-)
+from bn_lib.normalizers import Cache, batch_axes, normalize_with
 
 
 def _check_momentum(value: Any, name: str) -> float | None:
-    return None if value is None else check_number(value, name, low=0.0, high=1.0)
+    return None if value is None else check.number(value, name, low=0.0, high=1.0)
 
 
 def check_channel_axis(value: Any, name: str) -> int:
     """Return `value` as an int; raise if it is none, or 0."""
-    axis = check_integer(value, name)
+    axis = check.integer(value, name)
     if axis == 0:
         raise ValueError(f"{name} is 0; expected another: axis 0 is the mini-batch")
     return axis
@@ -77,7 +54,7 @@ class _Normalizer(Layer):
     """
 
     parameter_names: tuple[str, ...] = ("gamma", "beta")
-    eps = Setting(partial(check_number, low=0.0))
+    eps = Setting(check.eps)
     channel_axis = Setting(check_channel_axis)
 
     def __init__(
@@ -91,12 +68,12 @@ class _Normalizer(Layer):
         xp: Namespace = np,
     ) -> None:
         super().__init__()
-        channels, dtype = check_positive_int(num_features, "num_features"), check_dtype(dtype, xp)
+        channels, dtype = check.positive_int(num_features, "num_features"), check.dtype(dtype, xp)
         self.eps, self.channel_axis = eps, channel_axis
         self.gamma = xp.ones((channels,), dtype=dtype)
         if "beta" in self.parameter_names:
             self.beta = xp.zeros((channels,), dtype=dtype)
-        if not check_bool(affine, "affine"):
+        if not check.boolean(affine, "affine"):
             self.parameter_names = ()  # gamma and beta are constants then
 
     @property
@@ -123,17 +100,17 @@ class _Normalizer(Layer):
 
     def _gradients(self, dy: Array, cache: Any) -> tuple[Array, Array, Array]:
         """dx, dgamma and dbeta."""
-        return batch_norm_backward(dy, cache)
+        return normalizers.batch_norm_backward(dy, cache)
 
     def _enter(self, x: Array, mask: Array | None = None) -> tuple[Array, Array | None]:
         """x as `_inside` has it, and which of its positions are valid."""
         if self.channel_axis == 1 and mask is None:
             return x, None
-        check_float_array(x)
+        check.floats(x)
         axis = self.channel_axis
         if not -x.ndim < axis < x.ndim or x.shape[axis] != self.num_features:
             raise ValueError(f"x has shape {x.shape}; expected {self.num_features} channels along axis {axis}")
-        valid = None if mask is None else check_mask(mask, x, axis)
+        valid = None if mask is None else check.mask(mask, x, axis)
         return self._inside(x, valid), valid
 
     def _leave(self, y: Array, cache: Any, x: Array, valid: Array | None) -> Array:
@@ -145,7 +122,7 @@ class _Normalizer(Layer):
         """dy as `_inside` has it."""
         if self.channel_axis == 1 and visit.valid is None:
             return dy
-        check_gradient(dy, self.gamma, visit.shape)
+        check.gradient(dy, self.gamma, visit.shape)
         return self._inside(dy, visit.valid)
 
     def _inside(self, x: Array, valid: Array | None) -> Array:
@@ -225,7 +202,7 @@ class BatchNorm(_Normalizer):
     running_var: Array
     num_batches_tracked: Array
     momentum = Setting(_check_momentum)
-    unbiased_running_var = Setting(check_bool)
+    unbiased_running_var = Setting(check.boolean)
     given_names: tuple[str, ...] = ("mask",)
     mask: Array | None = None
     _least_valid = 2
@@ -246,7 +223,7 @@ class BatchNorm(_Normalizer):
         super().__init__(num_features, eps=eps, affine=affine, channel_axis=channel_axis, dtype=dtype, xp=xp)
         self.momentum = momentum
         self.unbiased_running_var = unbiased_running_var
-        if not check_bool(track_running_stats, "track_running_stats"):
+        if not check.boolean(track_running_stats, "track_running_stats"):
             self.buffer_names = ()
         self.reset_running_statistics()
 
@@ -259,6 +236,11 @@ class BatchNorm(_Normalizer):
     def _learns(self) -> bool:
         """Whether a pass is one of training."""
         return self.training and not self.frozen
+
+    @property
+    def of_batch(self) -> bool:
+        """Whether a pass standardizes with the statistics of its batch, and not with constants."""
+        return self._learns or not self.track_running_stats
 
     @classmethod
     def in_convention(cls, convention: str | Convention, num_features: int, **options: Any) -> Self:
@@ -301,7 +283,7 @@ class BatchNorm(_Normalizer):
                 that is of another shape, not boolean, or in training leaves fewer than two positions.
         """
         inside, valid = self._enter(x, self.mask if mask is None else mask)
-        if self._learns or not self.track_running_stats:
+        if self.of_batch:
             if valid is not None and inside.shape[0] < self._least_valid:
                 raise ValueError(
                     f"mask leaves {inside.shape[0]} positions of x, of shape {x.shape}; expected at least 2 to take "
@@ -310,29 +292,33 @@ class BatchNorm(_Normalizer):
             y, cache = self._normalize_batch(inside)
             if self._learns and self.track_running_stats:
                 for name in ("running_mean", "running_var"):  # a sum would take other shapes too
-                    check_parameter(inside, getattr(self, name), name)
+                    check.parameter(inside, getattr(self, name), name)
                 for moments in self._moments(cache):
                     self._update_running(moments)
         else:
-            check_input(inside, least=0)
-            for name in ("gamma", "beta", "running_mean", "running_var"):
-                check_parameter(inside, getattr(self, name), name)
-            check_variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
+            check.input(inside, least=0)
+            self._check_stored(inside)
             y, cache = normalize_with(inside, self.gamma, self.beta, self.running_mean, self.running_var, self.eps)
         return self._leave(y, cache, x, valid)
 
     def check_meaning(self, name: str, value: Array, label: str) -> None:
         """Refuse statistics that no batches can have: a negative variance, a number that is not finite, a count < 0."""
         if name == "running_var":
-            check_variance(value, label)
+            check.variance(value, label)
         if name in ("running_mean", "running_var") and not bool(namespace(value).all(namespace(value).isfinite(value))):
             raise ValueError(f"{label} holds a NaN or an infinity; expected finite numbers")
         if name == "num_batches_tracked" and int(value) < 0:
             raise ValueError(f"{label} is {int(value)}; expected a count >= 0")
 
+    def _check_stored(self, x: Array) -> None:
+        """Raise unless parameters and running statistics fit x, and are of some data."""
+        for name in ("gamma", "beta", "running_mean", "running_var"):
+            check.parameter(x, getattr(self, name), name)
+        check.variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
+
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         """y and a cache with the `moments` that normalized it: what a training pass does, but for what it remembers."""
-        return batch_norm(x, self.gamma, self.beta, eps=self.eps)
+        return normalizers.batch_norm(x, self.gamma, self.beta, eps=self.eps)
 
     def _moments(self, cache: Any) -> Iterable[Moments]:
         """What goes into the running statistics after a training pass, one after the other."""
@@ -360,9 +346,8 @@ class GhostBatchNorm(BatchNorm):
 
         y = gamma * (x - mu_G) / sqrt(sigma2_G + eps) + beta,  with mu_G and sigma2_G over the rows of a ghost batch
 
-    So a large mini-batch has the noisy statistics of small ones, and its gradient is still one of many rows. Only the
-    axes differ from Batch Normalization: (1, 3, ...) of (N / ghost_size, ghost_size, C, ...). In inference the layer is
-    `BatchNorm`.
+    So a large mini-batch has the noisy statistics of small ones, and its gradient is still one of many rows. In
+    inference the layer is `BatchNorm`.
 
     Ghost batches are consecutive rows. Rows left over join the last one, which then has up to 2 * ghost_size - 1: a
     smaller one of their own would be noisier than was asked for. A mini-batch of fewer rows is one ghost batch. Running
@@ -390,7 +375,7 @@ class GhostBatchNorm(BatchNorm):
     Source: Hoffer, Hubara and Soudry (2017), Algorithm 1.
     """
 
-    ghost_size = Setting(check_positive_int)
+    ghost_size = Setting(check.positive_int)
 
     def __init__(self, num_features: int, ghost_size: int, **options: Any) -> None:
         super().__init__(num_features, **options)
@@ -405,39 +390,35 @@ class GhostBatchNorm(BatchNorm):
         """Each ghost batch has its own means, and gamma and beta the sum of the gradients."""
         if not isinstance(cache, _Ghosts):
             return super()._gradients(dy, cache)
-        check_gradient(dy, cache.parts[0].x_hat, cache.shape)
-        xp, start, found = namespace(dy), 0, []
-        for part in cache.parts:
-            stop = start + part.x_hat.shape[0]
-            found.append(batch_norm_backward(dy[start:stop, ...], part))
-            start = stop
-        dx, dgamma, dbeta = zip(*found, strict=True)
-        return xp.concat(dx), sum(dgamma[1:], dgamma[0]), sum(dbeta[1:], dbeta[0])
+        check.gradient(dy, self.gamma, cache.shape)
+        parts = zip(_cut(dy, cache.bounds), cache.parts, strict=True)
+        dx, dgamma, dbeta = zip(*(normalizers.batch_norm_backward(*part) for part in parts), strict=True)
+        return namespace(dy).concat(dx), sum(dgamma[1:], dgamma[0]), sum(dbeta[1:], dbeta[0])
 
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
-        check_input(x)
-        check_parameter(x, self.gamma, "gamma")
-        check_parameter(x, self.beta, "beta")
-        rows, size = x.shape[0], min(self.ghost_size, x.shape[0])
-        ghosts, left = divmod(rows, size)
-        alike = ghosts - bool(left)  # ghost batches of `size` rows; one with the rows left over comes after them
-        pieces = [(x[: alike * size, ...], alike), (x[alike * size :, ...], ghosts - alike)]
-        found = [normalize_split(piece, self.gamma, self.beta, self.eps, count) for piece, count in pieces if count]
+        check.input(x)
+        check.parameters(x, gamma=self.gamma, beta=self.beta)
+        rows, size = x.shape[0], self.ghost_size
+        bounds = [*range(0, max(1, rows // size) * size, size), rows]
+        check.enough(x, batch_axes(x.ndim), "channel of a ghost batch", (bounds[1], *x.shape[1:]))
+        found = [normalizers.batch_norm(part, self.gamma, self.beta, eps=self.eps) for part in _cut(x, bounds)]
         ys, parts = zip(*found, strict=True)
-        return namespace(x).concat(ys), _Ghosts(parts, tuple(x.shape))
+        return namespace(x).concat(ys), _Ghosts(parts, bounds, tuple(x.shape))
 
     def _moments(self, cache: Any) -> Iterable[Moments]:
-        for part in cache.parts:
-            whole = part.moments
-            for ghost in range(whole.mean.shape[0]):
-                yield Moments(whole.count, whole.mean[ghost, ...], whole.m2[ghost, ...])
+        return (part.moments for part in cache.parts)
 
 
 class _Ghosts(NamedTuple):
-    """What the backward pass of a `GhostBatchNorm` needs: the caches of its pieces, and the shape of x."""
+    """What the backward pass of a `GhostBatchNorm` needs: the caches of its parts, where they begin, the shape of x."""
 
-    parts: tuple[NormCache, ...]
+    parts: tuple[Cache, ...]
+    bounds: list[int]
     shape: tuple[int, ...]
+
+
+def _cut(x: Array, bounds: list[int]) -> list[Array]:
+    return [x[start:stop, ...] for start, stop in pairwise(bounds)]
 
 
 class BatchRenorm(BatchNorm):
@@ -477,8 +458,8 @@ class BatchRenorm(BatchNorm):
     so that the state is `BatchNorm`'s.
     """
 
-    r_max = Setting(partial(check_number, low=1.0))
-    d_max = Setting(partial(check_number, low=0.0))
+    r_max = Setting(partial(check.number, low=1.0))
+    d_max = Setting(partial(check.number, low=0.0))
 
     def __init__(self, num_features: int, *, r_max: float = 3.0, d_max: float = 5.0, **options: Any) -> None:
         super().__init__(num_features, **options)
@@ -491,22 +472,20 @@ class BatchRenorm(BatchNorm):
         """Those of BN with gamma * r for gamma; dgamma = sum(dy * (r * x_hat + d))."""
         if not isinstance(cache, _Renormed):
             return super()._gradients(dy, cache)
-        dx, dscale, dbeta = batch_norm_backward(dy, cache.plain)
+        dx, dscale, dbeta = normalizers.batch_norm_backward(dy, cache.plain)
         xp, dtype = namespace(dy), self.gamma.dtype
         dgamma = cache.r * dscale + cache.d * dbeta
         return dx, xp.astype(dgamma, dtype, copy=False), xp.astype(dbeta, dtype, copy=False)
 
     @silent
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
-        check_input(x)
-        for name in ("gamma", "beta", "running_mean", "running_var"):
-            check_parameter(x, getattr(self, name), name)
-        check_variance(self.running_var, "running_var", " (reset_running_statistics() forgets a batch with NaN)")
+        check.input(x)
+        self._check_stored(x)
         xp, moments = namespace(x), Moments.of(x, batch_axes(x.ndim))
         sigma = xp.sqrt(self.running_var + self.eps)
         r = xp.clip(xp.sqrt(moments.var() + self.eps) / sigma, 1 / self.r_max, self.r_max)
         d = xp.clip((moments.mean - self.running_mean) / sigma, -self.d_max, self.d_max)
-        y, cache = batch_norm(x, self.gamma * r, self.beta + self.gamma * d, eps=self.eps)
+        y, cache = normalizers.batch_norm(x, self.gamma * r, self.beta + self.gamma * d, eps=self.eps)
         return y, _Renormed(cache, r, d, cache.moments)
 
 
@@ -552,7 +531,7 @@ class _ShapeNorm(_SampleNorm):
             return
         if channel_axis is not None:
             raise ValueError("channel_axis is given with a shape, which stands for the last axes; expected one of them")
-        shape = tuple(check_positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
+        shape = tuple(check.positive_int(n, f"num_features[{i}]") for i, n in enumerate(num_features))
         if not shape:
             raise ValueError("num_features is empty; expected the lengths of the last axes, such as (D,)")
         super().__init__(math.prod(shape), **options)
@@ -573,7 +552,7 @@ class _ShapeNorm(_SampleNorm):
     def _normalize(self, x: Array) -> tuple[Array, Cache]:
         beta = vars(self).get("beta")
         certain = self._channels_are_said or self.channel_axis != 1
-        return normalize_sample(x, self.gamma, beta, self.axis, self.eps, center="beta" in vars(self), certain=certain)
+        return normalizers.normalize_sample(x, self.gamma, beta, self.axis, self.eps, certain=certain)
 
 
 class LayerNorm(_ShapeNorm):
@@ -648,7 +627,7 @@ class InstanceNorm(_SampleNorm):
     """
 
     def _normalize(self, x: Array) -> tuple[Array, Cache]:
-        return instance_norm(x, self.gamma, self.beta, eps=self.eps)
+        return normalizers.instance_norm(x, self.gamma, self.beta, eps=self.eps)
 
 
 class GroupNorm(_SampleNorm):
@@ -675,13 +654,13 @@ class GroupNorm(_SampleNorm):
 
     @groups.setter
     def groups(self, groups: int) -> None:
-        groups = check_positive_int(groups, "groups")
+        groups = check.positive_int(groups, "groups")
         if self.num_features % groups:
             raise ValueError(f"groups is {groups}; expected a divisor of the {self.num_features} channels")
         self._groups = groups
 
     def _normalize(self, x: Array) -> tuple[Array, Cache]:
-        return group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)
+        return normalizers.group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)
 
 
 class WeightStandardized(Layer):
@@ -710,7 +689,7 @@ class WeightStandardized(Layer):
     Source: Qiao et al. (2019).
     """
 
-    eps = Setting(partial(check_number, low=0.0))
+    eps = Setting(check.eps)
 
     def __init__(self, layer: Layer, *, eps: float = 1e-5) -> None:
         super().__init__()
@@ -721,12 +700,9 @@ class WeightStandardized(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return the layer's output for `x`, computed with its standardized weight."""
-        weight = self.layer.weight
-        self.layer.weight, cache = weight_standardization(weight, eps=self.eps)
-        try:
+        with put_back([(self.layer, "weight")]):
+            self.layer.weight, cache = normalizers.weight_standardization(self.layer.weight, eps=self.eps)
             y = self.layer.forward(x)
-        finally:
-            self.layer.weight = weight
         self._keep(cache)
         return y
 
@@ -745,23 +721,11 @@ class WeightStandardized(Layer):
 
     def _go_through(self, cache: Cache) -> None:
         gradients = self.layer.grads
-        gradients["weight"] = weight_standardization_backward(gradients["weight"], cache)
+        gradients["weight"] = normalizers.weight_standardization_backward(gradients["weight"], cache)
         self._went_back()
 
-    def train(self) -> Self:
-        """Switch the layer to training mode too."""
-        self.layer.train()
-        return super().train()
-
-    def eval(self) -> Self:
-        """Switch the layer to inference mode too."""
-        self.layer.eval()
-        return super().eval()
-
-    def layers(self) -> Iterator[Layer]:
-        """This wrapper, then what is inside."""
-        yield self
-        yield from self.layer.layers()
+    def _inner(self) -> tuple[Layer, ...]:
+        return (self.layer,)
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
         """What the layer stores, under the same names."""

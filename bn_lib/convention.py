@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, Self
 
+from bn_lib import _checks as check
 from bn_lib._arrays import Array, silent
-from bn_lib._checks import check_float_array, check_number, check_positive_int, check_variance
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Convention:
             raise ValueError(f"momentum is None; expected a number: the convention {self.name!r} has no plain average")
         if momentum is None:
             return None
-        momentum = check_number(momentum, "momentum", low=0.0, high=1.0)
+        momentum = check.number(momentum, "momentum", low=0.0, high=1.0)
         if self.momentum_weighs == "none":
             raise ValueError(
                 f"momentum is {momentum:g}; expected None: the convention {self.name!r} averages all batches equally"
@@ -141,10 +141,10 @@ class Convention:
                 `batch_weight`.
         """
         to = Convention.named(to)
-        check_float_array(running_var, "running_var")
-        check_variance(running_var, "running_var")
-        initial = check_number(initial, "initial", low=0.0)
-        count, updates = check_positive_int(count, "count"), check_positive_int(updates, "updates")
+        check.floats(running_var, "running_var")
+        check.variance(running_var, "running_var")
+        initial = check.number(initial, "initial", low=0.0)
+        count, updates = check.positive_int(count, "count"), check.positive_int(updates, "updates")
         if count < 2:
             raise ValueError(f"count is {count}; expected at least 2, or there is no unbiased variance")
         if self.unbiased == to.unbiased:
@@ -189,10 +189,11 @@ class Naming(NamedTuple):
     @classmethod
     def of(cls, framework: str) -> "Naming":
         """The naming of a framework that `Convention.named` knows; raise `ValueError` if it has none."""
-        convention = Convention.named(framework)
-        if convention.name not in _NAMINGS:
-            raise ValueError(f"names is {framework!r}; expected one of {', '.join(_NAMINGS)}")
-        return _NAMINGS[convention.name]
+        try:
+            return _NAMINGS[Convention.named(framework).name]
+        except (KeyError, TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"names is {framework!r}; expected one of {', '.join(_NAMINGS)}") from error
 
     def key(self, key: str, name: str, *, kind: str, trained: bool) -> str | None:
         """Their key, levels parted by "/", for the array `name` of a layer of a `kind`, `key` in our state dict."""
@@ -227,26 +228,15 @@ class Naming(NamedTuple):
         return arrays
 
 
-_STATISTICS = "running_mean", "running_var", "num_batches_tracked"
+def _kernel_and_statistics(mean: str, var: str) -> dict[str, str | None]:
+    return {"weight": "kernel", "running_mean": mean, "running_var": var, "num_batches_tracked": None}
+
+
+_KERAS = _kernel_and_statistics("moving_mean", "moving_variance") | {"RMSNorm.gamma": "scale"}
+_FLAX = _kernel_and_statistics("mean", "var") | {"gamma": "scale", "beta": "bias"}
 _NAMINGS = {
     "pytorch": Naming({"gamma": "weight", "beta": "bias"}, {2: (1, 0)}),
-    "keras": Naming(
-        {
-            "weight": "kernel",
-            "RMSNorm.gamma": "scale",
-            **dict(zip(_STATISTICS, ("moving_mean", "moving_variance", None), strict=True)),
-        },
-        {4: (2, 3, 1, 0)},
-    ),
-    "flax": Naming(
-        {
-            "weight": "kernel",
-            "gamma": "scale",
-            "beta": "bias",
-            **dict(zip(_STATISTICS, ("mean", "var", None), strict=True)),
-        },
-        {4: (2, 3, 1, 0)},
-        collections=True,
-    ),
+    "keras": Naming(_KERAS, {4: (2, 3, 1, 0)}),
+    "flax": Naming(_FLAX, {4: (2, 3, 1, 0)}, collections=True),
 }
 OURS = Naming({}, {})

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from bn_lib import _checks as check
 from bn_lib._arrays import Array, namespace
-from bn_lib._checks import check_input, check_labels, check_positive_int, check_same_kind
 from bn_lib.layer import (
     Layer,
     check_model,
@@ -110,8 +110,8 @@ def loss_and_gradient(model: Layer, x: Array, labels: Array) -> tuple[float, Arr
             changed then.
     """
     _parameters(model)
-    check_input(x)
-    check_labels(labels, x, None)
+    check.input(x)
+    check.labels(labels, x, None)
     with only_looked_at(model), unwatched(model):
         loss, dlogits = softmax_cross_entropy(model.forward(x), labels)
         model.fill_grads(dlogits)
@@ -199,7 +199,7 @@ def hessian_eigenvalues(model: Layer, x: Array, labels: Array, k: int = 1) -> np
 
     Source: Lanczos (1950); scipy.sparse.linalg.eigsh (ARPACK).
     """
-    k, size = check_positive_int(k, "k"), int(parameter_vector(model).shape[0])
+    k, size = check.positive_int(k, "k"), int(parameter_vector(model).shape[0])
     if k > size:
         raise ValueError(f"k is {k}; expected at most the {size} parameters of the model")
     with _hessian(model, x, labels) as times:
@@ -229,7 +229,7 @@ def hessian_eigenvalues(model: Layer, x: Array, labels: Array, k: int = 1) -> np
 def _hessian(model: Layer, x: Array, labels: Array) -> Iterator[Callable[[Array], Array]]:
     """Yield what multiplies a vector by the Hessian at the model's parameters, all in float64."""
     slots = _parameters(model)
-    check_input(x)
+    check.input(x)
     xp = namespace(x)
     x = xp.astype(x, xp.float64, copy=False)
     theta = xp.astype(parameter_vector(model), xp.float64)
@@ -297,7 +297,7 @@ def _parameters(model: Layer) -> list[tuple[Layer, str]]:
 
 def _check_vector(slots: list[tuple[Layer, str]], vector: Array) -> None:
     parameters = [getattr(layer, name) for layer, name in slots]
-    check_same_kind(parameters[0], vector, "vector")
+    check.same_kind(parameters[0], vector, "vector")
     size = sum(parameter.size for parameter in parameters)
     if tuple(vector.shape) != (size,):
         raise ValueError(f"vector has shape {vector.shape}; expected ({size},), all parameters of the model")

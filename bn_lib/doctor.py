@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bn_lib._checks import check_positive_int
+from bn_lib import _checks as check
 from bn_lib.batchnorm import BatchNorm, WeightStandardized
 from bn_lib.convention import Convention
 from bn_lib.layer import Layer, to_numpy
@@ -73,6 +73,7 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
     "momentum"       it looks like the other convention, or no batch has any weight
     "after dropout"  dropout before it, with no normalizer in between
     "bias"           a layer with a bias right before it
+    "axis"           its channels are along another axis than those of the layer before it
     "decay"          weight decay on gamma or beta
     "batch of one"   one row, so one value per channel where x has no positions
     "inference"      running statistics in the middle of training, while gamma and beta are trained
@@ -84,8 +85,8 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
     ===============  ========================================================================================
 
     The model is read, not run on data, and nothing in it changes. What comes before a layer is known for `Sequential`,
-    for functional models of Keras, and for those modules in one of PyTorch that `torch.fx` can trace; elsewhere "bias"
-    and "after dropout" say nothing. Only layers are looked at, not a call of `torch.nn.functional.batch_norm`. A
+    for functional models of Keras, and for those modules in one of PyTorch that `torch.fx` can trace; elsewhere "bias",
+    "axis" and "after dropout" say nothing. Only layers are looked at, not a call of `torch.nn.functional.batch_norm`. A
     `training=False` with which a layer was called in a functional model of Keras is not looked at either: `fit` and
     `model(x, training=True)` overrule it, so there only what is not trainable is in inference.
 
@@ -115,7 +116,7 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
     Ioffe and Szegedy (2015), section 3.2. The rest is each framework's documentation.
     """
     if batch_size is not None:
-        check_positive_int(batch_size, "batch_size")
+        check.positive_int(batch_size, "batch_size")
     bases = {base.__module__.partition(".")[0] for base in type(model).__mro__}
     if isinstance(model, Layer):
         case = _ours(model, optimizer)
@@ -125,16 +126,14 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
         case = _torch(model, optimizer)
     else:
         raise TypeError(f"model is a {type(model).__name__}; expected one of PyTorch, of Keras or a Layer of bn_lib")
+    case = case._replace(batch_size=batch_size)
     normalizers = [part for part in case.parts if part.norm is not None]
-    found: dict[tuple[str, str], list[str]] = {}
-    for name, check in CHECKS.items():
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    for name, (look, why, advice) in CHECKS.items():
         for part in normalizers:
-            if seen := check.look(part, part.norm, case._replace(batch_size=batch_size)):
-                found.setdefault((name, seen), []).append(part.name)
-    findings = Findings(
-        Finding(name, tuple(dict.fromkeys(layers)), seen, CHECKS[name].why, CHECKS[name].advice)
-        for (name, seen), layers in found.items()
-    )
+            if seen := look(part, part.norm, case):
+                found.setdefault((name, seen, why, advice), []).append(part.name)
+    findings = Findings(Finding(name, tuple(dict.fromkeys(layers)), *words) for (name, *words), layers in found.items())
     findings.layers = len({part.name for part in normalizers})
     return findings
 
@@ -155,6 +154,7 @@ class Norm(NamedTuple):
         rows: the most rows that share a mean, if not all of a mini-batch.
         alone: whether a device has its own statistics.
         removes: whether it removes a constant that was added to a channel.
+        channels: where its channels are, in words; None if that is not known.
     """
 
     momentum: float | None
@@ -169,6 +169,7 @@ class Norm(NamedTuple):
     rows: int | None = None
     alone: bool = True
     removes: bool = True
+    channels: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +183,7 @@ class Part:
         norm: of Batch Normalization, more about it.
         bias: whether it is a weighted sum with a bias, and nothing after that.
         drops: whether it is dropout.
+        channels: of a weighted sum, where its channels are, in the words of `Norm.channels`.
     """
 
     name: str
@@ -190,20 +192,30 @@ class Part:
     norm: Norm | None = None
     bias: bool = False
     drops: bool = False
+    channels: str | None = None
+
+
+class Parts(list[Part]):
+    """Those of a model, in their order."""
+
+    def add(self, name: str, kind: str, inputs: tuple[Part, ...], **more: Any) -> tuple[Part, ...]:
+        """Write a part down; return it, as what comes before the next."""
+        self.append(Part(name, kind, inputs, **more))
+        return (self[-1],)
 
 
 class Case(NamedTuple):
     """A model, written down.
 
     Attributes:
-        parts: in their order.
+        parts: its layers, and the steps between them.
         convention: of its framework.
         training: whether the model as a whole is in training.
         stepped: whether there are signs that it has been trained.
         batch_size: as `doctor` got it.
     """
 
-    parts: list[Part]
+    parts: Parts
     convention: Convention
     training: bool
     stepped: bool
@@ -211,14 +223,6 @@ class Case(NamedTuple):
 
 
 # The checks: what was seen, or None
-
-
-class Check(NamedTuple):
-    """A check: what it looks for, why that matters, what to do."""
-
-    look: Callable[[Part, Any, Case], str | None]
-    why: str
-    advice: str
 
 
 def _never_updated(part: Part, norm: Norm, case: Case) -> str | None:
@@ -231,9 +235,7 @@ def _never_updated(part: Part, norm: Norm, case: Case) -> str | None:
 
 
 def _momentum(part: Part, norm: Norm, case: Case) -> str | None:
-    if norm.momentum is None:
-        return None
-    weight = case.convention.batch_weight(norm.momentum)
+    weight = None if norm.momentum is None else case.convention.batch_weight(norm.momentum)
     if weight is None or 0 < weight <= 0.5:
         return None
     return f"momentum is {norm.momentum:g}, so a batch makes up {100 * weight:g} % of the running statistics"
@@ -254,16 +256,33 @@ def _after_dropout(part: Part, norm: Norm, case: Case) -> str | None:
 def _bias(part: Part, norm: Norm, case: Case) -> str | None:
     if not _takes_off(norm, case):
         return None
-    here, before = part, {*part.inputs}
+    here, before, apart = part, {*part.inputs}, _apart(part, norm)
     while len(before) == 1:
         (one,) = before
         if not all(other is here or (other.norm and _takes_off(other.norm, case)) for other in _after(one, case)):
             return None  # something else gets the sum, and may need its bias
         if one.bias:
-            return f"the {one.kind} right before it has a bias"
+            return None if one is apart else f"the {one.kind} right before it has a bias"
         if one.kind.lower() not in ("flatten", "identity", "reshape"):
             return None
         here, before = one, {*one.inputs}
+    return None
+
+
+def _axis(part: Part, norm: Norm, case: Case) -> str | None:
+    one = _apart(part, norm)
+    return f"its channels are {norm.channels}, those of the {one.kind} before it {one.channels}" if one else None
+
+
+def _apart(part: Part, norm: Norm) -> Part | None:
+    """The weighted sum before it, if that has its channels along another axis, and nothing in between moves axes."""
+    before = {*part.inputs}
+    while len(before) == 1 and norm.channels:
+        (one,) = before
+        if one.channels:
+            return None if one.channels == norm.channels else one
+        stays = re.search("elu|activation|dropout|identity|^(max|average|avg)pool", one.kind.lower())
+        before = {*one.inputs} if stays else set()
     return None
 
 
@@ -295,10 +314,10 @@ def _inference(part: Part, norm: Norm, case: Case) -> str | None:
 
 def _not_frozen(part: Part, norm: Norm, case: Case) -> str | None:
     fixed = not norm.trained and not (norm.gamma is None and norm.beta is None)
+    if not fixed or not norm.learns or norm.mean is None:
+        return None
     return (
         "its gamma and beta are held fixed, but in training its statistics are the batch's, and the running ones move"
-        if fixed and norm.learns and norm.mean is not None
-        else None
     )
 
 
@@ -312,7 +331,7 @@ def _variance(part: Part, norm: Norm, case: Case) -> str | None:
     if norm.var is None:
         return None
     small = int(np.sum((norm.var <= 0) | (norm.var < norm.eps / 100)))
-    return f"the running variance is below a hundredth of eps in {_share(small, norm.var)}" if small else None
+    return f"the running variance is below a hundredth of eps in {small} of {norm.var.size} channels" if small else None
 
 
 def _dead(part: Part, norm: Norm, case: Case) -> str | None:
@@ -321,15 +340,14 @@ def _dead(part: Part, norm: Norm, case: Case) -> str | None:
     dead = int(np.sum(norm.gamma == 0))
     if dead == norm.gamma.size and _ends_a_branch(part, case):
         return None  # a residual branch may begin with nothing
-    return f"gamma is 0 in {_share(dead, norm.gamma)}" if dead else None
+    return f"gamma is 0 in {dead} of {norm.gamma.size} channels" if dead else None
 
 
 def _ends_a_branch(part: Part, case: Case) -> bool:
     """Whether a sum comes next, or one may: what follows is not known. A branch may be dropped as a whole before it."""
     after = _after(part, case)
-    kinds = [one.kind.lower().strip("_") for one in after]
-    dropping = [one for one, kind in zip(after, kinds, strict=True) if re.search("drop|stochasticdepth|identity", kind)]
-    sums = {"add", "iadd", "residual"} & {*kinds}
+    sums = {"add", "iadd", "residual"} & {one.kind.lower().strip("_") for one in after}
+    dropping = [one for one in after if re.search("drop|stochasticdepth|identity", one.kind.lower())]
     return not after or bool(sums) or any(_ends_a_branch(one, case) for one in dropping)
 
 
@@ -337,77 +355,75 @@ def _eps(part: Part, norm: Norm, case: Case) -> str | None:
     return f"eps is {norm.eps:g}" if norm.eps <= 0 else None
 
 
-def _share(some: int, values: np.ndarray[Any, Any]) -> str:
-    return f"{some} of {values.size} channels"
-
-
-CHECKS = {
-    "never updated": Check(
+CHECKS: dict[str, tuple[Callable[[Part, Any, Case], str | None], str, str]] = {  # what it sees, why, what to do
+    "never updated": (
         _never_updated,
         "Inference would not standardize at all: it would use these numbers and not the data's",
         "Train in training mode, or estimate the statistics with some passes in training mode before inference",
     ),
-    "momentum": Check(
+    "momentum": (
         _momentum,
         "PyTorch's momentum is the weight of the new batch, that of Keras and Flax the weight of the old average: 0.1 "
         "in PyTorch is 0.9 in Keras. With the wrong one inference uses little more than the last batch, or statistics "
         "that never move",
         "Write 1 - momentum if it came from the other framework",
     ),
-    "after dropout": Check(
+    "after dropout": (
         _after_dropout,
         "Dropout raises the variance in training and not in inference, so the running variance is too large there",
         "Put dropout after the last Batch Normalization",
     ),
-    "bias": Check(
+    "bias": (
         _bias,
         "The mean that is subtracted takes the bias out again: it costs memory, its gradient is 0, and beta does its "
         "work",
         "Leave it out (bias=False, use_bias=False)",
     ),
-    "decay": Check(
+    "axis": (
+        _axis,
+        "Each row of an image, or each step of a sequence, is then standardized over all channels together, and gamma "
+        "and beta belong to rows or steps",
+        "Name the axis of the channels (Keras: axis=-1 where they are last; PyTorch's are axis 1: transpose before it)",
+    ),
+    "decay": (
         _decay,
         "Decay of gamma and beta limits what the layer can put out and regularizes nothing behind the next normalizer; "
         "decay of a weight before the layer acts on its rate instead",
         "Give gamma and beta a parameter group without decay, or exclude them from it, unless it is meant",
     ),
-    "batch of one": Check(
+    "batch of one": (
         _batch_of_one,
         "Where x has no positions, one value per channel is its own mean and every output is beta (PyTorch raises); "
         "for images these are the statistics of a single one, and inference uses others",
         "Take more rows, drop an incomplete last mini-batch of one (drop_last=True), or take group or layer norm",
     ),
-    "inference": Check(
+    "inference": (
         _inference,
         "The running statistics are constants and do not follow the weights before it, so nothing keeps its output "
         "standardized, and training may become unstable",
         "Put it in training mode, or freeze gamma and beta as well if it is to stay as it is",
     ),
-    "not frozen": Check(
+    "not frozen": (
         _not_frozen,
         "requires_grad=False holds gamma and beta only, so what looks frozen drifts towards the new data",
         "Call eval() on it after every model.train() (PyTorch), set layer.trainable = False (Keras), or freeze()",
     ),
-    "not finite": Check(
+    "not finite": (
         _not_finite,
         "A moving average never forgets a NaN, and inference puts out NaN from then on",
         "Find the batch it came from, reset the running statistics, and estimate them anew",
     ),
-    "variance": Check(
+    "variance": (
         _variance,
         "The channel was constant over batches, so its output says nothing, or noise is blown up by 1 / sqrt(eps)",
         "Look at what comes before it: a dead ReLU, a constant input, statistics that were loaded wrongly",
     ),
-    "dead channels": Check(
+    "dead channels": (
         _dead,
         "Such a channel puts out beta whatever comes in, and no gradient goes back through it",
         "Remove the channel, or set gamma to 1; it is right only where a residual branch starts from 0",
     ),
-    "eps": Check(
-        _eps,
-        "A channel that is constant over a batch is then 0 / 0",
-        "Take the default of the framework",
-    ),
+    "eps": (_eps, "A channel that is constant over a batch is then 0 / 0", "Take the default of the framework"),
 }
 
 
@@ -432,32 +448,28 @@ def _ours(model: Layer, optimizer: Any) -> Case:
     if optimizer is not None and not any(id(layer) in every for layer in optimizer.model.layers()):
         raise ValueError("optimizer updates no layer of model; expected the one that trains it")
     held = {id(layer) for layer in optimizer.model.layers()} if optimizer else set()
-    parts: list[Part] = []
+    parts = Parts()
 
     def norm(owner: Any, norm: BatchNorm) -> Norm:
         names = [name for name in ("gamma", "beta") if name in owner.parameter_names]
         decays = (optimizer._settings(owner, name)[2] for name in names if optimizer and id(owner) in held)
-        arrays = (getattr(owner, "gamma", None), getattr(owner, "beta", None), norm.running_mean, norm.running_var)
-        gamma, beta, mean, var = (None if array is None else to_numpy(array) for array in arrays)
+        arrays = {"gamma": owner.gamma, "beta": owner.beta, "mean": norm.running_mean, "var": norm.running_var}
         return Norm(
             norm.momentum if norm.track_running_stats else None,
             norm.eps,
-            gamma,
-            beta,
-            mean,
-            var,
+            **{name: None if array is None else to_numpy(array) for name, array in arrays.items()},
             learns=(norm.training and not norm.frozen) or not norm.track_running_stats,
             trained=bool(names) and not owner.frozen,
             decay=0.0 if owner.frozen else max(decays, default=0.0),
             rows=getattr(norm, "ghost_size", None),
             alone=not isinstance(norm, SyncBatchNorm),
             removes=not isinstance(owner, AdaptiveBatchNorm | SwitchableNorm),
+            channels=None if owner.channel_axis == 1 else f"axis {owner.channel_axis % 4 - 4}",
         )
 
     def add(layer: Any, name: str, inputs: tuple[Part, ...], **more: Any) -> tuple[Part, ...]:
         kind = type(layer).__name__
-        parts.append(Part(name or kind, kind, inputs, **more))
-        return (parts[-1],)
+        return parts.add(name or kind, kind, inputs, **more)
 
     def walk(layer: Any, name: str, before: tuple[Part, ...]) -> tuple[Part, ...]:
         if isinstance(layer, Sequential):
@@ -474,7 +486,8 @@ def _ours(model: Layer, optimizer: Any) -> Case:
             return add(layer, name, before, norm=norm(layer, layer))
         if isinstance(layer, WeightStandardized | Dense | Conv2d):
             summing: Any = layer.layer if isinstance(layer, WeightStandardized) else layer
-            return add(layer, name, before, bias=getattr(summing, "bias", None) is not None)
+            channels = "axis -3" if isinstance(summing, Conv2d) else None  # of rows it is axis 1 and the last
+            return add(layer, name, before, bias=getattr(summing, "bias", None) is not None, channels=channels)
         for each in layer.layers():  # a container of someone's own: who knows what comes before what
             if each is not layer:
                 walk(each, f"{name}.{type(each).__name__}".lstrip("."), ())
@@ -498,42 +511,39 @@ def _torch(model: Any, optimizer: Any) -> Case:
         if own and not own & decays.keys():
             raise ValueError("optimizer holds no parameter of model; expected the one that trains it")
 
-    def values(tensor: Any) -> Values:
+    def values(tensor: Any) -> Any:
         known = tensor is not None and not torch.nn.parameter.is_lazy(tensor) and not tensor.is_meta
-        return np.asarray(tensor.detach().cpu().double().numpy()) if known else None
+        return tensor.detach().cpu().double().numpy() if known else None
 
     def norm(layer: Any) -> Norm:
         trained = [p for p in (layer.weight, layer.bias) if p is not None and p.requires_grad]
+        arrays = {"gamma": layer.weight, "beta": layer.bias, "mean": layer.running_mean, "var": layer.running_var}
         return Norm(
             layer.momentum if layer.track_running_stats else None,
             layer.eps,
-            values(layer.weight),
-            values(layer.bias),
-            values(layer.running_mean),
-            values(layer.running_var),
+            **{name: values(tensor) for name, tensor in arrays.items()},
             learns=layer.training or not layer.track_running_stats,
             trained=bool(trained),
             decay=max((decays.get(id(p), 0.0) for p in trained), default=0.0),
             alone=not isinstance(layer, torch.nn.SyncBatchNorm),
+            channels=along(layer.num_features),
         )
 
+    def along(channels: int) -> str | None:  # which axis that is depends on x, but not how long it is
+        return f"an axis of {channels}" if channels else None
+
     names = {layer: name for name, layer in model.named_modules()}
-    parts: list[Part] = []
-    norms, sums = torch.nn.modules.batchnorm._BatchNorm, torch.nn.Linear | torch.nn.modules.conv._ConvNd
+    parts = Parts()
+    norms = torch.nn.modules.batchnorm._BatchNorm
+    sums = torch.nn.Linear | torch.nn.Bilinear | torch.nn.modules.conv._ConvNd
 
     def add(layer: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:
         kind = type(layer).__name__
-        parts.append(
-            Part(
-                names[layer] or kind,
-                kind,
-                inputs,
-                norm(layer) if isinstance(layer, norms) else None,
-                isinstance(layer, sums) and layer.bias is not None,
-                _drops(layer, kind),
-            )
-        )
-        return (parts[-1],)
+        more: dict[str, Any] = {"norm": norm(layer) if isinstance(layer, norms) else None, "drops": _drops(layer, kind)}
+        if isinstance(layer, sums):
+            long = getattr(layer, "out_features", 0) or layer.out_channels
+            more |= {"bias": layer.bias is not None, "channels": along(long)}
+        return parts.add(names[layer] or kind, kind, inputs, **more)
 
     def read(layer: Any, before: tuple[Part, ...]) -> tuple[Part, ...]:
         if not any(layer.children()) or isinstance(layer, norms | sums):
@@ -564,8 +574,7 @@ def _torch(model: Any, optimizer: Any) -> Case:
             return ()  # not of the numbers in it
         asked = {"p": rate, "train": on, "training": on} | node.kwargs
         off = asked["p"] == 0 or False in (asked["train"], asked["training"])
-        parts.append(Part(f"a call of {kind}", kind, inputs, drops=not off and _drops(None, kind)))
-        return (parts[-1],)
+        return parts.add(f"a call of {kind}", kind, inputs, drops=not off and _drops(None, kind))
 
     read(model, ())
     reached = {part.name for part in parts}
@@ -623,53 +632,53 @@ def _keras(model: Any, optimizer: Any) -> Case:
     held = {id(v) for v in getattr(optimizer, "_trainable_variables", ())}
     if held and not held & {id(v) for v in model.trainable_variables}:
         raise ValueError("optimizer holds no variable of model; expected the one that trains it")
-    parts: list[Part] = []
+    parts = Parts()
 
     def decay(variable: Any, regularizer: Any) -> float:
         pulled = optimizer is not None and optimizer.weight_decay and optimizer._use_weight_decay(variable)
         penalty = max((float(getattr(regularizer, kind, 0) or 0) for kind in ("l1", "l2")), default=0.0)
         return max(float(optimizer.weight_decay) if pulled else 0.0, penalty)
 
-    def values(variable: Any) -> Values:
+    def values(variable: Any) -> Any:
         return None if variable is None else np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
 
     def norm(layer: Any) -> Norm:
-        affine = [
-            (variable, regularizer)
-            for variable, regularizer in ((layer.gamma, layer.gamma_regularizer), (layer.beta, layer.beta_regularizer))
-            if variable is not None and variable.trainable
-        ]
+        arrays = {"gamma": layer.gamma, "beta": layer.beta, "mean": layer.moving_mean, "var": layer.moving_variance}
+        pairs = (layer.gamma, layer.gamma_regularizer), (layer.beta, layer.beta_regularizer)
+        affine = [pair for pair in pairs if pair[0] is not None and pair[0].trainable]
         return Norm(
             layer.momentum,
             layer.epsilon,
-            values(layer.gamma),
-            values(layer.beta),
-            values(layer.moving_mean),
-            values(layer.moving_variance),
+            **{name: values(variable) for name, variable in arrays.items()},
             learns=layer.trainable,
             trained=layer.trainable and (bool(affine) or not layer.built),
             decay=max((decay(*pair) for pair in affine), default=0.0),
             alone=not layer.synchronized,
+            channels=from_last(layer),
         )
+
+    def from_last(layer: Any) -> str | None:
+        ndim = getattr(layer.input_spec, "ndim", None) if layer.axis >= 0 else 0  # known when it is built
+        return None if ndim is None else f"axis {layer.axis - ndim}"
+
+    def channels(layer: Any) -> str | None:
+        """Of a weighted sum, where its channels are; of one over any axes, what its bias is along."""
+        kind, convolves = type(layer).__name__, hasattr(layer, "rank")  # a recurrent one has none
+        if kind == "EinsumDense":
+            output, names = layer.equation.partition("->")[2], layer.bias_axes or ""
+            return f"axis {output.index(names) - len(output)}" if len(names) == 1 and output[-1] != "." else None
+        if kind.startswith("Dense"):
+            return "axis -1"
+        if convolves and kind.startswith(("Conv", "DepthwiseConv", "SeparableConv")):
+            return f"axis {-layer.rank - 1 if layer.data_format == 'channels_first' else -1}"
+        return None
 
     def add(layer: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:
-        kind = type(layer).__name__
-        sums = kind.startswith(("Dense", "Conv", "DepthwiseConv", "SeparableConv"))
-        plain = getattr(layer, "activation", None) in (None, keras.activations.linear)
-        parts.append(
-            Part(
-                layer.name,
-                kind,
-                inputs,
-                norm(layer) if isinstance(layer, keras.layers.BatchNormalization) else None,
-                sums and plain and bool(getattr(layer, "use_bias", False)),
-                _drops(layer, kind),
-            )
-        )
-        return (parts[-1],)
-
-    def calls(layer: Any) -> Any:
-        return getattr(layer, "_inbound_nodes", ())
+        kind, standardizes = type(layer).__name__, isinstance(layer, keras.layers.BatchNormalization)
+        along, plain = channels(layer), getattr(layer, "activation", None) in (None, keras.activations.linear)
+        bias = along is not None and plain and bool(getattr(layer, "use_bias", True))
+        more = {"norm": norm(layer) if standardizes else None, "bias": bias, "drops": _drops(layer, kind)}
+        return parts.add(layer.name, kind, inputs, channels=along, **more)
 
     def walk(layer: Any, before: tuple[Part, ...]) -> tuple[Part, ...]:
         if isinstance(layer, keras.Sequential):
@@ -679,7 +688,8 @@ def _keras(model: Any, optimizer: Any) -> Case:
         if isinstance(layer, keras.Model) and hasattr(layer, "operations"):  # a functional one knows its graph
             steps: dict[int, tuple[Part, ...]] = {}
             for step in layer.operations:
-                parents = [node.operation for call in calls(step) for node in call.parent_nodes]
+                calls = getattr(step, "_inbound_nodes", ())
+                parents = [node.operation for call in calls for node in call.parent_nodes]
                 inputs = tuple(part for one in parents for part in steps.get(id(one), ()))
                 steps[id(step)] = walk(step, inputs) if parents else before
             ends = [output._keras_history.operation for output in layer.outputs]

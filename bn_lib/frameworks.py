@@ -21,6 +21,7 @@ from bn_lib.layer import Layer, check_model, to_numpy
 from bn_lib.network import Conv2d, Dense, Dropout, Flatten, ReLU, Sequential, Sigmoid, Tanh
 
 _ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}
+_SETTINGS = "eps", "momentum", "affine", "track_running_stats"  # of BN, which PyTorch calls by the same names
 
 
 def to_torch(model: Layer) -> Any:
@@ -50,7 +51,8 @@ def to_torch(model: Layer) -> Any:
     import torch
 
     model = check_model(model, "model")
-    module = _as_torch(model, _begins_with_images(model), {})[0]
+    first = next((each for each in model.layers() if isinstance(each, Conv2d | Flatten | Dense)), None)
+    module, _ = _as_torch(model, isinstance(first, Conv2d | Flatten), {})  # BN alone is taken for one of features
     state = {name: torch.from_numpy(np.array(to_numpy(value))) for name, value in model.state_dict("pytorch").items()}
     module.load_state_dict(state)
     return module
@@ -119,10 +121,9 @@ def to_keras(model: Layer, shape: Sequence[int]) -> Any:
     theirs = keras.Sequential([keras.Input(there, dtype=dtype)])
     flattened: tuple[int, ...] | None = None  # (C, H, W) of what a Dense is to get, if it was an image
     before: set[int] = set()
-    for ours in _flat(model):
+    for ours in (layer for layer in model.layers() if type(layer) is not Sequential):
         if isinstance(ours, Flatten) and len(there) == 3:
-            height, width, channels = there
-            flattened = (channels, height, width)
+            flattened = (there[2], *there[:2])
         if id(ours) in before:
             raise ValueError(f"one {type(ours).__name__} is in two places; expected a layer for each")
         if ours.parameter_names or isinstance(ours, BatchNorm):
@@ -182,30 +183,18 @@ def from_keras(model: Any) -> Layer:
             padding = _one(theirs.padding, "padding", theirs)
             continue
         if kind == "Flatten" and len(theirs.input.shape) == 4:
-            _, *positions, channels = theirs.input.shape
-            flattened = (*positions, channels)
-        ours, activation = _from_keras_layer(theirs, padding, rng)
+            flattened = theirs.input.shape[1:]
+        made = _from_keras_layer(theirs, padding, rng)
         padding = 0
-        arrays = [_values(variable) for variable in theirs.weights]
-        if ours is not None:
-            arrays = _reordered(ours, arrays, flattened, (2, 0, 1))
-            flattened = None if isinstance(ours, Dense) else flattened
-            ours.load_state_dict(dict(zip(ours.state_dict("keras"), arrays, strict=True)), "keras")
-            layers.append(ours if theirs.trainable else ours.freeze())
-        if activation is not None:
-            layers.append(activation())
+        if theirs.weights:
+            arrays = _reordered(made[0], [_values(variable) for variable in theirs.weights], flattened, (2, 0, 1))
+            made[0].load_state_dict(dict(zip(made[0].state_dict("keras"), arrays, strict=True)), "keras")
+        flattened = None if kind == "Dense" else flattened
+        layers += made if theirs.trainable else [ours.freeze() for ours in made]
     return Sequential(*layers)
 
 
 # PyTorch
-
-
-def _begins_with_images(model: Layer) -> bool:
-    """Whether the first layer that can tell wants images; BN alone is taken for one of features."""
-    for layer in model.layers():
-        if isinstance(layer, Conv2d | Flatten | Dense):
-            return not isinstance(layer, Dense)
-    return False
 
 
 def _as_torch(layer: Layer, images: bool, made: dict[int, Any]) -> tuple[Any, bool]:
@@ -216,10 +205,8 @@ def _as_torch(layer: Layer, images: bool, made: dict[int, Any]) -> tuple[Any, bo
     import torch
     from torch import nn
 
-    def dtype(array: Array) -> Any:
-        return getattr(torch, str(array.dtype))
-
     module: Any
+    options: dict[str, Any]
     if id(layer) in made:
         return made[id(layer)], images and not isinstance(layer, Flatten)
     if type(layer) is Sequential:
@@ -230,33 +217,21 @@ def _as_torch(layer: Layer, images: bool, made: dict[int, Any]) -> tuple[Any, bo
         module = nn.Sequential(*modules)
         module.training = layer.training
         return module, images
+    if isinstance(layer, Dense | Conv2d):
+        options = {"bias": layer.bias is not None, "dtype": getattr(torch, str(layer.weight.dtype))}
     if isinstance(layer, Dense):
-        inputs, outputs = layer.weight.shape
-        module = nn.Linear(inputs, outputs, bias=layer.bias is not None, dtype=dtype(layer.weight))
+        module = nn.Linear(*layer.weight.shape, **options)
     elif isinstance(layer, Conv2d):
         outputs, inputs, size, _ = layer.weight.shape
-        module = nn.Conv2d(
-            inputs,
-            outputs,
-            size,
-            stride=layer.stride,
-            padding=layer.padding,
-            bias=layer.bias is not None,
-            dtype=dtype(layer.weight),
-        )
+        module = nn.Conv2d(inputs, outputs, size, stride=layer.stride, padding=layer.padding, **options)
     elif type(layer) is BatchNorm:
         _check_axis(layer)
-        module = (nn.BatchNorm2d if images else nn.BatchNorm1d)(
-            layer.num_features,
-            eps=layer.eps,
-            momentum=layer.momentum,
-            affine=layer.affine,
-            track_running_stats=layer.track_running_stats,
-            dtype=dtype(layer.gamma),
-        )
+        kind = nn.BatchNorm2d if images else nn.BatchNorm1d
+        options = {name: getattr(layer, name) for name in _SETTINGS}
+        module = kind(layer.num_features, dtype=getattr(torch, str(layer.gamma.dtype)), **options)
     elif isinstance(layer, Dropout):
         module = nn.Dropout(layer.rate)
-    elif type(layer) in (ReLU, Sigmoid, Tanh, Flatten):
+    elif type(layer) in (*_ACTIVATIONS.values(), Flatten):
         module = getattr(nn, type(layer).__name__)()
     else:
         raise _no_counterpart(layer, "PyTorch")
@@ -272,6 +247,7 @@ def _as_ours(module: Any, rng: np.random.Generator, made: dict[int, Layer]) -> L
     from torch import nn
 
     ours: Layer
+    options: dict[str, Any]
     if id(module) in made:
         return made[id(module)]
     if type(module) is nn.Sequential:
@@ -287,34 +263,17 @@ def _as_ours(module: Any, rng: np.random.Generator, made: dict[int, Layer]) -> L
     elif type(module) is nn.Conv2d:
         _plain(module, dilation=(1, 1), groups=1, padding_mode="zeros")
         size = _one(module.kernel_size, "kernel_size", module)
-        if isinstance(module.padding, str):
-            same = module.padding == "same"
-            if same and size % 2 == 0:
-                raise ValueError(f"{module} pads an even window to the same size; expected padding that is a number")
-            padding = size // 2 if same else 0
-        else:
-            padding = _one(module.padding, "padding", module)
-        ours = Conv2d(
-            module.in_channels,
-            module.out_channels,
-            size,
-            stride=_one(module.stride, "stride", module),
-            padding=padding,
-            bias=module.bias is not None,
-            rng=rng,
-            dtype=dtype,
-        )
+        if module.padding == "same" and size % 2 == 0:
+            raise ValueError(f"{module} pads an even window to the same size; expected padding that is a number")
+        padding = {"same": size // 2, "valid": 0}[module.padding] if isinstance(module.padding, str) else module.padding
+        stride, padding = _one(module.stride, "stride", module), _one(padding, "padding", module)
+        options = {"stride": stride, "padding": padding, "bias": module.bias is not None, "dtype": dtype}
+        ours = Conv2d(module.in_channels, module.out_channels, size, rng=rng, **options)
     elif type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
         if (module.weight is None) != (module.bias is None):
             raise ValueError(f"{module} has a weight and no bias; expected both or none")
-        ours = BatchNorm(
-            module.num_features,
-            eps=module.eps,
-            momentum=module.momentum,
-            affine=module.affine,
-            track_running_stats=module.track_running_stats,
-            dtype=dtype,
-        )
+        options = {name: getattr(module, name) for name in _SETTINGS}
+        ours = BatchNorm(module.num_features, dtype=dtype, **options)
     elif type(module) is nn.Dropout:
         ours = Dropout(module.p, rng=rng)
     elif type(module) is nn.Flatten:
@@ -332,17 +291,8 @@ def _as_ours(module: Any, rng: np.random.Generator, made: dict[int, Layer]) -> L
 # Keras
 
 
-def _flat(model: Layer) -> Iterator[Layer]:
-    """The layers, those of inner containers in their place."""
-    if type(model) is Sequential:
-        for layer in model:
-            yield from _flat(layer)
-    else:
-        yield model
-
-
 def _keras_layers(model: Any) -> Iterator[Any]:
-    """The same of a Keras model."""
+    """The layers, those of inner models in their place."""
     if type(model).__name__ == "Sequential":
         for layer in model.layers:
             yield from _keras_layers(layer)
@@ -354,43 +304,26 @@ def _as_keras(layer: Layer, dtype: str) -> list[Any]:
     """The layers for one of ours, without their arrays."""
     from keras import layers
 
+    options = {"data_format": "channels_last", "dtype": dtype}
     if isinstance(layer, Dense):
         return [layers.Dense(layer.weight.shape[1], use_bias=layer.bias is not None, dtype=dtype)]
     if isinstance(layer, Conv2d):
         outputs, _, size, _ = layer.weight.shape
-        pad = [layers.ZeroPadding2D(layer.padding, data_format="channels_last", dtype=dtype)] if layer.padding else []
-        return [
-            *pad,
-            layers.Conv2D(
-                outputs,
-                size,
-                strides=layer.stride,
-                use_bias=layer.bias is not None,
-                data_format="channels_last",
-                dtype=dtype,
-            ),
-        ]
+        conv = layers.Conv2D(outputs, size, strides=layer.stride, use_bias=layer.bias is not None, **options)
+        return [layers.ZeroPadding2D(layer.padding, **options), conv] if layer.padding else [conv]
     if type(layer) is BatchNorm:
         _check_axis(layer)
         if not layer.track_running_stats:
             raise ValueError("a BatchNorm has no running statistics; expected some: Keras always keeps them")
-        return [
-            layers.BatchNormalization(
-                axis=-1,
-                momentum=Convention.PYTORCH.convert_momentum(layer.momentum, "keras"),
-                epsilon=layer.eps,
-                center=layer.affine,
-                scale=layer.affine,
-                dtype=dtype,
-            )
-        ]
+        momentum = Convention.PYTORCH.convert_momentum(layer.momentum, "keras")
+        affine = {"center": layer.affine, "scale": layer.affine}
+        return [layers.BatchNormalization(axis=-1, momentum=momentum, epsilon=layer.eps, dtype=dtype, **affine)]
     if isinstance(layer, Dropout):
         return [layers.Dropout(layer.rate, dtype=dtype)]
     if type(layer) is Flatten:
-        return [layers.Flatten(data_format="channels_last", dtype=dtype)]
-    for name, kind in _ACTIVATIONS.items():
-        if type(layer) is kind:
-            return [layers.Activation(name, dtype=dtype)]
+        return [layers.Flatten(**options)]
+    if type(layer) in _ACTIVATIONS.values():
+        return [layers.Activation(type(layer).__name__.lower(), dtype=dtype)]
     raise _no_counterpart(layer, "Keras")
 
 
@@ -401,8 +334,8 @@ def _values(variable: Any) -> Array:
     return np.array(value.numpy() if hasattr(value, "numpy") else value)
 
 
-def _from_keras_layer(theirs: Any, padding: int, rng: np.random.Generator) -> tuple[Layer | None, type[Layer] | None]:
-    """The layer for one of Keras, without its arrays, and the activation behind it; None for what there is none of."""
+def _from_keras_layer(theirs: Any, padding: int, rng: np.random.Generator) -> list[Layer]:
+    """The layer for one of Keras, without its arrays, and the activation behind it, as far as there is one."""
     kind, dtype = type(theirs).__name__, theirs.variable_dtype
     name = getattr(getattr(theirs, "activation", None), "__name__", "linear")
     if name != "linear" and name not in _ACTIVATIONS:
@@ -410,12 +343,12 @@ def _from_keras_layer(theirs: Any, padding: int, rng: np.random.Generator) -> tu
             f"layer {theirs.name!r} has the activation {name!r}; expected one of linear, {', '.join(_ACTIVATIONS)}"
             + (" (softmax belongs to the loss)" if name == "softmax" else "")
         )
-    activation = _ACTIVATIONS.get(name)
+    activation = [] if name == "linear" else [_ACTIVATIONS[name]()]
     if padding and kind != "Conv2D":
         raise ValueError(f"a ZeroPadding2D stands before {theirs.name!r}; expected a Conv2D behind it")
     if kind == "Dense":
         inputs, outputs = theirs.kernel.shape
-        return Dense(inputs, outputs, bias=theirs.use_bias, rng=rng, dtype=dtype), activation
+        return [Dense(inputs, outputs, bias=theirs.use_bias, rng=rng, dtype=dtype), *activation]
     if kind == "Conv2D":
         _plain(theirs, data_format="channels_last", dilation_rate=(1, 1), groups=1)
         size, stride = _one(theirs.kernel_size, "kernel_size", theirs), _one(theirs.strides, "strides", theirs)
@@ -428,7 +361,7 @@ def _from_keras_layer(theirs: Any, padding: int, rng: np.random.Generator) -> tu
             padding += size // 2
         inputs, outputs = theirs.kernel.shape[2:]
         options = {"stride": stride, "padding": padding, "bias": theirs.use_bias, "dtype": dtype}
-        return Conv2d(inputs, outputs, size, rng=rng, **options), activation
+        return [Conv2d(inputs, outputs, size, rng=rng, **options), *activation]
     if kind == "BatchNormalization":
         if theirs.axis not in (-1, len(theirs.input.shape) - 1):
             raise ValueError(f"layer {theirs.name!r} has axis={theirs.axis}; expected the last one")
@@ -440,16 +373,16 @@ def _from_keras_layer(theirs: Any, padding: int, rng: np.random.Generator) -> tu
             raise ValueError(f"layer {theirs.name!r} has renorm=True; expected plain Batch Normalization")
         channels = theirs.moving_mean.shape[0]
         options = {"momentum": theirs.momentum, "eps": theirs.epsilon, "affine": theirs.scale, "dtype": dtype}
-        return BatchNorm.in_convention("keras", channels, **options), None
+        return [BatchNorm.in_convention("keras", channels, **options)]
     if kind == "Dropout":
-        return Dropout(theirs.rate, rng=rng), None
+        return [Dropout(theirs.rate, rng=rng)]
     if kind == "Flatten":
-        return Flatten(), None
+        return [Flatten()]
     if kind == "ReLU":
         _plain(theirs, max_value=None, negative_slope=0.0, threshold=0.0)
-        return ReLU(), None
+        return [ReLU()]
     if kind == "Activation":
-        return None, activation
+        return activation
     raise _no_counterpart(theirs, "this library")
 
 

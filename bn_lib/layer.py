@@ -4,7 +4,7 @@ The layers themselves are in `batchnorm` (normalizers) and `network` (everything
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
@@ -12,8 +12,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from bn_lib import _checks as check
 from bn_lib._arrays import Array, is_array, namespace
-from bn_lib._checks import check_bool, check_float_array
 from bn_lib.convention import OURS, Naming
 
 T = TypeVar("T")
@@ -68,8 +68,8 @@ class Layer:
 
     A subclass names its trained arrays in `parameter_names` and its other stored arrays in `buffer_names`. At the end
     of `forward` it keeps what `backward` needs with `self._keep(...)`; `backward` begins with `self._last()` and, when
-    nothing more can go wrong, calls `self._went_back()`. A container of layers says in `layers`, `named_state`, `train`
-    and `eval` what is inside, as `Sequential` does.
+    nothing more can go wrong, calls `self._went_back()`. A container says in `_inner` which layers are inside, and in
+    `named_state` what their arrays are called, as `Sequential` does.
 
     Attributes:
         training: True after `.train()` (the start), False after `.eval()`.
@@ -94,7 +94,7 @@ class Layer:
     parameter_names: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
     given_names: tuple[str, ...] = ()  # attributes that `given` sets: what the output depends on beside x
-    training = Setting(check_bool)
+    training = Setting(check.boolean)
     frozen = False  # on the class, and so for a layer that was pickled before there was such a thing
 
     last_pass = Pass()  # on the class, for a layer that has none yet: a copy starts from here
@@ -134,12 +134,16 @@ class Layer:
         return self.forward(x, *arguments, **options)
 
     def train(self) -> Self:
-        """Switch to training mode; return the layer."""
+        """Switch this layer, and all inside it, to training mode; return the layer."""
+        for layer in self._inner():
+            layer.train()
         self.training = True
         return self
 
     def eval(self) -> Self:
-        """Switch to inference mode; return the layer."""
+        """Switch this layer, and all inside it, to inference mode; return the layer."""
+        for layer in self._inner():
+            layer.eval()
         self.training = False
         return self
 
@@ -166,8 +170,14 @@ class Layer:
         return self
 
     def layers(self) -> Iterator["Layer"]:
-        """This layer, and for a container every layer inside it."""
+        """This layer, and for a container every layer inside it, first to last, those of inner containers too."""
         yield self
+        for layer in self._inner():
+            yield from layer.layers()
+
+    def _inner(self) -> Iterable["Layer"]:
+        """The layers that a container is made of."""
+        return ()
 
     def named_state(self) -> Iterator[tuple[str, "Layer", str]]:
         """Every stored array as (name in the state dict, its layer, its attribute)."""
@@ -284,7 +294,7 @@ class Layer:
 
     def _check_x(self, x: Array) -> None:
         """Raise unless `x` is an array of floats, and in training holds a row: there is nothing to learn from none."""
-        check_float_array(x)
+        check.floats(x)
         if self.training and x.shape[:1] == (0,):
             raise ValueError(f"x has shape {x.shape}; expected at least one element along every axis")
 
@@ -341,14 +351,19 @@ def parameters_with_gradients(layer: Layer, *, frozen: bool = True) -> list[tupl
 
 
 @contextmanager
-def modes_kept(layer: Layer) -> Iterator[None]:
-    """Put every layer's mode back afterwards, whatever happens inside."""
-    before = [(each, each.training) for each in layer.layers()]
+def put_back(slots: Iterable[tuple[Any, str]]) -> Iterator[None]:
+    """Put attributes, each an object and a name, back afterwards, whatever happens inside."""
+    before = [(holder, name, getattr(holder, name)) for holder, name in slots]
     try:
         yield
     finally:
-        for each, training in before:
-            each.training = training
+        for holder, name, value in before:
+            setattr(holder, name, value)
+
+
+def modes_kept(layer: Layer) -> AbstractContextManager[None]:
+    """Put every layer's mode back afterwards, whatever happens inside."""
+    return put_back((each, "training") for each in layer.layers())
 
 
 @contextmanager
@@ -358,48 +373,33 @@ def only_looked_at(layer: Layer) -> Iterator[None]:
     That is its mode, parameters, running statistics, gradients and last forward pass, so a model can be tried out
     between a forward pass and its backward pass.
     """
-    held = [(each, each.last_pass, each.grads) for each in distinct_layers(layer)]
-    parameters = [(each, name, getattr(each, name)) for each, _, _ in held for name in each.parameter_names]
-    buffers = _buffers(layer)
-    generators = [g for each, _, _ in held for g in vars(each).values() if isinstance(g, np.random.Generator)]
-    states = [(generator, generator.bit_generator.state) for generator in generators]
-    for each, _, _ in held:
-        each.grads = {}
-    with modes_kept(layer):
-        try:
-            yield
-        finally:
-            _put_back(parameters + buffers)
-            for each, kept, gradients in held:
-                each.last_pass, each.grads = kept, gradients
-            for generator, state in states:
-                generator.bit_generator.state = state
+    slots: list[tuple[Any, str]] = []
+    for each in distinct_layers(layer):
+        names = "training", "last_pass", "grads", *each.parameter_names, *each.buffer_names
+        slots += [(each, name) for name in names]
+        slots += [(g.bit_generator, "state") for g in vars(each).values() if isinstance(g, np.random.Generator)]
+    with put_back(slots):
+        for each in layer.layers():
+            each.grads = {}
+        yield
 
 
 @contextmanager
 def undone_if_it_raises(layer: Layer) -> Iterator[None]:
     """Undo the updates of running statistics if what runs inside raises: a later layer may refuse what an earlier took.
 
-    The forward passes are forgotten: some are of this input, some of the one before.
+    Layers replace these arrays and never write into them, so the old arrays are the old state. The forward passes are
+    forgotten: some are of this input, some of the one before.
     """
-    buffers = _buffers(layer)
+    before = [(each, name, getattr(each, name)) for each in layer.layers() for name in each.buffer_names]
     try:
         yield
     except BaseException:
-        _put_back(buffers)
+        for each, name, value in before:
+            setattr(each, name, value)
         for each in layer.layers():
             each.last_pass = Pass()
         raise
-
-
-def _buffers(layer: Layer) -> list[tuple[Layer, str, Array]]:
-    """The buffers as they are: layers replace them and never write into them, so the old arrays are the old state."""
-    return [(owner, name, getattr(owner, name)) for owner in layer.layers() for name in owner.buffer_names]
-
-
-def _put_back(buffers: list[tuple[Layer, str, Array]]) -> None:
-    for owner, name, value in buffers:
-        setattr(owner, name, value)
 
 
 @contextmanager

@@ -14,26 +14,14 @@ with statistics, they can. How x_hat is made is in `standardize`, and which axes
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from bn_lib._arrays import Array, Axes, as_axes, count_along, namespace, silent, work_dtype
-from bn_lib._checks import (
-    check_enough,
-    check_eps,
-    check_float_array,
-    check_gradient,
-    check_input,
-    check_labels,
-    check_mask,
-    check_parameter,
-    check_positive_int,
-    check_same_kind,
-    one_hot,
-)
+from bn_lib import _checks as check
+from bn_lib._arrays import Array, Axes, as_axes, count_along, namespace, one_hot, silent, work_dtype
 from bn_lib.batchnorm import BatchNorm, check_channel_axis
-from bn_lib.layer import Layer, Setting, check_model, distinct_layers
+from bn_lib.layer import Layer, Setting, check_model, distinct_layers, put_back
 from bn_lib.network import initial_weights
 from bn_lib.normalizers import NormCache, batch_axes, batch_norm_backward, normalize_over
 from bn_lib.standardize import Standardized, standardize_over
@@ -79,14 +67,14 @@ def modulated_norm(x: Array, gamma: Array, beta: Array, *, axis: Axes, eps: floa
     Source: Park et al. (2019), eq. 1, for gamma and beta of every position; Huang and Belongie (2017), eq. 8, for those
     of a sample and channel.
     """
-    check_input(x, least=0)
+    check.input(x, least=0)
     _check_broadcast(x, gamma, "gamma")
-    check_parameter(x, beta, "beta", tuple(gamma.shape))
+    check.parameter(x, beta, "beta", tuple(gamma.shape))
     axes = as_axes(axis, x.ndim)
     if not axes:
         raise ValueError(f"axis is {axis}; expected at least one")
-    check_enough(x, axes, "mean")
-    return normalize_over(x, gamma, beta, axes, check_eps(eps))
+    check.enough(x, axes, "mean")
+    return normalize_over(x, gamma, beta, axes, check.eps(eps))
 
 
 def modulated_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
@@ -144,18 +132,18 @@ def adaptive_instance_norm(x: Array, style: Array, *, eps: float = 1e-5) -> tupl
     Source: Huang and Belongie (2017), eq. 8.
     """
     for name, image in (("x", x), ("style", style)):
-        check_input(image, name, least=0)
+        check.input(image, name, least=0)
         if image.ndim < 3:
             raise ValueError(f"{name} has shape {image.shape}; expected (N, C, *spatial)")
-    check_same_kind(x, style, "style")
+    check.same_kind(x, style, "style")
     if x.shape[:2] != style.shape[:2]:
         raise ValueError(
             f"style has shape {style.shape}; expected {x.shape[:2]} and positions, as x of shape {x.shape}"
         )
     for name, image in (("x", x), ("style", style)):
-        if int(np.prod(image.shape[2:])) < 2:
+        if count_along(image.shape, tuple(range(2, image.ndim))) < 2:
             raise ValueError(f"{name} has shape {image.shape}; expected at least 2 positions")
-    xp, eps = namespace(x), check_eps(eps)
+    xp, eps = namespace(x), check.eps(eps)
     found = standardize_over(xp, style, tuple(range(2, style.ndim)), eps)
     per_channel = (*x.shape[:2], *(1,) * (x.ndim - 2))
     mean, deviation = found.moments.mean, xp.sqrt(found.moments.var() + eps)
@@ -187,10 +175,10 @@ def adaptive_instance_norm_backward(dy: Array, cache: StyleCache) -> tuple[Array
 
 
 def _check_broadcast(x: Array, parameter: Array, name: str) -> None:
-    check_same_kind(x, parameter, name)
+    check.same_kind(x, parameter, name)
     shape = tuple(parameter.shape)
     if len(shape) == 1:
-        return check_parameter(x, parameter, name)
+        return check.parameter(x, parameter, name)
     if len(shape) != x.ndim or any(n not in (1, whole) for n, whole in zip(shape, x.shape, strict=True)):
         raise ValueError(
             f"{name} has shape {shape}; expected ({x.shape[1]},), or {x.ndim} axes, each as long as in x, of shape "
@@ -221,7 +209,8 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
     Args:
         model: a layer, or a network with such layers in it.
         values: by name. `labels` or `domains`: one whole number per row of what reaches the layer, `(N,)`. `mask`: as
-            `BatchNorm.forward` takes it; layers that look at each sample alone, such as `LayerNorm`, take none.
+            `BatchNorm.forward` takes it; layers that look at each sample alone, such as `LayerNorm`, take none, and
+            where they average over positions, padding is among these.
 
     Returns:
         A context manager.
@@ -243,15 +232,11 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
         if name not in names:
             expected = f"one of {sorted(names)}" if names else "a model with a layer that depends on more than x"
             raise ValueError(f"{name} is for no layer of the model, a {type(model).__name__}; expected {expected}")
-    before = [(layer, name, getattr(layer, name)) for layer, name in wanting]
-    try:
+    with put_back(wanting):
         for layer, name in wanting:
             if name in values:
                 setattr(layer, name, values[name])
         yield
-    finally:
-        for layer, name, value in before:
-            setattr(layer, name, value)
 
 
 # Layers
@@ -314,6 +299,8 @@ class Holder(Layer):
 
     def __init__(self, num_features: int, *, norms: int = 1, channel_axis: int = 1, **options: Any) -> None:
         super().__init__()
+        if "affine" in options:
+            raise TypeError(f"affine is given; expected none: {type(self).__name__} is about its gamma and beta")
         self.channel_axis = channel_axis
         self.norms = tuple(BatchNorm(num_features, affine=False, **options) for _ in range(norms))
         for norm in self.norms:
@@ -335,10 +322,8 @@ class Holder(Layer):
         """C, the number of channels."""
         return self.norm.num_features
 
-    def layers(self) -> Iterator[Layer]:
-        """This layer, then what is inside."""
-        yield self
-        yield from self.norms
+    def _inner(self) -> tuple[Layer, ...]:
+        return self.norms
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
         """The parameters, then the running statistics under a `BatchNorm`'s names, or numbered as "number.name"."""
@@ -347,47 +332,29 @@ class Holder(Layer):
             for key, owner, name in norm.named_state():
                 yield (f"{i}.{key}" if self._numbered else key), owner, name
 
-    def train(self) -> Self:
-        """Switch to training mode; return the layer."""
-        for norm in self.norms:
-            norm.train()
-        return super().train()
-
-    def eval(self) -> Self:
-        """Switch to inference mode: the running statistics standardize; return the layer."""
-        for norm in self.norms:
-            norm.eval()
-        return super().eval()
-
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter, for x with so many channels."""
         raise NotImplementedError
-
-    @property
-    def _of_batch(self) -> bool:
-        """Whether the statistics are those of the batch, and not constants."""
-        norm = self.norm
-        return (norm.training and not norm.frozen) or not norm.track_running_stats
 
     def _enter(self, x: Array, mask: Array | None = None) -> tuple[Array, Array | None]:
         """x with its channels on axis 1, and which of its positions are valid, as that broadcasts against it.
 
         Statistics have not moved yet: what x, the parameters or the mask are refused for leaves the layer as it was.
         """
-        check_float_array(x)
+        check.floats(x)
         axis, mask = self.channel_axis, self.mask if mask is None else mask
         if axis != 1 and not -x.ndim < axis < x.ndim:
             raise ValueError(f"x has shape {x.shape}; expected channels along axis {axis}")
         given, x = x, x if axis == 1 else namespace(x).moveaxis(x, axis, 1)
-        check_input(x, least=0)
-        valid = None if mask is None else check_mask(mask, given, axis)
+        check.input(x, least=0)
+        valid = None if mask is None else check.mask(mask, given, axis)
         for name, shape in self._shapes(x.shape[1]).items():
-            check_parameter(x, getattr(self, name), name, shape)
+            check.parameter(x, getattr(self, name), name, shape)
         return x, None if valid is None else namespace(x).reshape(valid, (x.shape[0], 1, *x.shape[2:]))
 
     def _enter_again(self, dy: Array, x_hat: Array, valid: Array | None) -> Array:
         """dy as `_enter` has x, in the precision of x_hat; 0 at padding, whatever it was."""
-        check_gradient(dy, x_hat, self._leave(x_hat).shape)
+        check.gradient(dy, x_hat, self._leave(x_hat).shape)
         xp = namespace(dy)
         dy = dy if self.channel_axis == 1 else xp.moveaxis(dy, self.channel_axis, 1)
         return only_at(valid, xp.astype(dy, x_hat.dtype, copy=False))
@@ -473,7 +440,7 @@ class Given(Modulated):
                 f"{name} are missing; expected one for each row of x: forward(x, {name}), or the pass inside "
                 f"`with given(model, {name}={name}):`"
             )
-        check_labels(given, x, count, name)
+        check.labels(given, x, count, name)
         return given
 
     def _gamma_and_beta(self, x_hat: Array, valid: Array | None, given: Array) -> tuple[Array, Array, Array]:
@@ -524,7 +491,7 @@ class ConditionalBatchNorm(Given):
     """
 
     given_names = ("labels", "mask")
-    classes = Setting(check_positive_int)
+    classes = Setting(check.positive_int)
 
     def __init__(self, classes: int, num_features: int, **options: Any) -> None:
         super().__init__(num_features, **options)
@@ -579,7 +546,7 @@ class AttentiveNorm(Modulated):
 
     parameter_names = ("gamma", "beta", "attention", "attention_bias")
     attention_bias: Array
-    maps = Setting(check_positive_int)
+    maps = Setting(check.positive_int)
 
     def __init__(self, maps: int, num_features: int, *, rng: np.random.Generator, **options: Any) -> None:
         super().__init__(num_features, **options)
@@ -669,7 +636,7 @@ class AdaptiveBatchNorm(Modulated):
         return self._modulate(*self._enter(x, mask))
 
     def _standardize(self, x: Array, valid: Array | None, given: Any) -> tuple[Array, Any]:
-        x_hat, of_batch, xp = self.norm.forward(x, valid), self._of_batch, namespace(x)
+        x_hat, of_batch, xp = self.norm.forward(x, valid), self.norm.of_batch, namespace(x)
         mu = self.norm.batch_moments().mean if of_batch else self.norm.running_mean
         return x_hat, (xp.reshape(xp.astype(mu, xp.float64, copy=False), (-1,)), of_batch)
 

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from bn_lib import _checks as check
 from bn_lib._arrays import (
     LIMITS,
     Array,
@@ -21,7 +22,6 @@ from bn_lib._arrays import (
     statistics_dtype,
     work_dtype,
 )
-from bn_lib._checks import check_float_array
 
 
 class Deviations(NamedTuple):
@@ -129,7 +129,7 @@ class Moments:
             TypeError: if `x` is not a floating-point array.
             ValueError: if an axis does not exist or there is nothing to average.
         """
-        check_float_array(x)
+        check.floats(x)
         axes = as_axes(axis, x.ndim)
         count = count_along(x.shape, axes)
         if count == 0:
@@ -176,11 +176,8 @@ class Moments:
             raise ValueError(f"other has means of shape {other.mean.shape}; expected {self.mean.shape}")
         count = self.count + other.count
         delta = other.mean - self.mean
-        return Moments(
-            count=count,
-            mean=self.mean + delta * (other.count / count),
-            m2=self.m2 + other.m2 + delta * delta * (self.count * other.count / count),
-        )
+        mean = self.mean + delta * (other.count / count)
+        return Moments(count, mean, self.m2 + other.m2 + delta * delta * (self.count * other.count / count))
 
     @silent
     def var(self, ddof: int = 0) -> Array:

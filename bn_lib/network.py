@@ -8,25 +8,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Self, overload
+from typing import Any, overload
 
 import numpy as np
 
-from bn_lib._arrays import Array, Namespace, channel_shape, namespace, statistics_dtype, work_dtype
-from bn_lib._checks import (
-    check_dtype,
-    check_float_array,
-    check_gradient,
-    check_input,
-    check_labels,
-    check_number,
-    check_parameter,
-    check_positive_int,
-    check_rng,
-    check_same_kind,
-    one_hot,
-)
-from bn_lib.layer import Layer, Pass, Setting, distinct_layers, undone_if_it_raises
+from bn_lib import _checks as check
+from bn_lib._arrays import Array, Namespace, channel_shape, namespace, one_hot, statistics_dtype, work_dtype
+from bn_lib.layer import Layer, Pass, Setting, distinct_layers, put_back, undone_if_it_raises
 
 Watcher = Callable[[str, int, Layer, Array], None]
 
@@ -56,16 +44,12 @@ def initial_weights(
         TypeError: if `rng` is not a generator, or `dtype` not a floating-point type.
         ValueError: if `init` is none of these.
     """
-    check_rng(rng)
-    if init == "he":
-        std = math.sqrt(2 / fan_in)
-    elif init == "glorot":
-        std = math.sqrt(2 / (fan_in + fan_out))
-    elif isinstance(init, str):
+    check.rng(rng)
+    variances = {"he": 2 / fan_in, "glorot": 2 / (fan_in + fan_out)}
+    if isinstance(init, str) and init not in variances:
         raise ValueError(f"init is {init!r}; expected 'he', 'glorot' or a standard deviation")
-    else:
-        std = check_number(init, "init", low=0.0)
-    return xp.asarray(rng.normal(size=shape) * std, dtype=check_dtype(dtype, xp))
+    std = math.sqrt(variances[init]) if isinstance(init, str) else check.number(init, "init", low=0.0)
+    return xp.asarray(rng.normal(size=shape) * std, dtype=check.dtype(dtype, xp))
 
 
 class Dense(Layer):
@@ -110,7 +94,7 @@ class Dense(Layer):
         xp: Namespace = np,
     ) -> None:
         super().__init__()
-        inputs, outputs = check_positive_int(inputs, "inputs"), check_positive_int(outputs, "outputs")
+        inputs, outputs = check.positive_int(inputs, "inputs"), check.positive_int(outputs, "outputs")
         self.weight = initial_weights((inputs, outputs), inputs, outputs, init, rng, dtype, xp)
         self.bias = xp.zeros((outputs,), dtype=self.weight.dtype) if bias else None
         self.parameter_names = ("weight", "bias") if bias else ("weight",)
@@ -118,7 +102,7 @@ class Dense(Layer):
     def forward(self, x: Array) -> Array:
         """Return `(N, outputs)` for x of shape `(N, inputs)`."""
         self._check_x(x)
-        check_same_kind(x, self.weight, "weight")
+        check.same_kind(x, self.weight, "weight")
         if self.weight.ndim != 2:
             raise ValueError(f"weight has shape {self.weight.shape}; expected (inputs, outputs)")
         inputs, outputs = self.weight.shape
@@ -126,7 +110,7 @@ class Dense(Layer):
             raise ValueError(f"x has shape {x.shape}; expected (N, {inputs})")
         y = x @ self.weight
         if self.bias is not None:
-            check_parameter(x, self.bias, "bias", (outputs,))
+            check.parameter(x, self.bias, "bias", (outputs,))
             y = y + self.bias
         self._keep((x, self.weight))
         return y
@@ -142,7 +126,7 @@ class Dense(Layer):
     def _fill_grads(self, dy: Array) -> Array:
         """Set `grads` and return the weight of the forward pass."""
         x, weight = self._last()
-        check_gradient(dy, x, (x.shape[0], weight.shape[1]))
+        check.gradient(dy, x, (x.shape[0], weight.shape[1]))
         self.grads["weight"] = x.T @ dy
         if self.bias is not None:
             self.grads["bias"] = namespace(dy).sum(dy, axis=0)
@@ -185,8 +169,8 @@ class Conv2d(Layer):
                  [4., 6., 4.]]]])
     """
 
-    stride = Setting(check_positive_int)
-    padding = Setting(partial(check_positive_int, low=0))
+    stride = Setting(check.positive_int)
+    padding = Setting(partial(check.positive_int, low=0))
 
     def __init__(
         self,
@@ -203,8 +187,8 @@ class Conv2d(Layer):
         xp: Namespace = np,
     ) -> None:
         super().__init__()
-        inputs, outputs = check_positive_int(inputs, "inputs"), check_positive_int(outputs, "outputs")
-        kernel_size = check_positive_int(kernel_size, "kernel_size")
+        inputs, outputs = check.positive_int(inputs, "inputs"), check.positive_int(outputs, "outputs")
+        kernel_size = check.positive_int(kernel_size, "kernel_size")
         self.stride, self.padding = stride, padding
         window = kernel_size**2
         shape = (outputs, inputs, kernel_size, kernel_size)
@@ -224,7 +208,7 @@ class Conv2d(Layer):
             ValueError: if x has another shape or is smaller than the window.
         """
         self._check_x(x)
-        check_same_kind(x, self.weight, "weight")
+        check.same_kind(x, self.weight, "weight")
         if self.weight.ndim != 4 or self.weight.shape[2] != self.weight.shape[3]:
             raise ValueError(f"weight has shape {self.weight.shape}; expected (outputs, inputs, kernel, kernel)")
         outputs, inputs, _, _ = self.weight.shape
@@ -240,7 +224,7 @@ class Conv2d(Layer):
         y = xp.reshape(self.weight, (outputs, -1)) @ columns
         y = xp.permute_dims(xp.reshape(y, (outputs, height, width, x.shape[0])), (3, 0, 1, 2))
         if self.bias is not None:
-            check_parameter(x, self.bias, "bias", (outputs,))
+            check.parameter(x, self.bias, "bias", (outputs,))
             y = y + xp.reshape(self.bias, channel_shape(4))
         self._keep((columns, self.weight, x.shape, y.shape))
         return y
@@ -258,7 +242,7 @@ class Conv2d(Layer):
     def _fill_grads(self, dy: Array) -> tuple[Array, Array, tuple[int, ...], tuple[int, ...]]:
         """Set `grads`; return dy as `(outputs, H' * W' * N)`, the weight of the forward pass, the shapes of x and y."""
         columns, weight, x_shape, y_shape = self._last()
-        check_gradient(dy, columns, y_shape)
+        check.gradient(dy, columns, y_shape)
         xp = namespace(dy)
         flat = xp.reshape(xp.permute_dims(dy, (1, 2, 3, 0)), (y_shape[1], columns.shape[1]))
         self.grads["weight"] = xp.reshape(flat @ columns.T, weight.shape)
@@ -319,7 +303,7 @@ class ReLU(Layer):
     def backward(self, dy: Array) -> Array:
         """Return dy * (x > 0)."""
         positive = self._last()
-        check_gradient(dy, positive)
+        check.gradient(dy, positive)
         self._went_back()
         # A product and not `where`, which branches at every element: at signs that nobody can predict, that is slow.
         return dy * namespace(dy).astype(positive, dy.dtype)
@@ -346,7 +330,7 @@ class Sigmoid(Layer):
     def backward(self, dy: Array) -> Array:
         """Return dy * y * (1 - y)."""
         y = self._last()
-        check_gradient(dy, y)
+        check.gradient(dy, y)
         self._went_back()
         return dy * y * (1 - y)
 
@@ -372,7 +356,7 @@ class Tanh(Layer):
     def backward(self, dy: Array) -> Array:
         """Return dy * (1 - y**2)."""
         y = self._last()
-        check_gradient(dy, y)
+        check.gradient(dy, y)
         self._went_back()
         return dy * (1 - y * y)
 
@@ -393,7 +377,7 @@ class Flatten(Layer):
     def forward(self, x: Array) -> Array:
         """Return x with everything but the first axis made one."""
         self._check_x(x)
-        check_input(x, least=0)
+        check.input(x, least=0)
         y = namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:])))
         self._keep((x.shape, y))
         return y
@@ -401,16 +385,9 @@ class Flatten(Layer):
     def backward(self, dy: Array) -> Array:
         """Return dy in the shape of x."""
         shape, y = self._last()
-        check_gradient(dy, y)
+        check.gradient(dy, y)
         self._went_back()
         return namespace(dy).reshape(dy, shape)
-
-
-def _check_rate(value: Any, name: str) -> float:
-    rate = check_number(value, name, low=0.0, high=1.0)
-    if rate == 1.0:
-        raise ValueError(f"{name} is 1; expected less, or nothing would be left")
-    return rate
 
 
 class Dropout(Layer):
@@ -430,12 +407,12 @@ class Dropout(Layer):
     Source: Srivastava et al. (2014), in the "inverted" form that leaves inference alone.
     """
 
-    rate = Setting(_check_rate)
+    rate = Setting(partial(check.below_one, otherwise="nothing would be left"))
 
     def __init__(self, rate: float, *, rng: np.random.Generator) -> None:
         super().__init__()
         self.rate = rate
-        check_rng(rng)
+        check.rng(rng)
         self._rng = rng
 
     def forward(self, x: Array) -> Array:
@@ -453,7 +430,7 @@ class Dropout(Layer):
     def backward(self, dy: Array) -> Array:
         """Return dy where x was kept, with the same factor."""
         factor = self._last()
-        check_gradient(dy, factor)
+        check.gradient(dy, factor)
         self._went_back()
         return dy * factor
 
@@ -571,23 +548,8 @@ class Sequential(Layer):
         self._went_back()
         return dy
 
-    def train(self) -> Self:
-        """Switch every layer to training mode."""
-        for layer in self.stack:
-            layer.train()
-        return super().train()
-
-    def eval(self) -> Self:
-        """Switch every layer to inference mode."""
-        for layer in self.stack:
-            layer.eval()
-        return super().eval()
-
-    def layers(self) -> Iterator[Layer]:
-        """This container, then every layer, first to last, those of inner containers among them."""
-        yield self
-        for layer in self.stack:
-            yield from layer.layers()
+    def _inner(self) -> tuple[Layer, ...]:
+        return self.stack
 
     def named_state(self) -> Iterator[tuple[str, Layer, str]]:
         """Every stored array as ("position.name", its layer, its attribute)."""
@@ -643,14 +605,11 @@ class Residual(Sequential):
 @contextmanager
 def unwatched(model: Layer) -> Iterator[None]:
     """Tell no watcher of the passes inside: a `Recorder` would count them as steps."""
-    watched = [(layer, layer.watchers) for layer in distinct_layers(model) if isinstance(layer, Sequential)]
-    for layer, _ in watched:
-        layer.watchers = []
-    try:
+    watched = [layer for layer in distinct_layers(model) if isinstance(layer, Sequential)]
+    with put_back((layer, "watchers") for layer in watched):
+        for layer in watched:
+            layer.watchers = []
         yield
-    finally:
-        for layer, watchers in watched:
-            layer.watchers = watchers
 
 
 @np.errstate(under="ignore")  # the exponential of a logit far below the largest is 0
@@ -681,11 +640,11 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
         >>> dlogits
         array([[ 0.5, -0.5]])
     """
-    check_float_array(logits, "logits")
+    check.floats(logits, "logits")
     if logits.ndim != 2 or 0 in logits.shape:
         raise ValueError(f"logits has shape {logits.shape}; expected (N, classes)")
     n, classes = logits.shape
-    check_labels(labels, logits, classes)
+    check.labels(labels, logits, classes)
     xp, dtype = namespace(logits), logits.dtype
     logits = xp.astype(logits, work_dtype(logits, xp), copy=False)  # a sum over classes does not fit in float16
     shifted = logits - xp.max(logits, axis=1, keepdims=True)

@@ -21,32 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from bn_lib import _checks as check
 from bn_lib import fast
-from bn_lib._arrays import (
-    Array,
-    Axes,
-    Namespace,
-    as_axes,
-    channel_shape,
-    count_along,
-    namespace,
-    silent,
-    work_dtype,
-)
-from bn_lib._checks import (
-    check_channels,
-    check_enough,
-    check_eps,
-    check_float_array,
-    check_gradient,
-    check_input,
-    check_labels,
-    check_parameter,
-    check_positive_int,
-    check_same_kind,
-    check_variance,
-    one_hot,
-)
+from bn_lib._arrays import Array, Axes, Namespace, as_axes, channel_shape, namespace, one_hot, silent, work_dtype
 from bn_lib.backends import choose
 from bn_lib.backends.base import OutOfRange
 from bn_lib.moments import Moments
@@ -123,15 +100,14 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
 
     Source: Ioffe and Szegedy (2015), Algorithm 1; section 3.2 for images.
     """
-    check_input(x)
-    check_parameter(x, gamma, "gamma")
-    check_parameter(x, beta, "beta")
-    check_enough(x, batch_axes(x.ndim), "channel")
-    eps = check_eps(eps)
+    check.input(x)
+    check.parameters(x, gamma=gamma, beta=beta)
+    check.enough(x, batch_axes(x.ndim), "channel")
+    eps = check.eps(eps)
     if backend := choose(x):
         with suppress(OutOfRange):
             return fast.forward(backend, x, gamma, beta, eps)
-    return _forward(x, gamma, beta, batch_axes(x.ndim), eps)
+    return normalize_over(x, gamma, beta, batch_axes(x.ndim), eps)
 
 
 def batch_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
@@ -192,11 +168,10 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
 
     Source: Ioffe and Szegedy (2015), Algorithm 2, line 11.
     """
-    check_input(x, least=0)
-    for name, parameter in (("gamma", gamma), ("beta", beta), ("mean", mean), ("var", var)):
-        check_parameter(x, parameter, name)
-    check_variance(var)
-    return normalize_with(x, gamma, beta, mean, var, check_eps(eps))[0]
+    check.input(x, least=0)
+    check.parameters(x, gamma=gamma, beta=beta, mean=mean, var=var)
+    check.variance(var)
+    return normalize_with(x, gamma, beta, mean, var, check.eps(eps))[0]
 
 
 @silent
@@ -210,17 +185,6 @@ def normalize_with(x: Array, gamma: Array, beta: Array, mean: Array, var: Array,
     x_hat, inv_std = standardize_with(xp, x, mean, 1 / xp.sqrt(var + eps))
     cache = NormCache(x_hat, inv_std, gamma, axes=(), moments=None, dtype=x.dtype, meets=_meets(gamma, x.ndim))
     return _scale_and_shift(xp, x_hat, beta, cache), cache
-
-
-def normalize_split(x: Array, gamma: Array, beta: Array, eps: float, ghosts: int) -> tuple[Array, NormCache]:
-    """`batch_norm` of `ghosts` equal runs of rows, each with its own statistics, for checked x, gamma, beta and eps.
-
-    The axes are (1, 3, ...) of (ghosts, N / ghosts, C, ...), and the moments have a mean for each ghost batch.
-    """
-    split = (ghosts, x.shape[0] // ghosts, *x.shape[1:])
-    axes = (1, *range(3, len(split)))
-    check_enough(x, axes, "channel of a ghost batch", split)
-    return _forward(x, gamma, beta, axes, eps, split=split)
 
 
 # Layer, RMS, instance, group
@@ -314,7 +278,7 @@ def rms_norm(x: Array, gamma: Array, *, axis: Axes | None = None, eps: float = 1
 
     Source: Zhang and Sennrich (2019), eq. 4. It has no eps, which is that of torch.nn.functional.rms_norm.
     """
-    return normalize_sample(x, gamma, None, axis, eps, center=False)
+    return normalize_sample(x, gamma, None, axis, eps)
 
 
 def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
@@ -335,21 +299,15 @@ def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
 
 
 def normalize_sample(
-    x: Array,
-    gamma: Array,
-    beta: Array | None,
-    axis: Axes | None,
-    eps: float,
-    *,
-    center: bool = True,
-    certain: bool = False,
+    x: Array, gamma: Array, beta: Array | None, axis: Axes | None, eps: float, *, certain: bool = False
 ) -> tuple[Array, Cache]:
-    """`layer_norm`, and without `center` `rms_norm`. `certain` that a gamma of one axis is of channels on axis 1."""
+    """`layer_norm`, and without beta `rms_norm`. `certain` that a gamma of one axis is of channels on axis 1."""
+    center = beta is not None
     axes, meets = _check_sample(x, gamma, axis, "LayerNorm" if center else "RMSNorm", certain)
     if center:
-        check_parameter(x, beta, "beta", tuple(gamma.shape))
-        check_enough(x, axes, "sample")
-    return _forward_groups(x, gamma, beta, axes, check_eps(eps), center=center, meets=meets)
+        check.parameter(x, beta, "beta", tuple(gamma.shape))
+        check.enough(x, axes, "sample")
+    return _forward_groups(x, gamma, beta, axes, check.eps(eps), center=center, meets=meets)
 
 
 def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Cache]:
@@ -376,14 +334,13 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
 
     Source: Ulyanov, Vedaldi and Lempitsky (2016), eq. 4.
     """
-    check_input(x, least=0)
+    check.input(x, least=0)
     if x.ndim < 3:
         raise ValueError(f"x has shape {x.shape}; expected (N, C, *spatial): instance_norm averages over positions")
-    check_parameter(x, gamma, "gamma")
-    check_parameter(x, beta, "beta")
+    check.parameters(x, gamma=gamma, beta=beta)
     axes = tuple(range(2, x.ndim))
-    check_enough(x, axes, "channel of a sample")
-    return _forward_groups(x, gamma, beta, axes, check_eps(eps))
+    check.enough(x, axes, "channel of a sample")
+    return _forward_groups(x, gamma, beta, axes, check.eps(eps))
 
 
 def instance_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
@@ -425,17 +382,16 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
 
     Source: Wu and He (2018), eq. 7.
     """
-    check_input(x, least=0)
-    check_parameter(x, gamma, "gamma")
-    check_parameter(x, beta, "beta")
+    check.input(x, least=0)
+    check.parameters(x, gamma=gamma, beta=beta)
     n, channels, *spatial = x.shape
-    groups = check_positive_int(groups, "groups")
+    groups = check.positive_int(groups, "groups")
     if channels % groups:
         raise ValueError(f"groups is {groups}; expected a divisor of the {channels} channels of x")
     split = (n, groups, channels // groups, *spatial)
     axes = tuple(range(2, len(split)))
-    check_enough(x, axes, "group of a sample", split)
-    return _forward_groups(x, gamma, beta, axes, check_eps(eps), split=split)
+    check.enough(x, axes, "group of a sample", split)
+    return _forward_groups(x, gamma, beta, axes, check.eps(eps), split=split)
 
 
 def group_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
@@ -479,16 +435,17 @@ def weight_standardization(weight: Array, *, eps: float = 1e-5) -> tuple[Array, 
     Source: Qiao et al. (2019), the equations of weight standardization, with eps inside the root. Their PyTorch code
     divides by the unbiased standard deviation plus 1e-5 instead.
     """
-    check_float_array(weight, "weight")
+    check.floats(weight, "weight")
     if weight.ndim < 2 or 0 in weight.shape:
         raise ValueError(
             f"weight has shape {weight.shape}; expected (inputs, outputs) or (outputs, inputs, *window), none of them 0"
         )
-    axes = (0,) if weight.ndim == 2 else tuple(range(1, weight.ndim))
-    if count_along(weight.shape, axes) < 2:
+    outputs = 1 if weight.ndim == 2 else 0
+    axes = tuple(axis for axis in range(weight.ndim) if axis != outputs)
+    if weight.size == weight.shape[outputs]:
         raise ValueError(f"weight has shape {weight.shape}: one weight per output; expected at least 2")
     one = namespace(weight).ones((1,), dtype=weight.dtype)
-    return _forward_groups(weight, one, None, axes, check_eps(eps), meets=(1,))
+    return _forward_groups(weight, one, None, axes, check.eps(eps), meets=(1,))
 
 
 def weight_standardization_backward(dweight: Array, cache: Cache) -> Array:
@@ -504,14 +461,6 @@ def weight_standardization_backward(dweight: Array, cache: Cache) -> Array:
         array([0., 0., 0.])
     """
     return _backward(dweight, cache)[0]
-
-
-# Any axes
-
-
-def normalize_over(x: Array, gamma: Array, beta: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, NormCache]:
-    """Standardize over any axes, then scale and shift by what broadcasts against x, for checked input."""
-    return _forward(x, gamma, beta, axes, eps)
 
 
 # Conditional
@@ -550,15 +499,15 @@ def conditional_batch_norm(
     Source: de Vries et al. (2017), section 3, where gamma and beta are predicted from a sentence; Dumoulin et al.
     (2017), eq. 5, where they are chosen from a table, as here.
     """
-    check_input(x)
-    check_same_kind(x, gamma, "gamma")
-    check_channels(x, gamma, "gamma")
+    check.input(x)
+    check.same_kind(x, gamma, "gamma")
+    check.channels(x, gamma, "gamma")
     if gamma.ndim != 2 or gamma.shape[0] < 1 or gamma.shape[1] != x.shape[1]:
         raise ValueError(f"gamma has shape {gamma.shape}; expected (classes, {x.shape[1]}) for x of shape {x.shape}")
-    check_parameter(x, beta, "beta", tuple(gamma.shape))
-    check_labels(labels, x, gamma.shape[0])
-    check_enough(x, batch_axes(x.ndim), "channel")
-    return _forward(x, gamma, beta, batch_axes(x.ndim), check_eps(eps), labels=labels)
+    check.parameter(x, beta, "beta", tuple(gamma.shape))
+    check.labels(labels, x, gamma.shape[0])
+    check.enough(x, batch_axes(x.ndim), "channel")
+    return normalize_over(x, gamma, beta, batch_axes(x.ndim), check.eps(eps), labels=labels)
 
 
 def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
@@ -582,15 +531,15 @@ def conditional_batch_norm_backward(dy: Array, cache: NormCache) -> tuple[Array,
 
 def _check_sample(
     x: Array, gamma: Array, axis: Axes | None, layer: str, certain: bool
-) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes of a sample, and how gamma meets x, for normalizers whose gamma may have a value per element of it."""
     if axis is None:
-        check_input(x, least=0)
-        check_same_kind(x, gamma, "gamma")
+        check.input(x, least=0)
+        check.same_kind(x, gamma, "gamma")
         _check_meaning(x, gamma, layer, certain)
-        check_parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
-        return tuple(range(1, x.ndim)), None
-    check_float_array(x)
+        check.parameter(x, gamma, "gamma", (x.shape[1],), tuple(x.shape[1:]))
+        return tuple(range(1, x.ndim)), _meets(gamma, x.ndim)
+    check.floats(x)
     if x.ndim < 2:
         raise ValueError(f"x has shape {x.shape}; expected (N, ..., D)")
     axes = as_axes(axis, x.ndim)
@@ -599,7 +548,7 @@ def _check_sample(
         raise ValueError(f"axis is {axis} for x of shape {x.shape}; expected the last axes, such as -1 or (-2, -1)")
     if 0 in last:
         raise ValueError(f"x has shape {x.shape}; expected at least one element along axis {axis}")
-    check_parameter(x, gamma, "gamma", last)
+    check.parameter(x, gamma, "gamma", last)
     return axes, last
 
 
@@ -626,27 +575,18 @@ def _check_meaning(x: Array, gamma: Array, layer: str, certain: bool) -> None:
 
 @silent
 def _forward_groups(
-    x: Array,
-    gamma: Array,
-    beta: Array | None,
-    axes: tuple[int, ...],
-    eps: float,
-    *,
-    split: tuple[int, ...] | None = None,
-    center: bool = True,
-    meets: tuple[int, ...] | None = None,
+    x: Array, gamma: Array, beta: Array | None, axes: tuple[int, ...], eps: float, **options: Any
 ) -> tuple[Array, Cache]:
-    """`_forward` where values that share a mean lie together: by the loops of a backend that has some for that."""
-    meets = _meets(gamma, x.ndim) if meets is None else meets
-    options: dict[str, Any] = {"split": split, "center": center, "meets": meets}
+    """`normalize_over` where values that share a mean lie together: by a backend's loops, if it has some for that."""
+    options = {"split": None, "center": True, "meets": _meets(gamma, x.ndim)} | options
     if x.size and (backend := choose(x)) and backend.takes_groups:
         with suppress(OutOfRange):
             return fast.forward_groups(backend, x, gamma, beta, axes, eps, **options)
-    return _forward(x, gamma, beta, axes, eps, **options)
+    return normalize_over(x, gamma, beta, axes, eps, **options)
 
 
 @silent
-def _forward(
+def normalize_over(
     x: Array,
     gamma: Array,
     beta: Array | None,
@@ -658,10 +598,16 @@ def _forward(
     center: bool = True,
     meets: tuple[int, ...] | None = None,
 ) -> tuple[Array, NormCache]:
-    """The formulas as they stand, for every kind of array."""
-    if meets is None:
-        meets = _meets(gamma, x.ndim)
-    xp = namespace(x)
+    """Standardize checked input over any axes, then scale and shift: the formulas as they stand, for every array.
+
+    Args:
+        x, gamma, beta, axes, eps: the input; its parameters; the axes that share a mean, of `split` if that is given.
+        split: the shape in which to standardize; None for that of x.
+        labels: each sample's class, where gamma and beta have one row per class.
+        center: whether the mean is subtracted.
+        meets: the shape in which gamma and beta broadcast against x; None for one value per channel, or of their own.
+    """
+    xp, meets = namespace(x), meets or _meets(gamma, x.ndim)
     x_hat, inv_std, _, moments = standardize_over(xp, xp.reshape(x, split) if split else x, axes, eps, center=center)
     x_hat = xp.reshape(x_hat, x.shape)
     cache = NormCache(x_hat, inv_std, gamma, axes, moments, split, labels, x.dtype, center, meets)
@@ -680,14 +626,14 @@ def _scale_and_shift(xp: Namespace, x_hat: Array, beta: Array | None, cache: Nor
 @silent
 def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     if isinstance(cache, fast.BatchCache | fast.GroupCache):
-        check_gradient(dy, cache.x, cache.shape)
+        check.gradient(dy, cache.x, cache.shape)
         try:
             return fast.backward(dy, cache) if isinstance(cache, fast.BatchCache) else fast.backward_groups(dy, cache)
         except OutOfRange:
             cache = _as_of_the_reference(cache)
     if not isinstance(cache, NormCache):
         raise TypeError(f"cache is a {type(cache).__name__}; expected what the forward function returned beside y")
-    check_gradient(dy, cache.x_hat)
+    check.gradient(dy, cache.x_hat)
     xp = namespace(dy)
     dx, dgamma, dbeta = _gradients(xp, xp.astype(dy, work_dtype(cache.x_hat, xp), copy=False), cache, cache.gamma)
     if not bool(xp.all(xp.isfinite(dx)) & xp.all(xp.isfinite(dgamma)) & xp.all(xp.isfinite(dbeta))):
@@ -696,11 +642,8 @@ def _backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
         gamma = xp.astype(cache.gamma, xp.float64) / scale
         dx, dgamma, dbeta = _gradients(xp, xp.astype(dy, xp.float64) / unit, cache, gamma)
         dx, dgamma, dbeta = dx * unit * scale, dgamma * unit, dbeta * unit
-    return (
-        xp.astype(dx, cache.dtype, copy=False),
-        xp.astype(dgamma, cache.gamma.dtype, copy=False),
-        xp.astype(dbeta, cache.gamma.dtype, copy=False),
-    )
+    dgamma, dbeta = (xp.astype(gradient, cache.gamma.dtype, copy=False) for gradient in (dgamma, dbeta))
+    return xp.astype(dx, cache.dtype, copy=False), dgamma, dbeta
 
 
 def _as_of_the_reference(cache: fast.BatchCache | fast.GroupCache) -> NormCache:

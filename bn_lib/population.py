@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from bn_lib import _checks as check
 from bn_lib import fast
 from bn_lib._arrays import Array, Axes, as_axes, count_along, is_array, namespace, silent, statistics_dtype
-from bn_lib._checks import FLOATS, check_float_array, check_input, check_same_kind
 from bn_lib._progress import progress_bar
 from bn_lib.backends import choose
 from bn_lib.batchnorm import BatchNorm
@@ -199,7 +199,7 @@ def _of_each(batches: Iterable[Array], axis: Axes | None, bar: Any) -> Iterator[
         moments = _checked_moments(batch, axis, name)
         if first is None:
             first = moments
-        check_same_kind(first.mean, moments.mean, name)
+        check.same_kind(first.mean, moments.mean, name)
         if moments.mean.shape != first.mean.shape:
             raise ValueError(
                 f"{name} has shape {batch.shape} and so means of shape {moments.mean.shape}; "
@@ -212,9 +212,9 @@ def _of_each(batches: Iterable[Array], axis: Axes | None, bar: Any) -> Iterator[
 
 def _checked_moments(x: Array, axis: Axes | None, name: str) -> Moments:
     if axis is None:
-        check_input(x, name)
+        check.input(x, name)
         return channel_moments(x)
-    check_float_array(x, name)
+    check.floats(x, name)
     if 0 in x.shape:
         raise ValueError(f"{name} has shape {x.shape}; expected at least one element along every axis")
     axes = as_axes(axis, x.ndim)
@@ -251,8 +251,8 @@ def _checked_axes(x: Any, axis: Axes | None) -> tuple[int, ...]:
 
     if not isinstance(x, dask.array.Array):
         raise TypeError(f"batches is a {type(x).__name__} of Dask; expected a Dask array")
-    if x.dtype.name not in FLOATS:
-        raise TypeError(f"batches has dtype {x.dtype}; expected one of {', '.join(FLOATS)} (convert with astype)")
+    if x.dtype.name not in check.FLOATS:
+        raise TypeError(f"batches has dtype {x.dtype}; expected one of {', '.join(check.FLOATS)} (convert with astype)")
     if axis is None and x.ndim < 2:
         raise ValueError(f"batches has shape {x.shape}; expected (N, C) or (N, C, *spatial)")
     if 0 in x.shape:

@@ -9,8 +9,8 @@ checks its input, for those who call it directly; everything else here is called
 
 from typing import NamedTuple
 
+from bn_lib import _checks as check
 from bn_lib._arrays import LIMITS, Array, Axes, Namespace, as_axes, count_along, namespace, silent, work_dtype
-from bn_lib._checks import check_bool, check_eps, check_float_array
 from bn_lib.moments import Moments, deviations, mean_and_m2
 
 
@@ -61,12 +61,12 @@ def standardize(x: Array, axis: Axes, *, eps: float = 1e-5, center: bool = True)
     Source: Ioffe and Szegedy (2015), Algorithm 1, the first three lines; Zhang and Sennrich (2019), eq. 4, without the
     mean.
     """
-    check_float_array(x)
+    check.floats(x)
     axes = as_axes(axis, x.ndim)
-    least, values = (2, "values") if check_bool(center, "center") else (1, "value")
+    least, values = (2, "values") if check.boolean(center, "center") else (1, "value")
     if count_along(x.shape, axes) < least:
         raise ValueError(f"x has shape {x.shape}; expected at least {least} {values} along axis {axis}")
-    return standardize_over(namespace(x), x, axes, check_eps(eps), center=center)
+    return standardize_over(namespace(x), x, axes, check.eps(eps), center=center)
 
 
 def standardize_over(

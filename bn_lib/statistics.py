@@ -12,20 +12,12 @@ and beta come from is in `modulation`.
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from bn_lib import _checks as check
 from bn_lib._arrays import Array, count_along, namespace, silent
-from bn_lib._checks import (
-    check_bool,
-    check_float_array,
-    check_gradient,
-    check_input,
-    check_number,
-    check_positive_int,
-)
 from bn_lib.layer import Layer, Setting, undone_if_it_raises
 from bn_lib.modulation import Given, Modulated, at_positions, per_channel
 from bn_lib.moments import Moments
@@ -72,10 +64,10 @@ class DomainBatchNorm(Given):
 
     given_names = ("domains", "mask")
     _numbered = True
-    shared_affine = Setting(check_bool)
+    shared_affine = Setting(check.boolean)
 
     def __init__(self, domains: int, num_features: int, *, shared_affine: bool = False, **options: Any) -> None:
-        super().__init__(num_features, norms=check_positive_int(domains, "domains"), **options)
+        super().__init__(num_features, norms=check.positive_int(domains, "domains"), **options)
         self.shared_affine = shared_affine
         self._start()
         self.domains: Array | None = None
@@ -83,11 +75,14 @@ class DomainBatchNorm(Given):
     def forward(self, x: Array, domains: Array | None = None, mask: Array | None = None) -> Array:
         """Normalize `x`, `(N, C)` or `(N, C, *spatial)`, whose rows are of these domains; None for what `given` set."""
         x, valid = self._enter(x, mask)
-        check_input(x, least=int(self._of_batch))
+        check.input(x, least=int(self.norm.of_batch))
         domains = self._given(x, domains, len(self.norms))
+        if valid is not None and x.shape[0]:  # a row of padding alone is of no domain: it goes with the first that is
+            xp, there = namespace(x), namespace(x).any(valid, axis=tuple(range(1, x.ndim)))
+            domains = xp.where(there, domains, domains[int(xp.argmax(xp.astype(there, xp.int8)))])
         positions = count_along(x.shape, tuple(range(2, x.ndim)))
-        for domain, where in enumerate(self._rows(domains)):
-            if self._of_batch and where.shape[0] * positions == 1:
+        for domain, (norm, where) in enumerate(zip(self.norms, self._rows(domains), strict=True)):
+            if norm.of_batch and where.shape[0] * positions == 1:
                 raise ValueError(
                     f"domains holds the domain {domain} once, for x of shape {x.shape}: one value per channel; "
                     "expected at least 2 values per channel of each domain that is there"
@@ -198,7 +193,7 @@ class SwitchableNorm(Modulated):
                 )
         self.norm.forward(x)  # for its running statistics, and for what it refuses
         own = Moments.of(xp.reshape(x, (n, channels, math.prod(spatial))), 2)
-        stored = None if self._of_batch else (self.norm.running_mean, self.norm.running_var)
+        stored = None if self.norm.of_batch else (self.norm.running_mean, self.norm.running_var)
         w, v = (_softmax(getattr(self, name)) for name in ("mean_weight", "var_weight"))
         mixture = _mix(self.kinds, (w, v), xp.astype(own.mean, xp.float64), xp.astype(own.var(), xp.float64), stored)
         inv_std = 1 / xp.sqrt(mixture.var + self.norm.eps)
@@ -223,48 +218,44 @@ class _Mixture(NamedTuple):
     Attributes:
         mean, var: the mixed ones.
         own_mean: those of the instances.
-        kinds: in their order; "batch" is not among them where its statistics are stored ones.
-        found: mean and variance of each, as they broadcast.
+        found: of each kind its name, its mean and its variance, as they broadcast; "stored" for a batch's stored ones.
         weights: those of the means and of the variances.
     """
 
     mean: Array
     var: Array
     own_mean: Array
-    kinds: list[str | None]
-    found: list[tuple[Array, Array]]
+    found: list[tuple[str, Array, Array]]
     weights: tuple[Array, Array]
 
 
 def _mix(kinds: Sequence[str], weights: tuple[Array, Array], own_mean: Array, own_var: Array, stored: Any) -> _Mixture:
     """Mix what follows from the statistics of instances for each kind; for the batch the stored ones, if there are."""
-    mean, var = namespace(own_mean).zeros_like(own_mean), namespace(own_mean).zeros_like(own_mean)
-    constant, found = [kind == "batch" and stored is not None for kind in kinds], []
-    for kind, is_constant, w, v in zip(kinds, constant, *weights, strict=True):
-        if is_constant:
-            of_mean, of_var = (namespace(own_mean).reshape(each, (1, -1)) for each in stored)
+    xp, found = namespace(own_mean), []
+    mean = var = xp.zeros_like(own_mean)
+    for kind, w, v in zip(kinds, *weights, strict=True):
+        if kind == "batch" and stored is not None:
+            kind, of_mean, of_var = "stored", *(xp.reshape(each, (1, -1)) for each in stored)
         else:  # of all instances that share it: their variances, and how far their means are apart
             of_mean = _average(own_mean, kind)
             of_var = _average(own_var + (own_mean - of_mean) ** 2, kind)
         mean, var = mean + w * of_mean, var + v * of_var
-        found.append((of_mean, of_var))
-    return _Mixture(
-        mean, var, own_mean, [None if c else k for k, c in zip(kinds, constant, strict=True)], found, weights
-    )
+        found.append((kind, of_mean, of_var))
+    return _Mixture(mean, var, own_mean, found, weights)
 
 
 def _mix_backward(dmean: Array, dvar: Array, mixture: _Mixture) -> tuple[Array, Array, list[Array]]:
     """What comes down to the instances' own means and variances, and the gradients of the weights' logits."""
     xp, (w, v) = namespace(dmean), mixture.weights
     down, dvar_down = xp.zeros_like(mixture.mean), xp.zeros_like(mixture.mean)
-    for k, kind in enumerate(mixture.kinds):
-        if kind is not None:
+    for k, (kind, of_mean, _) in enumerate(mixture.found):
+        if kind != "stored":
             share = v[k] * _average(dvar, kind)
-            down = down + w[k] * _average(dmean, kind) + 2 * share * (mixture.own_mean - mixture.found[k][0])
+            down = down + w[k] * _average(dmean, kind) + 2 * share * (mixture.own_mean - of_mean)
             dvar_down = dvar_down + share
-    of_mean = xp.stack([xp.sum(dmean * (each - mixture.mean)) for each, _ in mixture.found])
-    of_var = xp.stack([xp.sum(dvar * (each - mixture.var)) for _, each in mixture.found])
-    return down, dvar_down, [each * (d - xp.sum(each * d)) for each, d in ((w, of_mean), (v, of_var))]
+    dw = xp.stack([xp.sum(dmean * (of_mean - mixture.mean)) for _, of_mean, _ in mixture.found])
+    dv = xp.stack([xp.sum(dvar * (of_var - mixture.var)) for _, _, of_var in mixture.found])
+    return down, dvar_down, [each * (d - xp.sum(each * d)) for each, d in ((w, dw), (v, dv))]
 
 
 def _average(values: Array, kind: str) -> Array:
@@ -316,7 +307,7 @@ class HistogramPreservingNorm(Layer):
     book's answer to what that loses.
     """
 
-    eps = Setting(partial(check_number, low=0.0))
+    eps = Setting(check.eps)
 
     def __init__(self, *, eps: float = 1e-5) -> None:
         super().__init__()
@@ -325,7 +316,7 @@ class HistogramPreservingNorm(Layer):
     @silent
     def forward(self, x: Array) -> Array:
         """Return `(N, 3 * C, *spatial)` for x of shape `(N, C, *spatial)`."""
-        check_input(x, least=0)
+        check.input(x, least=0)
         if count_along(x.shape, tuple(range(2, x.ndim))) < 2:
             raise ValueError(f"x has shape {x.shape}; expected (N, C, *spatial) with at least 2 positions")
         xp = namespace(x)
@@ -341,7 +332,7 @@ class HistogramPreservingNorm(Layer):
         """dx of the three: through x_hat, sum(dmean) / positions, and x_hat * sum(ddeviation) / positions."""
         x_hat, inv_std, axes, dtype = self._last()
         n, channels, *spatial = x_hat.shape
-        check_gradient(dy, x_hat, (n, 3 * channels, *spatial))
+        check.gradient(dy, x_hat, (n, 3 * channels, *spatial))
         xp, count = namespace(dy), count_along(x_hat.shape, axes)
         dy = xp.astype(dy, x_hat.dtype, copy=False)
         dx_hat, dmean, ddeviation = (dy[:, i * channels : (i + 1) * channels, ...] for i in range(3))
@@ -359,7 +350,7 @@ class HistogramPreservingNorm(Layer):
             TypeError: not a floating-point array.
             ValueError: not `(N, 3 * C, *spatial)`.
         """
-        check_input(y, "y", least=0)
+        check.input(y, "y", least=0)
         if y.shape[1] % 3:
             raise ValueError(f"y has shape {y.shape}; expected (N, 3 * C, *spatial), as forward returns")
         channels = y.shape[1] // 3
@@ -397,7 +388,7 @@ def match_histogram(x: Array, reference: Array) -> Array:
     are those of skimage.exposure.match_histograms.
     """
     for name, image in (("x", x), ("reference", reference)):
-        check_float_array(image, name)
+        check.floats(image, name)
         if namespace(image) is not np:
             raise TypeError(f"{name} is an array of {namespace(image).__name__}; expected a NumPy array")
         if not image.size:

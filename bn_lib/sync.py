@@ -13,9 +13,9 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
+from bn_lib import _checks as check
 from bn_lib import fast
 from bn_lib._arrays import LIMITS, Array, namespace, silent
-from bn_lib._checks import check_gradient, check_input, check_parameter
 from bn_lib.backends import choose
 from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward, check_forward, scale_and_offset
 from bn_lib.batchnorm import BatchNorm
@@ -116,7 +116,7 @@ class SyncBatchNorm(BatchNorm):
         moments = cache.shared
 
         def own_part() -> tuple[tuple[Array, ...], Array]:
-            check_gradient(dy, x, cache.shape)
+            check.gradient(dy, x, cache.shape)
             flat = fast.in_one_piece(dy.astype(x.dtype, copy=False))
             return backend.parameter_gradients(flat, x, statistics) if x.size else (np.zeros(2 * x.shape[1]),), flat
 
@@ -145,9 +145,8 @@ class SyncBatchNorm(BatchNorm):
             return super()._normalize_batch(x)
 
         def own_part() -> tuple[tuple[Array, ...], tuple[Backend, Array]]:
-            check_input(x, least=0)
-            check_parameter(x, self.gamma, "gamma")
-            check_parameter(x, self.beta, "beta")
+            check.input(x, least=0)
+            check.parameters(x, gamma=self.gamma, beta=self.beta)
             backend = choose(x)
             if backend is None:
                 raise TypeError(

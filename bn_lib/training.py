@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from bn_lib import _checks as check
 from bn_lib._arrays import Array, namespace
-from bn_lib._checks import check_input, check_labels, check_number, check_positive_int, check_rng
 from bn_lib._progress import progress_bar
 from bn_lib.layer import (
     Layer,
@@ -25,18 +25,10 @@ from bn_lib.layer import (
 )
 from bn_lib.network import Sequential, softmax_cross_entropy
 
-
-def _check_momentum(value: Any, name: str) -> float:
-    momentum = check_number(value, name, low=0.0, high=1.0)
-    if momentum == 1.0:
-        raise ValueError(f"{name} is 1; expected less, or no gradient would ever be forgotten")
-    return momentum
-
-
 SETTINGS: dict[str, Callable[[Any, str], float]] = {
-    "learning_rate": partial(check_number, low=0.0),
-    "momentum": _check_momentum,
-    "weight_decay": partial(check_number, low=0.0),
+    "learning_rate": partial(check.number, low=0.0),
+    "momentum": partial(check.below_one, otherwise="no gradient would ever be forgotten"),
+    "weight_decay": partial(check.number, low=0.0),
 }
 
 
@@ -78,7 +70,7 @@ class SGD:
     """
 
     model = Setting(check_model)
-    learning_rate, momentum, weight_decay = (Setting(check) for check in SETTINGS.values())
+    learning_rate, momentum, weight_decay = (Setting(rule) for rule in SETTINGS.values())
 
     def __init__(
         self,
@@ -239,14 +231,14 @@ def fit(
         (15, True)
     """
     _check_same_model(model, optimizer)
-    check_input(x)
-    check_labels(labels, x, None)
-    check_rng(rng)
+    check.input(x)
+    check.labels(labels, x, None)
+    check.rng(rng)
     if validation is not None:
-        check_input(validation[0], "validation[0]")
-        check_labels(validation[1], validation[0], None, "validation[1]")
-    epochs, batch_size = check_positive_int(epochs, "epochs"), check_positive_int(batch_size, "batch_size")
-    rows_per_step = batch_size * check_positive_int(accumulate, "accumulate")
+        check.input(validation[0], "validation[0]")
+        check.labels(validation[1], validation[0], None, "validation[1]")
+    epochs, batch_size = check.positive_int(epochs, "epochs"), check.positive_int(batch_size, "batch_size")
+    rows_per_step = batch_size * check.positive_int(accumulate, "accumulate")
     if rows_per_step > x.shape[0]:
         times = f" and accumulate {accumulate}" if accumulate > 1 else ""
         raise ValueError(f"batch_size is {batch_size}{times}; expected at most the {x.shape[0]} rows of x")
@@ -352,12 +344,9 @@ def accumulate_gradients(model: Layer) -> Iterator[None]:
             each.grads = held | {name: held[name] + g if name in held else g for name, g in each.grads.items()}
         return dx
 
-    def add_only(layer: Layer, dy: Array) -> None:
-        layer.backward(dy)
-
     for each in distinct_layers(model):
         each.grads = {}
-    with method_replaced([model], "backward", add), method_replaced([model], "fill_grads", add_only):
+    with method_replaced([model], "backward", add), method_replaced([model], "fill_grads", add):
         yield
 
 
@@ -374,7 +363,8 @@ def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array, *, accumul
         labels: `(N,)`, integers from 0.
         accumulate: into how many parts the rows are cut, one after the other, as equal as can be. Each has a pass of
             its own, and the update is by the gradient of the mean loss over all rows. It takes the memory of one part,
-            and `BatchNorm` the statistics of one part.
+            and `BatchNorm` the statistics of one part. What `given` tells is not cut, and so is refused if it is of
+            all rows: go through parts with `accumulate_gradients`, each inside a `given` of its own.
 
     Raises:
         TypeError, ValueError: as the model and `softmax_cross_entropy` do, or if the optimizer updates another model,
@@ -388,7 +378,7 @@ def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array, *, accumul
         True
     """
     _check_same_model(model, optimizer)
-    parts, loss = check_positive_int(accumulate, "accumulate"), 0.0
+    parts, loss = check.positive_int(accumulate, "accumulate"), 0.0
     with undone_if_it_raises(model), accumulate_gradients(model) if parts > 1 else nullcontext():
         for part, part_labels, share in _cut(x, labels, parts):
             part_loss, dlogits = softmax_cross_entropy(model.forward(part), part_labels)
@@ -403,8 +393,8 @@ def _cut(x: Array, labels: Array, parts: int) -> Iterator[tuple[Array, Array, fl
     if parts == 1:
         yield x, labels, 1.0
         return
-    check_input(x)
-    check_labels(labels, x, None)
+    check.input(x)
+    check.labels(labels, x, None)
     rows = x.shape[0]
     if parts > rows:
         raise ValueError(f"accumulate is {parts}; expected at most the {rows} rows of x")
@@ -428,8 +418,8 @@ def accuracy(model: Layer, x: Array, labels: Array) -> float:
         >>> bn_lib.accuracy(identity, np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]))
         0.5
     """
-    check_input(x)
-    check_labels(labels, x, None)
+    check.input(x)
+    check.labels(labels, x, None)
     with only_looked_at(model):
         logits = model.eval().forward(x)
     if logits.ndim != 2 or logits.shape[0] != x.shape[0]:
@@ -466,7 +456,7 @@ class Recorder:
         {0: [np.float64(3.0)]}
     """
 
-    every = Setting(check_positive_int)
+    every = Setting(check.positive_int)
 
     def __init__(
         self,

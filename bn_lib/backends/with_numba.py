@@ -26,21 +26,20 @@ disk for the next process. What is compiled runs in one thread, without Python's
 """
 
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.core.caching import FunctionCache
 
 from bn_lib._arrays import LIMITS, Array
 from bn_lib.backends.base import Backend, OutOfRange, Statistics, check_backward, check_forward
-from bn_lib.backends.threads import in_pieces
+from bn_lib.backends.compiling import compiled
+from bn_lib.backends.team import ALONE, share, taken
 
-LARGE = 3 << 19  # elements; below, handing work to another thread takes longer than it saves
+LARGE = 1 << 17  # elements; below, sharing a loop with another thread takes about as long as it saves
 NARROW = 16  # positions; below, a run is too short for a loop of its own
 SHORT = 32  # the same for the runs inside a group, whose sums backward are a loop each
 BLOCK = 256  # rows that are summed as one, so at most so many pieces for threads
+ROWS, GRADIENT_ROWS = 8, 4  # that are added at once: so many times less often from and to the sums
 LEAST_PERIODS = 16  # times that all of gamma is used before its gradient goes on in another block, or into float64
 MOST_BLOCKS = 16  # of such gradients, and so pieces for threads
 NEAR = 1 << 9  # elements of groups that are summed before the first is normalized: they are in a core's nearest cache
@@ -51,52 +50,6 @@ ATTEMPTS = 3  # at a sum around a center near the mean; the second is around the
 QUANTITIES = 11
 GAMMA, BETA, CENTER, LOST, M2, INV_STD, FIRST, SECOND, SCALE, SLOPE, SHIFT = range(QUANTITIES)
 
-Compiled = TypeVar("Compiled", bound=Callable[..., Any])
-
-
-class _Cache(FunctionCache):
-    """What is compiled, on disk. A file that cannot be read, or written, is not worth more than compiling again.
-
-    A process that was killed or a full disk leaves a file cut short, and Numba would raise EOFError at every call.
-    """
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:
-            with suppress(OSError):
-                self.flush()
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(Exception):
-            super().save_overload(sig, data)
-
-
-def _compiled(*fastmath: str, forceinline: bool = False) -> Callable[[Compiled], Compiled]:
-    """Numba's `njit` with what every function here needs, kept on disk where there is a folder to write to.
-
-    Of fast mathematics only what leaves infinities and NaN alone: "contract", a multiplication and addition that round
-    once, and "reassoc", sums in several lanes. Without "nsz" beside it, "reassoc" does not take x - center apart.
-
-    What is called for each row of a few values is put into its caller with `forceinline`: a call hands over ten numbers
-    for an array, which takes longer than the sum of such a row.
-    """
-    options: dict[str, Any] = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": set(fastmath),
-        "forceinline": forceinline,
-    }
-
-    def decorate(function: Compiled) -> Compiled:
-        compiled: Compiled = njit(**options)(function)
-        with suppress(RuntimeError):  # neither the folder of this file nor the user's own can be written to
-            vars(compiled)["_cache"] = _Cache(function)  # as its `enable_caching` does
-        return compiled
-
-    return decorate
-
 
 class NumbaBackend(Backend):
     """NumPy arrays, with compiled loops."""
@@ -106,7 +59,7 @@ class NumbaBackend(Backend):
     def moments(self, x: Array) -> tuple[Array, Array, Array]:
         table = _table(x)
         if _is_images(x):
-            _share_channels(_moments_of_images, _plain(x), table)
+            _share(_moments_of_images, _plain(x), table)
         else:
             _moments(_rows(x), table)
         return table[CENTER].astype(x.dtype), table[LOST], table[M2]
@@ -119,15 +72,15 @@ class NumbaBackend(Backend):
 
     def _scale_and_shift(self, x: Array, y: Array, table: Array) -> None:
         if _is_images(x):
-            _share_channels(_scale_and_shift_images, _plain(x), y, table)
+            _share(_scale_and_shift_images, _plain(x), y, table)
         else:
-            _share_rows(_scale_and_shift_rows, _rows(x), _rows(y), table)
+            _share(_scale_and_shift_rows, _rows(x), _rows(y), table)
 
     def gradient_sums(self, dy: Array, x: Array, center: Array) -> tuple[Array, Array]:
         table = _table(x)
         table[CENTER] = center
         if _is_images(x):
-            _share_channels(_gradient_sums_of_images, _plain(dy), _plain(x), table)
+            _share(_gradient_sums_of_images, _plain(dy), _plain(x), table)
         else:
             _gradient_sums(_rows(dy), _rows(x), table)
         return table[FIRST], table[SECOND]
@@ -136,9 +89,9 @@ class NumbaBackend(Backend):
         dx, table = np.empty(x.shape, x.dtype), _table(x)
         table[CENTER], table[SCALE], table[SLOPE], table[SHIFT] = center, scale, slope, shift
         if _is_images(x):
-            _share_channels(_combine_images, _plain(dy), _plain(x), dx, table)
+            _share(_combine_images, _plain(dy), _plain(x), dx, table)
         else:
-            _share_rows(_combine_rows, _rows(dy), _rows(x), _rows(dx), table)
+            _share(_combine_rows, _rows(dy), _rows(x), _rows(dx), table)
         return dx
 
     def forward(self, x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, Statistics]:
@@ -146,14 +99,14 @@ class NumbaBackend(Backend):
         y, table = np.empty(x.shape, x.dtype), _table(x)
         table[GAMMA], table[BETA] = gamma, beta
         if _is_images(x):
-            _share_channels(_forward_images, _plain(x), y, table, eps)
+            _share(_forward_images, _plain(x), y, table, eps)
         elif x.size < LARGE:
-            _share_rows(_forward_rows, _rows(x), _rows(y), table, eps)
+            _share(_forward_rows, _rows(x), _rows(y), table, eps)
         else:
             rows, count = _rows(x), x.size // x.shape[1]
             _moments(rows, table)
             _between_forward(table, count, eps)
-            _share_rows(_scale_and_shift_rows, rows, _rows(y), table)
+            _share(_scale_and_shift_rows, rows, _rows(y), table)
         statistics = Statistics(table[CENTER].astype(x.dtype), table[LOST], table[M2], table[INV_STD])
         if not _forward_held(table, *LIMITS[8 * x.itemsize]):
             check_forward(x, gamma, statistics, table[SCALE], table[SHIFT])
@@ -180,14 +133,14 @@ class NumbaBackend(Backend):
         dx, table = np.empty(x.shape, x.dtype), _table(x)
         table[GAMMA], table[CENTER], table[LOST], table[INV_STD] = gamma, center, lost, inv_std
         if _is_images(x):
-            _share_channels(_backward_images, _plain(dy), _plain(x), dx, table)
+            _share(_backward_images, _plain(dy), _plain(x), dx, table)
         elif x.size < LARGE:
-            _share_rows(_backward_rows, _rows(dy), _rows(x), _rows(dx), table)
+            _share(_backward_rows, _rows(dy), _rows(x), _rows(dx), table)
         else:
             gradients, rows, count = _rows(dy), _rows(x), x.size // x.shape[1]
             _gradient_sums(gradients, rows, table)
             _between_backward(table, count)
-            _share_rows(_combine_rows, gradients, rows, _rows(dx), table)
+            _share(_combine_rows, gradients, rows, _rows(dx), table)
         if not _backward_held(table, *LIMITS[8 * x.itemsize]):
             check_backward(dy, x, statistics, table[SECOND], table[FIRST])
         return dx, table[SECOND], table[FIRST]
@@ -204,7 +157,7 @@ class NumbaBackend(Backend):
         least, most, negligible = LIMITS[8 * x.itemsize]
         if not (_within(gamma, 0.0, most) and _within(beta, 0.0, negligible)):
             raise OutOfRange
-        _share_channels(_forward_groups, _plain(x), y, *statistics, gamma, beta, _wide(run), eps, center)
+        _share(_forward_groups, _plain(x), y, *statistics, gamma, beta, _wide(run), eps, center)
         middle, lost, _, inv_std = statistics
         if not (_within(middle, 0.0, negligible) and _within(inv_std, least, most)):
             check_forward(x, np.ones(rows), statistics, inv_std, -lost * inv_std)
@@ -217,12 +170,12 @@ class NumbaBackend(Backend):
         dbeta, dgamma = of_rows = np.empty((2, x.shape[1]))  # of dx_hat
         gamma, arrays = _for_columns(gamma, x, run), [_plain(dy), _plain(x), dx]
         if _wide(run) > 1:
-            sums, pieces, loop = np.empty((1, 2, x.size // run)), x.shape[1], _backward_runs
+            sums, loop = np.empty((1, 2, x.size // run)), _backward_runs
             arrays = [a.reshape(1, -1, run) for a in arrays]
         else:
-            pieces, loop = max(1, min(x.size // gamma.size // LEAST_PERIODS, MOST_BLOCKS)), _backward_columns
-            sums = np.empty((pieces, 2, gamma.size))
-        _share(loop, x.size, pieces, *arrays, middle, lost, inv_std, of_rows, sums, gamma, center)
+            blocks = max(1, min(x.size // gamma.size // LEAST_PERIODS, MOST_BLOCKS))
+            sums, loop = np.empty((blocks, 2, gamma.size)), _backward_columns
+        _share(loop, *arrays, middle, lost, inv_std, of_rows, sums, gamma, center)
         least, most, negligible = LIMITS[8 * x.itemsize]
         if not (_within(inv_std, least, most) and _within(of_rows.reshape(-1), 0.0, negligible)):
             check_backward(dy, x, statistics, dgamma, dbeta)
@@ -276,44 +229,35 @@ class _Memory:
         self.__array_interface__ = x.__array_interface__ | {"data": (x.ctypes.data, False)}
 
 
-def _share_channels(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
-    """Call `loop(x, *arguments, start, stop)` on pieces of the channels, in threads if there is enough to do."""
-    _share(loop, x.size, x.shape[1], x, *arguments)
-
-
-def _share_rows(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
-    """The same on blocks of rows."""
-    _share(loop, x.size, -(-x.shape[0] // BLOCK), x, *arguments)
-
-
-def _share(loop: Callable[..., None], size: int, pieces: int, *arguments: Any) -> None:
-    if size < LARGE:
-        loop(*arguments, 0, pieces)
+def _share(loop: Callable[..., None], x: Array, *arguments: Any) -> None:
+    """Call `loop(x, *arguments)`, in threads if there is enough to do."""
+    if x.size < LARGE:
+        loop(x, *arguments, ALONE, 0)
     else:
-        in_pieces(lambda start, stop: loop(*arguments, start, stop), pieces)
+        share(loop, x, *arguments)
 
 
 def _moments(x: Array, table: Array) -> None:
     """As `_moments_of_images`, for rows, with the sums in threads."""
-    sums = np.empty((-(-x.shape[0] // BLOCK), 2, x.shape[1]))
+    sums = np.empty((_blocks(x), 2, x.shape[1]))
     _probe_rows(x, table)
     for _ in range(ATTEMPTS):
-        _share_rows(_sum_rows, x, table, sums)
+        _share(_sum_rows, x, table, sums)
         if _settle_rows(x, table, sums):
             break
 
 
 def _gradient_sums(dy: Array, x: Array, table: Array) -> None:
     """As `_gradient_sums_of_images`, for rows, with the sums in threads."""
-    sums = np.empty((-(-x.shape[0] // BLOCK), 2, x.shape[1]))
-    _share_rows(_sum_gradient_rows, dy, x, table, sums)
+    sums = np.empty((_blocks(x), 2, x.shape[1]))
+    _share(_sum_gradient_rows, dy, x, table, sums)
     _gather(table, sums)
 
 
 # The arithmetic of one channel
 
 
-@_compiled(forceinline=True)
+@compiled(forceinline=True)
 def _settle(before: float, first: float, second: float, count: int, number: Any) -> tuple[float, float, float, bool]:
     """Center, lost, m2 from sums around the center `before`, and whether that was near the mean."""
     lost = first / count
@@ -323,7 +267,7 @@ def _settle(before: float, first: float, second: float, count: int, number: Any)
     return center, (before - center) + lost, 0.0 if m2 < 0 else m2, not far
 
 
-@_compiled()
+@compiled()
 def _forward_channel(table: Array, c: int, count: int, eps: float) -> None:
     """INV_STD, SCALE and SHIFT from GAMMA, BETA, LOST and M2."""
     inv_std = 1 / np.sqrt(table[M2, c] / count + eps)
@@ -331,7 +275,7 @@ def _forward_channel(table: Array, c: int, count: int, eps: float) -> None:
     table[INV_STD, c], table[SCALE, c], table[SHIFT, c] = inv_std, scale, table[BETA, c] - table[LOST, c] * scale
 
 
-@_compiled()
+@compiled()
 def _backward_channel(table: Array, c: int, count: int) -> None:
     """Dgamma in SECOND, dbeta in FIRST; SCALE, SLOPE and SHIFT. See `Backend.input_gradient`."""
     inv_std, lost, dbeta = table[INV_STD, c], table[LOST, c], table[FIRST, c]
@@ -342,7 +286,7 @@ def _backward_channel(table: Array, c: int, count: int) -> None:
     table[SLOPE, c], table[SHIFT, c] = slope, shift
 
 
-@_compiled()
+@compiled()
 def _constants(y: Array, table: Array, eps: float) -> None:
     """As `_forward_channel`, for a mean in CENTER and a variance in M2 that come from elsewhere."""
     for c in range(table.shape[1]):
@@ -352,17 +296,18 @@ def _constants(y: Array, table: Array, eps: float) -> None:
         _forward_channel(table, c, 1, eps)
 
 
-@_compiled()
+@compiled()
 def _forward_held(table: Array, least: float, most: float, negligible: float) -> bool:
     """Whether all is well in `check_forward`; what is not is looked at there."""
+    held = True
     for c in range(table.shape[1]):
-        held = least <= abs(table[SCALE, c]) <= most and abs(table[CENTER, c]) <= negligible
-        if not (held and abs(table[SHIFT, c]) <= negligible):
-            return False
-    return True
+        size = abs(table[SCALE, c])
+        held &= (least <= size) & (size <= most)
+        held &= (abs(table[CENTER, c]) <= negligible) & (abs(table[SHIFT, c]) <= negligible)
+    return held
 
 
-@_compiled()
+@compiled()
 def _within(values: Array, least: float, most: float) -> bool:
     """Whether the size of each is in [least, most]; False for a NaN."""
     within = True
@@ -371,42 +316,60 @@ def _within(values: Array, least: float, most: float) -> bool:
     return within
 
 
-@_compiled()
+@compiled()
 def _backward_held(table: Array, least: float, most: float, negligible: float) -> bool:
     """The same for `check_backward`."""
+    held = True
     for c in range(table.shape[1]):
-        held = least <= table[INV_STD, c] <= most
-        if not (held and abs(table[FIRST, c]) <= negligible and abs(table[SECOND, c]) <= negligible):
-            return False
-    return True
+        held &= (least <= table[INV_STD, c]) & (table[INV_STD, c] <= most)
+        held &= (abs(table[FIRST, c]) <= negligible) & (abs(table[SECOND, c]) <= negligible)
+    return held
 
 
-# Images: channels from `start` to `stop`
+# Images
 
 
-@_compiled()
-def _forward_images(x: Array, y: Array, table: Array, eps: float, start: int, stop: int) -> None:
-    for c in range(start, stop):
-        _moments_of_images(x, table, c, c + 1)
+@compiled()
+def _forward_images(x: Array, y: Array, table: Array, eps: float, counters: Array, number: int) -> None:
+    for c in taken(counters, number, x.shape[1]):
+        table[CENTER, c], table[LOST, c], table[M2, c] = _moments_of_channel(x, c)
         _forward_channel(table, c, x.shape[0] * x.shape[2], eps)
-        _scale_and_shift_images(x, y, table, c, c + 1)
+        _scale_and_shift_channel(x, y, table, c)
 
 
-@_compiled()
-def _backward_images(dy: Array, x: Array, dx: Array, table: Array, start: int, stop: int) -> None:
-    for c in range(start, stop):
-        _gradient_sums_of_images(dy, x, table, c, c + 1)
+@compiled()
+def _backward_images(dy: Array, x: Array, dx: Array, table: Array, counters: Array, number: int) -> None:
+    for c in taken(counters, number, x.shape[1]):
+        table[FIRST, c], table[SECOND, c] = _sum_gradient_channel(dy, x, c, table[CENTER, c])
         _backward_channel(table, c, x.shape[0] * x.shape[2])
-        _combine_images(dy, x, dx, table, c, c + 1)
+        _combine_channel(dy, x, dx, table, c)
 
 
-@_compiled()
-def _moments_of_images(x: Array, table: Array, start: int, stop: int) -> None:
-    for c in range(start, stop):
+@compiled()
+def _moments_of_images(x: Array, table: Array, counters: Array, number: int) -> None:
+    for c in taken(counters, number, x.shape[1]):
         table[CENTER, c], table[LOST, c], table[M2, c] = _moments_of_channel(x, c)
 
 
-@_compiled(forceinline=True)
+@compiled()
+def _scale_and_shift_images(x: Array, y: Array, table: Array, counters: Array, number: int) -> None:
+    for c in taken(counters, number, x.shape[1]):
+        _scale_and_shift_channel(x, y, table, c)
+
+
+@compiled()
+def _gradient_sums_of_images(dy: Array, x: Array, table: Array, counters: Array, number: int) -> None:
+    for c in taken(counters, number, x.shape[1]):
+        table[FIRST, c], table[SECOND, c] = _sum_gradient_channel(dy, x, c, table[CENTER, c])
+
+
+@compiled()
+def _combine_images(dy: Array, x: Array, dx: Array, table: Array, counters: Array, number: int) -> None:
+    for c in taken(counters, number, x.shape[1]):
+        _combine_channel(dy, x, dx, table, c)
+
+
+@compiled(forceinline=True)
 def _moments_of_channel(x: Array, c: int) -> tuple[float, float, float]:
     """Center, lost and m2."""
     center, lost, m2 = _probe_channel(x, c), 0.0, 0.0
@@ -418,7 +381,7 @@ def _moments_of_channel(x: Array, c: int) -> tuple[float, float, float]:
     return center, lost, m2
 
 
-@_compiled(forceinline=True)
+@compiled(forceinline=True)
 def _probe_channel(x: Array, c: int) -> float:
     """The mean of a few values, and exactly their value where they are all the same."""
     value = np.float64(x[0, c, 0])
@@ -428,7 +391,7 @@ def _probe_channel(x: Array, c: int) -> float:
     return np.float64(x.dtype.type(value + total / PROBES))
 
 
-@_compiled("contract", "reassoc", forceinline=True)
+@compiled("contract", "reassoc", forceinline=True)
 def _sum_channel(x: Array, c: int, center: float) -> tuple[float, float]:
     first = second = 0.0
     for n in range(x.shape[0]):
@@ -440,24 +403,17 @@ def _sum_channel(x: Array, c: int, center: float) -> tuple[float, float]:
     return first, second
 
 
-@_compiled("contract")
-def _scale_and_shift_images(x: Array, y: Array, table: Array, start: int, stop: int) -> None:
+@compiled("contract")
+def _scale_and_shift_channel(x: Array, y: Array, table: Array, c: int) -> None:
     number = x.dtype.type
-    for c in range(start, stop):
-        center, scale, shift = number(table[CENTER, c]), number(table[SCALE, c]), number(table[SHIFT, c])
-        for n in range(x.shape[0]):
-            run, out = x[n, c], y[n, c]
-            for s in range(run.size):
-                out[s] = scale * (run[s] - center) + shift
+    center, scale, shift = number(table[CENTER, c]), number(table[SCALE, c]), number(table[SHIFT, c])
+    for n in range(x.shape[0]):
+        run, out = x[n, c], y[n, c]
+        for s in range(run.size):
+            out[s] = scale * (run[s] - center) + shift
 
 
-@_compiled()
-def _gradient_sums_of_images(dy: Array, x: Array, table: Array, start: int, stop: int) -> None:
-    for c in range(start, stop):
-        table[FIRST, c], table[SECOND, c] = _sum_gradient_channel(dy, x, c, table[CENTER, c])
-
-
-@_compiled("contract", "reassoc", forceinline=True)
+@compiled("contract", "reassoc", forceinline=True)
 def _sum_gradient_channel(dy: Array, x: Array, c: int, center: float) -> tuple[float, float]:
     first = second = 0.0
     for n in range(x.shape[0]):
@@ -469,22 +425,21 @@ def _sum_gradient_channel(dy: Array, x: Array, c: int, center: float) -> tuple[f
     return first, second
 
 
-@_compiled("contract")
-def _combine_images(dy: Array, x: Array, dx: Array, table: Array, start: int, stop: int) -> None:
+@compiled("contract")
+def _combine_channel(dy: Array, x: Array, dx: Array, table: Array, c: int) -> None:
     number = x.dtype.type
-    for c in range(start, stop):
-        center, scale = number(table[CENTER, c]), number(table[SCALE, c])
-        slope, shift = number(table[SLOPE, c]), number(table[SHIFT, c])
-        for n in range(x.shape[0]):
-            run, gradients, out = x[n, c], dy[n, c], dx[n, c]
-            for s in range(run.size):
-                out[s] = scale * (gradients[s] + slope * (run[s] - center) + shift)
+    center, scale = number(table[CENTER, c]), number(table[SCALE, c])
+    slope, shift = number(table[SLOPE, c]), number(table[SHIFT, c])
+    for n in range(x.shape[0]):
+        run, gradients, out = x[n, c], dy[n, c], dx[n, c]
+        for s in range(run.size):
+            out[s] = scale * (gradients[s] + slope * (run[s] - center) + shift)
 
 
 # Values that lie together share a mean: as images of one sample, whose channels they are
 
 
-@_compiled("contract")
+@compiled("contract")
 def _forward_groups(
     x: Array,
     y: Array,
@@ -497,13 +452,13 @@ def _forward_groups(
     run: int,
     eps: float,
     center: bool,
-    start: int,
-    stop: int,
+    counters: Array,
+    number: int,
 ) -> None:
-    number, length, values = x.dtype.type, x.shape[2], x.shape[2] // run
+    kind, length, values, rows = x.dtype.type, x.shape[2], x.shape[2] // run, x.shape[1]
     few = max(1, NEAR // length)
-    for begin in range(start, stop, few):
-        end = min(begin + few, stop)
+    for part in taken(counters, number, -(-rows // few)):
+        begin, end = part * few, min((part + 1) * few, rows)
         for r in range(begin, end):
             if center:
                 centers[r], losts[r], squares[r] = _moments_of_channel(x, r)
@@ -512,7 +467,7 @@ def _forward_groups(
         for r in range(begin, end):
             inv_stds[r] = 1 / np.sqrt(squares[r] / length + eps)
         for r in range(begin, end):
-            middle, scale, shift = centers[r], number(inv_stds[r]), number(-losts[r] * inv_stds[r])
+            middle, scale, shift = centers[r], kind(inv_stds[r]), kind(-losts[r] * inv_stds[r])
             row, out, own = x[0, r], y[0, r], _own(gamma, r, values)
             weights, shifts = gamma[own], beta[own]
             if run == 1:
@@ -525,7 +480,7 @@ def _forward_groups(
                         results[s] = weights[k] * (scale * (near[s] - middle) + shift) + shifts[k]
 
 
-@_compiled("contract")
+@compiled("contract")
 def _backward_runs(
     dy: Array,
     x: Array,
@@ -537,12 +492,12 @@ def _backward_runs(
     sums: Array,
     gamma: Array,
     center: bool,
-    start: int,
-    stop: int,
+    counters: Array,
+    number: int,
 ) -> None:
     """dbeta and dgamma of each run in `sums`."""
-    number, runs, values = x.dtype.type, x.shape[1] // centers.size, gamma.size
-    for r in range(start, stop):
+    kind, runs, values = x.dtype.type, x.shape[1] // centers.size, gamma.size
+    for r in taken(counters, number, centers.size):
         middle, lost, inv_std, first, second = centers[r], losts[r], inv_stds[r], 0.0, 0.0
         for c in range(r * runs, (r + 1) * runs):
             dbeta, weighted = _sum_gradient_channel(dy, x, c, np.float64(middle))
@@ -550,14 +505,14 @@ def _backward_runs(
             first += gamma[c % values] * sums[0, 0, c]
             second += gamma[c % values] * sums[0, 1, c]
         of_rows[0, r], of_rows[1, r] = first, second
-        scale, slope, shift = _back(first, second, lost, inv_std, runs * x.shape[2], center, number)
+        scale, slope, shift = _back(first, second, lost, inv_std, runs * x.shape[2], center, kind)
         for c in range(r * runs, (r + 1) * runs):
             run, gradients, out, weight = x[0, c], dy[0, c], dx[0, c], gamma[c % values]
             for s in range(run.size):
                 out[s] = scale * (weight * gradients[s] + slope * (run[s] - middle) + shift)
 
 
-@_compiled(forceinline=True)
+@compiled(forceinline=True)
 def _back(first: float, second: float, lost: float, inv_std: float, count: int, center: bool, number: Any) -> Any:
     """Scale, slope and shift of `Backend.combine`, from sum(dx_hat) and sum(dx_hat * x_hat)."""
     slope = -inv_std * (second / count)
@@ -565,7 +520,7 @@ def _back(first: float, second: float, lost: float, inv_std: float, count: int, 
     return number(inv_std), number(slope), number(shift)
 
 
-@_compiled("contract")
+@compiled("contract")
 def _backward_columns(
     dy: Array,
     x: Array,
@@ -577,18 +532,18 @@ def _backward_columns(
     sums: Array,
     gamma: Array,
     center: bool,
-    start: int,
-    stop: int,
+    counters: Array,
+    number: int,
 ) -> None:
-    """dbeta and dgamma of blocks from `start` to `stop` in `sums`. A block ends where the values of gamma do.
+    """dbeta and dgamma of each block in `sums`. A block ends where the values of gamma do.
 
     They are first summed in the precision of x, over a few periods of gamma: half the memory beside a row in the cache.
     """
-    number, length = x.dtype.type, x.shape[2]
+    kind, length = x.dtype.type, x.shape[2]
     rows, blocks = gamma.size // length, sums.shape[0]
     periods, few = x.shape[1] // rows, max(1, NEAR // length)
     partial = np.empty((2, gamma.size), x.dtype)
-    for block in range(start, stop):
+    for block in taken(counters, number, blocks):
         sums[block] = 0
         last = (block + 1) * periods // blocks * rows
         for part in range(block * periods // blocks * rows, last, LEAST_PERIODS * rows):
@@ -598,13 +553,13 @@ def _backward_columns(
                 end = min(begin + few, part_end)
                 for r in range(begin, end):
                     own, middle, lost, inv_std = _own(gamma, r, length), centers[r], losts[r], inv_stds[r]
-                    scale, shift = number(inv_std), number(-lost * inv_std)  # of x_hat
+                    scale, shift = kind(inv_std), kind(-lost * inv_std)  # of x_hat
                     dbeta, dgamma = partial[0, own], partial[1, own]
                     first, second = _sum_weighted(dy[0, r], x[0, r], gamma[own], middle, scale, shift, dbeta, dgamma)
                     of_rows[0, r], of_rows[1, r] = first, (second - lost * first) * inv_std
                 for r in range(begin, end):
                     scale, slope, shift = _back(
-                        of_rows[0, r], of_rows[1, r], losts[r], inv_stds[r], length, center, number
+                        of_rows[0, r], of_rows[1, r], losts[r], inv_stds[r], length, center, kind
                     )
                     row, gradients, out, weights = x[0, r], dy[0, r], dx[0, r], gamma[_own(gamma, r, length)]
                     middle = centers[r]
@@ -615,7 +570,7 @@ def _backward_columns(
                 sums[block, 1, j] += np.float64(partial[1, j])
 
 
-@_compiled("contract", "reassoc", forceinline=True)
+@compiled("contract", "reassoc", forceinline=True)
 def _sum_weighted(
     dy: Array, x: Array, weights: Array, center: Any, scale: Any, shift: Any, dbeta: Array, dgamma: Array
 ) -> tuple[float, float]:
@@ -630,50 +585,50 @@ def _sum_weighted(
     return first, second
 
 
-@_compiled(forceinline=True)
+@compiled(forceinline=True)
 def _own(gamma: Array, r: int, values: int) -> Any:
     """Where the `values` of gamma are that a row is scaled with."""
     first = 0 if values == gamma.size else r * values % gamma.size
     return slice(first, first + values)
 
 
-# Rows: blocks of rows from `start` to `stop`. Channel c is columns c * size to (c + 1) * size.
+# Rows, by blocks of them. Channel c is columns c * size to (c + 1) * size.
 
 
-@_compiled()
-def _forward_rows(x: Array, y: Array, table: Array, eps: float, start: int, stop: int) -> None:
-    sums = np.empty((stop, 2, x.shape[1]))
+@compiled()
+def _forward_rows(x: Array, y: Array, table: Array, eps: float, counters: Array, number: int) -> None:
+    sums = np.empty((_blocks(x), 2, x.shape[1]))
     _probe_rows(x, table)
     for _ in range(ATTEMPTS):
-        _sum_rows(x, table, sums, start, stop)
+        _sum_rows(x, table, sums, counters, number)
         if _settle_rows(x, table, sums):
             break
     _between_forward(table, x.size // table.shape[1], eps)
-    _scale_and_shift_rows(x, y, table, start, stop)
+    _scale_and_shift_rows(x, y, table, counters, number)
 
 
-@_compiled()
-def _backward_rows(dy: Array, x: Array, dx: Array, table: Array, start: int, stop: int) -> None:
-    sums = np.empty((stop, 2, x.shape[1]))
-    _sum_gradient_rows(dy, x, table, sums, start, stop)
+@compiled()
+def _backward_rows(dy: Array, x: Array, dx: Array, table: Array, counters: Array, number: int) -> None:
+    sums = np.empty((_blocks(x), 2, x.shape[1]))
+    _sum_gradient_rows(dy, x, table, sums, counters, number)
     _gather(table, sums)
     _between_backward(table, x.size // table.shape[1])
-    _combine_rows(dy, x, dx, table, start, stop)
+    _combine_rows(dy, x, dx, table, counters, number)
 
 
-@_compiled()
+@compiled()
 def _between_forward(table: Array, count: int, eps: float) -> None:
     for c in range(table.shape[1]):
         _forward_channel(table, c, count, eps)
 
 
-@_compiled()
+@compiled()
 def _between_backward(table: Array, count: int) -> None:
     for c in range(table.shape[1]):
         _backward_channel(table, c, count)
 
 
-@_compiled()
+@compiled()
 def _probe_rows(x: Array, table: Array) -> None:
     """A provisional CENTER, as `_probe_channel`."""
     center, off = table[CENTER], np.zeros(x.shape[1])
@@ -692,7 +647,7 @@ def _probe_rows(x: Array, table: Array) -> None:
         center[c] = x.dtype.type(center[c])
 
 
-@_compiled()
+@compiled()
 def _settle_rows(x: Array, table: Array, sums: Array) -> bool:
     """CENTER, LOST and M2; whether the provisional centers were all near the mean."""
     _gather(table, sums)
@@ -706,76 +661,103 @@ def _settle_rows(x: Array, table: Array, sums: Array) -> bool:
     return all_near
 
 
-@_compiled("contract")
-def _sum_rows(x: Array, table: Array, sums: Array, start: int, stop: int) -> None:
+@compiled()
+def _sum_rows(x: Array, table: Array, sums: Array, counters: Array, number: int) -> None:
     center = _spread(sums[0], table, CENTER)
-    for block in range(start, stop):
+    for block in taken(counters, number, _blocks(x)):
         first, second = sums[block, 0], sums[block, 1]
         first[:] = 0
         second[:] = 0
         begin, end = block * BLOCK, min((block + 1) * BLOCK, x.shape[0])
-        for n in range(begin, end - 1, 2):  # two rows at once: half as often from and to `first` and `second`
-            row, next_row = x[n], x[n + 1]
-            for j in range(center.size):
-                deviation, next_deviation = np.float64(row[j]) - center[j], np.float64(next_row[j]) - center[j]
-                first[j] += deviation + next_deviation
-                second[j] += deviation * deviation + next_deviation * next_deviation
-        if (end - begin) % 2:
-            row = x[end - 1]
-            for j in range(center.size):
-                deviation = np.float64(row[j]) - center[j]
-                first[j] += deviation
-                second[j] += deviation * deviation
+        rest = end - (end - begin) % ROWS
+        for n in range(begin, rest, ROWS):
+            _add_rows(x, n, ROWS, center, first, second)
+        for n in range(rest, end):
+            _add_rows(x, n, 1, center, first, second)
 
 
-@_compiled("contract")
-def _sum_gradient_rows(dy: Array, x: Array, table: Array, sums: Array, start: int, stop: int) -> None:
+@compiled("contract", forceinline=True)
+def _add_rows(x: Array, n: int, rows: int, center: Array, first: Array, second: Array) -> None:
+    for j in range(center.size):
+        deviations = squares = 0.0
+        for k in range(rows):
+            deviation = np.float64(x[n + k, j]) - center[j]
+            deviations += deviation
+            squares += deviation * deviation
+        first[j] += deviations
+        second[j] += squares
+
+
+@compiled()
+def _sum_gradient_rows(dy: Array, x: Array, table: Array, sums: Array, counters: Array, number: int) -> None:
     center = _spread(sums[0], table, CENTER)
-    for block in range(start, stop):
+    for block in taken(counters, number, _blocks(x)):
         first, second = sums[block, 0], sums[block, 1]
         first[:] = 0
         second[:] = 0
-        for n in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
-            row, gradients = x[n], dy[n]
-            for j in range(center.size):
-                gradient = np.float64(gradients[j])
-                first[j] += gradient
-                second[j] += gradient * (np.float64(row[j]) - center[j])
+        begin, end = block * BLOCK, min((block + 1) * BLOCK, x.shape[0])
+        rest = end - (end - begin) % GRADIENT_ROWS
+        for n in range(begin, rest, GRADIENT_ROWS):
+            _add_gradient_rows(dy, x, n, GRADIENT_ROWS, center, first, second)
+        for n in range(rest, end):
+            _add_gradient_rows(dy, x, n, 1, center, first, second)
 
 
-@_compiled("contract")
-def _scale_and_shift_rows(x: Array, y: Array, table: Array, start: int, stop: int) -> None:
+@compiled("contract", forceinline=True)
+def _add_gradient_rows(dy: Array, x: Array, n: int, rows: int, center: Array, first: Array, second: Array) -> None:
+    for j in range(center.size):
+        gradients = products = 0.0
+        for k in range(rows):
+            gradient = np.float64(dy[n + k, j])
+            gradients += gradient
+            products += gradient * (np.float64(x[n + k, j]) - center[j])
+        first[j] += gradients
+        second[j] += products
+
+
+@compiled("contract")
+def _scale_and_shift_rows(x: Array, y: Array, table: Array, counters: Array, number: int) -> None:
     center, scale, shift = _spread(x, table, CENTER), _spread(x, table, SCALE), _spread(x, table, SHIFT)
-    for block in range(stop - 1, start - 1, -1):
+    blocks = _blocks(x)
+    for taken_block in taken(counters, number, blocks):
+        block = blocks - 1 - taken_block
         for n in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
             row, out = x[n], y[n]
             for j in range(center.size):
                 out[j] = scale[j] * (row[j] - center[j]) + shift[j]
 
 
-@_compiled("contract")
-def _combine_rows(dy: Array, x: Array, dx: Array, table: Array, start: int, stop: int) -> None:
+@compiled("contract")
+def _combine_rows(dy: Array, x: Array, dx: Array, table: Array, counters: Array, number: int) -> None:
     center, scale = _spread(x, table, CENTER), _spread(x, table, SCALE)
     slope, shift = _spread(x, table, SLOPE), _spread(x, table, SHIFT)
-    for block in range(stop - 1, start - 1, -1):
+    blocks = _blocks(x)
+    for taken_block in taken(counters, number, blocks):
+        block = blocks - 1 - taken_block
         for n in range(block * BLOCK, min((block + 1) * BLOCK, x.shape[0])):
             row, gradients, out = x[n], dy[n], dx[n]
             for j in range(center.size):
                 out[j] = scale[j] * (gradients[j] + slope[j] * (row[j] - center[j]) + shift[j])
 
 
-@_compiled()
+@compiled(forceinline=True)
+def _blocks(x: Array) -> int:
+    blocks: int = (x.shape[0] + BLOCK - 1) // BLOCK
+    return blocks
+
+
+@compiled()
 def _spread(x: Array, table: Array, quantity: int) -> Array:
     """A row of the table with a value for each column of x, in its precision."""
     values, columns = table[quantity], np.empty(x.shape[1], x.dtype)
     size = columns.size // values.size
-    for c in range(values.size):
-        for s in range(size):
+    for s in range(size):
+        for c in range(values.size):
             columns[c * size + s] = values[c]
     return columns
 
 
-@_compiled()
+@compiled()
 def _gather(table: Array, sums: Array) -> None:
     """FIRST and SECOND from the sums of blocks: over blocks, and over the columns of a channel."""
     first, second = table[FIRST], table[SECOND]

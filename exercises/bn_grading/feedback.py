@@ -12,7 +12,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from html import escape, unescape
 from pathlib import Path
@@ -25,6 +25,7 @@ import nbgrader  # type: ignore[import-untyped]
 from bs4 import BeautifulSoup
 from bs4.builder import HTMLTreeBuilder
 from nbconvert.exporters import HTMLExporter
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbgrader.api import MissingEntry  # type: ignore[import-untyped]
 from nbgrader.preprocessors import GetGrades, NbGraderPreprocessor  # type: ignore[import-untyped]
@@ -75,6 +76,16 @@ class _GivenGrades(GetGrades):  # type: ignore[misc]
 
     def _get_score(self, cell: Any, resources: Any) -> None:
         cell.metadata.nbgrader["score"], cell.metadata.nbgrader["points"] = _of(self._grades.scores, cell)
+
+
+class _OneStyle(CSSHTMLHeaderPreprocessor):
+    """nbconvert's, which makes the same styles for each page."""
+
+    _made: Any = None
+
+    def _generate_header(self, resources: Any) -> Any:
+        self._made = self._made or super()._generate_header(resources)
+        return self._made
 
 
 def _of(known: Mapping[str, Any], cell: Any) -> Any:
@@ -129,11 +140,26 @@ class Pages(HTMLExporter):
     """nbconvert's exporter, which does once what it would do again and again."""
 
     def __init__(self, config: Any) -> None:
+        self._css: Any = None
         super().__init__(config=config)  # type: ignore[no-untyped-call]
         if self._is_nbgraders():
             self.raw_template = _REMEMBERING
         self._cells = self.environment.globals["cells"] = _Cells()
         self._made: str | None = None
+        # Templates do not change while pages are made.
+        self.environment.auto_reload = False
+
+    def register_preprocessor(self, preprocessor: Any, enabled: bool = False) -> Any:
+        """Have nbconvert's own styles made once: it registers it for the template, and nbgrader once more."""
+        if type(preprocessor) is CSSHTMLHeaderPreprocessor:
+            preprocessor.__class__ = _OneStyle
+        return super().register_preprocessor(preprocessor, enabled)  # type: ignore[no-untyped-call]
+
+    def _init_resources(self, resources: Any) -> Any:
+        resources = super()._init_resources(resources)
+        # It reads the file.
+        self._css = resources["include_css"] = self._css or cache(resources["include_css"])
+        return resources
 
     def _is_nbgraders(self) -> bool:
         """Whether the HTML of a cell is made of the cell and the notebook's metadata alone.
@@ -152,7 +178,8 @@ class Pages(HTMLExporter):
         self, file_stream: Any, resources: Any = None, **kwargs: Any
     ) -> tuple[str, dict[str, Any]]:
         """The page of a notebook that is read here, and what it came with."""
-        notebook = _Own(nbformat.read(file_stream, as_version=4))  # type: ignore[no-untyped-call]
+        # `nbformat.read` would look whether it is valid, which nbconvert does before it makes anything of it.
+        notebook = _Own(nbformat.convert(nbformat.reader.reads(file_stream.read()), 4))  # type: ignore[no-untyped-call]
         return self.from_notebook_node(notebook, resources, **kwargs)
 
     def from_notebook_node(  # type: ignore[override]
@@ -225,7 +252,7 @@ _OF_ITS_OWN |= {"template"}
 _ATTRIBUTES = r"""(?:\s+[a-z][a-z0-9-]*=(?:"[^"<>]*"|[\w.%#-]+))*\s*"""
 _TOKEN = re.compile(
     rf"""(?P<text>[^<]+)
-    |(?P<cdata><(?P<name>style|script){_ATTRIBUTES}>)(?P<raw>(?:[^<]|<(?![/!]))*)</(?P=name)>
+    |(?P<cdata><(?P<name>style|script){_ATTRIBUTES}>)(?P<raw>[^<]*(?:<(?![/!])[^<]*)*)</(?P=name)>
     |<title>[^<&>]*\w[^<&>]*</title>
     |<(?P<begins>[a-z][a-z0-9]*){_ATTRIBUTES}/?>
     |</(?P<ends>[a-z][a-z0-9]*)>
@@ -233,6 +260,9 @@ _TOKEN = re.compile(
     |<!DOCTYPE[ ]html>""",
     re.VERBOSE,
 )
+_LETTER = "(?:[^<>&]|&(?:lt|gt|amp|quot|#39);)"
+# A program, or what was printed, in a <pre>: it stays as it is, but for quotation marks.
+_RUN = re.compile(f'(?:{_LETTER}|<span(?: class="[a-z0-9-]+")?>{_LETTER}*</span>)+')
 _REFERENCE = re.compile("&(?!(?:lt|gt|amp|quot|nbsp|#39|#34|#x27);)")
 # The pictures in a page lie in its tags; no more of them is kept than of the page.
 _LONG = 200
@@ -248,6 +278,10 @@ def parsed(html: str) -> str | None:
         return None
     written, opened, at = [], [], 0
     while at < len(html):
+        if "pre" in opened and (run := _RUN.match(html, at)):
+            at = run.end()
+            written.append(run[0].replace("&quot;", '"').replace("&#39;", "'"))
+            continue
         token = _TOKEN.match(html, at)
         if token is None:
             return None

@@ -11,15 +11,18 @@ student's.
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from typing import Any
 
 import bleach  # type: ignore[import-untyped]
+from ipython_pygments_lexers import IPython3Lexer  # type: ignore[import-untyped]
 from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters import ansi2html, strip_ansi
 from nbconvert.filters.highlight import Highlight2HTML
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
 
 from bn_grading import apart, feedback
 from bn_grading.markup_limits import LONGEST_CODE, is_plain, is_short, is_tame
@@ -32,6 +35,9 @@ FILTERS = {
 }
 # Of processor time for one page; most take half of one.
 PAGE_SECONDS = 60
+_LANGUAGE = "ipython3"
+# Of a text, in characters: what is shorter is kept for a while, as a class has it many times.
+_OFTEN = 5000
 
 _TAGS = frozenset(
     (
@@ -76,16 +82,27 @@ def _exporter() -> Any:
 @pass_context
 def markdown(context: Any, source: str) -> str:
     """The HTML of a Markdown text: what shows something, and nothing that acts or is loaded from elsewhere."""
-    html = ""
-    if is_short(source):
-        try:
-            html = _exporter().markdown2html(context, source)
-        # A picture that is not there, lists nested too deeply: the page is to be made all the same.
-        except Exception:
-            html = ""
-    if not html or not is_tame(html):
+    try:
+        # Of a cell with pictures, and of a long one, nothing is kept.
+        if len(source) < _OFTEN and not (context.get("cell") or {}).get("attachments"):
+            return _text(source)
+        return _html(context, source)
+    # A picture that is not there, lists nested too deeply: the page is to be made all the same.
+    except Exception:
         return f"<pre>{escape(source)}</pre>"
-    return str(_cleaner().clean(html))
+
+
+@lru_cache(maxsize=128)
+def _text(source: str) -> str:
+    return _html({}, source)
+
+
+def _html(context: Any, source: str) -> str:
+    if is_short(source):
+        html = _exporter().markdown2html(context, source)
+        if html and is_tame(html):
+            return str(_cleaner().clean(html))
+    return f"<pre>{escape(source)}</pre>"
 
 
 def terminal(source: str) -> str:
@@ -97,12 +114,30 @@ def code(source: str, language: str | None = None, metadata: Any = None) -> str:
     """The HTML of a program, in colours."""
     if len(source) > LONGEST_CODE:
         return f'<div class="highlight"><pre>{escape(source)}</pre></div>'
-    return str(_highlighter()(source, language=language, metadata=metadata))
+    if language or "magics_language" in (metadata or {}):
+        return str(_highlighter()(source, language=language, metadata=metadata))
+    return (_python if len(source) < _OFTEN else _python.__wrapped__)(source)
 
 
 @cache
 def _highlighter() -> Any:
-    return Highlight2HTML(pygments_lexer="ipython3")  # type: ignore[no-untyped-call]
+    return Highlight2HTML(pygments_lexer=_LANGUAGE)  # type: ignore[no-untyped-call]
+
+
+@lru_cache(maxsize=128)
+def _python(source: str) -> str:
+    return highlight(source or " ", _lexer(), _formatter())
+
+
+@cache
+def _lexer() -> Any:
+    return IPython3Lexer()
+
+
+@cache
+def _formatter() -> Any:
+    """nbconvert makes one for each cell, with all its styles."""
+    return HtmlFormatter(cssclass=f" highlight hl-{_LANGUAGE}")
 
 
 class Feedback(HTMLExporter):

@@ -9,6 +9,7 @@ from scipy import integrate, stats
 
 from bn_book.batch_size import experiments as exp
 from bn_book.batch_size import figures as draw
+from bn_book.batch_size import written
 from bn_book.data import load_digits
 from bn_book.drawing import flipbook
 from bn_lib import BatchNorm, GroupNorm, LayerNorm, batch_norm, batch_norm_backward
@@ -227,7 +228,7 @@ def test_ghost_statistics_of_all_train_as_bn_does():
 
 
 def test_every_pair_stands_in_the_table():
-    table = draw.table_of_pairs(exp.AllBatches.of((1, 2, 4, 9), 2, replace=True)).splitlines()
+    table = written.table_of_pairs(exp.AllBatches.of((1, 2, 4, 9), 2, replace=True)).splitlines()
     assert len(table) == 6
     assert {line.count("|") for line in table} == {6}
     assert "| **2** | 1.5; 0.25 | 2; 0 | 3; 1 | 5.5; 12.25 |" in table

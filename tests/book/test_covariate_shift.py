@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bn_book.covariate_shift import experiments as shift
-from bn_book.covariate_shift import figures
+from bn_book.covariate_shift import figures, written
 from bn_book.data import load_digits
 from bn_book.drawing import show
 from bn_book.networks import sigmoid_network
@@ -94,8 +94,8 @@ def test_small_weights_explode_at_a_calibrated_step_and_large_ones_at_a_fixed_ra
 def test_the_lines_by_hand_hold_as_they_are_written():
     chain, rate = shift.Chain(), Fraction(1, 100)
     terms = shift.expand(chain, rate)
-    each = [figures.worked_term(chain, term, rate) for term in terms]
-    tex = [figures.worked_gradients(chain), *each, figures.worked_check(chain, rate)]
+    each = [written.worked_term(chain, term, rate) for term in terms]
+    tex = [written.worked_gradients(chain), *each, written.worked_check(chain, rate)]
     # a line may break before any of its equals signs
     tex = [line.replace(r"\\ &=", "=") for line in tex]
     checked = 0
@@ -105,10 +105,8 @@ def test_the_lines_by_hand_hold_as_they_are_written():
         assert all(value == pytest.approx(values[0], rel=1e-12) for value in values), line
         checked += len(values) > 1
     assert checked == 5 + 8 + 4
-    written = figures.worked_terms(terms).replace("{aligned}", "").split(r"\\[4pt]")
-    assert [float(line.split("&=")[1].removesuffix(r"\end")) for line in written[:-1]] == [
-        float(t.value) for t in terms
-    ]
+    lines = written.worked_terms(terms).replace("{aligned}", "").split(r"\\[4pt]")
+    assert [float(line.split("&=")[1].removesuffix(r"\end")) for line in lines[:-1]] == [float(t.value) for t in terms]
 
 
 # Watching a network

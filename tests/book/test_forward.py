@@ -10,10 +10,10 @@ import pytest
 from drawn import covered
 
 from bn_book.drawing import show
-from bn_book.drawing._tex import decimal
 from bn_book.forward import experiments as forward
 from bn_book.forward import figures
 from bn_book.forward.experiments import BATCH, ByHand
+from bn_book.tex import decimal
 from bn_lib import BatchNorm, ReLU, batch_norm
 
 # By hand

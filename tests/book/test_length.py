@@ -10,6 +10,7 @@ from drawn import covered
 from bn_book.data import load_digits
 from bn_book.length import experiments as exp
 from bn_book.length import figures as draw
+from bn_book.length import written
 from bn_book.length.laboratory import laboratory
 from bn_exercises.typography import as_in_a_book
 from bn_lib import SGD, BatchNorm, Dense, batch_norm, softmax_cross_entropy
@@ -53,11 +54,11 @@ def test_only_the_whole_gradient_stands_at_right_angles():
 
 def test_worked_lines_hold_the_numbers():
     unit = exp.Unit()
-    assert r"= 0.75" in draw.worked_forward(unit)
-    assert r"(-1,\ 0.75)" in draw.worked_backward(unit)
-    assert r"w \cdot g &= 3 \cdot (-1) + 4 \cdot 0.75 = 0" in draw.worked_backward(unit)
-    assert "25 + 9 = 34" in draw.worked_step(unit, RATE)
-    assert r"0.64 \cdot 25 + 9 = 25" in draw.worked_step(unit, RATE, Fraction(1, 12))
+    assert r"= 0.75" in written.worked_forward(unit)
+    assert r"(-1,\ 0.75)" in written.worked_backward(unit)
+    assert r"w \cdot g &= 3 \cdot (-1) + 4 \cdot 0.75 = 0" in written.worked_backward(unit)
+    assert "25 + 9 = 34" in written.worked_step(unit, RATE)
+    assert r"0.64 \cdot 25 + 9 = 25" in written.worked_step(unit, RATE, Fraction(1, 12))
 
 
 # What eps does

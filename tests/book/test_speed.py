@@ -14,6 +14,7 @@ import pytest
 from bn_book.drawing import show
 from bn_book.speed import experiments as speed
 from bn_book.speed import figures as draw
+from bn_book.speed import written
 from bn_book.speed.claims import CLAIMS
 from bn_book.speed.experiments import STEPS, Limits, Step, Timing
 from bn_lib import Moments, batch_norm, batch_norm_backward, use_backend
@@ -278,11 +279,11 @@ def test_seven_digits_are_about_those_of_float32():
 
 def test_worked_lines_hold_the_numbers():
     hand = speed.by_hand(speed.BY_HAND, speed.DIGITS)
-    lines = draw.worked_one_pass(hand)
+    lines = written.worked_one_pass(hand)
     assert r"100\,120\,000" in lines
     assert r"\approx -100" in lines
     assert r"&= 10\,008" in lines
-    shifted = draw.worked_shifted(speed.by_hand(["0", "1", "5"], 7), "10006")
+    shifted = written.worked_shifted(speed.by_hand(["0", "1", "5"], 7), "10006")
     assert r"d = x - 10\,006 &= (0,\; 1,\; 5)" in shifted
     assert r"- \bar d^2 &\approx 4.666667" in shifted
 
@@ -381,15 +382,15 @@ def test_errors_are_drawn_and_what_is_no_number_is_crossed():
 
 
 def test_tables_hold_every_row():
-    table = draw.table_of_steps(STEPS, TIMINGS).splitlines()
+    table = written.table_of_steps(STEPS, TIMINGS).splitlines()
     assert len(table) == 2 + len(STEPS)
     assert table[2] == "| textbook | 48 | 5 | 9.0 |"
-    work = draw.table_of_work(speed.FUSED).splitlines()
+    work = written.table_of_work(speed.FUSED).splitlines()
     assert work[3] == "| BN, ReLU | 20 | 12 |"
 
 
 def test_a_page_shows_what_is_run():
-    shown = draw.source(speed.products)
+    shown = written.source(speed.products)
     assert shown.startswith("```python\ndef products(x, gamma, beta, eps, out=None):\n    count = ")
     namespace = {"np": np}
     exec(shown.removeprefix("```python\n").removesuffix("```"), namespace)

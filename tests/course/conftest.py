@@ -1,7 +1,8 @@
 """One course, run with the real nbgrader commands from start to end: what an instructor types, what students type.
 
-Everything happens in a temporary folder: the course, the exchange, and each person's home. The commands take two to
-three seconds each to start, so the whole loop runs once and the tests look at what it left behind.
+Everything happens in a temporary folder: the course, the exchange, and each person's home. The whole loop runs once,
+and the tests look at what it left behind. To start a command takes longer than most of what it does, so most of them
+run in this process (`in_process`), each with the environment, the folder and the arguments that it would have.
 
 nbgrader takes a student's name from the account that runs it (`pwd.getpwuid(os.getuid())`); environment variables count
 only in an account called `jovyan`. A test must not add accounts to somebody's machine, so the students use the option
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -28,8 +29,12 @@ from warnings import catch_warnings
 
 import pytest
 from filelock import FileLock
+from jupyter_core.application import NoStart
+from nbgrader.apps import NbGraderApp
 
 from bn_exercises.course.sources import to_notebook
+from bn_grading.app import GradeApp
+from bn_grading.feedback_app import FeedbackApp
 
 EXERCISES = Path(__file__).parents[2] / "exercises"
 COURSE = "batch-normalization"
@@ -285,16 +290,28 @@ class Course:
 
     def nbgrader(self, *command: str, student: str = "", fails: bool = False) -> str:
         """Run `nbgrader COMMAND` as the instructor in the course, or as a student at home; return its output."""
-        done = self.run("nbgrader", *command, student=student)
-        assert (done.returncode != 0) == fails, f"nbgrader {' '.join(command)} ended {done.returncode}:\n{done.stdout}"
-        return done.stdout
+        ended, said = self.here(NbGraderApp, *command, student=student)
+        assert (ended != 0) == fails, f"nbgrader {' '.join(command)} ended {ended}:\n{said}"
+        return said
 
-    def grade(self, *options: str, code: int = 0) -> str:
-        """Run `bn-grade` as the instructor, but in this process; return its output."""
-        with patch.dict(os.environ, self.environment(), clear=True), catch_warnings(action="ignore"):
-            ended, said = in_process(*options, folder=self.root)
+    def grade(self, *options: str, code: int = 0, **changed: str) -> str:
+        """Run `bn-grade` as the instructor, maybe with some variables changed; return its output."""
+        ended, said = self.here(GradeApp, *options, **changed)
         assert ended == code, f"bn-grade {' '.join(options)} ended {ended}:\n{said}"
         return said
+
+    def make_feedback(self, *options: str, code: int = 0) -> str:
+        """Run `bn-feedback` as the instructor; return its output."""
+        ended, said = self.here(FeedbackApp, *options)
+        assert ended == code, f"bn-feedback {' '.join(options)} ended {ended}:\n{said}"
+        return said
+
+    def here(self, app: type[Any], *command: str, student: str = "", **changed: str) -> tuple[int, str]:
+        """Run a command's application in this process, as that person; its exit status, and what it said."""
+        folder = self.home(student) if student else self.root
+        environment = self.environment(student) | changed
+        with patch.dict(os.environ, environment, clear=True), catch_warnings(action="ignore"):
+            return in_process(app, *command, folder=folder)
 
     def run(self, module: str, *command: str, student: str = "", **changed: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, with an environment of its own, and maybe some variables changed."""
@@ -343,20 +360,27 @@ class Course:
             }
 
 
-def in_process(*options: str, folder: Path | None = None) -> tuple[int, str]:
-    """Run `bn-grade` in this process, which saves starting one; its exit status, and what it said."""
-    from bn_grading.app import GradeApp
-
+def in_process(app: type[Any], *options: str, folder: Path | None = None) -> tuple[int, str]:
+    """Run a command of nbgrader's or of ours in this process; its exit status, and what it said."""
     said, code = StringIO(), 0
     with chdir(folder or Path.cwd()), redirect_stdout(said), redirect_stderr(said):
+        started = app.instance()
         try:
-            app = GradeApp.instance()
-            app.initialize(list(options))
-            app.start()
+            started.initialize(list(options))
+            started.start()
+        except NoStart:
+            # A subcommand did it all.
+            pass
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            if isinstance(end.code, str):
+                # As Python says it when it ends.
+                print(end.code)
         finally:
-            GradeApp.clear_instance()
+            # It, or what it handed over to, is this process's one application of its kind.
+            while started is not None:
+                type(started).clear_instance()
+                started = started.subapp
     return code, said.getvalue()
 
 
@@ -412,39 +436,6 @@ def work(course: Course, student: str) -> None:
             SUBMISSIONS[student][notebook].edit(path)
         else:
             path.unlink()
-
-
-# `nbgrader submit`, as each of these students at home. One process for all: to start it takes longer than to submit.
-SUBMIT = """
-import json, os, sys
-from nbgrader.apps import SubmitApp
-
-for student, home, environment in json.load(sys.stdin):
-    os.chdir(home)
-    os.environ.update(environment)
-    app = SubmitApp.instance()
-    app.initialize([*sys.argv[1:], "--student", student])
-    app.start()
-    SubmitApp.clear_instance()
-"""
-
-
-def hand_in(course: Course, students: Iterable[str]) -> str:
-    """Submit what each of them has at home; return what the command said."""
-    theirs = [(each, str(course.home(each)), course.environment(each)) for each in students]
-    done = subprocess.run(
-        [sys.executable, "-c", SUBMIT, ASSIGNMENT, "--course", COURSE],
-        input=json.dumps(theirs),
-        cwd=course.machine,
-        env=course.environment("students"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 def environment_in(folder: Path) -> str:
@@ -510,15 +501,14 @@ def go_round(course: Course) -> dict[str, str]:
     shutil.copytree(course.home("ada_perfect") / ASSIGNMENT, course.machine / "fetched")
     for student in SUBMISSIONS:
         work(course, student)
-    first, *others = SUBMISSIONS
-    logs["submit"] = course.nbgrader(
-        "submit", ASSIGNMENT, "--course", COURSE, "--student", first, student=first
-    ) + hand_in(course, others)
+        course.nbgrader("submit", ASSIGNMENT, "--course", COURSE, "--student", student, student=student)
     logs["collect"] = course.nbgrader("collect", ASSIGNMENT)
-    # It grades everybody it can, and fails at the end because of the file that is no notebook.
-    # nbgrader's own, to compare with: the course refuses it.
-    logs["autograde"] = course.nbgrader("autograde", ASSIGNMENT, RUNS_ALL_THE_SAME, fails=True)
-    logs["generate_feedback"] = course.nbgrader("generate_feedback", ASSIGNMENT)
+    # Both as an instructor starts them. They grade everybody they can, and fail at the end because of the file that is
+    # no notebook.
+    for command, code in {"bn_grading": 1, "bn_grading.feedback_command": 0}.items():
+        done = course.run(command, ASSIGNMENT, "--jobs", "2")
+        assert done.returncode == code, done.stdout
+        logs[command] = done.stdout
     logs["release_feedback"] = course.nbgrader("release_feedback", ASSIGNMENT)
     logs["fetch_feedback"] = course.nbgrader(
         "fetch_feedback", ASSIGNMENT, "--course", COURSE, "--student", "ben_half_right", student="ben_half_right"

@@ -23,6 +23,7 @@ from nbgrader.preprocessors import Execute
 from traitlets.config import Config
 
 from bn_grading import options, record
+from bn_grading.app import GradeApp
 from bn_grading.execute import Executed, Notebook, _Turns
 from bn_grading.results import Results
 
@@ -152,7 +153,7 @@ def squares(course: Course, source: str) -> Any:
 
 
 def grade(course: Course, *options: str) -> tuple[int, str]:
-    return in_process(PLAIN, *options, folder=course.root)
+    return in_process(GradeApp, PLAIN, *options, folder=course.root)
 
 
 def points(course: Course, student: str, name: str = "squares") -> dict[str, Any]:
@@ -334,7 +335,7 @@ def killed(course: Course, monkeypatch: pytest.MonkeyPatch, where: Any, name: st
     if process == 0:
         try:
             setattr(where, name, ends(getattr(where, name)))
-            in_process(PLAIN, folder=course.root)
+            in_process(GradeApp, PLAIN, folder=course.root)
         finally:
             os._exit(0)
     _, status = os.waitpid(process, 0)

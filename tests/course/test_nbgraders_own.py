@@ -17,6 +17,7 @@ from nbgrader import api, tests
 from nbgrader.tests.apps import test_nbgrader_autograde as theirs
 from nbgrader.tests.apps.conftest import course_dir, db, temp_cwd  # noqa: F401 - fixtures
 
+from bn_grading.app import GradeApp
 from bn_grading.differences import DIFFERENCES
 
 from .conftest import in_process
@@ -32,7 +33,7 @@ def run_nbgrader(args: list[str], retcode: int = 0, env: dict[str, str] | None =
     """In the place of nbgrader's function of that name: the one command is ours."""
     if args[0] != "autograde":
         return str(tests.run_nbgrader(args, retcode, env, stdout))
-    code, said = in_process(*args[1:])
+    code, said = in_process(GradeApp, *args[1:])
     assert code == retcode, said
     return said
 

@@ -3,16 +3,12 @@
 import csv
 import io
 import json
-import os
 import random
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +16,7 @@ import pytest
 from bn_exercises.verdict import Link
 from bn_grading.report import anonymous, compute, page, tables
 from bn_grading.report.alike import FEWEST, Alike, alike, tokens
+from bn_grading.report.app import ReportApp
 from bn_grading.report.read import Class, Found, NoResultsError, Outcome, Person, Score, outcomes
 from bn_grading.report.write import write, write_text
 
@@ -708,20 +705,6 @@ STUDENTS = (
 COPIES = {"tim_first": LOOP, "tom_second": RENAMED}
 
 
-def bn(course: Course, module: str, *arguments: str) -> SimpleNamespace:
-    """Run one of our commands in the course, as the instructor."""
-    paths = [str(EXERCISES.parent), str(EXERCISES)]
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=course.root,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "JUPYTER_CONFIG_DIR": str(course.machine / "etc")},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return SimpleNamespace(rc=done.returncode, out=done.stdout, err=done.stderr)
-
-
 @pytest.fixture(scope="module")
 def empty(with_release: Copies, tmp_path_factory: pytest.TempPathFactory) -> Course:
     """A course that released its assignment."""
@@ -742,7 +725,7 @@ def graded(empty: Course) -> Course:
         for name, edit in notebooks.items():
             shutil.copy(empty.released(name), folder)
             edit(folder / f"{name}.ipynb")
-    empty.logs["grade"] = bn(empty, "bn_grading", ASSIGNMENT, "--jobs", "2").out
+    empty.logs["grade"] = empty.grade(ASSIGNMENT, "--jobs", "2", code=1)
     with Gradebook(f"sqlite:///{empty.root}/gradebook.db") as gradebook:
         gradebook.update_or_create_student(
             "ada_perfect", first_name="Augusta", last_name="Lovelace", email="ada@example.org"
@@ -756,15 +739,18 @@ def graded(empty: Course) -> Course:
         gradebook.db.commit()
     with (empty.root / "grading" / ASSIGNMENT / "results.jsonl").open("a") as results:
         results.write('{"student": "fred", "sta\n')
-    empty.logs["report"] = bn(empty, "bn_grading.report", ASSIGNMENT, "--book", "https://example.org").out
+    # As an instructor starts it.
+    done = empty.run("bn_grading.report", ASSIGNMENT, "--book", "https://example.org")
+    assert done.returncode == 0, done.stdout
+    empty.logs["report"] = done.stdout
     return empty
 
 
 def test_nothing_was_graded_yet(empty: Course) -> None:
-    done = bn(empty, "bn_grading.report", ASSIGNMENT)
-    assert done.rc == 1
-    assert "there is nothing to report on batch-norm: expected the grader's results in" in done.err
-    assert "Grade first: bn-grade batch-norm" in done.err
+    ended, said = empty.here(ReportApp, ASSIGNMENT)
+    assert ended == 1
+    assert "there is nothing to report on batch-norm: expected the grader's results in" in said
+    assert "Grade first: bn-grade batch-norm" in said
 
 
 @pytest.mark.parametrize(
@@ -776,10 +762,10 @@ def test_nothing_was_graded_yet(empty: Course) -> None:
     ],
 )
 def test_bad_arguments_are_said(empty: Course, arguments: list[str], says: str) -> None:
-    done = bn(empty, "bn_grading.report", *arguments)
-    assert done.rc == 1
-    assert says in done.err
-    assert "Traceback" not in done.err
+    ended, said = empty.here(ReportApp, *arguments)
+    assert ended == 1
+    assert says in said
+    assert "Traceback" not in said
 
 
 def written(course: Course, name: str) -> str:

@@ -491,8 +491,11 @@ changed
 
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
-@pytest.mark.parametrize("account", [(), _AS_SOMEBODY], ids=["this account", "an ordinary account"])
-@pytest.mark.parametrize("below", ["", "course/.venv"])
+@pytest.mark.parametrize(
+    ("below", "account"),
+    [("", ()), ("course/.venv", _AS_SOMEBODY)],
+    ids=["it itself, this account", "below another folder, an ordinary account"],
+)
 @pytest.mark.parametrize("above", ["/tmp", "/dev/shm"])
 def test_an_environment_may_lie_where_the_sandbox_puts_something_else(
     above: str, below: str, account: tuple[str, ...]
@@ -555,7 +558,7 @@ OFFERS = {
     "ipykernel": "import ipykernel\n%lsmagic",
     "bn-lib": (
         "import bn_lib\ny, cache = bn_lib.batch_norm(x, np.ones(8, 'f'), np.zeros(8, 'f'))\n"
-        "type(bn_lib.backends.choose(x)).__name__, bn_lib.batch_norm_backward(y, cache)[0].shape"
+        "type(bn_lib.backends.choose(x)).__name__, y.shape"
     ),
 }
 SAYS = {
@@ -580,7 +583,9 @@ def test_all_that_is_offered_is_tried() -> None:
 
 @pytest.mark.needs("bwrap", package="bubblewrap")
 def test_a_submission_has_what_a_learner_has() -> None:
-    said = dict(zip(OFFERS, ran(*OFFERS.values()), strict=True))
+    # As long as it takes: Numba compiles.
+    limits = Limits(cell_seconds=600, notebook_seconds=600, submission_seconds=600)
+    said = dict(zip(OFFERS, ran(*OFFERS.values(), limits=limits), strict=True))
     for name, words in SAYS.items():
         assert words in said[name], (name, said[name])
         assert "Warning" not in said[name], (name, said[name])

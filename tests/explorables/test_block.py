@@ -118,6 +118,10 @@ def test_the_keyboard_does_it_all(stage):
     for _ in range(40):
         page.keyboard.press("ArrowLeft")
     assert -180 <= state(page, "turn") < 180
+    for key, turn in (("Home", -180), ("PageUp", -135), ("End", 179), ("PageDown", 134)):
+        page.keyboard.press(key)
+        assert state(page, "turn") == turn
+        assert table.get_attribute("aria-valuenow") == str(turn)
 
     page.get_by_role("slider", name="channel").focus()
     page.keyboard.press("ArrowRight")

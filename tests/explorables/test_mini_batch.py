@@ -68,7 +68,8 @@ def test_a_value_can_be_dragged_and_moved_by_keys(stage):
     assert others == [1, 2, 4, 5]
     assert moved < 6
     assert page.locator(".bn-worked td").all_inner_texts()[16] == f"{moved:.1f}".replace("-", "−")
-    for key, difference in (("ArrowLeft", -0.1), ("ArrowUp", 0.1), ("Shift+ArrowRight", 1.0)):
+    keys = {"ArrowLeft": -0.1, "ArrowUp": 0.1, "Shift+ArrowRight": 1.0, "PageDown": -1.0, "PageUp": 1.0}
+    for key, difference in keys.items():
         before = state(page, "x")[-1]
         handle.press(key)
         assert state(page, "x")[-1] == pytest.approx(before + difference)

@@ -103,6 +103,9 @@ def test_the_point_is_dragged_in_both_directions(stage):
     assert state(page, "gamma") == 0
     handle.press("ArrowDown")
     assert state(page, "beta") == pytest.approx(0.98)
+    handle.press("PageDown")
+    assert (state(page, "gamma"), state(page, "beta")) == (0, pytest.approx(0.78))
+    handle.press("PageUp")
     assert handle.get_attribute("aria-valuetext") == "γ 0 %, β 98 %"
 
 

@@ -27,7 +27,7 @@ from bn_book.axes.experiments import (
 )
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
-from bn_book.drawing._tex import aligned
+from bn_book.tex import aligned
 from bn_lib._arrays import Array
 
 #: The colour and the line of each normalizer, and of each place.

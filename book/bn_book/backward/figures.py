@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from bn_book.backward.experiments import PATHS, ByHandBackward, Path, PathRun
 from bn_book.colours import COLOURS
 from bn_book.drawing import styled
-from bn_book.drawing._tex import aligned, decimal, row
+from bn_book.tex import aligned, decimal, row
 from bn_lib._arrays import Array
 
 # By hand

@@ -17,8 +17,8 @@ import numpy as np
 from bn_book.data import TRAINING_ROWS, load_digits
 from bn_book.networks import Normalizer
 from bn_book.runs import cache
+from bn_lib import _checks as check
 from bn_lib._arrays import Array
-from bn_lib._checks import check_positive_int
 from bn_lib.batchnorm import BatchNorm, GroupNorm, LayerNorm
 from bn_lib.layer import Layer, only_looked_at
 from bn_lib.moments import Moments
@@ -120,7 +120,7 @@ def mean_density(deviation: Array, m: int) -> Array:
         deviation: where the density is wanted, in standard deviations of the population.
         m: values in the mini-batch, at least 1.
     """
-    m = check_positive_int(m, "m")
+    m = check.positive_int(m, "m")
     return np.sqrt(m / (2 * np.pi)) * np.exp(-0.5 * m * np.asarray(deviation) ** 2)
 
 
@@ -181,7 +181,7 @@ def _chi2_distribution(x: float, degrees: int) -> float:
 
 
 def _degrees_of_freedom(m: int) -> int:
-    m = check_positive_int(m, "m")
+    m = check.positive_int(m, "m")
     if m < 2:
         raise ValueError(f"m is {m}; expected at least 2, or there is no variance")
     return m - 1
@@ -476,7 +476,7 @@ class GhostBatchNorm(BatchNorm):
 
     def __init__(self, num_features: int, statistics_of: int, **options: Any) -> None:
         super().__init__(num_features, **options)
-        self.statistics_of = check_positive_int(statistics_of, "statistics_of")
+        self.statistics_of = check.positive_int(statistics_of, "statistics_of")
 
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         if x.ndim != 2 or x.shape[0] % self.statistics_of:

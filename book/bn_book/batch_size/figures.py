@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bn_book.batch_size.experiments import (
-    AllBatches,
     Changed,
     Company,
     Noise,
@@ -191,21 +190,3 @@ def by_statistics(runs: Mapping[int, Sequence[Trained]]) -> Figure:
     below.set_title(f"Test accuracy: {test[0].mean():.0f} % at {sizes[0]}, {test[-1].mean():.0f} % at {sizes[-1]}")
     _batch_size_axis(below, sizes)
     return fig
-
-
-# The worked example
-
-
-def _number(value: object) -> str:
-    return f"{float(value):g}"  # type: ignore[arg-type]
-
-
-def table_of_pairs(found: AllBatches) -> str:
-    """Every ordered pair of the population as a Markdown table: mu_B and sigma2_B of each."""
-    values = found.population
-    rows = iter(zip(found.means, found.variances, strict=True))
-    lines = ["| first \\ second | " + " | ".join(_number(v) for v in values) + " |", "|---" * (len(values) + 1) + "|"]
-    for first in values:
-        cells = [f"{_number(mean)}; {_number(var)}" for mean, var in (next(rows) for _ in values)]
-        lines.append(f"| **{_number(first)}** | " + " | ".join(cells) + " |")
-    return "\n".join(lines)

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from bn_book.colours import COLOURS
 from bn_book.conditioning.experiments import Descent, Hand, Start
 from bn_book.drawing import SMALL, styled
-from bn_book.drawing._tex import aligned
+from bn_book.tex import aligned
 from bn_lib._arrays import Array
 
 LOOKS: Mapping[Start, tuple[str, str, str]] = {

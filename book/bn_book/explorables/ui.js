@@ -187,7 +187,8 @@ export function AxisY({ scale, x, right, label, format }) {
 export const line = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`).join("");
 
 /**
- * A point that can be dragged, or moved with the arrow keys (ten steps at a time with Shift; Home and End).
+ * A point that can be dragged, or moved with the arrow keys, ten steps at a time with Shift or with PageUp and PageDown,
+ * which go up and down where it moves both ways; Home and End go all the way.
  *
  * `at` is its place in units of the drawing, whose size is [width, height]. It moves along x, along y, or both:
  * `x` and `y` are { value, scale, min, max, step }, and move({ x, y }) gets the new values.
@@ -243,6 +244,8 @@ export function Handle({ width, height, at, x, y, label, text, move, kind = "" }
       ArrowLeft: x ? [-far, 0] : [0, -far],
       ArrowUp: y ? [0, far] : [far, 0],
       ArrowDown: y ? [0, -far] : [-far, 0],
+      PageUp: y ? [0, 10] : [10, 0],
+      PageDown: y ? [0, -10] : [-10, 0],
       Home: [-Infinity, 0],
       End: [Infinity, 0],
     }[event.key];

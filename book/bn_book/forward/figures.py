@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
-from bn_book.drawing._tex import aligned, decimal, row
 from bn_book.forward.experiments import ByHand, VarianceFormula, output_std
+from bn_book.tex import aligned, decimal, row
 from bn_exercises.typography import as_in_a_book
 from bn_lib._arrays import Array
 

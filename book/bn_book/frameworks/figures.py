@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
-from bn_book.drawing._tex import aligned, decimal, row
 from bn_book.frameworks.experiments import Converted, Moved, floor, of_lead
 from bn_book.frameworks.installed import Results
 from bn_book.frameworks.pitfalls import FRAMEWORKS, PITFALLS, Pitfall
 from bn_book.frameworks.side_by_side import EPS_FORGOTTEN, QUANTITIES
+from bn_book.tex import aligned, decimal, row
 from bn_lib import Convention, Sequential
 from bn_lib._arrays import Array
 

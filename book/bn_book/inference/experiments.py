@@ -16,8 +16,8 @@ import numpy as np
 from bn_book.data import load_digits
 from bn_book.networks import sigmoid_network, small_cnn
 from bn_book.runs import cache
+from bn_lib import _checks as check
 from bn_lib._arrays import Array
-from bn_lib._checks import check_number
 from bn_lib.batchnorm import BatchNorm
 from bn_lib.folding import fold_batch_norm
 from bn_lib.layer import Layer, only_looked_at
@@ -168,7 +168,7 @@ def running_average(start: float, values: Array, momentum: float) -> Array:
     Returns:
         `(k + 1,)` or `(k + 1, C)`, starting with `start`.
     """
-    momentum = check_number(momentum, "momentum", low=0.0, high=1.0)
+    momentum = check.number(momentum, "momentum", low=0.0, high=1.0)
     averages = [np.full_like(values[0], start)]
     for value in values:
         averages.append((1 - momentum) * averages[-1] + momentum * value)
@@ -382,7 +382,7 @@ def average_noise(momentum: float, m: int) -> float:
 
     because the weights w * (1 - w)**j have squares that add up to w / (2 - w).
     """
-    momentum = check_number(momentum, "momentum", low=0.0, high=1.0)
+    momentum = check.number(momentum, "momentum", low=0.0, high=1.0)
     return float(np.sqrt(momentum / (2 - momentum) / m))
 
 

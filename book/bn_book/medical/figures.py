@@ -15,9 +15,9 @@ from matplotlib.path import Path
 
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
-from bn_book.drawing._tex import aligned, decimal, row
 from bn_book.medical.experiments import Decision, FiveValues, Reliability, standardized
 from bn_book.medical.phantoms import SIDE
+from bn_book.tex import aligned, decimal, row
 from bn_lib._arrays import Array
 
 GRAYS = 12  # steps that are told apart

@@ -15,8 +15,8 @@ from matplotlib.path import Path
 
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
-from bn_book.drawing._tex import aligned, decimal, row
 from bn_book.modulation.experiments import LOOKS, Conditional, Drawn, Learned, NewClass
+from bn_book.tex import aligned, decimal, row
 from bn_lib._arrays import Array
 
 SIDE = 8  # pixels of an image

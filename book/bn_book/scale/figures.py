@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from bn_book.colours import COLOURS
 from bn_book.drawing import styled
-from bn_book.drawing._tex import aligned, decimal
 from bn_book.scale.experiments import DigitsStage, Sweep, Worked, hand_problem, predicted_steps
+from bn_book.tex import aligned, decimal
 from bn_exercises.typography import as_in_a_book
 from bn_lib._arrays import Array
 

@@ -14,8 +14,8 @@ from matplotlib.ticker import NullFormatter
 
 from bn_book.colours import COLOURS
 from bn_book.drawing import SMALL, styled
-from bn_book.drawing._tex import aligned, decimal
 from bn_book.smoothness.experiments import EVERY, Activation, Along, Kind, Unit, Watched
+from bn_book.tex import aligned, decimal
 from bn_lib._arrays import Array
 
 #: What each kind is called, its colour and its line.

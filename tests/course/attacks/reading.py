@@ -59,7 +59,7 @@ READING = Theme(
                 + "import os, sys\n"
                 "def sources():\n    found = []\n    for above, folders, names in os.walk('/'):\n"
                 "        folders[:] = [n for n in folders if os.path.join(above, n) not in ('/usr', '/proc', "
-                "sys.base_prefix)]\n"
+                "sys.base_prefix) and n != 'site-packages']\n"
                 "        found += [n for n in names if 'calculation' in n and not above.startswith('/scratch')]\n"
                 "    return found or None\n"
                 'attempt("sources", sources)'

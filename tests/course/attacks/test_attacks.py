@@ -4,7 +4,6 @@ import json
 import re
 import struct
 import subprocess
-import sys
 from collections import Counter
 from functools import cache
 from html.parser import HTMLParser
@@ -20,7 +19,7 @@ from bn_grading import sandbox, seccomp
 
 from ..conftest import ASSIGNMENT, BASIC, COURSE
 from .attack import ALL, CANARY, HONEST, Attack
-from .conftest import ATTACKS, HONEST_STUDENTS, THEMES, Run, environment, fill_in, known
+from .conftest import ATTACKS, HONEST_STUDENTS, THEMES, Run, fill_in, known
 
 pytestmark = pytest.mark.needs("bwrap", package="bubblewrap (Debian)")
 
@@ -156,16 +155,7 @@ SHOWN = [attack for attack in ATTACKS if attack.name.startswith("page_")]
 @pytest.fixture(scope="session")
 def feedback(graded: Run) -> Run:
     """The same, with the feedback of those who attack pages."""
-    done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", "generate_feedback", ASSIGNMENT, "--CourseDirectory.student_id=page_*"],
-        cwd=graded.course.root,
-        env=environment(graded.course),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout
+    graded.course.nbgrader("generate_feedback", ASSIGNMENT, "--CourseDirectory.student_id=page_*")
     return graded
 
 

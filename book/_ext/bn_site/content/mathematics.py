@@ -13,6 +13,9 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import socket
+import subprocess
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,8 +38,29 @@ STYLESHEET = "vendor/katex/katex.min.css"
 katex.NODEJS_BINARY = str(NODE)
 katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60  # seconds: a busy machine is no error of the book's
 katex.KaTeXServer.STOP_TIMEOUT = 10
-# Its other way, a socket in the file system, sometimes calls before Node answers, fails, and leaves Node behind.
-katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
+
+
+def _start(server: type[katex.KaTeXServer], folder: Path, timeout: float) -> tuple[subprocess.Popen[bytes], Any]:
+    """Start Node and call it through a socket in the file system, again and again until it answers.
+
+    The package's own way calls once, as soon as the file is there, which Node may not listen to yet; then it fails and
+    leaves Node behind. Through the network, its way on Windows, each formula takes 40 ms more: a message is two short
+    packets there, and the second waits until the first is acknowledged.
+    """
+    path = str(folder / "katex.sock")
+    process = subprocess.Popen(server.build_command(socket=path), cwd=folder)
+    client, until = socket.socket(socket.AF_UNIX), time.monotonic() + timeout
+    while client.connect_ex(path):
+        if process.poll() is not None:
+            raise OSError(f"Node ended with {process.returncode}")
+        if time.monotonic() > until:
+            process.kill()
+            raise server.timeout_error(timeout)
+        time.sleep(0.01)
+    return process, client
+
+
+katex.KaTeXServer.start_server_process = classmethod(_start)
 
 
 @cache

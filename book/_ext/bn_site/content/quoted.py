@@ -9,6 +9,7 @@ read, and a name that is not there is a warning.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -83,8 +84,7 @@ class Quote(SphinxPostTransform):
     def claim(self, place: nodes.Element) -> list[nodes.Node]:
         """The claim's title as a link, its number and its verdict; or the verdict and the title."""
         name = place["name"]
-        ledger = self.env.get_doctree(LEDGER) if LEDGER in self.env.found_docs else nodes.Element()
-        says = next((each for each in ledger.findall(nodes.paragraph) if f"claim-{name}" in each["ids"]), None)
+        says = next((each for each in self.ledger.findall(nodes.paragraph) if f"claim-{name}" in each["ids"]), None)
         if says is None:
             raise NotThere(f"the ledger has no claim {name!r}")
         numbers = says.parent[says.parent.index(says) + 1]
@@ -95,6 +95,11 @@ class Quote(SphinxPostTransform):
             return [nodes.Text(f"{verdict[0]}\N{NO-BREAK SPACE}"), link]
         ours = [each.deepcopy() for each in _first_line(numbers)]
         return [link, nodes.Text(": "), *ours, nodes.Text(f". {verdict}")]
+
+    @cached_property
+    def ledger(self) -> nodes.Element:
+        """The ledger's document, which is long: it is read once for all quotations of a page."""
+        return self.env.get_doctree(LEDGER) if LEDGER in self.env.found_docs else nodes.Element()
 
     def formula(self, place: nodes.Element) -> nodes.math_block:
         """The formula."""

@@ -246,6 +246,12 @@ def imported(code: str) -> set[str]:
     return found
 
 
+@cache
+def imported_by(file: Path) -> set[str]:
+    """The same of a file, which is read once for all cells of the book that reach it."""
+    return imported(file.read_text(encoding="utf-8"))
+
+
 def reached(names: Iterable[str], module: Callable[[str], Path | None]) -> set[str]:
     """The packages of others that code can come to import, if it imports `names`.
 
@@ -263,7 +269,7 @@ def reached(names: Iterable[str], module: Callable[[str], Path | None]) -> set[s
         seen.add(name)
         file = module(name)
         if file is not None:
-            waiting += imported(file.read_text(encoding="utf-8"))
+            waiting += imported_by(file)
             waiting.append(name.rpartition(".")[0])
         elif name and name.split(".")[0] not in {"bn_lib", "bn_exercises", "bn_book", *sys.stdlib_module_names}:
             others.add(name.split(".")[0])
@@ -283,13 +289,24 @@ def our_module(name: str) -> Path | None:
 
 
 def until_result(notebook: NotebookNode) -> str:
-    """The code up to the first cell that does more than import and define, for `imported`."""
+    """The code up to the first cell that shows something, for `imported`."""
     cells = []
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cells.append(cell.source)
-        if any(isinstance(each, ast.Expr) for each in ast.parse(cell.source).body):
+        if "remove-cell" not in cell.metadata.get("tags", ()) and says(cell.source):
             break
     return "\n".join(cells)
+
+
+def says(code: str) -> bool:
+    """Whether code that runs leaves or prints a value: outside of functions, or in one of its own that it calls."""
+    tree = ast.parse(code)
+    functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
+    runs = [node for each in tree.body if each not in functions.values() for node in ast.walk(each)]
+    called = {node.func.id for node in runs if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    runs += [node for name in called & functions.keys() for node in ast.walk(functions[name])]
+    # A text that stands alone is a docstring.
+    return any(isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant) for node in runs)
 
 
 def code_of(notebook: NotebookNode) -> str:

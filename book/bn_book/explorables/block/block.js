@@ -135,7 +135,16 @@ function Turntable({ state, set, first }) {
     if (cell) set({ sample: Number(cell[0]), channel: Number(cell[1]) });
   };
   const press = (event) => {
-    const step = { ArrowRight: [-10, 0], ArrowLeft: [10, 0], ArrowUp: [0, -5], ArrowDown: [0, 5] }[event.key];
+    const step = {
+      ArrowRight: [-10, 0],
+      ArrowLeft: [10, 0],
+      ArrowUp: [0, -5],
+      ArrowDown: [0, 5],
+      PageUp: [45, 0],
+      PageDown: [-45, 0],
+      Home: [-180 - turn, 0],
+      End: [179 - turn, 0],
+    }[event.key];
     if (!step) return;
     event.preventDefault();
     event.stopPropagation();
@@ -147,7 +156,7 @@ function Turntable({ state, set, first }) {
         tabindex: 0,
         "aria-label": "turn the block",
         "aria-valuemin": -180,
-        "aria-valuemax": 180,
+        "aria-valuemax": 179, // 180 is -180
         "aria-valuenow": turn,
         "aria-valuetext": `turned by ${turn} degrees, seen from ${tilt} degrees above`,
       }
