@@ -1,12 +1,16 @@
 """What the chapter asks, with an answer to every answer. Every value is computed."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bn_book.axes import figures
 from bn_book.axes.experiments import DEPTHS, GUESSING, dice, gradients
 from bn_book.drawing import plot
+from bn_book.runs import once
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_values
-from bn_exercises.check_yourself.question import Choice, WrongChoice
+from bn_exercises.check_yourself.question import Choice, Plot, WrongChoice
+from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Link
 
 
@@ -74,11 +78,21 @@ def _half_padded() -> NumberQuestion:
     )
 
 
-def _gradients_by_depth() -> Choice:
+@once
+def _pre_and_post() -> tuple[Array, Array]:
     pre, post = (
         np.median([[gradients("LN", place, depth, seed=seed)[-1] for depth in DEPTHS] for seed in range(3)], axis=0)
         for place in ("pre", "post")
     )
+    return pre, post
+
+
+def _by_depth(lines: Callable[[Array, Array], tuple[Array, Array]]) -> Plot:
+    """A plot of what is made of the two lines, which are computed when it is drawn."""
+    return plot(lambda: figures.depth_small(DEPTHS, *lines(*_pre_and_post())))
+
+
+def _gradients_by_depth() -> Choice:
     grow = np.array(DEPTHS) / DEPTHS[0]
     return Choice(
         name="gradients-by-depth",
@@ -86,7 +100,7 @@ def _gradients_by_depth() -> Choice:
         prompt="Transformers of 2 to 32 blocks before training. Predict the gradient of the last block's last matrix: "
         "green with pre-LN, amber with post-LN. Both axes are logarithmic.",
         right="Amber stays about level, and green falls",
-        plot=plot(figures.depth_small, DEPTHS, pre, post),
+        plot=_by_depth(lambda pre, post: (pre, post)),
         because="With post-LN the last block adds to a stream that has just been normalized, however many blocks came "
         "before. With pre-LN the stream has grown with each of them, and the last normalizer divides by its size.",
         wrong=(
@@ -94,19 +108,19 @@ def _gradients_by_depth() -> Choice:
                 "the other way round",
                 "Green stays about level, and amber falls",
                 "In which of the two does the stream arrive at the last block with a size that depends on depth?",
-                plot(figures.depth_small, DEPTHS, post, pre),
+                _by_depth(lambda pre, post: (post, pre)),
             ),
             WrongChoice(
                 "amber explodes",
                 "Amber rises steeply, and green stays level",
                 "A gradient that grows with every block is that of a network without normalizers.",
-                plot(figures.depth_small, DEPTHS, np.full(len(DEPTHS), pre[0]), post * grow),
+                _by_depth(lambda pre, post: (np.full(len(DEPTHS), pre[0]), post * grow)),
             ),
             WrongChoice(
                 "no difference",
                 "Both fall in the same way",
                 "Two sums are compared, one that is normalized after each term and one that is not.",
-                plot(figures.depth_small, DEPTHS, pre, 1.15 * pre),
+                _by_depth(lambda pre, _: (pre, 1.15 * pre)),
             ),
         ),
         hint="By what is the sum of all blocks divided before the last layer, and how large is that sum?",

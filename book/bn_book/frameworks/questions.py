@@ -1,6 +1,10 @@
 """What the chapter asks, with an answer to every answer. Every value is computed."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -8,23 +12,41 @@ from bn_book.drawing import plot
 from bn_book.frameworks import figures
 from bn_book.frameworks.experiments import floor, with_softmax
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_values
-from bn_exercises.check_yourself.question import Choice, WrongChoice
+from bn_exercises.check_yourself.question import Choice, Plot, WrongChoice
+from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Link
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PAGE = "chapters/frameworks"
 
 
+def _beside_one(predicted: Callable[[Array], Array]) -> Plot:
+    """A plot of the loss with one softmax, and of one that is made of it; it is computed when it is drawn."""
+
+    def draw() -> Figure:
+        once = _losses(1)
+        return figures.two_losses(once, predicted(once))
+
+    return plot(draw)
+
+
+def _losses(times: Literal[1, 2]) -> Array:
+    return np.convolve(with_softmax(times).losses, np.full(10, 0.1), mode="valid")
+
+
 def _the_loss_of_softmax_twice() -> Choice:
-    once, twice = (np.convolve(with_softmax(times).losses, np.full(10, 0.1), mode="valid") for times in (1, 2))
-    slower = once[np.arange(len(once)) // 4]
-    stuck = np.full(len(once), math.log(10)) + 0.01 * np.sin(np.arange(len(once)) / 3)
+    def stuck(once: Array) -> Array:
+        return np.full(len(once), math.log(10)) + 0.01 * np.sin(np.arange(len(once)) / 3)
+
     return Choice(
         name="the-loss-of-softmax-twice",
         page=PAGE,
         prompt="Blue: the training loss of the network as it should be. Predict it with one more softmax before the "
         "loss, all else the same.",
         right="It falls and stops far above 0",
-        plot=plot(figures.two_losses, once, twice),
+        plot=_beside_one(lambda _: _losses(2)),
         because="After the first softmax all numbers lie between 0 and 1. The second gets leads of at most 1, and "
         "turns them into a probability of at most e / (e + 9), about a quarter.",
         wrong=(
@@ -32,19 +54,19 @@ def _the_loss_of_softmax_twice() -> Choice:
                 "slower",
                 "It falls to 0 more slowly",
                 "To reach 0 the loss needs a probability near 1. How far can one of ten numbers between 0 and 1 lead?",
-                plot(figures.two_losses, once, slower),
+                _beside_one(lambda once: once[np.arange(len(once)) // 4]),
             ),
             WrongChoice(
                 "stuck",
                 "It stays where guessing is",
                 "The order of the classes survives the second softmax, and so does a gradient. It learns.",
-                plot(figures.two_losses, once, stuck),
+                _beside_one(stuck),
             ),
             WrongChoice(
                 "the same",
                 "It is the same as with one",
                 "A softmax of a softmax is another distribution: try it on the numbers 5, 0, 0.",
-                plot(figures.two_losses, once, once),
+                _beside_one(lambda once: once),
             ),
         ),
         hint="Which is the largest number that comes out of the first softmax, and what does the second make of it?",

@@ -1,5 +1,6 @@
 """What the chapter asks, with an answer to every answer. Every value is computed."""
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,8 @@ from bn_book.medical import figures
 from bn_book.medical.experiments import FLAGGED, SHARES, company, standardized
 from bn_book.medical.phantoms import RARE
 from bn_exercises.check_yourself.numeric import NumberQuestion, WrongNumbers, from_values
-from bn_exercises.check_yourself.question import Choice, WrongChoice
+from bn_exercises.check_yourself.question import Choice, Plot, WrongChoice
+from bn_exercises.tolerance import Array
 from bn_exercises.verdict import Link
 
 PAGE = "chapters/medical"
@@ -47,17 +49,19 @@ def _unseen_scanner() -> Choice:
     )
 
 
+def _by_share(scores: Callable[[Array], Array]) -> Plot:
+    """A plot of what is made of the patients' mean scores, which are computed when it is drawn."""
+    return plot(lambda: figures.small_company(SHARES, scores(company("BN").mean(axis=1))))
+
+
 def _company() -> Choice:
-    shares = np.array(SHARES)
-    found = company("BN").mean(axis=1)
-    level = np.full(len(shares), found.mean())
     return Choice(
         name="share-of-the-ill",
         page=PAGE,
         prompt="The same patients, all with a lesion, are put into mini-batches of 64 with others, of whom a share is "
         "ill. BN normalizes with what it is shown. Predict the patients' mean score by that share.",
         right="It falls, steeply at first",
-        plot=plot(figures.small_company, shares, found),
+        plot=_by_share(lambda found: found),
         because="A channel that answers to lesions has a mean and a variance that grow with the ill. Who is one of "
         "many stands less far above the mean, in fewer standard deviations.",
         wrong=(
@@ -65,19 +69,19 @@ def _company() -> Choice:
                 "each for itself",
                 "It stays level for all shares",
                 "In use a network has running statistics, and then it does. Here the batch's own are taken.",
-                plot(figures.small_company, shares, level),
+                _by_share(lambda found: np.full(len(found), found.mean())),
             ),
             WrongChoice(
                 "contagious",
                 "It rises, steeply at the end",
                 "More of the same does not lift a value above its mean. The mean comes up to it.",
-                plot(figures.small_company, shares, found[::-1]),
+                _by_share(lambda found: found[::-1]),
             ),
             WrongChoice(
                 "outlier only",
                 "It is level, and falls at the end",
                 "The first few ill ones change the variance most: where there was none of their kind, it was small.",
-                plot(figures.small_company, shares, np.where(shares < 0.9, found[0], found[-1])),
+                _by_share(lambda found: np.where(np.array(SHARES) < 0.9, found[0], found[-1])),
             ),
         ),
         hint="What do mean and variance of a channel that answers to lesions do as more ill ones come in?",
