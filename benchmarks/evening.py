@@ -58,7 +58,7 @@ def run(folder: Path, students: int, most: int, jobs: int, *, alone: bool) -> di
         "collect": ["nbgrader", "collect", ASSIGNMENT],
         "grade": ["bn_grading", ASSIGNMENT, "--jobs", str(jobs)],
         "report": ["bn_grading.report", ASSIGNMENT],
-        "feedback": ["bn_grading.feedback_app", ASSIGNMENT, "--jobs", str(jobs)],
+        "feedback": ["bn_grading.feedback_command", ASSIGNMENT, "--jobs", str(jobs)],
         "release": ["nbgrader", "release_feedback", ASSIGNMENT],
         "export": ["nbgrader", "export"],
     }

@@ -74,6 +74,12 @@ def parameter(x: Array, parameter: Array, name: str, *shapes: tuple[int, ...]) -
         raise ValueError(f"{name} has shape {parameter.shape}; expected {expected} for x of shape {x.shape}")
 
 
+def parameters(x: Array, **arrays: Array) -> None:
+    """Raise unless all these, by their names, are arrays of x's kind with one value per channel."""
+    for name, array in arrays.items():
+        parameter(x, array, name)
+
+
 def channels(x: Array, parameter: Array, name: str) -> None:
     """Raise `ValueError` about x, not about the parameter, if that belongs to channels that are the last axis of x."""
     if x.ndim > 2 and parameter.ndim and x.shape[-1] == parameter.shape[-1] != x.shape[1]:
@@ -109,6 +115,14 @@ def number(value: Any, name: str, *, low: float = -math.inf, high: float = math.
     if not (math.isfinite(number) and low <= number <= high):
         raise ValueError(f"{name} is {value}; expected a finite number{_range(low, high)}")
     return number
+
+
+def below_one(value: Any, name: str, *, otherwise: str) -> float:
+    """Return `value` as a float; raise unless it is a number with 0 <= number < 1; `otherwise` says what 1 would do."""
+    fraction = number(value, name, low=0.0, high=1.0)
+    if fraction == 1.0:
+        raise ValueError(f"{name} is 1; expected less, or {otherwise}")
+    return fraction
 
 
 def _range(low: float, high: float) -> str:

@@ -12,22 +12,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from bn_lib import _checks as check
+from bn_lib import normalizers
 from bn_lib._arrays import Array, Namespace, namespace, silent
 from bn_lib.convention import Convention
 from bn_lib.layer import Layer, Setting, put_back
 from bn_lib.moments import Moments
-from bn_lib.normalizers import (
-    Cache,
-    batch_axes,
-    batch_norm,
-    batch_norm_backward,
-    group_norm,
-    instance_norm,
-    normalize_sample,
-    normalize_with,
-    weight_standardization,
-    weight_standardization_backward,
-)
+from bn_lib.normalizers import Cache, batch_axes, normalize_with
 
 
 def _check_momentum(value: Any, name: str) -> float | None:
@@ -110,7 +100,7 @@ class _Normalizer(Layer):
 
     def _gradients(self, dy: Array, cache: Any) -> tuple[Array, Array, Array]:
         """dx, dgamma and dbeta."""
-        return batch_norm_backward(dy, cache)
+        return normalizers.batch_norm_backward(dy, cache)
 
     def _enter(self, x: Array, mask: Array | None = None) -> tuple[Array, Array | None]:
         """x as `_inside` has it, and which of its positions are valid."""
@@ -247,6 +237,11 @@ class BatchNorm(_Normalizer):
         """Whether a pass is one of training."""
         return self.training and not self.frozen
 
+    @property
+    def of_batch(self) -> bool:
+        """Whether a pass standardizes with the statistics of its batch, and not with constants."""
+        return self._learns or not self.track_running_stats
+
     @classmethod
     def in_convention(cls, convention: str | Convention, num_features: int, **options: Any) -> Self:
         """A layer that follows another framework: its defaults, its meaning of momentum, its running variance.
@@ -288,7 +283,7 @@ class BatchNorm(_Normalizer):
                 that is of another shape, not boolean, or in training leaves fewer than two positions.
         """
         inside, valid = self._enter(x, self.mask if mask is None else mask)
-        if self._learns or not self.track_running_stats:
+        if self.of_batch:
             if valid is not None and inside.shape[0] < self._least_valid:
                 raise ValueError(
                     f"mask leaves {inside.shape[0]} positions of x, of shape {x.shape}; expected at least 2 to take "
@@ -323,7 +318,7 @@ class BatchNorm(_Normalizer):
 
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         """y and a cache with the `moments` that normalized it: what a training pass does, but for what it remembers."""
-        return batch_norm(x, self.gamma, self.beta, eps=self.eps)
+        return normalizers.batch_norm(x, self.gamma, self.beta, eps=self.eps)
 
     def _moments(self, cache: Any) -> Iterable[Moments]:
         """What goes into the running statistics after a training pass, one after the other."""
@@ -397,17 +392,16 @@ class GhostBatchNorm(BatchNorm):
             return super()._gradients(dy, cache)
         check.gradient(dy, self.gamma, cache.shape)
         parts = zip(_cut(dy, cache.bounds), cache.parts, strict=True)
-        dx, dgamma, dbeta = zip(*(batch_norm_backward(*part) for part in parts), strict=True)
+        dx, dgamma, dbeta = zip(*(normalizers.batch_norm_backward(*part) for part in parts), strict=True)
         return namespace(dy).concat(dx), sum(dgamma[1:], dgamma[0]), sum(dbeta[1:], dbeta[0])
 
     def _normalize_batch(self, x: Array) -> tuple[Array, Any]:
         check.input(x)
-        check.parameter(x, self.gamma, "gamma")
-        check.parameter(x, self.beta, "beta")
+        check.parameters(x, gamma=self.gamma, beta=self.beta)
         rows, size = x.shape[0], self.ghost_size
         bounds = [*range(0, max(1, rows // size) * size, size), rows]
         check.enough(x, batch_axes(x.ndim), "channel of a ghost batch", (bounds[1], *x.shape[1:]))
-        found = [batch_norm(part, self.gamma, self.beta, eps=self.eps) for part in _cut(x, bounds)]
+        found = [normalizers.batch_norm(part, self.gamma, self.beta, eps=self.eps) for part in _cut(x, bounds)]
         ys, parts = zip(*found, strict=True)
         return namespace(x).concat(ys), _Ghosts(parts, bounds, tuple(x.shape))
 
@@ -478,7 +472,7 @@ class BatchRenorm(BatchNorm):
         """Those of BN with gamma * r for gamma; dgamma = sum(dy * (r * x_hat + d))."""
         if not isinstance(cache, _Renormed):
             return super()._gradients(dy, cache)
-        dx, dscale, dbeta = batch_norm_backward(dy, cache.plain)
+        dx, dscale, dbeta = normalizers.batch_norm_backward(dy, cache.plain)
         xp, dtype = namespace(dy), self.gamma.dtype
         dgamma = cache.r * dscale + cache.d * dbeta
         return dx, xp.astype(dgamma, dtype, copy=False), xp.astype(dbeta, dtype, copy=False)
@@ -491,7 +485,7 @@ class BatchRenorm(BatchNorm):
         sigma = xp.sqrt(self.running_var + self.eps)
         r = xp.clip(xp.sqrt(moments.var() + self.eps) / sigma, 1 / self.r_max, self.r_max)
         d = xp.clip((moments.mean - self.running_mean) / sigma, -self.d_max, self.d_max)
-        y, cache = batch_norm(x, self.gamma * r, self.beta + self.gamma * d, eps=self.eps)
+        y, cache = normalizers.batch_norm(x, self.gamma * r, self.beta + self.gamma * d, eps=self.eps)
         return y, _Renormed(cache, r, d, cache.moments)
 
 
@@ -558,7 +552,7 @@ class _ShapeNorm(_SampleNorm):
     def _normalize(self, x: Array) -> tuple[Array, Cache]:
         beta = vars(self).get("beta")
         certain = self._channels_are_said or self.channel_axis != 1
-        return normalize_sample(x, self.gamma, beta, self.axis, self.eps, certain=certain)
+        return normalizers.normalize_sample(x, self.gamma, beta, self.axis, self.eps, certain=certain)
 
 
 class LayerNorm(_ShapeNorm):
@@ -633,7 +627,7 @@ class InstanceNorm(_SampleNorm):
     """
 
     def _normalize(self, x: Array) -> tuple[Array, Cache]:
-        return instance_norm(x, self.gamma, self.beta, eps=self.eps)
+        return normalizers.instance_norm(x, self.gamma, self.beta, eps=self.eps)
 
 
 class GroupNorm(_SampleNorm):
@@ -666,7 +660,7 @@ class GroupNorm(_SampleNorm):
         self._groups = groups
 
     def _normalize(self, x: Array) -> tuple[Array, Cache]:
-        return group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)
+        return normalizers.group_norm(x, self.gamma, self.beta, self.groups, eps=self.eps)
 
 
 class WeightStandardized(Layer):
@@ -707,7 +701,7 @@ class WeightStandardized(Layer):
     def forward(self, x: Array) -> Array:
         """Return the layer's output for `x`, computed with its standardized weight."""
         with put_back([(self.layer, "weight")]):
-            self.layer.weight, cache = weight_standardization(self.layer.weight, eps=self.eps)
+            self.layer.weight, cache = normalizers.weight_standardization(self.layer.weight, eps=self.eps)
             y = self.layer.forward(x)
         self._keep(cache)
         return y
@@ -727,7 +721,7 @@ class WeightStandardized(Layer):
 
     def _go_through(self, cache: Cache) -> None:
         gradients = self.layer.grads
-        gradients["weight"] = weight_standardization_backward(gradients["weight"], cache)
+        gradients["weight"] = normalizers.weight_standardization_backward(gradients["weight"], cache)
         self._went_back()
 
     def _inner(self) -> tuple[Layer, ...]:

@@ -189,10 +189,11 @@ class Naming(NamedTuple):
     @classmethod
     def of(cls, framework: str) -> "Naming":
         """The naming of a framework that `Convention.named` knows; raise `ValueError` if it has none."""
-        convention = Convention.named(framework)
-        if convention.name not in _NAMINGS:
-            raise ValueError(f"names is {framework!r}; expected one of {', '.join(_NAMINGS)}")
-        return _NAMINGS[convention.name]
+        try:
+            return _NAMINGS[Convention.named(framework).name]
+        except (KeyError, TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"names is {framework!r}; expected one of {', '.join(_NAMINGS)}") from error
 
     def key(self, key: str, name: str, *, kind: str, trained: bool) -> str | None:
         """Their key, levels parted by "/", for the array `name` of a layer of a `kind`, `key` in our state dict."""

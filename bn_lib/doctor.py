@@ -73,6 +73,7 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
     "momentum"       it looks like the other convention, or no batch has any weight
     "after dropout"  dropout before it, with no normalizer in between
     "bias"           a layer with a bias right before it
+    "axis"           its channels are along another axis than those of the layer before it
     "decay"          weight decay on gamma or beta
     "batch of one"   one row, so one value per channel where x has no positions
     "inference"      running statistics in the middle of training, while gamma and beta are trained
@@ -84,8 +85,8 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
     ===============  ========================================================================================
 
     The model is read, not run on data, and nothing in it changes. What comes before a layer is known for `Sequential`,
-    for functional models of Keras, and for those modules in one of PyTorch that `torch.fx` can trace; elsewhere "bias"
-    and "after dropout" say nothing. Only layers are looked at, not a call of `torch.nn.functional.batch_norm`. A
+    for functional models of Keras, and for those modules in one of PyTorch that `torch.fx` can trace; elsewhere "bias",
+    "axis" and "after dropout" say nothing. Only layers are looked at, not a call of `torch.nn.functional.batch_norm`. A
     `training=False` with which a layer was called in a functional model of Keras is not looked at either: `fit` and
     `model(x, training=True)` overrule it, so there only what is not trainable is in inference.
 
@@ -125,16 +126,14 @@ def doctor(model: Any, optimizer: Any = None, batch_size: int | None = None) -> 
         case = _torch(model, optimizer)
     else:
         raise TypeError(f"model is a {type(model).__name__}; expected one of PyTorch, of Keras or a Layer of bn_lib")
+    case = case._replace(batch_size=batch_size)
     normalizers = [part for part in case.parts if part.norm is not None]
-    found: dict[tuple[str, str], list[str]] = {}
-    for name, rule in CHECKS.items():
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    for name, (look, why, advice) in CHECKS.items():
         for part in normalizers:
-            if seen := rule.look(part, part.norm, case._replace(batch_size=batch_size)):
-                found.setdefault((name, seen), []).append(part.name)
-    findings = Findings(
-        Finding(name, tuple(dict.fromkeys(layers)), seen, CHECKS[name].why, CHECKS[name].advice)
-        for (name, seen), layers in found.items()
-    )
+            if seen := look(part, part.norm, case):
+                found.setdefault((name, seen, why, advice), []).append(part.name)
+    findings = Findings(Finding(name, tuple(dict.fromkeys(layers)), *words) for (name, *words), layers in found.items())
     findings.layers = len({part.name for part in normalizers})
     return findings
 
@@ -155,6 +154,7 @@ class Norm(NamedTuple):
         rows: the most rows that share a mean, if not all of a mini-batch.
         alone: whether a device has its own statistics.
         removes: whether it removes a constant that was added to a channel.
+        channels: where its channels are, in words; None if that is not known.
     """
 
     momentum: float | None
@@ -169,6 +169,7 @@ class Norm(NamedTuple):
     rows: int | None = None
     alone: bool = True
     removes: bool = True
+    channels: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +183,7 @@ class Part:
         norm: of Batch Normalization, more about it.
         bias: whether it is a weighted sum with a bias, and nothing after that.
         drops: whether it is dropout.
+        channels: of a weighted sum, where its channels are, in the words of `Norm.channels`.
     """
 
     name: str
@@ -190,6 +192,7 @@ class Part:
     norm: Norm | None = None
     bias: bool = False
     drops: bool = False
+    channels: str | None = None
 
 
 class Parts(list[Part]):
@@ -220,14 +223,6 @@ class Case(NamedTuple):
 
 
 # The checks: what was seen, or None
-
-
-class Check(NamedTuple):
-    """A check: what it looks for, why that matters, what to do."""
-
-    look: Callable[[Part, Any, Case], str | None]
-    why: str
-    advice: str
 
 
 def _never_updated(part: Part, norm: Norm, case: Case) -> str | None:
@@ -261,16 +256,33 @@ def _after_dropout(part: Part, norm: Norm, case: Case) -> str | None:
 def _bias(part: Part, norm: Norm, case: Case) -> str | None:
     if not _takes_off(norm, case):
         return None
-    here, before = part, {*part.inputs}
+    here, before, apart = part, {*part.inputs}, _apart(part, norm)
     while len(before) == 1:
         (one,) = before
         if not all(other is here or (other.norm and _takes_off(other.norm, case)) for other in _after(one, case)):
             return None  # something else gets the sum, and may need its bias
         if one.bias:
-            return f"the {one.kind} right before it has a bias"
+            return None if one is apart else f"the {one.kind} right before it has a bias"
         if one.kind.lower() not in ("flatten", "identity", "reshape"):
             return None
         here, before = one, {*one.inputs}
+    return None
+
+
+def _axis(part: Part, norm: Norm, case: Case) -> str | None:
+    one = _apart(part, norm)
+    return f"its channels are {norm.channels}, those of the {one.kind} before it {one.channels}" if one else None
+
+
+def _apart(part: Part, norm: Norm) -> Part | None:
+    """The weighted sum before it, if that has its channels along another axis, and nothing in between moves axes."""
+    before = {*part.inputs}
+    while len(before) == 1 and norm.channels:
+        (one,) = before
+        if one.channels:
+            return None if one.channels == norm.channels else one
+        stays = re.search("elu|activation|dropout|identity|^(max|average|avg)pool", one.kind.lower())
+        before = {*one.inputs} if stays else set()
     return None
 
 
@@ -343,69 +355,75 @@ def _eps(part: Part, norm: Norm, case: Case) -> str | None:
     return f"eps is {norm.eps:g}" if norm.eps <= 0 else None
 
 
-CHECKS = {
-    "never updated": Check(
+CHECKS: dict[str, tuple[Callable[[Part, Any, Case], str | None], str, str]] = {  # what it sees, why, what to do
+    "never updated": (
         _never_updated,
         "Inference would not standardize at all: it would use these numbers and not the data's",
         "Train in training mode, or estimate the statistics with some passes in training mode before inference",
     ),
-    "momentum": Check(
+    "momentum": (
         _momentum,
         "PyTorch's momentum is the weight of the new batch, that of Keras and Flax the weight of the old average: 0.1 "
         "in PyTorch is 0.9 in Keras. With the wrong one inference uses little more than the last batch, or statistics "
         "that never move",
         "Write 1 - momentum if it came from the other framework",
     ),
-    "after dropout": Check(
+    "after dropout": (
         _after_dropout,
         "Dropout raises the variance in training and not in inference, so the running variance is too large there",
         "Put dropout after the last Batch Normalization",
     ),
-    "bias": Check(
+    "bias": (
         _bias,
         "The mean that is subtracted takes the bias out again: it costs memory, its gradient is 0, and beta does its "
         "work",
         "Leave it out (bias=False, use_bias=False)",
     ),
-    "decay": Check(
+    "axis": (
+        _axis,
+        "Each row of an image, or each step of a sequence, is then standardized over all channels together, and gamma "
+        "and beta belong to rows or steps",
+        "Name the axis of the channels (Keras: axis=-1 where they are last; PyTorch's are axis 1: transpose before it)",
+    ),
+    "decay": (
         _decay,
         "Decay of gamma and beta limits what the layer can put out and regularizes nothing behind the next normalizer; "
         "decay of a weight before the layer acts on its rate instead",
         "Give gamma and beta a parameter group without decay, or exclude them from it, unless it is meant",
     ),
-    "batch of one": Check(
+    "batch of one": (
         _batch_of_one,
         "Where x has no positions, one value per channel is its own mean and every output is beta (PyTorch raises); "
         "for images these are the statistics of a single one, and inference uses others",
         "Take more rows, drop an incomplete last mini-batch of one (drop_last=True), or take group or layer norm",
     ),
-    "inference": Check(
+    "inference": (
         _inference,
         "The running statistics are constants and do not follow the weights before it, so nothing keeps its output "
         "standardized, and training may become unstable",
         "Put it in training mode, or freeze gamma and beta as well if it is to stay as it is",
     ),
-    "not frozen": Check(
+    "not frozen": (
         _not_frozen,
         "requires_grad=False holds gamma and beta only, so what looks frozen drifts towards the new data",
         "Call eval() on it after every model.train() (PyTorch), set layer.trainable = False (Keras), or freeze()",
     ),
-    "not finite": Check(
+    "not finite": (
         _not_finite,
         "A moving average never forgets a NaN, and inference puts out NaN from then on",
         "Find the batch it came from, reset the running statistics, and estimate them anew",
     ),
-    "variance": Check(
+    "variance": (
         _variance,
         "The channel was constant over batches, so its output says nothing, or noise is blown up by 1 / sqrt(eps)",
         "Look at what comes before it: a dead ReLU, a constant input, statistics that were loaded wrongly",
     ),
-    "dead channels": Check(
+    "dead channels": (
         _dead,
         "Such a channel puts out beta whatever comes in, and no gradient goes back through it",
         "Remove the channel, or set gamma to 1; it is right only where a residual branch starts from 0",
     ),
-    "eps": Check(_eps, "A channel that is constant over a batch is then 0 / 0", "Take the default of the framework"),
+    "eps": (_eps, "A channel that is constant over a batch is then 0 / 0", "Take the default of the framework"),
 }
 
 
@@ -446,6 +464,7 @@ def _ours(model: Layer, optimizer: Any) -> Case:
             rows=getattr(norm, "ghost_size", None),
             alone=not isinstance(norm, SyncBatchNorm),
             removes=not isinstance(owner, AdaptiveBatchNorm | SwitchableNorm),
+            channels=None if owner.channel_axis == 1 else f"axis {owner.channel_axis % 4 - 4}",
         )
 
     def add(layer: Any, name: str, inputs: tuple[Part, ...], **more: Any) -> tuple[Part, ...]:
@@ -467,7 +486,8 @@ def _ours(model: Layer, optimizer: Any) -> Case:
             return add(layer, name, before, norm=norm(layer, layer))
         if isinstance(layer, WeightStandardized | Dense | Conv2d):
             summing: Any = layer.layer if isinstance(layer, WeightStandardized) else layer
-            return add(layer, name, before, bias=getattr(summing, "bias", None) is not None)
+            channels = "axis -3" if isinstance(summing, Conv2d) else None  # of rows it is axis 1 and the last
+            return add(layer, name, before, bias=getattr(summing, "bias", None) is not None, channels=channels)
         for each in layer.layers():  # a container of someone's own: who knows what comes before what
             if each is not layer:
                 walk(each, f"{name}.{type(each).__name__}".lstrip("."), ())
@@ -506,15 +526,23 @@ def _torch(model: Any, optimizer: Any) -> Case:
             trained=bool(trained),
             decay=max((decays.get(id(p), 0.0) for p in trained), default=0.0),
             alone=not isinstance(layer, torch.nn.SyncBatchNorm),
+            channels=along(layer.num_features),
         )
+
+    def along(channels: int) -> str | None:  # which axis that is depends on x, but not how long it is
+        return f"an axis of {channels}" if channels else None
 
     names = {layer: name for name, layer in model.named_modules()}
     parts = Parts()
-    norms, sums = torch.nn.modules.batchnorm._BatchNorm, torch.nn.Linear | torch.nn.modules.conv._ConvNd
+    norms = torch.nn.modules.batchnorm._BatchNorm
+    sums = torch.nn.Linear | torch.nn.Bilinear | torch.nn.modules.conv._ConvNd
 
     def add(layer: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:
-        kind, bias = type(layer).__name__, isinstance(layer, sums) and layer.bias is not None
-        more = {"norm": norm(layer) if isinstance(layer, norms) else None, "bias": bias, "drops": _drops(layer, kind)}
+        kind = type(layer).__name__
+        more: dict[str, Any] = {"norm": norm(layer) if isinstance(layer, norms) else None, "drops": _drops(layer, kind)}
+        if isinstance(layer, sums):
+            long = getattr(layer, "out_features", 0) or layer.out_channels
+            more |= {"bias": layer.bias is not None, "channels": along(long)}
         return parts.add(names[layer] or kind, kind, inputs, **more)
 
     def read(layer: Any, before: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -626,15 +654,31 @@ def _keras(model: Any, optimizer: Any) -> Case:
             trained=layer.trainable and (bool(affine) or not layer.built),
             decay=max((decay(*pair) for pair in affine), default=0.0),
             alone=not layer.synchronized,
+            channels=from_last(layer),
         )
+
+    def from_last(layer: Any) -> str | None:
+        ndim = getattr(layer.input_spec, "ndim", None) if layer.axis >= 0 else 0  # known when it is built
+        return None if ndim is None else f"axis {layer.axis - ndim}"
+
+    def channels(layer: Any) -> str | None:
+        """Of a weighted sum, where its channels are; of one over any axes, what its bias is along."""
+        kind, convolves = type(layer).__name__, hasattr(layer, "rank")  # a recurrent one has none
+        if kind == "EinsumDense":
+            output, names = layer.equation.partition("->")[2], layer.bias_axes or ""
+            return f"axis {output.index(names) - len(output)}" if len(names) == 1 and output[-1] != "." else None
+        if kind.startswith("Dense"):
+            return "axis -1"
+        if convolves and kind.startswith(("Conv", "DepthwiseConv", "SeparableConv")):
+            return f"axis {-layer.rank - 1 if layer.data_format == 'channels_first' else -1}"
+        return None
 
     def add(layer: Any, inputs: tuple[Part, ...]) -> tuple[Part, ...]:
         kind, standardizes = type(layer).__name__, isinstance(layer, keras.layers.BatchNormalization)
-        sums = kind.startswith(("Dense", "Conv", "DepthwiseConv", "SeparableConv"))
-        plain = getattr(layer, "activation", None) in (None, keras.activations.linear)
-        bias = sums and plain and bool(getattr(layer, "use_bias", False))
+        along, plain = channels(layer), getattr(layer, "activation", None) in (None, keras.activations.linear)
+        bias = along is not None and plain and bool(getattr(layer, "use_bias", True))
         more = {"norm": norm(layer) if standardizes else None, "bias": bias, "drops": _drops(layer, kind)}
-        return parts.add(layer.name, kind, inputs, **more)
+        return parts.add(layer.name, kind, inputs, channels=along, **more)
 
     def walk(layer: Any, before: tuple[Part, ...]) -> tuple[Part, ...]:
         if isinstance(layer, keras.Sequential):

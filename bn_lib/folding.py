@@ -32,7 +32,8 @@ def fold_batch_norm(first: Layer, second: Layer | None = None) -> Layer:
     The result computes in inference what the layers did, to rounding, and it is in inference mode. It has layers of its
     own: what is given is not changed. In a network, BN that has no such neighbour stays, and so it does where folding
     would not be exact: before a `Conv2d` that pads, because its zeros are added after BN, and as zeros of the channels
-    they are no zeros of the input; without running statistics; and a kind of BN with another `forward`.
+    they are no zeros of the input; without running statistics; and where either layer is of a kind with a `forward` of
+    its own.
 
     Args:
         first: a network, a `Sequential` with others in it perhaps. Or one of the two layers, in their order.
@@ -83,8 +84,10 @@ def _obstacle(first: Layer, second: Layer) -> Exception | None:
     if not isinstance(affine, Dense | Conv2d) or not isinstance(norm, BatchNorm):
         names = f"{type(first).__name__} and {type(second).__name__}"
         return TypeError(f"the layers are {names}; expected a BatchNorm and a Dense or Conv2d, in either order")
-    if type(norm).forward is not BatchNorm.forward:
-        return ValueError(f"{type(norm).__name__} has a forward of its own; expected BatchNorm's, affine in inference")
+    for layer, kind in ((norm, BatchNorm), (affine, Dense if isinstance(affine, Dense) else Conv2d)):
+        if type(layer).forward is not kind.forward:
+            name = type(layer).__name__
+            return ValueError(f"{name} has a forward of its own; expected {kind.__name__}'s, affine in inference")
     if not norm.track_running_stats:
         return ValueError("the BatchNorm has no running statistics; expected some: a batch's are not known beforehand")
     if norm is first and isinstance(affine, Conv2d) and affine.padding:

@@ -209,7 +209,8 @@ def given(model: Layer, **values: Array) -> Iterator[None]:
     Args:
         model: a layer, or a network with such layers in it.
         values: by name. `labels` or `domains`: one whole number per row of what reaches the layer, `(N,)`. `mask`: as
-            `BatchNorm.forward` takes it; layers that look at each sample alone, such as `LayerNorm`, take none.
+            `BatchNorm.forward` takes it; layers that look at each sample alone, such as `LayerNorm`, take none, and
+            where they average over positions, padding is among these.
 
     Returns:
         A context manager.
@@ -298,6 +299,8 @@ class Holder(Layer):
 
     def __init__(self, num_features: int, *, norms: int = 1, channel_axis: int = 1, **options: Any) -> None:
         super().__init__()
+        if "affine" in options:
+            raise TypeError(f"affine is given; expected none: {type(self).__name__} is about its gamma and beta")
         self.channel_axis = channel_axis
         self.norms = tuple(BatchNorm(num_features, affine=False, **options) for _ in range(norms))
         for norm in self.norms:
@@ -332,12 +335,6 @@ class Holder(Layer):
     def _shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter, for x with so many channels."""
         raise NotImplementedError
-
-    @property
-    def _of_batch(self) -> bool:
-        """Whether the statistics are those of the batch, and not constants."""
-        norm = self.norm
-        return (norm.training and not norm.frozen) or not norm.track_running_stats
 
     def _enter(self, x: Array, mask: Array | None = None) -> tuple[Array, Array | None]:
         """x with its channels on axis 1, and which of its positions are valid, as that broadcasts against it.
@@ -639,7 +636,7 @@ class AdaptiveBatchNorm(Modulated):
         return self._modulate(*self._enter(x, mask))
 
     def _standardize(self, x: Array, valid: Array | None, given: Any) -> tuple[Array, Any]:
-        x_hat, of_batch, xp = self.norm.forward(x, valid), self._of_batch, namespace(x)
+        x_hat, of_batch, xp = self.norm.forward(x, valid), self.norm.of_batch, namespace(x)
         mu = self.norm.batch_moments().mean if of_batch else self.norm.running_mean
         return x_hat, (xp.reshape(xp.astype(mu, xp.float64, copy=False), (-1,)), of_batch)
 

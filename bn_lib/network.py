@@ -45,14 +45,10 @@ def initial_weights(
         ValueError: if `init` is none of these.
     """
     check.rng(rng)
-    if init == "he":
-        std = math.sqrt(2 / fan_in)
-    elif init == "glorot":
-        std = math.sqrt(2 / (fan_in + fan_out))
-    elif isinstance(init, str):
+    variances = {"he": 2 / fan_in, "glorot": 2 / (fan_in + fan_out)}
+    if isinstance(init, str) and init not in variances:
         raise ValueError(f"init is {init!r}; expected 'he', 'glorot' or a standard deviation")
-    else:
-        std = check.number(init, "init", low=0.0)
+    std = math.sqrt(variances[init]) if isinstance(init, str) else check.number(init, "init", low=0.0)
     return xp.asarray(rng.normal(size=shape) * std, dtype=check.dtype(dtype, xp))
 
 
@@ -394,13 +390,6 @@ class Flatten(Layer):
         return namespace(dy).reshape(dy, shape)
 
 
-def _check_rate(value: Any, name: str) -> float:
-    rate = check.number(value, name, low=0.0, high=1.0)
-    if rate == 1.0:
-        raise ValueError(f"{name} is 1; expected less, or nothing would be left")
-    return rate
-
-
 class Dropout(Layer):
     """In training each element is kept with probability 1 - rate and divided by it; in inference nothing happens.
 
@@ -418,7 +407,7 @@ class Dropout(Layer):
     Source: Srivastava et al. (2014), in the "inverted" form that leaves inference alone.
     """
 
-    rate = Setting(_check_rate)
+    rate = Setting(partial(check.below_one, otherwise="nothing would be left"))
 
     def __init__(self, rate: float, *, rng: np.random.Generator) -> None:
         super().__init__()

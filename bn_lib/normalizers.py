@@ -101,8 +101,7 @@ def batch_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tup
     Source: Ioffe and Szegedy (2015), Algorithm 1; section 3.2 for images.
     """
     check.input(x)
-    check.parameter(x, gamma, "gamma")
-    check.parameter(x, beta, "beta")
+    check.parameters(x, gamma=gamma, beta=beta)
     check.enough(x, batch_axes(x.ndim), "channel")
     eps = check.eps(eps)
     if backend := choose(x):
@@ -170,8 +169,7 @@ def batch_norm_inference(x: Array, gamma: Array, beta: Array, mean: Array, var: 
     Source: Ioffe and Szegedy (2015), Algorithm 2, line 11.
     """
     check.input(x, least=0)
-    for name, parameter in (("gamma", gamma), ("beta", beta), ("mean", mean), ("var", var)):
-        check.parameter(x, parameter, name)
+    check.parameters(x, gamma=gamma, beta=beta, mean=mean, var=var)
     check.variance(var)
     return normalize_with(x, gamma, beta, mean, var, check.eps(eps))[0]
 
@@ -339,8 +337,7 @@ def instance_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
     check.input(x, least=0)
     if x.ndim < 3:
         raise ValueError(f"x has shape {x.shape}; expected (N, C, *spatial): instance_norm averages over positions")
-    check.parameter(x, gamma, "gamma")
-    check.parameter(x, beta, "beta")
+    check.parameters(x, gamma=gamma, beta=beta)
     axes = tuple(range(2, x.ndim))
     check.enough(x, axes, "channel of a sample")
     return _forward_groups(x, gamma, beta, axes, check.eps(eps))
@@ -386,8 +383,7 @@ def group_norm(x: Array, gamma: Array, beta: Array, groups: int, *, eps: float =
     Source: Wu and He (2018), eq. 7.
     """
     check.input(x, least=0)
-    check.parameter(x, gamma, "gamma")
-    check.parameter(x, beta, "beta")
+    check.parameters(x, gamma=gamma, beta=beta)
     n, channels, *spatial = x.shape
     groups = check.positive_int(groups, "groups")
     if channels % groups:

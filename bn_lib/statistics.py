@@ -75,11 +75,14 @@ class DomainBatchNorm(Given):
     def forward(self, x: Array, domains: Array | None = None, mask: Array | None = None) -> Array:
         """Normalize `x`, `(N, C)` or `(N, C, *spatial)`, whose rows are of these domains; None for what `given` set."""
         x, valid = self._enter(x, mask)
-        check.input(x, least=int(self._of_batch))
+        check.input(x, least=int(self.norm.of_batch))
         domains = self._given(x, domains, len(self.norms))
+        if valid is not None and x.shape[0]:  # a row of padding alone is of no domain: it goes with the first that is
+            xp, there = namespace(x), namespace(x).any(valid, axis=tuple(range(1, x.ndim)))
+            domains = xp.where(there, domains, domains[int(xp.argmax(xp.astype(there, xp.int8)))])
         positions = count_along(x.shape, tuple(range(2, x.ndim)))
-        for domain, where in enumerate(self._rows(domains)):
-            if self._of_batch and where.shape[0] * positions == 1:
+        for domain, (norm, where) in enumerate(zip(self.norms, self._rows(domains), strict=True)):
+            if norm.of_batch and where.shape[0] * positions == 1:
                 raise ValueError(
                     f"domains holds the domain {domain} once, for x of shape {x.shape}: one value per channel; "
                     "expected at least 2 values per channel of each domain that is there"
@@ -190,7 +193,7 @@ class SwitchableNorm(Modulated):
                 )
         self.norm.forward(x)  # for its running statistics, and for what it refuses
         own = Moments.of(xp.reshape(x, (n, channels, math.prod(spatial))), 2)
-        stored = None if self._of_batch else (self.norm.running_mean, self.norm.running_var)
+        stored = None if self.norm.of_batch else (self.norm.running_mean, self.norm.running_var)
         w, v = (_softmax(getattr(self, name)) for name in ("mean_weight", "var_weight"))
         mixture = _mix(self.kinds, (w, v), xp.astype(own.mean, xp.float64), xp.astype(own.var(), xp.float64), stored)
         inv_std = 1 / xp.sqrt(mixture.var + self.norm.eps)

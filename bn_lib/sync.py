@@ -146,8 +146,7 @@ class SyncBatchNorm(BatchNorm):
 
         def own_part() -> tuple[tuple[Array, ...], tuple[Backend, Array]]:
             check.input(x, least=0)
-            check.parameter(x, self.gamma, "gamma")
-            check.parameter(x, self.beta, "beta")
+            check.parameters(x, gamma=self.gamma, beta=self.beta)
             backend = choose(x)
             if backend is None:
                 raise TypeError(

@@ -25,17 +25,9 @@ from bn_lib.layer import (
 )
 from bn_lib.network import Sequential, softmax_cross_entropy
 
-
-def _check_momentum(value: Any, name: str) -> float:
-    momentum = check.number(value, name, low=0.0, high=1.0)
-    if momentum == 1.0:
-        raise ValueError(f"{name} is 1; expected less, or no gradient would ever be forgotten")
-    return momentum
-
-
 SETTINGS: dict[str, Callable[[Any, str], float]] = {
     "learning_rate": partial(check.number, low=0.0),
-    "momentum": _check_momentum,
+    "momentum": partial(check.below_one, otherwise="no gradient would ever be forgotten"),
     "weight_decay": partial(check.number, low=0.0),
 }
 
@@ -371,7 +363,8 @@ def train_step(model: Layer, optimizer: SGD, x: Array, labels: Array, *, accumul
         labels: `(N,)`, integers from 0.
         accumulate: into how many parts the rows are cut, one after the other, as equal as can be. Each has a pass of
             its own, and the update is by the gradient of the mean loss over all rows. It takes the memory of one part,
-            and `BatchNorm` the statistics of one part.
+            and `BatchNorm` the statistics of one part. What `given` tells is not cut, and so is refused if it is of
+            all rows: go through parts with `accumulate_gradients`, each inside a `given` of its own.
 
     Raises:
         TypeError, ValueError: as the model and `softmax_cross_entropy` do, or if the optimizer updates another model,

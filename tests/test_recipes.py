@@ -346,11 +346,10 @@ def position_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> 
 
     Source: Ba, Kiros and Hinton (2016), eq. 3, at each position by itself.
     """
-    check_input(x, least=0)
-    check_parameter(x, gamma, "gamma")
-    check_parameter(x, beta, "beta")
-    check_enough(x, (1,), "position of a sample")
-    return _forward(x, gamma, beta, (1,), check_eps(eps))
+    check.input(x, least=0)
+    check.parameters(x, gamma=gamma, beta=beta)
+    check.enough(x, (1,), "position of a sample")
+    return normalize_over(x, gamma, beta, (1,), check.eps(eps))
 
 
 def position_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, Array]:
@@ -368,9 +367,8 @@ def position_norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array, A
         ),
     ),
     "bn_lib/batchnorm.py": both(
-        after("    normalize_with,", "    position_norm,"),
         after(
-            "        return instance_norm(x, self.gamma, self.beta, eps=self.eps)",
+            "        return normalizers.instance_norm(x, self.gamma, self.beta, eps=self.eps)",
             '''
 
 class PositionNorm(_SampleNorm):
@@ -389,15 +387,15 @@ class PositionNorm(_SampleNorm):
         array([[-1.,  1.]])
     """
 
-    def _normalize(self, x: Array) -> tuple[Array, NormCache]:
-        return position_norm(x, self.gamma, self.beta, eps=self.eps)''',
+    def _normalize(self, x: Array) -> tuple[Array, Cache]:
+        return normalizers.position_norm(x, self.gamma, self.beta, eps=self.eps)''',
         ),
     ),
     "bn_lib/__init__.py": both(
         after("    LayerNorm,", "    PositionNorm,"),
         after("    layer_norm_backward,", "    position_norm,\n    position_norm_backward,"),
-        after('    "Moments",', '    "PositionNorm",'),
-        after('    "population_moments",', '    "position_norm",\n    "position_norm_backward",'),
+        after('"Moments", "RMSNorm", "ReLU",', '    "PositionNorm",'),
+        after('"parameter_vector", "population_moments",', '    "position_norm", "position_norm_backward",'),
     ),
     "book/api.md": both(
         after(".. autofunction:: layer_norm_backward", ".. autofunction:: position_norm\n.. autofunction:: position_norm_backward"),

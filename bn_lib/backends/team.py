@@ -35,8 +35,7 @@ NUMBER = 1 << 16  # what the loop's number is multiplied by
 ALONE = np.zeros(0, np.int64)  # counters for number 0
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _swap(_: Any, counters: Any, index: Any, before: Any, after: Any) -> Any:
+def _swapping(_: Any, counters: Any, index: Any, before: Any, after: Any) -> Any:
     """What counters[index] is; and if that is `before`, it is `after` now. All at once, as other threads see it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -47,6 +46,9 @@ def _swap(_: Any, counters: Any, index: Any, before: Any, after: Any) -> Any:
 
     number = types.int64
     return number(counters, number, number, number), generate
+
+
+_swap: Any = intrinsic(_swapping)
 
 
 @compiled()
@@ -69,9 +71,12 @@ def taken(counters: Array, number: int, size: int) -> Iterator[int]:
         for i in range(size):
             yield i
         return
-    if number > 0:
-        _swap(counters, NEXT, counters[NEXT], number * NUMBER)
     step, begin = -(-size // PIECES), abs(number) * NUMBER
+    if number > 0:
+        before, seen = -1, counters[NEXT]
+        while seen != before:
+            before = seen
+            seen = _swap(counters, NEXT, before, begin)
     present = begin
     while begin <= present < begin + NUMBER and (present - begin) * step < size:
         seen = _swap(counters, NEXT, present, present + 1)
@@ -116,7 +121,7 @@ class Team:
         self.free = Lock()
         self.counters = np.zeros(16, np.int64)
         self._loops = 0
-        self._task: tuple[Callable[..., None], tuple[Any, ...]] | None = None
+        self._task: tuple[Callable[..., None], tuple[Any, ...], int] | None = None
         self._asleep: list[Lock] = []
         self._failure: BaseException | None = None
         with suppress(RuntimeError):  # no more threads: the interpreter is ending, or the system has none
@@ -126,7 +131,7 @@ class Team:
     def run(self, loop: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         """Call `loop` here and in the helpers. An exception in any of them is raised here."""
         self._loops += 1
-        self._task, self._failure = (loop, arguments), None
+        self._failure, self._task = None, (loop, arguments, self._loops)
         while self._asleep:
             self._asleep.pop().release()
         try:
@@ -135,8 +140,9 @@ class Team:
             self._task = None
             while self.counters[HELPING]:
                 sleep(NAP)
-        if self._failure:
-            raise self._failure
+        failure, self._failure = self._failure, None
+        if failure:
+            raise failure
 
     def _watch(self) -> None:
         alarm, number = Lock(), 0
@@ -144,16 +150,15 @@ class Team:
         while True:
             number = _next_loop(self.counters, number)
             if number:
-                self._help(number)
+                self._help()
             else:
                 self._asleep.append(alarm)
                 alarm.acquire()
 
-    def _help(self, number: int) -> None:  # a function of its own, so that nothing of the caller's stays behind
-        task = self._task
-        if task is None:
+    def _help(self) -> None:  # a function of its own, so that nothing of the caller's stays behind
+        if (task := self._task) is None:
             return
-        loop, arguments = task
+        loop, arguments, number = task  # which may be the number of a loop that has not begun: it has no pieces yet
         try:
             loop(*arguments, self.counters, -number)
         except BaseException as error:

@@ -299,11 +299,12 @@ def _constants(y: Array, table: Array, eps: float) -> None:
 @compiled()
 def _forward_held(table: Array, least: float, most: float, negligible: float) -> bool:
     """Whether all is well in `check_forward`; what is not is looked at there."""
+    held = True
     for c in range(table.shape[1]):
-        held = least <= abs(table[SCALE, c]) <= most and abs(table[CENTER, c]) <= negligible
-        if not (held and abs(table[SHIFT, c]) <= negligible):
-            return False
-    return True
+        size = abs(table[SCALE, c])
+        held &= (least <= size) & (size <= most)
+        held &= (abs(table[CENTER, c]) <= negligible) & (abs(table[SHIFT, c]) <= negligible)
+    return held
 
 
 @compiled()
@@ -318,11 +319,11 @@ def _within(values: Array, least: float, most: float) -> bool:
 @compiled()
 def _backward_held(table: Array, least: float, most: float, negligible: float) -> bool:
     """The same for `check_backward`."""
+    held = True
     for c in range(table.shape[1]):
-        held = least <= table[INV_STD, c] <= most
-        if not (held and abs(table[FIRST, c]) <= negligible and abs(table[SECOND, c]) <= negligible):
-            return False
-    return True
+        held &= (least <= table[INV_STD, c]) & (table[INV_STD, c] <= most)
+        held &= (abs(table[FIRST, c]) <= negligible) & (abs(table[SECOND, c]) <= negligible)
+    return held
 
 
 # Images
@@ -741,7 +742,8 @@ def _combine_rows(dy: Array, x: Array, dx: Array, table: Array, counters: Array,
 
 @compiled(forceinline=True)
 def _blocks(x: Array) -> int:
-    return (x.shape[0] + BLOCK - 1) // BLOCK
+    blocks: int = (x.shape[0] + BLOCK - 1) // BLOCK
+    return blocks
 
 
 @compiled()
@@ -749,8 +751,8 @@ def _spread(x: Array, table: Array, quantity: int) -> Array:
     """A row of the table with a value for each column of x, in its precision."""
     values, columns = table[quantity], np.empty(x.shape[1], x.dtype)
     size = columns.size // values.size
-    for c in range(values.size):
-        for s in range(size):
+    for s in range(size):
+        for c in range(values.size):
             columns[c * size + s] = values[c]
     return columns
 

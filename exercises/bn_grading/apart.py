@@ -12,10 +12,13 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, TypeVarTuple
 
 Ts = TypeVarTuple("Ts")
@@ -34,6 +37,16 @@ class TooMuchError(Exception):
     """A student's bytes take more time or memory than there is for them, or end what reads them."""
 
 
+def begin(module: str) -> None:
+    """Start the process from which the others are forked, and go on while it imports the module of what they do."""
+    forkserver.set_forkserver_preload(_OF_THE_GRADER if module in _OF_THE_GRADER else [module])
+    forkserver.ensure_running()
+
+
+class NotStartedError(OSError):
+    """There is no process to do the work in, whatever the work is."""
+
+
 class _Worker:
     """A process that does one piece of work after another."""
 
@@ -41,10 +54,14 @@ class _Worker:
         context = multiprocessing.get_context("forkserver")
         # A worker of Dask's is a daemon, which may have no processes of its own; this one ends with it all the same.
         multiprocessing.current_process().daemon = False
-        context.set_forkserver_preload(_OF_THE_GRADER if module in _OF_THE_GRADER else [module])
-        self._connection, its = context.Pipe()
-        self._process = context.Process(target=_work, args=(its,), daemon=True)
-        self._process.start()
+        try:
+            begin(module)
+            self._connection, its = context.Pipe()
+            self._process = context.Process(target=_work, args=(its,), daemon=True)
+            with _no_main():
+                self._process.start()
+        except (OSError, EOFError) as error:
+            raise NotStartedError(getattr(error, "errno", None), f"no process could be started: {error}") from error
         its.close()
 
     def run(self, function: Any, args: Any, seconds: int) -> Any:
@@ -58,6 +75,21 @@ class _Worker:
             raise TooMuchError(
                 "it ends the process that reads it" if in_time else f"it takes more than {seconds} seconds"
             ) from None
+
+
+_starting = threading.Lock()
+
+
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Let a process begin without running the command's module once more: that imports what only the command needs."""
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 class _Here(threading.local):
@@ -79,6 +111,7 @@ def run(function: Callable[[*Ts], T], /, *args: *Ts, seconds: int = SECONDS) -> 
 
     Raises:
         TooMuchError: if it takes more than it may.
+        NotStartedError: if the machine has no process for it.
         Exception: whatever it raises.
     """
     worker = _here.worker = _here.worker or _Worker(function.__module__)

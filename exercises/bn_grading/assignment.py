@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbgrader.api import Gradebook, MissingEntry  # type: ignore[import-untyped]
+from sqlalchemy.exc import SQLAlchemyError
 
 from bn_exercises.notebook import my_problem
 from bn_exercises.problem import Problem
@@ -24,7 +25,7 @@ _HAND_IN = re.compile(r"^hand_in\(", re.MULTILINE)
 
 
 class NoAssignmentError(Exception):
-    """The gradebook does not know the assignment."""
+    """The gradebook does not know the assignment, or cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,19 @@ def sources(db_url: str, course_id: str, assignment: str) -> dict[str, Source]:
     """The notebooks of an assignment, by name.
 
     Raises:
-        NoAssignmentError: if there is none of that name, or it has no notebooks.
+        NoAssignmentError: if there is none of that name, it has no notebooks, or the gradebook cannot be read.
         ValueError: if a notebook is not in Python, or hands in answers and no locked cell says to which problem.
     """
+    try:
+        found = _sources(db_url, course_id, assignment)
+    except SQLAlchemyError as error:
+        raise NoAssignmentError(f"the gradebook cannot be reached: {type(error).__name__}: {error}") from error
+    if not found:
+        raise NoAssignmentError(f"the assignment {assignment!r} has no notebooks")
+    return found
+
+
+def _sources(db_url: str, course_id: str, assignment: str) -> dict[str, Source]:
     with Gradebook(db_url, course_id) as gradebook:
         try:
             notebooks = gradebook.find_assignment(assignment).notebooks
@@ -76,10 +87,7 @@ def sources(db_url: str, course_id: str, assignment: str) -> dict[str, Source]:
                 f"the gradebook knows no assignment {assignment!r}; it knows: {known}. "
                 f"Run `nbgrader generate_assignment {assignment}` first."
             ) from None
-        found = {each.name: _source(each) for each in notebooks}
-    if not found:
-        raise NoAssignmentError(f"the assignment {assignment!r} has no notebooks")
-    return found
+        return {each.name: _source(each) for each in notebooks}
 
 
 def _source(notebook: Any) -> Source:

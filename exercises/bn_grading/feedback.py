@@ -12,7 +12,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from html import escape, unescape
 from pathlib import Path
@@ -102,8 +102,7 @@ def recipe(config: Any, preprocessors: list[Any]) -> bytes:
 
 def with_given_grades(preprocessors: list[Any]) -> list[Any]:
     """The preprocessors of nbgrader's `GenerateFeedback`, for `page_of`. One that a course made itself stays."""
-    ours = {GetGrades: _GivenGrades, CSSHTMLHeaderPreprocessor: _OneStyle}
-    return [ours.get(each, each) for each in preprocessors]
+    return [_GivenGrades if each is GetGrades else each for each in preprocessors]
 
 
 def page(made_by: bytes, filename: str, resources: Any) -> tuple[str, dict[str, Any]]:
@@ -141,11 +140,26 @@ class Pages(HTMLExporter):
     """nbconvert's exporter, which does once what it would do again and again."""
 
     def __init__(self, config: Any) -> None:
+        self._css: Any = None
         super().__init__(config=config)  # type: ignore[no-untyped-call]
         if self._is_nbgraders():
             self.raw_template = _REMEMBERING
         self._cells = self.environment.globals["cells"] = _Cells()
         self._made: str | None = None
+        # Templates do not change while pages are made.
+        self.environment.auto_reload = False
+
+    def register_preprocessor(self, preprocessor: Any, enabled: bool = False) -> Any:
+        """Have nbconvert's own styles made once: it registers it for the template, and nbgrader once more."""
+        if type(preprocessor) is CSSHTMLHeaderPreprocessor:
+            preprocessor.__class__ = _OneStyle
+        return super().register_preprocessor(preprocessor, enabled)  # type: ignore[no-untyped-call]
+
+    def _init_resources(self, resources: Any) -> Any:
+        resources = super()._init_resources(resources)
+        # It reads the file.
+        self._css = resources["include_css"] = self._css or cache(resources["include_css"])
+        return resources
 
     def _is_nbgraders(self) -> bool:
         """Whether the HTML of a cell is made of the cell and the notebook's metadata alone.
@@ -246,8 +260,9 @@ _TOKEN = re.compile(
     |<!DOCTYPE[ ]html>""",
     re.VERBOSE,
 )
-# A program or what was printed, in a <pre>: as it is, but for quotation marks.
-_RUN = re.compile(r'(?:[^<>&]|&(?:lt|gt|amp|quot|#39);|<span(?: class="[a-z0-9-]+")?>(?:[^<>&]|&(?:lt|gt|amp|quot|#39);)*</span>)+')
+_LETTER = "(?:[^<>&]|&(?:lt|gt|amp|quot|#39);)"
+# A program, or what was printed, in a <pre>: it stays as it is, but for quotation marks.
+_RUN = re.compile(f'(?:{_LETTER}|<span(?: class="[a-z0-9-]+")?>{_LETTER}*</span>)+')
 _REFERENCE = re.compile("&(?!(?:lt|gt|amp|quot|nbsp|#39|#34|#x27);)")
 # The pictures in a page lie in its tags; no more of them is kept than of the page.
 _LONG = 200

@@ -6,15 +6,19 @@ It leaves in `feedback/` what `nbgrader generate_feedback` leaves there. It make
 comments changed since the last time, several submissions at a time, each apart from this process.
 """
 
+import fcntl
 import fnmatch
 import hashlib
 import json
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -31,6 +35,7 @@ from nbgrader.api import (  # type: ignore[import-untyped]
 )
 from nbgrader.apps.baseapp import nbgrader_aliases, nbgrader_flags  # type: ignore[import-untyped]
 from nbgrader.converters import GenerateFeedback  # type: ignore[import-untyped]
+from nbgrader.utils import find_all_files  # type: ignore[import-untyped]
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 from traitlets import Bool, default
@@ -42,7 +47,7 @@ from bn_grading.feedback import Grades
 from bn_grading.files import UnreadableError, content, of_the_machine
 from bn_grading.gradebook import OneGradebook
 from bn_grading.record import run_hook, stops_the_run
-from bn_grading.report.write import write_text
+from bn_grading.report.write import write, write_text
 from bn_grading.results import Results, append, printable
 from bn_grading.safe_html import FILTERS, PAGE_SECONDS
 from bn_grading.sanitize import STAMP
@@ -89,6 +94,8 @@ def pages(wanted: Wanted) -> dict[str, tuple[str, str]]:
         given = wanted.made_by, notebook, wanted.resources[name]
         try:
             made[name] = apart.run(feedback.page_of, *given, seconds=PAGE_SECONDS), ""
+        except apart.NotStartedError:
+            raise
         # Whatever a student's text does to the page, it is that page's matter.
         except Exception as error:
             made[name] = "", f"{type(error).__name__}: {error}"
@@ -146,6 +153,8 @@ class FeedbackApp(ParallelApp):
         if not students:
             self.fail(f"--student {course.student_id} is none of the {len(graded)} whose {assignment} is graded")
         students = [each for each in students if each not in excluded(course)]
+        # A stop from outside ends as one from the keyboard does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         began = time.monotonic()
         submissions = pages_made = new = 0
         problems: list[str] = []
@@ -158,6 +167,8 @@ class FeedbackApp(ParallelApp):
                 problems += [f"{printable(made.student)}: {printable(problem)}" for problem in made.problems]
         except SQLAlchemyError as error:
             broken = f"the gradebook cannot be reached: {type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            broken = "it was interrupted"
         except OSError as error:
             broken = f"the pages cannot be stored: {type(error).__name__}: {error}"
         print(f"\n{submissions} submissions in {time.monotonic() - began:.1f} s")
@@ -172,11 +183,15 @@ class FeedbackApp(ParallelApp):
 
     def _make(self, students: list[str], assignment: str) -> Iterator[Made]:
         """Keep what makes pages busy; read and write between, here, one submission at a time."""
-        course = _Course(self, assignment)
+        log = Results.of(self.coursedir, assignment).path.with_name("feedback.jsonl")
         running: dict[Future[Any], _Due] = {}
         waiting = iter(students)
         with ExitStack() as stack:
+            stack.enter_context(alone(log))
+            course = _Course(self, assignment, log)
             executor = self.executor(stack)
+            # When something stops the run, what has not begun does not begin.
+            stack.callback(lambda: [each.cancel() for each in running])
             bar = stack.enter_context(tqdm(total=len(students), unit="submission", disable=None))
             while True:
                 taken = list(islice(waiting, self.ahead - len(running)))
@@ -207,7 +222,7 @@ class _Due:
 class _Course:
     """The course's side: what pages are made of, and where they are put."""
 
-    def __init__(self, app: FeedbackApp, assignment: str) -> None:
+    def __init__(self, app: FeedbackApp, assignment: str, log: Path) -> None:
         self._coursedir, self._assignment = app.coursedir, assignment
         app.config.HTMLExporter.setdefault("filters", FILTERS)
         # Its configuration, folders and hooks are nbgrader's.
@@ -216,8 +231,7 @@ class _Course:
         self._made_by = feedback.recipe(config, feedback.with_given_grades(self._converter.preprocessors))
         self._makers = json.dumps([config.HTMLExporter, [version(each) for each in _PACKAGES]], default=str)
         self._gradebook = OneGradebook(app.coursedir.db_url, app.coursedir.course_id)
-        self._log = Results.of(app.coursedir, assignment).path.with_name("feedback.jsonl")
-        self._digests = _read(self._log)
+        self._log, self._digests = log, _read(log)
 
     def due(self, student: str, *, force: bool) -> _Due:
         """What of a student's submission changed since its pages were made."""
@@ -270,7 +284,7 @@ class _Course:
         run_hook(self._converter, self._converter.pre_convert_hook, student, self._assignment)
         try:
             # First: a file of a student's may have the name of a page.
-            self._converter.init_assignment(self._assignment, student)
+            self._copy_what_lies_beside(student)
             for name, (page, problem) in made.items():
                 if problem:
                     problems.append(f"{name}: there is no page: {problem}")
@@ -287,6 +301,12 @@ class _Course:
         append(self._log, json.dumps([student, self._digests[student]]))
         run_hook(self._converter, self._converter.post_convert_hook, student, self._assignment)
         return Made(student, len(stored), tuple(problems))
+
+    def _copy_what_lies_beside(self, student: str) -> None:
+        """As nbgrader's `init_assignment`, which removes a file before it knows that there is room for the next."""
+        source, made = self._folders(student)
+        for path in find_all_files(str(source), [*self._coursedir.ignore, "*.ipynb"]):
+            write(made / Path(path).relative_to(source), partial(shutil.copy, path))
 
     def _folders(self, student: str) -> tuple[Path, Path]:
         course = self._coursedir
@@ -332,6 +352,21 @@ def grades_of(gradebook: Any, assignment: str, student: str) -> dict[str, Grades
     }
 
 
+@contextmanager
+def alone(log: Path) -> Iterator[None]:
+    """Wait until no other command makes these pages: the same files, and the same log of what they are made of."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(
+                "another bn-feedback makes these pages; this one goes on when it is done", file=sys.stderr, flush=True
+            )
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _read(log: Path) -> dict[str, dict[str, str]]:
     """The digests of what every student's pages were made of. A line that was not written to its end is skipped."""
     found: dict[str, dict[str, str]] = {}
@@ -342,12 +377,3 @@ def _read(log: Path) -> dict[str, dict[str, str]]:
                     student, digests = json.loads(line)
                     found[student] = digests
     return found
-
-
-def main() -> None:
-    """Run the command."""
-    FeedbackApp.run()
-
-
-if __name__ == "__main__":
-    main()

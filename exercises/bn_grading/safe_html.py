@@ -16,7 +16,7 @@ from html import escape
 from typing import Any
 
 import bleach  # type: ignore[import-untyped]
-from IPython.lib.lexers import IPython3Lexer
+from ipython_pygments_lexers import IPython3Lexer  # type: ignore[import-untyped]
 from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters import ansi2html, strip_ansi

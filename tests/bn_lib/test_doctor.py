@@ -168,6 +168,51 @@ class Calls(nn.Module):
         return self.call(self, x)
 
 
+def test_channels_along_another_axis():
+    """Then a bias is not taken out, so nothing is said of it."""
+
+    def of_keras(shape, *layers):
+        return keras.Sequential([keras.Input(shape), *layers])
+
+    image, first = (8, 6, 3), {"data_format": "channels_first"}
+    conv = bn_lib.Conv2d(3, 4, 3, rng=rng())
+    models = {
+        ("axis -3", "axis -1"): [
+            of_keras(image, K.Conv2D(4, 3), K.BatchNormalization(axis=1)),
+            of_keras(image, K.Conv2D(4, 3, activation="relu"), K.MaxPooling2D(), K.BatchNormalization(axis=1)),
+        ],
+        ("axis -1", "axis -3"): [
+            of_keras(image, K.Conv2D(4, 3, **first), K.BatchNormalization()),
+            bn_lib.Sequential(conv, bn_lib.ReLU(), bn_lib.BatchNorm(4, channel_axis=-1)),
+            bn_lib.Sequential(conv, bn_lib.DomainBatchNorm(1, 4, channel_axis=3)),
+        ],
+        ("axis -2", "axis -1"): [of_keras((8, 3), K.Dense(4), K.BatchNormalization(axis=1))],
+        ("an axis of 8", "an axis of 4"): [nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.BatchNorm1d(8))],
+    }
+    for (ours, before), wrong in models.items():
+        for model in wrong:
+            (found,) = bn_lib.doctor(model)
+            assert found.check == "axis"
+            assert found.seen.startswith(f"its channels are {ours}, those of the ")
+            assert found.seen.endswith(before)
+    for shape, *layers in (
+        (image, K.Conv2D(4, 3), K.BatchNormalization(axis=3)),
+        (image, K.Conv2D(4, 3, **first), K.BatchNormalization(axis=1)),
+        (image, K.Conv2D(4, 3), K.Flatten(), K.BatchNormalization(axis=1)),
+        ((3,), K.Dense(4), K.BatchNormalization(axis=1)),
+        ((8, 3), K.EinsumDense("abc,cd->abd", (None, 4), bias_axes="d"), K.BatchNormalization()),
+    ):
+        assert told(of_keras(shape, *layers)) == ["bias"]
+    for shape, *layers in (
+        (image, K.Conv2D(4, 3), K.Permute((3, 1, 2)), K.BatchNormalization(axis=1)),
+        ((8, 3), K.EinsumDense("abc,cd->abd", (8, 4), bias_axes="bd"), K.BatchNormalization()),
+        ((8, 3), K.EinsumDense("abc,cd->abd", (None, 4)), K.BatchNormalization()),
+        ((5, *image), K.ConvLSTM2D(4, 3, activation=None), K.BatchNormalization()),
+    ):
+        assert told(of_keras(shape, *layers)) == []
+    assert told(bn_lib.Sequential(conv, bn_lib.BatchNorm(4, channel_axis=-3))) == ["bias"]
+
+
 def test_a_bias_that_something_else_gets_is_not_told():
     def both(net, x):
         y = net.dense(x)

@@ -109,6 +109,24 @@ def test_a_network_keeps_its_shape_and_its_function():
     assert len(model) == 10
 
 
+@kinds
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_a_layer_with_a_forward_of_its_own_stays(kind, order):
+    layer = affine(kind)
+
+    class Rectified(type(layer)):
+        def forward(self, x):
+            return np.maximum(super().forward(x), 0)
+
+    layer.__class__ = Rectified
+    both = (layer, norm(3)) if order == "after" else (norm(4), layer)
+    model, x = Sequential(*both).eval(), data(kind)
+    assert_refused("Rectified", "a forward of its own", "affine", ValueError, lambda: fold_batch_norm(*both))
+    small = fold_batch_norm(model)
+    assert len(small) == 2
+    assert np.array_equal(small(x), model(x))
+
+
 def test_before_a_padded_convolution_bn_stays_in_a_network():
     model = Sequential(norm(4), affine("conv", padding=1), norm(3))
     small, x = fold_batch_norm(model), data("conv")

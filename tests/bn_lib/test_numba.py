@@ -3,9 +3,14 @@
 That they give what the reference gives is tested for every backend in `test_backends`.
 """
 
+import gc
 import os
 import subprocess
 import sys
+import threading
+import time
+import weakref
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -196,6 +201,113 @@ print(threads(), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     )
     assert run(script, NUMBA_CACHE_DIR=compiled_folder[0], OMP_NUM_THREADS="2") == "2 0"
+
+
+@pytest.fixture(params=[2, 3])
+def team(request):
+    """Where loops are shared, with that many threads."""
+    pytest.importorskip("numba", reason="would run if installed: numba (PyPI)")
+    from bn_lib.backends import team
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(team, "threads", lambda: request.param)
+        yield team
+
+
+def until_helped(share, loop):
+    """Share `loop(helped, counters, number)`, which sets `helped` in a helper: again, because one may come too late."""
+    for _ in range(1000):
+        share(partial(loop, helped := threading.Event()))
+        if helped.is_set():
+            return
+    raise AssertionError("no helper came")
+
+
+@needs_numba
+def test_each_piece_of_a_shared_loop_is_done_once(team):
+    """By the caller, or by a helper that it waits for. Whoever comes with another loop's number gets nothing."""
+
+    def loop(size, helped, counters, number):
+        if number < 0:
+            assert not list(team.taken(counters, number - 1, 2000))
+        for i in team.taken(counters, number, size):
+            done.append(i)
+            if number < 0:
+                helped.set()
+            helped.wait(0.001)
+
+    for size in (2, 63, 64, 65, 1001):
+        done = []
+        until_helped(team.share, partial(loop, size))
+        assert sorted(done) == sorted([*range(size)] * (len(done) // size))
+    team.share(partial(loop, 0, threading.Event()))
+
+
+@needs_numba
+def test_an_exception_in_a_shared_loop_is_raised_when_nobody_is_at_it(team):
+    begun, ended = [], []
+
+    def fail(fails_here, helped, counters, number):
+        for _ in team.taken(counters, number, 3):
+            if number > 0:
+                if helped.wait(0.01) and fails_here:
+                    raise ArithmeticError("here")
+            else:
+                begun.append(number)
+                helped.set()
+                time.sleep(0.01)
+                ended.append(number)
+                if not fails_here:
+                    raise ArithmeticError("there")
+
+    for fails_here, where in ((True, "here"), (False, "there")):
+        with pytest.raises(ArithmeticError, match=where):
+            until_helped(team.share, partial(fail, fails_here))
+        assert begun
+        assert ended == begun
+    team.share(lambda counters, number: list(team.taken(counters, number, 1)))
+
+
+@needs_numba
+def test_a_shared_loop_needs_no_thread_and_leaves_nothing_behind(team, monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    done = []
+
+    def loop(counters, number):
+        done.extend(team.taken(counters, number, 9))
+
+    kept = weakref.ref(loop)
+    team.share(loop)
+    team._team.cache_clear()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    team.share(loop)
+    team._team.cache_clear()
+    assert sorted(done) == sorted([*range(9)] * 2)
+    del loop
+    gc.collect()
+    assert kept() is None
+
+
+@needs_numba
+def test_a_second_caller_does_not_wait_for_the_first(team):
+    numbers = []
+
+    def outer(counters, number):
+        if number > 0:
+            team.share(lambda _, number: numbers.append(number))
+
+    team.share(outer)
+    assert numbers == [0]
+
+
+@needs_numba
+def test_what_calls_into_another_file_is_compiled_where_that_was_found_on_disk(compiled_folder, tmp_path):
+    """A generator that Numba has read from disk has no code to be called by what is compiled now."""
+    one = ONE_PASS + "for _ in both_passes(): pass\n"
+    run(one, NUMBA_CACHE_DIR=str(tmp_path))
+    run(one.replace("3.0]]", "3.0]], np.float32"), NUMBA_CACHE_DIR=str(tmp_path))
 
 
 # Which arrays

@@ -220,6 +220,12 @@ HOLDERS = {
 ROWS = np.array([0, 1, 1])  # the class, or the domain, of each sample
 
 
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_gamma_and_beta_from_elsewhere_cannot_be_left_out(kind):
+    with pytest.raises(TypeError, match=r"^affine is given; expected none: .*Norm is about its gamma and beta"):
+        HOLDERS[kind](affine=False)
+
+
 def passed(layer, x, mask=None, rows=ROWS):
     return layer(x, *((rows,) if isinstance(layer, bn_lib.modulation.Given) else ()), mask=mask)
 

@@ -105,6 +105,37 @@ def test_a_domain_with_one_value_is_refused_and_nothing_moved():
     layer.eval()(X, alone)
 
 
+@modes
+@affine
+def test_a_domain_of_padding_alone_is_not_there(training, shared):
+    layer, (x, dy) = domain_norm(shared), data((6, 3, 4))
+    without, mask = domain_norm(shared), np.ones((6, 4), dtype=bool)
+    domains, mask[[1, 4]] = np.array([0, 1, 0, 0, 2, 0]), False
+    for each in (layer, without):
+        each.train() if training else each.eval()
+    rows = np.array([0, 2, 3, 5])
+    y, dx = layer(x, domains, mask), layer.backward(np.where(mask[:, None], dy, np.nan))
+    assert_agrees(y[rows], without(x[rows], domains[rows]))
+    assert_agrees(dx[rows], without.backward(dy[rows]))
+    assert not y[[1, 4]].any()
+    assert not dx[[1, 4]].any()
+    for name, gradient in without.grads.items():
+        assert_agrees(layer.grads[name], gradient)
+    for key, value in without.state_dict().items():
+        assert_agrees(layer.state_dict()[key], value, key, dtype=np.float64)
+    if training:
+        assert_refused("mask", "0 positions", "at least 2", ValueError, lambda: layer(x, domains, 0 * mask > 0))
+
+
+def test_a_domain_that_is_frozen_takes_a_single_row():
+    layer, alone = domain_norm(False), np.array([0, 0, 0, 0, 0, 2])
+    layer.norms[2].freeze()
+    x = data((6, 3))[0]
+    y, before = layer(x, alone), layer.state_dict()["2.running_mean"]
+    assert_agrees(y[5:], domain_norm(False).eval()(x[5:], alone[5:]))
+    assert np.array_equal(layer.state_dict()["2.running_mean"], before)
+
+
 def test_a_failure_between_two_domains_is_undone():
     layer = domain_norm(False)
     layer.norms[2].running_var = np.ones(5)

@@ -89,6 +89,7 @@ def test_only_a_page_as_sphinx_wrote_it_is_put_right_and_what_is_gone_is_forgott
     for name in ("book/index.html", "book/gone.html", "search.html"):
         write(name, f"{as_written}<h1> </h1>{name}")
     write("index.html", "a page that Sphinx did not write")
+    write("_static/template.html", as_written)
     assert keep() == {name: as_written + name for name in ("book/index.html", "book/gone.html", "search.html")}
     # The second build writes one page again; and one is there no more.
     write("book/index.html", f"{finished}book/index.html")

@@ -505,7 +505,7 @@ def go_round(course: Course) -> dict[str, str]:
     logs["collect"] = course.nbgrader("collect", ASSIGNMENT)
     # Both as an instructor starts them. They grade everybody they can, and fail at the end because of the file that is
     # no notebook.
-    for command, code in {"bn_grading": 1, "bn_grading.feedback_app": 0}.items():
+    for command, code in {"bn_grading": 1, "bn_grading.feedback_command": 0}.items():
         done = course.run(command, ASSIGNMENT, "--jobs", "2")
         assert done.returncode == code, done.stdout
         logs[command] = done.stdout

@@ -72,7 +72,7 @@ def test_a_cluster_elsewhere_of_which_a_worker_dies(with_release: Copies, tmp_pa
         os.kill(victim.process.process.pid, signal.SIGKILL)
         assert grader.wait(timeout=240) == 0
         # A worker of Dask's is a daemon, and has what makes the pages beside it all the same.
-        made = course.run("bn_grading.feedback_app", ASSIGNMENT, "--scheduler", cluster.scheduler_address)
+        made = course.run("bn_grading.feedback_command", ASSIGNMENT, "--scheduler", cluster.scheduler_address)
         assert made.returncode == 0, made.stdout
     graded = {path.relative_to(course.root / "autograded") for path in (course.root / "autograded").rglob("*.ipynb")}
     pages = {path.relative_to(course.root / "feedback") for path in (course.root / "feedback").rglob("*.html")}
@@ -180,6 +180,11 @@ def test_the_gradebook_in_postgres(postgres: Postgres, tmp_path: Path) -> None:
     again = course.grade(ASSIGNMENT)
     assert f"{len(STUDENTS) - len(done)} submissions in" in again
     assert totals(course) == TOTALS
+    made = course.run("bn_grading.feedback_command", ASSIGNMENT, "--jobs", "2")
+    assert f"of {len(STUDENTS)} submissions; the other pages are as they would be made now" in made.stdout
+    postgres.stop("fast")
+    assert "the gradebook cannot be reached" in course.run("bn_grading.feedback_command", ASSIGNMENT).stdout
+    postgres.start()
     course.nbgrader("export")
     assert (course.root / "grades.csv").exists()
 
@@ -196,6 +201,13 @@ set +e
 "$3" -m bn_grading batch-norm --jobs 2; echo "first: $?"
 rm filler
 "$3" -m bn_grading batch-norm --jobs 2; echo "second: $?"
+# The same with the pages, all of which are made once more over good ones.
+"$3" -m bn_grading.feedback_command batch-norm --jobs 2; echo "pages: $?"
+cp -r feedback good
+dd if=/dev/zero of=filler bs=4096 2> /dev/null
+"$3" -m bn_grading.feedback_command batch-norm --jobs 2 --force; echo "no room: $?"
+rm filler
+diff -r feedback good && echo "nothing is lost"
 cp -r . "$1"
 """
 
@@ -206,7 +218,7 @@ def test_a_full_disk_loses_nothing(with_release: Copies, tmp_path: Path) -> None
     folder = tmp_path / "small"
     folder.mkdir()
     # A disk of its own, in memory.
-    disk = ["bwrap", "--dev-bind", "/", "/", "--size", str(8 << 20), "--tmpfs", str(folder), "--die-with-parent"]
+    disk = ["bwrap", "--dev-bind", "/", "/", "--size", str(16 << 20), "--tmpfs", str(folder), "--die-with-parent"]
     done = subprocess.run(
         [*disk, "bash", "-c", FULL, "bash", str(course.root), str(folder), sys.executable],
         env=course.environment(),
@@ -217,6 +229,9 @@ def test_a_full_disk_loses_nothing(with_release: Copies, tmp_path: Path) -> None
     assert "first: 1" in done.stdout, done.stdout + done.stderr
     assert "What was graded before is stored; the same command goes on from there." in done.stderr
     assert "second: 0" in done.stdout, done.stdout + done.stderr
+    assert "pages: 0\n" in done.stdout, done.stdout + done.stderr
+    assert "no room: 1\nnothing is lost" in done.stdout, done.stdout + done.stderr
+    assert "the pages cannot be stored: OSError: [Errno 28]" in done.stderr
     assert totals(course) == TOTALS
     results = Results.of(course, ASSIGNMENT)
     assert sorted(results.last()) == sorted(STUDENTS)

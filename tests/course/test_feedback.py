@@ -1,15 +1,21 @@
 """bn-feedback beside nbgrader: the same pages, byte for byte, made anew where something changed; nothing stops it."""
 
+import errno
 import random
 import shutil
+import subprocess
+import sys
+import time
 from base64 import b64encode
 from copy import deepcopy
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
 from nbconvert.exporters import HTMLExporter
+from nbconvert.filters.highlight import Highlight2HTML
 from nbformat import writes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 from nbgrader.api import Gradebook
@@ -17,7 +23,7 @@ from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from bn_grading import feedback
+from bn_grading import apart, feedback, feedback_app, safe_html
 from bn_grading.safe_html import FILTERS
 
 from .conftest import ASSIGNMENT, BASIC, COURSE, SUSPECTS, Course, set_exchange
@@ -66,7 +72,7 @@ def test_everybody_has_every_page(returned: Course) -> None:
     }
     pages = {path.relative_to(returned.root / "feedback") for path in (returned.root / "feedback").rglob("*.html")}
     assert pages == {path.with_suffix(".html") for path in graded}
-    assert f"{len(pages)} pages were made" in returned.logs["bn_grading.feedback_app"]
+    assert f"{len(pages)} pages were made" in returned.logs["bn_grading.feedback_command"]
     returned.nbgrader("release_feedback", ASSIGNMENT)
 
 
@@ -109,6 +115,52 @@ def test_a_notebook_that_cannot_be_shown_costs_its_page_only(returned: Course) -
     assert f"fay_other_means: {BASIC}: there is no page: " in said
     assert not returned.feedback("fay_other_means", BASIC).exists()
     assert returned.feedback("ada_perfect", BASIC).exists()
+
+
+def test_what_stops_a_run_leaves_whole_pages(returned: Course) -> None:
+    pages = files(returned.root / "feedback")
+    command = [sys.executable, "-m", "bn_grading.feedback_command", ASSIGNMENT, "--force"]
+    run = subprocess.Popen(
+        command, cwd=returned.root, env=returned.environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    first = returned.feedback("ada_perfect", BASIC)
+    before = first.stat().st_mtime_ns
+    while first.stat().st_mtime_ns == before and run.poll() is None:
+        time.sleep(0.01)
+    run.terminate()
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert b"it was interrupted\n" in said
+    assert b"the same command goes on from there" in said
+    assert files(returned.root / "feedback") == pages
+
+
+def test_of_two_at_once_the_second_waits(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log, order = tmp_path / "grading" / "feedback.jsonl", []
+
+    def second() -> None:
+        with feedback_app.alone(log):
+            order.append("second")
+
+    with feedback_app.alone(log):
+        waits = Thread(target=second)
+        waits.start()
+        said = ""
+        while "another bn-feedback" not in said:
+            said += capfd.readouterr().err
+        order.append("first")
+    waits.join()
+    assert order == ["first", "second"]
+
+
+def test_a_machine_without_a_process_costs_nobody_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, "no process")
+
+    monkeypatch.setattr(apart, "_here", apart._Here())
+    monkeypatch.setattr("multiprocessing.context.ForkServerContext.Pipe", none)
+    with pytest.raises(apart.NotStartedError, match="no process could be started"):
+        feedback_app.pages(feedback_app.Wanted(b"", {"a": ""}, {"a": {}}))
 
 
 def test_what_is_handed_in_again_is_what_is_given_back(returned: Course) -> None:
@@ -205,6 +257,13 @@ PIECES = (
         "<plaintext>",
     ),
     *("<script>a</b></script>", "<title>a</title>", "<title> </title>", "<textarea> <b> </textarea>", "<![CDATA[a]]>"),
+    *(
+        '<pre><span class="n">',
+        "</span></pre>",
+        "<span>&quot;&#39;</span>",
+        '<span class="a b"> </span>',
+        "<pre>&quot;",
+    ),
     *("<!DOCTYPE html>", '<meta charset="utf-8" />', '<svg viewBox="0">', "</svg>", "<noscript>", "</noscript>"),
 )
 
@@ -221,6 +280,26 @@ def test_what_is_written_without_a_parser_is_what_it_would_write() -> None:
                 each["alt"] = "No description has been provided for this image"
             assert made == str(soup), html
     assert known > 300
+
+
+@pytest.mark.parametrize("source", ["", "\n\nx = '<&>'\n\n", "%time x", 'def f(:\n  """é', "!ls", "x" * 6000])
+def test_a_program_is_coloured_as_nbconvert_colours_it(source: str) -> None:
+    theirs = Highlight2HTML(pygments_lexer="ipython3")
+    for language, metadata in ((None, None), (None, {}), (None, {"magics_language": "html"}), ("css", {})):
+        for _ in range(2):
+            assert safe_html.code(source, language, metadata) == theirs(source, language, metadata)
+
+
+def test_a_text_s_pictures_are_those_of_its_cell() -> None:
+    shown = []
+    for picture in (b"a", b"b"):
+        attached = {"a.png": {"image/png": b64encode(picture).decode()}}
+        context: Any = {"cell": {"attachments": attached}}
+        shown.append(b64encode(picture).decode() in safe_html.markdown(context, "![a](attachment:a.png)"))
+    assert shown == [True, True]
+    # Without its picture, the text is shown as it was written: again and again.
+    for _ in range(2):
+        assert safe_html.markdown({}, "![a](attachment:a.png)") == "<pre>![a](attachment:a.png)</pre>"  # type: ignore[arg-type]
 
 
 HTML = ("<img src='a'/>", "<div><p>a", "</div></div>", "<!-- a", "--> b", "<pre>\n a \n</pre>", "&lt; &amp &")

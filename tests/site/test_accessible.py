@@ -35,7 +35,7 @@ WRONG = {
 def test_axe_finds_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(page_of("".join(WRONG.values())))
     with served(tmp_path) as address:
-        desktop, phone = take(address, ["page.html"], tmp_path, in_both=["page.html"]).seen
+        phone, desktop = take(address, ["page.html"], tmp_path, in_both=["page.html"]).seen
     assert {each.split(": ")[1] for each in phone.axe} >= WRONG.keys()
     assert {each.split(": ")[1] for each in desktop.axe} == WRONG.keys() & {*AGAIN}
 

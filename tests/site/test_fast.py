@@ -66,7 +66,7 @@ def report() -> Iterator[dict[str, dict]]:
 @pytest.fixture(scope="module")
 def transferred(tour: Tour, report: dict) -> dict[str, dict[str, int]]:
     """The bytes of every page's requests, before a reader has touched it."""
-    report["transferred"] = {seen.page: seen.loaded for seen in tour.seen if seen.screen == "desktop"}
+    report["transferred"] = {seen.page: seen.loaded for seen in tour.seen if seen.screen == "phone"}
     return report["transferred"]
 
 

@@ -68,16 +68,20 @@ def test_every_page_can_be_read_and_is_named(book, fault):
 def test_every_fault_is_found(tmp_path):
     wrong = """
     <p>\\frac{1}{2}</p><img src="data:,">
-    <div class="bn-figure"><i id="a">One</i><i id="a">two</i><figcaption style="color: #555">Faint.</figcaption></div>
+    <div class="bn-figure"><i id="a">One</i><i id="a">two</i></div><p style="color: #555">Faint.</p>
     <pre style="width: 9em; overflow-x: auto">A line of a program that goes on and on</pre>
     <details><div class="bn-formula" style="width: 3em; overflow-x: auto">
       <annotation>numbers-without-end</annotation></div></details>"""
     (tmp_path / "page.html").write_text(page_of(wrong))
     with served(tmp_path) as address:
-        (seen,) = take(address, ["page.html"], tmp_path, ["phone"]).seen
+        seen, grown = take(address, ["page.html"], tmp_path, in_both=[]).seen
     assert {fault for fault, found in seen.faults.items() if found} == FAULTS.keys()
     assert [len(stops["missed"]) for stops in seen.stops] == [1, 2, 2], "the program, and what is unfolded"
     assert seen.formulas == ["numbers-without-end"]
+    assert (grown.screen, grown.theme, grown.width) == ("desktop", "light", DESKTOP["width"])
+    assert {fault for fault, found in grown.faults.items() if not found} == {"words too faint"}, (
+        "they are, on black only"
+    )
 
 
 def test_on_a_phone_every_formula_of_a_solution_is_whole(book):

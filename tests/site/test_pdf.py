@@ -1,9 +1,11 @@
 """The whole book as a PDF, as `make pdf` prints it: nothing is missing, nothing is cut off, every link arrives."""
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -44,12 +46,19 @@ def book(printed: Path) -> PdfReader:
 
 
 @pytest.fixture(scope="module")
-def texts(book: PdfReader) -> list[str]:
-    return [" ".join(page.extract_text().split()) for page in book.pages]
+def text_of(book: PdfReader) -> Callable[[int], str]:
+    """The words of a sheet: to read those of all takes as long as to print them, so only what is asked for is read."""
+    return cache(lambda number: " ".join(book.pages[number].extract_text().split()))
 
 
 def outline(book: PdfReader) -> list[Destination]:
     return [entry for entry in book.outline if not isinstance(entry, list)]
+
+
+@pytest.fixture(scope="module")
+def sheets(book: PdfReader) -> dict[str, int]:
+    """On which sheet, counted from 0, each page of the book begins, by its title."""
+    return {str(entry.title): number for entry in outline(book) if (number := book.get_destination_page_number(entry))}
 
 
 def part_of(site: Path, page: str, wanted: SoupStrainer) -> list[Tag]:
@@ -80,13 +89,12 @@ def test_the_outline_has_the_sections_too(book):
     assert count(book.outline) > 3 * len(PAGES)
 
 
-def test_each_chapter_begins_on_the_sheet_that_the_contents_name(book, texts, built_site):
-    sheets = {str(entry.title): book.get_destination_page_number(entry) for entry in outline(book)}
-    contents = " ".join(texts[sheets["Contents"] : sheets[titles(built_site)[0]]])  # two sheets
+def test_each_chapter_begins_on_the_sheet_that_the_contents_name(sheets, text_of, built_site):
+    contents = " ".join(map(text_of, range(sheets["Contents"], sheets[titles(built_site)[0]])))  # two sheets
     for title, drawn in zip(titles(built_site), titles(built_site, colon=""), strict=True):
-        assert texts[sheets[title]].startswith(f"{sheets[title] + 1} {drawn}"), "the sheet has that number too"
+        assert text_of(sheets[title]).startswith(f"{sheets[title] + 1} {drawn}"), "the sheet has that number too"
         assert f"{title} {sheets[title] + 1}" in contents
-    assert texts[sheets["Answers"]].startswith(f"{sheets['Answers'] + 1} Answers")
+    assert text_of(sheets["Answers"]).startswith(f"{sheets['Answers'] + 1} Answers")
     assert f"Answers {sheets['Answers'] + 1}" in contents
 
 
@@ -95,23 +103,34 @@ def test_it_has_as_many_sheets_as_a_book_of_this_length_needs(book):
     assert book.metadata.title == "Batch Normalization: a book that answers back"
 
 
-def test_every_sheet_is_a4_and_none_but_the_title_is_nearly_empty(book, texts):
-    for page in book.pages:
+def test_every_sheet_is_a4_and_none_but_the_title_is_nearly_empty(book):
+    drawn = {}
+    for number, page in enumerate(book.pages, 1):
         assert (float(page.mediabox.width), float(page.mediabox.height)) == pytest.approx(A4, abs=1.5)
         assert page.rotation == 0
-    assert [number for number, text in enumerate(texts, 1) if len(text) < 20 and number > 1] == []
+        # Letters are drawn by their numbers in their font, of four digits each.
+        drawn[number] = sum(len(run) // 4 for run in re.findall(rb"<([0-9A-Fa-f]+)>", page.get_contents().get_data()))
+    assert [number for number, letters in drawn.items() if letters < 20 and number > 1] == []
 
 
-def test_the_words_and_the_formulas_of_the_chapters_are_there(texts):
-    whole = " ".join(texts)
+def test_the_words_and_the_formulas_of_the_chapters_are_there(book, sheets, text_of):
+    """Of two chapters: one has formulas, code and its own words, the other a figure with words of its own."""
+
+    def chapter(start: str) -> list[str]:
+        begins = next(sheet for title, sheet in sheets.items() if title.endswith(start))
+        ends = min(sheet for sheet in sheets.values() if sheet > begins)
+        return [text_of(number) for number in range(begins, ends)]
+
+    forward = chapter("The forward pass")
+    whole = " ".join(forward)
     assert "Four lines of arithmetic, with a decision in nearly every one" in whole
     assert "batch_norm_in_six_lines" in whole
-    assert "nanoseconds an element" in whole  # of a figure
     assert "\\frac" not in whole
     assert "\\mu" not in whole
     # The definition of the normalized value, in the letters and signs that are drawn.
-    page = next(text for text in texts if "The first two lines are the mean and the variance" in text)
+    page = next(text for text in forward if "The first two lines are the mean and the variance" in text)
     assert {"μ", "σ", "ϵ", "γ", "β", "∑"} <= set(page)
+    assert "nanoseconds an element" in " ".join(chapter("How fast, how large, how exact"))
 
 
 def test_every_font_is_embedded(book):

@@ -77,7 +77,7 @@ def test_a_page_that_asks_another_host_is_found(tmp_path: Path) -> None:
     for what, asks in ASKS.items():
         (tmp_path / f"{what}.html").write_text(page_of(asks))
     with served(tmp_path) as address:
-        found = take(address, [f"{what}.html" for what in ASKS], tmp_path, ["desktop"]).foreign()
+        found = take(address, [f"{what}.html" for what in ASKS], tmp_path, in_both=[]).foreign()
     assert sorted(found) == [f"https://tracker.example/{what}" for what in sorted(ASKS)]
 
 

@@ -1,16 +1,18 @@
-"""One reader's tour of all pages on each screen: what a page asked for, said, kept and showed, and what axe says of it.
+"""One reader's tour of all pages: what a page asked for, said, kept and showed on each screen, and what axe says of it.
 
-To open a page and read it to its end takes a second or two, and there are dozens. So it is done once for all tests, by
-whichever process needs it first, and they look at what was seen there. What belongs to one page, or wants a page that
-nobody has touched, opens its own.
+A page is opened on a phone, where things are tight; then the screen grows, and the theme changes. To open a page and
+read it to its end takes a second or two, and there are dozens. So it is done once for all tests, by whichever process
+needs it first, and they look at what was seen there. What belongs to one page, or wants a page that nobody has touched,
+opens its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ SCREENS = {"desktop": DESKTOP, "phone": PHONE}
 # The theme that the reader comes with, which pages have to follow, and the other one.
 THEMES = {"desktop": ("light", "dark"), "phone": ("dark", "light")}
 
-# One page of each kind: the others share its styles, so what axe says of those it says on one of them.
+# One page of each kind: the others share its styles, so what axe says of those it says on one of them. These pages are
+# opened anew on a desktop.
 OF_EACH_KIND = (
     "book/index.html",
     "book/chapters/forward.html",
@@ -36,14 +39,16 @@ OF_EACH_KIND = (
 # WCAG 2.2 AA, and beyond it what axe calls best practice.
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
-# All rules are asked of every page, on a phone in one theme. What is on a page is the same in another theme and on a
-# larger screen, but for colours, for what scrolls, and for how near to each other things to press are: there, only
-# these are asked, of one page of each kind. (Words in figures are looked at on all pages and both screens: `FAINT`.)
-AGAIN = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
-RUN = """(only) => axe.run(document, {
+# All rules are asked of every page, on a phone in one theme, but for those of colours, which take axe half of its time:
+# they come with the styles, and are asked of one page of each kind, in both themes. (Whether words are too faint is
+# asked of every page, in one theme on a phone and in the other on a desktop: `FAINT`.) What is on a page is the same on
+# a larger screen, but for what scrolls, and for how near to each other things to press are.
+OF_COLOURS = ["color-contrast", "link-in-text-block"]
+AGAIN = [*OF_COLOURS, "target-size", "scrollable-region-focusable"]
+RUN = """([only, colours]) => axe.run(document, {
   resultTypes: ["violations"],
   runOnly: only,
-  rules: { "color-contrast-enhanced": { enabled: false }, "link-in-text-block": { enabled: true } },
+  rules: { "color-contrast-enhanced": { enabled: false }, ...colours },
 }).then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(
   ({ target, html, failureSummary }) => `${id}: ${target}\\n  ${html.slice(0, 200)}\\n  ${failureSummary}`)))"""
 
@@ -95,7 +100,7 @@ TWICE = """() => {
   return ids.filter((id, i) => ids.indexOf(id) !== i);
 }"""
 
-# Words in figures and beside sliders whose contrast with the page is below 4.5 (WCAG 1.4.3).
+# Words whose contrast with what they stand on is below 4.5 (WCAG 1.4.3).
 FAINT = """() => {
   const parts = colour => colour.match(/[\\d.]+/g).map(Number);
   const luminance = colour => {
@@ -121,9 +126,9 @@ FAINT = """() => {
     }
     return 'rgb(255, 255, 255)';
   };
-  const words = '.bn-figure text, .bn-figure figcaption, .bn-explorable :is(text, p, span, td, th)';
-  return [...document.querySelectorAll(words)]
-    .filter(e => e.getBoundingClientRect().width > 0 && e.textContent.trim())
+  const says = e => [...e.childNodes].some(part => part.nodeType === Node.TEXT_NODE && part.data.trim());
+  return [...document.querySelectorAll('body :not(script, style, noscript, annotation)')]
+    .filter(e => says(e) && e.getBoundingClientRect().width > 0 && e.checkVisibility({ visibilityProperty: true }))
     .filter(e => {
       const style = getComputedStyle(e);
       const [words, paper] = [e.tagName === 'text' ? style.fill : style.color, behind(e)].map(luminance);
@@ -187,13 +192,13 @@ class Seen:
         page: its address, after that of the site.
         screen: on which it was read.
         complaints: errors that it wrote or raised, and answers that were none.
-        loaded: the bytes that came before the reader touched anything, by address.
-        shift: how much moved while it came, as Lighthouse counts it.
-        theme: the one that it came in.
+        theme: the one that it came in, or took when the reader's changed.
         width: how wide it is, in CSS pixels.
         faults: what was found, by the names in `FAULTS`.
         texts: the words in figures: how large their letters are, and of which face.
         short: names of figures that leave a part of their measure empty.
+        loaded: where it was opened, the bytes that came before the reader touched anything, by address.
+        shift: there too, how much moved while it came, as Lighthouse counts it.
         stored: the names under which it keeps something in the reader's browser.
         cookies: what it is.
         axe: what axe finds, by the theme.
@@ -204,18 +209,18 @@ class Seen:
     page: str
     screen: str
     complaints: list[str]
-    loaded: dict[str, int]
-    shift: float
     theme: str
     width: int
     faults: dict[str, list[Any]]
     texts: list[dict[str, Any]]
     short: list[str]
-    stored: list[str]
-    cookies: list[Any]
-    axe: list[str]
-    stops: list[dict[str, Any]]
-    formulas: list[str]
+    loaded: dict[str, int] = field(default_factory=dict)
+    shift: float = 0.0
+    stored: list[str] = field(default_factory=list)
+    cookies: list[Any] = field(default_factory=list)
+    axe: list[str] = field(default_factory=list)
+    stops: list[dict[str, Any]] = field(default_factory=list)
+    formulas: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -236,22 +241,17 @@ class Tour:
         return [each for each in self.requests if not each.startswith(own)]
 
 
-def take(
-    address: str,
-    pages: list[str],
-    netlogs: Path,
-    screens: Iterable[str] = SCREENS,
-    in_both: Collection[str] = OF_EACH_KIND,
-) -> Tour:
-    """Read these pages of a site on each screen, and those `in_both` in both themes.
+def take(address: str, pages: list[str], netlogs: Path, in_both: Collection[str] = OF_EACH_KIND) -> Tour:
+    """Read these pages of a site, and those `in_both` in both themes and anew on each screen.
 
-    Each screen has a browser of its own, in a thread of its own, which leaves its log of the network in `netlogs`.
+    There are two browsers, each in a thread of its own, which leaves its log of the network in `netlogs`.
     """
-    with ThreadPoolExecutor(len(SCREENS)) as pool:
-        seen = list(pool.map(partial(_on_a_screen, address, pages, netlogs, in_both), screens))
-    requests = {each: None for screen in screens for each in requested(netlogs / f"{screen}.json")}
+    shares = {netlogs / f"{first}.json": pages[first::2] for first in range(min(2, len(pages)))}
+    with ThreadPoolExecutor(len(shares)) as pool:
+        seen = [each for part in pool.map(partial(_read, address, in_both), shares.values(), shares) for each in part]
+    requests = {each: None for netlog in shares for each in requested(netlog)}
     assert {address + page for page in pages} <= requests.keys(), "the log has every page"
-    return Tour(address, [each for part in seen for each in part], list(requests))
+    return Tour(address, seen, list(requests))
 
 
 def page_of(body: str) -> str:
@@ -265,18 +265,40 @@ def page_of(body: str) -> str:
     )
 
 
-def _on_a_screen(address: str, pages: list[str], netlogs: Path, in_both: Collection[str], screen: str) -> list[Seen]:
+def _read(address: str, in_both: Collection[str], pages: list[str], netlog: Path) -> list[Seen]:
     with sync_playwright() as playwright:  # one in each thread
-        browser = launch(playwright, f"--log-net-log={netlogs / screen}.json")
-        seen = [_visit(browser, address, page, screen, page in in_both) for page in pages]
+        browser = launch(playwright, f"--log-net-log={netlog}")
+        seen = [each for page in pages for each in _visits(browser, address, page, page in in_both)]
         browser.close()
     return seen
 
 
-def _visit(browser: Browser, address: str, name: str, screen: str, in_both: bool) -> Seen:
+def _visits(browser: Browser, address: str, name: str, in_both: bool) -> Iterator[Seen]:
+    """Open a page on a phone, and then on a desktop: anew, or by having the phone's screen grow."""
+    with _opened(browser, address, name, "phone") as (page, seen):
+        seen.axe += audit(page, THEMES["phone"][: 1 + in_both], whole=True, of_colours=in_both)
+        seen.stops.append(_asked(page, STOPS))
+        page.evaluate(UNFOLD)
+        seen.stops.append(_asked(page, STOPS))
+        seen.formulas += page.evaluate(CUT_FORMULAS)
+        complaints = listen(page)
+        page.set_viewport_size(DESKTOP)
+        seen.stops.append(_asked(page, STOPS))
+        yield seen
+        if not in_both:
+            turn(page, THEMES["desktop"][0])
+            shown = _looked(page) | _figures(page)
+            yield Seen(name, "desktop", complaints, **shown)
+    if in_both:
+        with _opened(browser, address, name, "desktop") as (page, seen):
+            seen.axe += audit(page, THEMES["desktop"], whole=False)
+            yield seen
+
+
+@contextmanager
+def _opened(browser: Browser, address: str, name: str, screen: str) -> Iterator[tuple[Page, Seen]]:
     """Read a page as who has never been here: nothing is in the browser's cache."""
-    theme, other = THEMES[screen]
-    on_a_phone = screen == "phone"
+    theme, _ = THEMES[screen]
     context = browser.new_context(viewport=SCREENS[screen], color_scheme=theme)
     page = context.new_page()
     page.add_init_script(SHIFTS)
@@ -285,40 +307,30 @@ def _visit(browser: Browser, address: str, name: str, screen: str, in_both: bool
     page.goto(address + name, wait_until="networkidle", timeout=120_000)  # a busy machine is no finding
     page.evaluate(DRAWN)
     first, shift = dict(loaded), page.evaluate("shifts.reduce((sum, each) => sum + each, 0)")
-    came_in = page.evaluate("document.documentElement.dataset.theme")
-    width = page.evaluate("document.documentElement.scrollWidth")
-    faults = {what: page.evaluate(find) for what, find in FAULTS.items()}
+    before = _looked(page)
     page.evaluate(THROUGH)
     said = list(complaints)
     # From here on without motion, or a colour might be read while it changes.
     page.emulate_media(reduced_motion="reduce")
-    themes = (theme, other) if in_both else (theme,) if on_a_phone else ()
-    seen = Seen(
-        page=name,
-        screen=screen,
-        complaints=said,
-        loaded=first,
-        shift=shift,
-        theme=came_in,
-        width=width,
-        faults=faults,
-        texts=page.evaluate(TEXTS),
-        short=page.evaluate(SHORT),
-        stored=page.evaluate(STORED),
-        cookies=[*context.cookies(), *filter(None, [page.evaluate("document.cookie")])],
-        axe=audit(page, themes, whole=on_a_phone),
-        stops=[],
-        formulas=[],
-    )
-    if on_a_phone:  # last, for it changes the page
-        seen.stops.append(_asked(page, STOPS))
-        page.evaluate(UNFOLD)
-        seen.stops.append(_asked(page, STOPS))
-        seen.formulas += page.evaluate(CUT_FORMULAS)
-        page.set_viewport_size(DESKTOP)
-        seen.stops.append(_asked(page, STOPS))
+    stored = page.evaluate(STORED)
+    cookies = [*context.cookies(), *filter(None, [page.evaluate("document.cookie")])]
+    shown = before | _figures(page)
+    yield page, Seen(name, screen, said, loaded=first, shift=shift, stored=stored, cookies=cookies, **shown)
     context.close()
-    return seen
+
+
+def _looked(page: Page) -> dict[str, Any]:
+    """What is seen of a page as it stands: the fields of these names."""
+    return {
+        "theme": page.evaluate("document.documentElement.dataset.theme"),
+        "width": page.evaluate("document.documentElement.scrollWidth"),
+        "faults": {what: page.evaluate(find) for what, find in FAULTS.items()},
+    }
+
+
+def _figures(page: Page) -> dict[str, Any]:
+    """The same of its figures."""
+    return {"texts": page.evaluate(TEXTS), "short": page.evaluate(SHORT)}
 
 
 def _asked(page: Page, question: str) -> Any:
@@ -327,17 +339,25 @@ def _asked(page: Page, question: str) -> Any:
     return page.evaluate(question)
 
 
-def audit(page: Page, themes: Iterable[str], whole: bool) -> list[str]:
+def audit(page: Page, themes: Iterable[str], whole: bool, of_colours: bool = True) -> list[str]:
     """What axe finds on a page: by all rules in the first theme, if it is to be `whole`; else by those asked again."""
     found = []
     page.evaluate((NODE_MODULES / "axe-core/axe.min.js").read_text(encoding="utf-8"))
     only = {"type": "tag", "values": TAGS} if whole else {"type": "rule", "values": AGAIN}
     for theme in themes:
-        page.emulate_media(color_scheme=theme)
-        page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
-        found += [f"{theme}: {each}" for each in page.evaluate(RUN, only)]
+        turn(page, theme)
+        found += [
+            f"{theme}: {each}"
+            for each in page.evaluate(RUN, [only, {rule: {"enabled": of_colours} for rule in OF_COLOURS}])
+        ]
         only = {"type": "rule", "values": AGAIN}
     return found
+
+
+def turn(page: Page, theme: str) -> None:
+    """Have the reader's theme change, which the page follows."""
+    page.emulate_media(color_scheme=theme)
+    page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
 
 
 def listen(page: Page) -> list[str]:

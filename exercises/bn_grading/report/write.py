@@ -9,7 +9,8 @@ def write(path: Path, fill: Callable[[Path], None]) -> None:
     """Have `fill` write to a temporary file in the same folder, then rename that to `path` in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process's number keeps two reports that run at once from writing to the same temporary file.
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    # A name may be as long as the system allows, and this one is longer.
+    beside = path.with_name(f".{path.name[:50]}.{os.getpid()}")
     try:
         fill(beside)
         os.replace(beside, path)

@@ -37,9 +37,10 @@ def with_cover(page: str) -> str:
 def keep(site: Path, kept: Path) -> None:
     """Put right and keep the pages that are as Sphinx wrote them, and of the others those that are still there."""
     for path in site.rglob("*.html"):
+        name = path.relative_to(site)
         page = path.read_text(encoding="utf-8")
-        if is_as_written(page):
-            target = kept / path.relative_to(site)
+        if is_as_written(page) and "_static" not in name.parts:  # where a theme leaves its templates
+            target = kept / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(corrected(with_needed_scripts(with_cover(page))), encoding="utf-8")
     for path in kept.rglob("*.html"):

@@ -8,20 +8,22 @@ building the book needs no network. Every wheel made here is the same, byte for 
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from bn_site.lite.lock import ROOT, Entry, digest, entry_of, normalized
 
 KERNEL_EXTENSION = "share/jupyter/labextensions/@jupyterlite/pyodide-kernel-extension"
 FROM_THE_KERNEL = ("piplite", "pyodide_kernel", "ipykernel")
-# Pyodide does not bring these, and what the notebooks show needs them.
-PACKED = ("ipywidgets", "anywidget", "psygnal", "comm")
+# Pyodide does not bring these, and what the notebooks show needs them; Pygments it brings with 500 languages.
+PACKED = ("ipywidgets", "anywidget", "psygnal", "comm", "pygments")
 # What the build backend reads.
 TREE = ("pyproject.toml", "README.md", "LICENSE", "bn_lib", "exercises/bn_exercises", "book/bn_book")
 
@@ -41,7 +43,9 @@ def make(folder: Path) -> list[Entry]:
         if name == "pyodide_kernel":
             without_jedi(folder / wheel.name)
     for name in PACKED:
-        packed(name, folder)
+        wheel = packed(name, folder)
+        if name == "pygments":
+            python_alone(wheel)
     for wheel in folder.glob("*.whl"):
         wheel.rename(folder / with_hash(wheel))
     return entries(folder)
@@ -56,13 +60,28 @@ def with_hash(wheel: Path) -> str:
 def without_jedi(wheel: Path) -> None:
     """Have the kernel complete names as IPython does without Jedi, which is not fetched (see `settle_kernel`)."""
     asked = b"self.Completer.use_jedi = True"
-    with zipfile.ZipFile(wheel) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
+    files = _files(wheel)
     changed = {name: content.replace(asked, b"self.Completer.use_jedi = False") for name, content in files.items()}
     if changed == files:
         raise RuntimeError("the kernel asks for Jedi in another way than the one known here")
-    dist_info = next(name.partition("/")[0] for name in files if name.endswith(".dist-info/METADATA"))
-    _wheel(wheel, dist_info, changed)
+    _wheel(wheel, _dist_info(changed), changed)
+
+
+def python_alone(wheel: Path) -> None:
+    """Leave Pygments the languages that IPython colours, Python and none: the others are 1 MB of its 1.2."""
+    lexers, kept = "pygments/lexers/", {"__init__", "_mapping", "python", "special"}
+    files = {
+        name: content
+        for name, content in _files(wheel).items()
+        if not name.startswith(lexers) or name.removeprefix(lexers).removesuffix(".py") in kept
+    }
+    mapping = f"{lexers}_mapping.py"
+    head, found, table = files[mapping].decode().partition("LEXERS = ")
+    if not found:
+        raise RuntimeError("Pygments lists its languages in another way than the one known here")
+    there = {name: entry for name, entry in ast.literal_eval(table).items() if entry[0].rpartition(".")[2] in kept}
+    files[mapping] = f"{head}LEXERS = {there!r}\n".encode()
+    _wheel(wheel, _dist_info(files), files)
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -91,8 +110,7 @@ def own(folder: Path) -> tuple[Path, Path]:
         if done.returncode:
             raise RuntimeError(f"the wheel of this tree could not be built:\n{done.stderr}")
         (wheel,) = built.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            files = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/RECORD")}
+        files = {name: content for name, content in _files(wheel).items() if not name.endswith("/RECORD")}
     version = wheel.name.split("-")[1]
     of_library, of_book = (f"{name}-{version}.dist-info" for name in ("bn_lib", "bn_book"))
     library = {name: content for name, content in files.items() if "bn_book/" not in name}
@@ -119,8 +137,7 @@ def packed(name: str, folder: Path) -> Path:
         if not outside and path.suffix not in {".so", ".pyd"} and file.name not in WRITTEN_ANEW:
             files[file.as_posix()] = path.read_bytes()
     stem = f"{normalized(name).replace('-', '_')}-{distribution.version}"
-    dist_info = next(file.split("/")[0] for file in files if file.endswith(".dist-info/METADATA"))
-    return _wheel(folder / f"{stem}-py3-none-any.whl", dist_info, files)
+    return _wheel(folder / f"{stem}-py3-none-any.whl", _dist_info(files), files)
 
 
 def top_level(wheel: Path) -> list[str]:
@@ -128,6 +145,15 @@ def top_level(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
         names = {name.split("/")[0] for name in archive.namelist()}
     return sorted(name.removesuffix(".py") for name in names if not name.endswith((".dist-info", ".data")))
+
+
+def _files(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _dist_info(files: Iterable[str]) -> str:
+    return next(name.partition("/")[0] for name in files if name.endswith(".dist-info/METADATA"))
 
 
 def _wheel(path: Path, dist_info: str, files: dict[str, bytes]) -> Path:
