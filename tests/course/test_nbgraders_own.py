@@ -17,6 +17,7 @@ from nbgrader import api, tests
 from nbgrader.tests.apps import test_nbgrader_autograde as theirs
 from nbgrader.tests.apps.conftest import course_dir, db, temp_cwd  # noqa: F401 - fixtures
 
+from bn_grading import app
 from bn_grading.app import GradeApp
 from bn_grading.differences import DIFFERENCES
 
@@ -43,8 +44,9 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(theirs, "run_nbgrader", run_nbgrader)
     # There nbgrader finds alembic.
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
-    # A program is started for each new gradebook, to say the same.
+    # A program is started for each new gradebook, and a sandbox for each new course, to say the same.
     monkeypatch.setattr(api, "get_alembic_version", alembic_version)
+    monkeypatch.setattr(app, "try_sandbox", lambda *_: None)
 
 
 alembic_version = cache(api.get_alembic_version)
