@@ -677,7 +677,11 @@ def _keras(model: Any, optimizer: Any) -> Case:
         kind, standardizes = type(layer).__name__, isinstance(layer, keras.layers.BatchNormalization)
         along, plain = channels(layer), getattr(layer, "activation", None) in (None, keras.activations.linear)
         bias = along is not None and plain and bool(getattr(layer, "use_bias", True))
-        more = {"norm": norm(layer) if standardizes else None, "bias": bias, "drops": _drops(layer, kind)}
+        more: dict[str, Any] = {
+            "norm": norm(layer) if standardizes else None,
+            "bias": bias,
+            "drops": _drops(layer, kind),
+        }
         return parts.add(layer.name, kind, inputs, channels=along, **more)
 
     def walk(layer: Any, before: tuple[Part, ...]) -> tuple[Part, ...]:
