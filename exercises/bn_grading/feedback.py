@@ -84,7 +84,7 @@ class _OneStyle(CSSHTMLHeaderPreprocessor):
     _made: Any = None
 
     def _generate_header(self, resources: Any) -> Any:
-        self._made = self._made or super()._generate_header(resources)
+        self._made = self._made or super()._generate_header(resources)  # type: ignore[no-untyped-call]
         return self._made
 
 
@@ -125,7 +125,7 @@ def _maker(made_by: bytes) -> "Pages":
     # Once, after the last of them.
     maker.optimistic_validation = bool(preprocessors)
     for each in preprocessors:
-        maker.register_preprocessor(each)  # type: ignore[no-untyped-call]
+        maker.register_preprocessor(each)
     return maker
 
 
@@ -156,7 +156,7 @@ class Pages(HTMLExporter):
         return super().register_preprocessor(preprocessor, enabled)  # type: ignore[no-untyped-call]
 
     def _init_resources(self, resources: Any) -> Any:
-        resources = super()._init_resources(resources)
+        resources = super()._init_resources(resources)  # type: ignore[no-untyped-call]
         # It reads the file.
         self._css = resources["include_css"] = self._css or cache(resources["include_css"])
         return resources
