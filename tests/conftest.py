@@ -90,28 +90,37 @@ OPTIONAL: dict[str, Callable[[], bool]] = {
 
 # The processes take one file after another. What many files wait for is made at once, one thing by each process: the
 # round of the course, and the book. What takes minutes comes next, so that no process ends long after the others; first
-# what needs no book, for until there is one whoever needs it waits.
+# what needs no book, and enough of it for all processes: until there is a book, whoever needs it waits, and the last
+# minutes of its build keep no core busy. Of those that look at the tour of its pages one comes early and takes it.
 FIRST = (
     "course/test_whole_course.py",
     "book/test_build.py",
     "course/attacks/test_attacks.py",
     "course/test_grading.py",
-    "explorables/test_explorables.py",
-    "exercises/test_notebooks.py",
     "course/test_container.py",
     "course/test_nbgraders_own.py",
     "bn_lib/test_numba.py",
-    "exercises/test_accuracy.py",
     "course/test_elsewhere.py",
+    "course/test_feedback.py",
+    "test_recipes.py",
+    "bn_lib/test_cuda.py",
+    "bn_lib/test_gradients.py",
+    "course/test_report.py",
+    "explorables/test_explorables.py",
+    "exercises/test_notebooks.py",
     "course/test_certain.py",
+    "exercises/test_accuracy.py",
     "exercises/test_implement.py",
-    "site/test_accessible.py",
-    "site/test_private.py",
     "site/test_pdf.py",
+    "site/test_accessible.py",
     "site/test_notebooks_run.py",
-    "site/test_pages.py",
-    "site/test_address.py",
+    "site/test_check_yourself.py",
     "site/test_lite.py",
+    "site/test_valid.py",
+    "site/test_pages.py",
+    "site/test_private.py",
+    "site/test_fast.py",
+    "site/test_address.py",
     "site/test_progress.py",
     "site/test_still.py",
 )
