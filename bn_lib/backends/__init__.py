@@ -85,9 +85,11 @@ def choose(x: Array) -> Backend | None:
     asked_for = _asked_for.get()
     if asked_for == "reference":
         return None
+    if type(x) is not np.ndarray and is_cupy(x):
+        return _cupy()
     if computes_plainly(x):
         return _numpy() if asked_for == "numpy" else (_numba_if_it_works() or _numpy())
-    return _cupy() if is_cupy(x) else None
+    return None
 
 
 def by_name(name: str) -> Backend:

@@ -306,7 +306,8 @@ class _Course:
         """As nbgrader's `init_assignment`, which removes a file before it knows that there is room for the next."""
         source, made = self._folders(student)
         for path in find_all_files(str(source), [*self._coursedir.ignore, "*.ipynb"]):
-            write(made / Path(path).relative_to(source), partial(shutil.copy, path))
+            # Not `copy`: a run that is stopped before it sets the permissions would leave those of what is graded.
+            write(made / Path(path).relative_to(source), partial(shutil.copyfile, path))
 
     def _folders(self, student: str) -> tuple[Path, Path]:
         course = self._coursedir

@@ -4,6 +4,8 @@ import csv
 import html
 import json
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,11 +209,12 @@ def test_validate_shows_the_verdict_on_what_was_released_and_passes_the_solution
     assert "Traceback" not in done.stdout
 
 
-def test_manual_points_are_added(course: Course) -> None:
-    """The last of these tests, because it changes the gradebook: a reader gives 3 of 4 points for a text."""
+def test_manual_points_are_added(course: Course, tmp_path: Path) -> None:
+    """A reader gives 3 of 4 points for a text, in a gradebook that no other test looks at."""
     from nbgrader.api import Gradebook
 
-    with Gradebook(f"sqlite:///{course.root}/gradebook.db", COURSE) as gradebook:
+    copy = shutil.copy(course.root / "gradebook.db", tmp_path)
+    with Gradebook(f"sqlite:///{copy}", COURSE) as gradebook:
         grade = gradebook.find_grade("in-words", BATCHES, ASSIGNMENT, "jon_one_for_both")
         grade.manual_score = 3
         grade.needs_manual_grade = False
