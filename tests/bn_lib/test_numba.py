@@ -30,7 +30,7 @@ import bn_lib
 def both_passes():
     from bn_lib.backends.with_numba import LARGE
     rng = np.random.default_rng(0)
-    for shape in [(15800, 100), (8800, 30, 2, 3), (11, 5, 170, 170)]:
+    for shape in [(1580, 100), (880, 30, 2, 3), (11, 5, 50, 50)]:
         for dtype in (np.float32, np.float64):
             x, dy = (rng.normal(size=shape).astype(dtype) for _ in range(2))
             assert x.size >= LARGE

@@ -47,12 +47,15 @@ def under_pyodide(pyodide: Path, program: str, packages: list[str], folders: dic
 
 @pytest.fixture(scope="module")
 def kept(built_site, tmp_path_factory) -> Path:
-    """What the build kept of its experiments' runs, but the first of each experiment, which is so left to do here."""
+    """What the build kept of its experiments' runs, but the first of each room, which is so left to do here.
+
+    What they all need is the library's loops for NumPy alone; packages that a browser lacks stop the build.
+    """
     folder = tmp_path_factory.mktemp("runs")
     caches = Path(os.environ.get("BOOK_CACHE") or built_site.parent / ".jupyter_cache")
     newest = max(caches.iterdir(), key=lambda cache: cache.stat().st_mtime)
     files = sorted((newest / "runs").glob("*.pickle"))
-    for _, (_, *others) in groupby(files, lambda file: file.name.rpartition("-")[0]):
+    for _, (_, *others) in groupby(files, lambda file: file.name.split(".")[1]):
         for file in others:
             shutil.copy(file, folder)
     return folder
