@@ -621,7 +621,7 @@ class TestTheButton:
             f"Python did not start. It comes from {urlsplit(shell.CDN_HOST).hostname}. It cannot be reached",
             timeout=PATIENCE,
         )
-        with lite.expect_download() as download:
+        with lite.expect_download(timeout=PATIENCE) as download:
             lite.get_by_role("link", name="Download the notebook").click()
         assert download.value.suggested_filename == f"{CHAPTERS[2]}.ipynb"
         assert Path(download.value.path()).read_bytes() == (built_site / f"lite/files/{CHAPTERS[2]}.ipynb").read_bytes()
@@ -710,7 +710,7 @@ def downloaded(page: Page) -> nbformat.NotebookNode:
     """The notebook as it is now: its page cannot tell what has run, for a cell that is folded or far has no prompt."""
     page.keyboard.press("Control+s")
     page.get_by_role("menuitem", name="File", exact=True).click()
-    with page.expect_download() as download:
+    with page.expect_download(timeout=PATIENCE) as download:
         page.get_by_role("menuitem", name="Download", exact=True).click()
     return nbformat.read(download.value.path(), as_version=4)
 
