@@ -31,7 +31,7 @@ import nbformat
 import pytest
 from bn_site import lite
 from bn_site.lite import button, lock, notebooks, runtime, shell, sizes, wheels
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, TimeoutError, expect
 from serve import Quiet
 from sphinx.errors import ExtensionError
 
@@ -706,12 +706,20 @@ def run_all(page: Page) -> nbformat.NotebookNode:
         page.wait_for_timeout(1000)
 
 
-def downloaded(page: Page) -> nbformat.NotebookNode:
-    """The notebook as it is now: its page cannot tell what has run, for a cell that is folded or far has no prompt."""
+def downloaded(page: Page, patience: float = PATIENCE / 5) -> nbformat.NotebookNode:
+    """The notebook as it is now: its page cannot tell what has run, for a cell that is folded or far has no prompt.
+
+    Beside other work a notebook that is still being saved may ask something instead; then it is asked for once more.
+    """
     page.keyboard.press("Control+s")
     page.get_by_role("menuitem", name="File", exact=True).click()
-    with page.expect_download(timeout=PATIENCE) as download:
-        page.get_by_role("menuitem", name="Download", exact=True).click()
+    try:
+        with page.expect_download(timeout=patience) as download:
+            page.get_by_role("menuitem", name="Download", exact=True).click()
+    except TimeoutError:
+        assert patience < PATIENCE, page.evaluate(STATE)
+        page.keyboard.press("Escape")
+        return downloaded(page, PATIENCE)
     return nbformat.read(download.value.path(), as_version=4)
 
 
