@@ -551,8 +551,8 @@ class _ShapeNorm(_SampleNorm):
 
     def _normalize(self, x: Array) -> tuple[Array, Cache]:
         beta = vars(self).get("beta")
-        certain = self._channels_are_said or self.channel_axis != 1
-        return normalizers.normalize_sample(x, self.gamma, beta, self.axis, self.eps, certain=certain)
+        options = {"center": "beta" in vars(self), "certain": self._channels_are_said or self.channel_axis != 1}
+        return normalizers.normalize_sample(x, self.gamma, beta, self.axis, self.eps, **options)
 
 
 class LayerNorm(_ShapeNorm):

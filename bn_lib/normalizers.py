@@ -278,7 +278,7 @@ def rms_norm(x: Array, gamma: Array, *, axis: Axes | None = None, eps: float = 1
 
     Source: Zhang and Sennrich (2019), eq. 4. It has no eps, which is that of torch.nn.functional.rms_norm.
     """
-    return normalize_sample(x, gamma, None, axis, eps)
+    return normalize_sample(x, gamma, None, axis, eps, center=False)
 
 
 def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
@@ -299,10 +299,16 @@ def rms_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array]:
 
 
 def normalize_sample(
-    x: Array, gamma: Array, beta: Array | None, axis: Axes | None, eps: float, *, certain: bool = False
+    x: Array,
+    gamma: Array,
+    beta: Array | None,
+    axis: Axes | None,
+    eps: float,
+    *,
+    center: bool = True,
+    certain: bool = False,
 ) -> tuple[Array, Cache]:
-    """`layer_norm`, and without beta `rms_norm`. `certain` that a gamma of one axis is of channels on axis 1."""
-    center = beta is not None
+    """`layer_norm`, and without `center` `rms_norm`. `certain` that a gamma of one axis is of channels on axis 1."""
     axes, meets = _check_sample(x, gamma, axis, "LayerNorm" if center else "RMSNorm", certain)
     if center:
         check.parameter(x, beta, "beta", tuple(gamma.shape))

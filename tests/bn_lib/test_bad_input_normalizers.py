@@ -77,6 +77,7 @@ FUNCTIONS = (
         row("x", "shape (4, 0, 2)", "at least one element", ValueError, {"x": X3[:, :0]}),
         row("x", "shape (4, 3, 0)", "at least one element", ValueError, {"x": X3[:, :, :0]}),
         row("gamma", "list", "NumPy or CuPy array", TypeError, {"x": X3, "gamma": [1.0, 1, 1]}),
+        row("gamma", "NoneType", "NumPy or CuPy array", TypeError, {"x": X3, "gamma": None}),
         row("gamma", "dtype int64", "float16, float32, float64", TypeError, {"x": X3, "gamma": np.ones(3, int)}),
         row("gamma", "array_api_strict", "both of one kind", TypeError, {"x": X3, "gamma": other_kind(ONE)}),
         row("gamma", "numpy", "both of one kind", TypeError, {"x": other_kind(X3)}, id="x of another kind"),
@@ -107,6 +108,7 @@ def test_normalizers(function, name, seen, expected, error, arguments):
     ("name", "seen", "expected", "error", "arguments"),
     [
         row("beta", "list", "NumPy or CuPy array", TypeError, {"x": X3, "beta": [0.0, 0, 0]}),
+        row("beta", "NoneType", "NumPy or CuPy array", TypeError, {"x": X3, "beta": None}),  # not: without a mean
         row("beta", "dtype complex128", "float16, float32, float64", TypeError, {"x": X3, "beta": ZERO + 0j}),
         row("beta", "array_api_strict", "both of one kind", TypeError, {"x": X3, "beta": other_kind(ZERO)}),
         row("beta", "shape (3, 1)", "3", ValueError, {"x": X3, "beta": np.zeros((3, 1))}),
