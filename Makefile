@@ -3,12 +3,12 @@
 #   make book PYTHON=python3.12     another Python (3.11 to 3.13)
 #   make book PORT=9000             another port than 8000
 #   make test ROOM=exercises        the tests of one room: a folder of tests/
-#   make test PROCESSES=8           tests in twice as many processes as there are cores to spare (4)
+#   make test PROCESSES=8           tests in so many processes: 4 for all of them, one a core for a room's
 #   make html BOOK_URL=https://...  for publishing: canonical links and a sitemap need the site's address
 
 PYTHON    ?= python3
 PORT      ?= 8000
-PROCESSES ?= 4
+PROCESSES ?= $(if $(ROOM),auto,4)
 VENV      := .venv
 BIN       := $(VENV)/bin
 
@@ -42,9 +42,10 @@ exercises/release/batch-norm: | $(VENV)/.book
 lite-runtime: $(VENV)/.book ## Take Pyodide from a distribution, for "Run it here": DIR=folder or .tar.bz2
 	@PYTHONPATH=book/_ext $(BIN)/python -m bn_site.lite.runtime "$(DIR)"
 
-# Types are checked beside the tests, because a first time takes mypy half a minute of one core. On two cores there are
-# four processes: half of its time a test waits for a browser, a sandbox or a limit.
-# One room's tests take the executed chapters of `make html`, where they need the book.
+# Types are checked beside the tests, because a first time takes mypy half a minute of one core. Four processes keep two
+# cores busy 97 % of the time: a test often waits for a browser, a sandbox or a limit.
+# One room's tests take the executed chapters of `make html`, where they need the book. Each process collects them anew,
+# which for a room is much of the work: a process for each core is the fastest.
 test: style ## Check style and types, and run every test, or those of one room: ROOM=exercises (a folder of tests/)
 	$(BIN)/mypy & types=$$!; \
 	$(if $(ROOM),BOOK_CACHE="$(CURDIR)/_build/.jupyter_cache") \
